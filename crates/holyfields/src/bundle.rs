@@ -1,0 +1,173 @@
+//! The bundle: a catalog as one self-contained JSON document.
+//!
+//! It is what generated code embeds, what validators are built from and what tools read when they
+//! want the catalog as data. References are rewritten to `#/$defs/<file>/…`, older drafts are
+//! lowered to 2020-12, and nothing else about a schema is changed.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::key::{Kind, RoutingKey};
+
+/// All contracts and services of a catalog, and every schema they reach.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// Sorted by kind, key and version.
+    pub contracts: Vec<BundledContract>,
+    /// Sorted by name; empty without a registry.
+    #[serde(default)]
+    pub services: Vec<BundledService>,
+    /// One schema per file, by its path under the schema root without `.json`.
+    ///
+    /// Every `$ref` inside reads `#/$defs/<file>` plus, maybe, a pointer into that file.
+    #[serde(rename = "$defs")]
+    pub definitions: Map<String, Value>,
+}
+
+/// One event or command, one version of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BundledContract {
+    /// Event or command.
+    pub kind: Kind,
+    /// The bare keys, one except for a contract whose key is an enum.
+    pub keys: Vec<RoutingKey>,
+    /// 1 unless the file name says `.v<N>`.
+    pub version: u32,
+    /// The schema's `$id`, else its path.
+    pub schema_id: String,
+    /// The schema's title, else the key.
+    pub title: String,
+    /// The schema's description, else empty.
+    #[serde(default)]
+    pub description: String,
+    /// The generated Rust type below the module of generated code: `theboard::MeetingCreated`.
+    pub rust_type: String,
+    /// The name of its schema in [`Bundle::definitions`].
+    pub definition: String,
+}
+
+/// What the registry lets one service do: bare keys and routes of contracts, wildcards expanded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BundledService {
+    /// Its name in registry.yaml.
+    pub name: String,
+    /// Its marker type in Rust: `TheboardProducer`.
+    pub rust_type: String,
+    /// Routes (key with version) of the events it may publish.
+    pub produces: BTreeSet<String>,
+    /// Routes of the events it listens to.
+    pub consumes: BTreeSet<String>,
+    /// Routes of the commands it may send.
+    pub sends: BTreeSet<String>,
+    /// Routes of the commands it carries out.
+    pub handles: BTreeSet<String>,
+}
+
+impl Bundle {
+    /// The contract that describes payloads with this routing key (with its version).
+    pub fn contract(&self, route: &str) -> Option<&BundledContract> {
+        self.contracts.iter().find(|c| c.routes().any(|r| r == route))
+    }
+
+    /// The service of this name in the registry.
+    pub fn service(&self, name: &str) -> Option<&BundledService> {
+        self.services.iter().find(|s| s.name == name)
+    }
+
+    /// The schema of a contract, references not followed.
+    pub fn schema(&self, contract: &BundledContract) -> &Value {
+        self.definitions.get(&contract.definition).unwrap_or(&Value::Null)
+    }
+
+    /// The payloads under `examples`: each must be accepted.
+    pub fn examples(&self, contract: &BundledContract) -> &[Value] {
+        list(self.schema(contract), "examples")
+    }
+
+    /// The payloads under `x-bloodbank-counterexamples`: each must be refused.
+    ///
+    /// An entry is `{"why": "…", "data": payload}`; entries of another shape are left out.
+    pub fn counterexamples(&self, contract: &BundledContract) -> impl Iterator<Item = CounterExample<'_>> {
+        list(self.schema(contract), "x-bloodbank-counterexamples").iter().filter_map(|entry| {
+            Some(CounterExample { why: entry.get("why")?.as_str()?, data: entry.get("data")? })
+        })
+    }
+
+    /// The schema of a contract as a document of its own: its `$defs` hold what it reaches.
+    pub fn document(&self, contract: &BundledContract) -> Value {
+        let mut reached = BTreeSet::from([contract.definition.as_str()]);
+        let mut open = vec![contract.definition.as_str()];
+        while let Some(name) = open.pop() {
+            if let Some(schema) = self.definitions.get(name) {
+                for_each_reference(schema, &mut |reference| {
+                    let target = self.definition_of(reference);
+                    if let Some(name) = target.filter(|name| reached.insert(name)) {
+                        open.push(name);
+                    }
+                });
+            }
+        }
+        let definitions = self.definitions.iter().filter(|(name, _)| reached.contains(name.as_str()));
+        let definitions: Map<_, _> = definitions.map(|(n, s)| (n.clone(), s.clone())).collect();
+        serde_json::json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$ref": reference_to(&contract.definition, ""),
+            "$defs": definitions,
+        })
+    }
+
+    fn definition_of(&self, reference: &str) -> Option<&str> {
+        let first = reference.strip_prefix("#/$defs/")?.split('/').next()?;
+        let name = crate::pointer::unescape(first);
+        self.definitions.get_key_value(name.as_ref()).map(|(name, _)| name.as_str())
+    }
+}
+
+impl BundledContract {
+    /// The first of its keys.
+    ///
+    /// A contract without a key is not in a catalog, so there is one.
+    pub fn key(&self) -> &str {
+        self.keys.first().map_or("", RoutingKey::as_str)
+    }
+
+    /// Its keys on the wire, with version.
+    pub fn routes(&self) -> impl Iterator<Item = String> {
+        self.keys.iter().map(|key| key.route(self.version))
+    }
+}
+
+/// A payload that must be refused.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CounterExample<'a> {
+    /// What is wrong with it, in a sentence.
+    pub why: &'a str,
+    /// The payload.
+    pub data: &'a Value,
+}
+
+/// The reference to a place in a definition: `#/$defs/<file><pointer>`.
+pub fn reference_to(definition: &str, pointer: &str) -> String {
+    format!("#/$defs/{}{pointer}", crate::pointer::escape(definition))
+}
+
+fn for_each_reference<'a>(value: &'a Value, visit: &mut impl FnMut(&'a str)) {
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                match value {
+                    Value::String(target) if key == "$ref" || key == "$dynamicRef" => visit(target),
+                    _ => for_each_reference(value, visit),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| for_each_reference(item, visit)),
+        _ => {}
+    }
+}
+
+fn list<'a>(schema: &'a Value, keyword: &str) -> &'a [Value] {
+    schema.get(keyword).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
