@@ -89,7 +89,10 @@ impl Bundle {
     /// The payloads under `x-bloodbank-counterexamples`: each must be refused.
     ///
     /// An entry is `{"why": "…", "data": payload}`; entries of another shape are left out.
-    pub fn counterexamples(&self, contract: &BundledContract) -> impl Iterator<Item = CounterExample<'_>> {
+    pub fn counterexamples(
+        &self,
+        contract: &BundledContract,
+    ) -> impl Iterator<Item = CounterExample<'_>> {
         list(self.schema(contract), "x-bloodbank-counterexamples").iter().filter_map(|entry| {
             Some(CounterExample { why: entry.get("why")?.as_str()?, data: entry.get("data")? })
         })
@@ -109,7 +112,8 @@ impl Bundle {
                 });
             }
         }
-        let definitions = self.definitions.iter().filter(|(name, _)| reached.contains(name.as_str()));
+        let definitions =
+            self.definitions.iter().filter(|(name, _)| reached.contains(name.as_str()));
         let definitions: Map<_, _> = definitions.map(|(n, s)| (n.clone(), s.clone())).collect();
         serde_json::json!({
             "$schema": "https://json-schema.org/draft/2020-12/schema",

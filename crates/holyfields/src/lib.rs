@@ -1,5 +1,30 @@
 //! Event contracts: JSON Schema files and a service registry, read into one catalog.
+//!
+//! [`read`] reads a folder and gives a [`Catalog`] and everything that is wrong with it. A catalog
+//! has two images: the [`bundle`], which loses nothing and from which validators are built, and the
+//! [`shape`], which is all that a type can say and from which code is generated.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod bundle;
+mod bundling;
+pub mod catalog;
+pub mod file;
+pub mod finding;
+pub mod identity;
 pub mod key;
+pub mod naming;
+pub mod permissions;
 pub mod pointer;
+pub mod registry;
+pub mod render;
+pub mod resolve;
+pub mod rules;
+pub mod shape;
+pub mod source;
+pub mod structure;
+pub mod suggest;
+mod walk;
+
+pub use bundle::Bundle;
+pub use catalog::{Catalog, Contract, read};
+pub use finding::Finding;

@@ -1,0 +1,228 @@
+//! What generated code calls to read payloads.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::{CheckError, Contract, Refusal, UnknownKey};
+
+/// For optional fields that may also be null: outer `None` absent, inner `None` null.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// #[derive(Serialize, Deserialize)]
+/// struct Patch {
+///     #[serde(
+///         default,
+///         skip_serializing_if = "Option::is_none",
+///         deserialize_with = "bloodbank_core::codec::nullable"
+///     )]
+///     topic: Option<Option<String>>,
+/// }
+/// let patch: Patch = serde_json::from_str(r#"{"topic":null}"#)?;
+/// assert_eq!(patch.topic, Some(None));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of `T`.
+pub fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// For a flattened `extra` map beside `#[serde(tag = "event_type")]`, which serde writes but does not
+/// take out when it reads.
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn extra_without_event_type<'de, D>(deserializer: D) -> Result<Map<String, Value>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    extra_without("event_type", deserializer)
+}
+
+/// The same beside `#[serde(tag = "type")]`.
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn extra_without_type<'de, D>(deserializer: D) -> Result<Map<String, Value>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    extra_without("type", deserializer)
+}
+
+fn extra_without<'de, D>(tag: &str, deserializer: D) -> Result<Map<String, Value>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let mut extra = Map::deserialize(deserializer)?;
+    extra.shift_remove(tag);
+    Ok(extra)
+}
+
+/// Why bytes are not a payload of a type.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Not JSON.
+    #[error("not JSON, at line {line}, column {column}")]
+    Syntax {
+        /// From 1.
+        line: usize,
+        /// From 1; 0 if the text ends before its line begins.
+        column: usize,
+    },
+    /// JSON, but not what the contract asks for.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// No contract has the key.
+    #[error(transparent)]
+    UnknownKey(UnknownKey),
+    /// The contract's own schema cannot be used.
+    #[error("the schema of `{key}` cannot be used: {reason}")]
+    Schema {
+        /// The routing key, with version.
+        key: String,
+        /// What the schema compiler says.
+        reason: String,
+    },
+    /// The contract accepts it and the generated type does not: a type too narrow for its contract.
+    #[error("`{key}` is valid, but its type does not take it: {reason}")]
+    Shape {
+        /// The routing key, with version.
+        key: String,
+        /// What serde says; `(hidden)` if the contract has anything sensitive.
+        reason: String,
+    },
+}
+
+impl From<CheckError> for DecodeError {
+    fn from(error: CheckError) -> Self {
+        match error {
+            CheckError::Refused(refusal) => DecodeError::Refused(refusal),
+            CheckError::UnknownKey(unknown) => DecodeError::UnknownKey(unknown),
+            CheckError::Schema { key, reason } => DecodeError::Schema { key, reason },
+            // Only values of generated types are encoded; nothing that is decoded passes here.
+            CheckError::Encode(error) => {
+                DecodeError::Syntax { line: error.line(), column: error.column() }
+            }
+        }
+    }
+}
+
+/// A payload from its bytes: parsed, checked against the contract of `key`, and typed.
+///
+/// # Errors
+/// Each step has its variant of [`DecodeError`]. None repeats the payload, except as
+/// [`Violation::found`](crate::Violation::found) does.
+pub fn decode<T: Contract>(key: &str, bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_value(key, parse(bytes)?)
+}
+
+/// The same from a parsed payload.
+///
+/// # Errors
+/// Those of [`decode`] except [`DecodeError::Syntax`].
+pub fn decode_value<T: Contract>(key: &str, payload: Value) -> Result<T, DecodeError> {
+    T::contracts().check(key, &payload)?;
+    typed(key, payload)
+}
+
+/// A payload that is known to be valid, as its type.
+///
+/// # Errors
+/// [`DecodeError::Shape`].
+pub fn typed<T: Contract>(key: &str, payload: Value) -> Result<T, DecodeError> {
+    serde_json::from_value(payload).map_err(|error| DecodeError::Shape {
+        key: key.to_owned(),
+        reason: if T::contracts().has_sensitive(key) {
+            crate::describe::HIDDEN.to_owned()
+        } else {
+            crate::escape_control(&error.to_string())
+        },
+    })
+}
+
+/// A payload from its bytes, checked against the contract of `key` but not typed.
+///
+/// # Errors
+/// Those of [`decode`] except [`DecodeError::Shape`].
+pub fn decode_json(
+    contracts: &crate::Contracts,
+    key: &str,
+    bytes: &[u8],
+) -> Result<Value, DecodeError> {
+    let payload = parse(bytes)?;
+    contracts.check(key, &payload)?;
+    Ok(payload)
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, DecodeError> {
+    serde_json::from_slice(bytes).map_err(|error| DecodeError::Syntax {
+        line: error.line(),
+        column: error.column(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Serialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "event_type", rename = "a.b")]
+    struct Tagged {
+        topic: String,
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "crate::codec::nullable"
+        )]
+        note: Option<Option<String>>,
+        #[serde(flatten, deserialize_with = "crate::codec::extra_without_event_type")]
+        extra: Map<String, Value>,
+    }
+
+    #[test]
+    fn a_tagged_struct_with_extra_makes_the_round_trip() {
+        let texts = [
+            r#"{"event_type":"a.b","topic":"x"}"#,
+            r#"{"event_type":"a.b","topic":"x","note":null,"more":[1]}"#,
+            r#"{"event_type":"a.b","topic":"x","note":"n","type":"kept"}"#,
+        ];
+        for text in texts {
+            let value: Tagged = serde_json::from_str(text).unwrap();
+            assert!(!value.extra.contains_key("event_type"));
+            assert_eq!(serde_json::to_string(&value).unwrap(), text);
+            let again: Tagged = serde_json::from_value(serde_json::to_value(&value).unwrap()).unwrap();
+            assert_eq!(again, value);
+        }
+    }
+
+    #[test]
+    fn absent_null_and_value_stay_apart() {
+        let note = |text: &str| serde_json::from_str::<Tagged>(text).unwrap().note;
+        assert_eq!(note(r#"{"topic":"x"}"#), None);
+        assert_eq!(note(r#"{"topic":"x","note":null}"#), Some(None));
+        assert_eq!(note(r#"{"topic":"x","note":""}"#), Some(Some(String::new())));
+    }
+
+    #[test]
+    fn the_other_tag() {
+        #[derive(Serialize, Deserialize)]
+        #[serde(tag = "type", rename = "a.b")]
+        struct Other {
+            #[serde(flatten, deserialize_with = "crate::codec::extra_without_type")]
+            extra: Map<String, Value>,
+        }
+        let text = r#"{"type":"a.b","event_type":"kept"}"#;
+        let other: Other = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&other).unwrap(), text);
+    }
+}

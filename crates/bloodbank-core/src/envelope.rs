@@ -1,0 +1,203 @@
+//! The envelope that goes around every payload.
+
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A message as it travels: who said what, when, and because of what.
+///
+/// `schemas/_common/envelope.v1.json` defines it. Fields that it does not know make it fail to
+/// decode, by name: a misspelled `correlation_id` that is silently dropped breaks a chain for good.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    /// Idempotency key: a message with the same id is the same message. Version 7 when we mint it.
+    pub id: Uuid,
+    /// The routing key, with its version.
+    pub event_type: String,
+    /// The publishing service.
+    pub source: String,
+    /// When it happened, in UTC.
+    pub timestamp: DateTime<Utc>,
+    /// What the whole workflow has in common; the id of its first envelope unless someone chose
+    /// another text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// The id of the envelope that this one follows from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<Uuid>,
+    /// The session of a user or agent that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The contract's `$id`. Says what the publisher meant; the key decides what is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// W3C Trace Context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// The payload, which the contract describes.
+    pub data: Value,
+}
+
+impl Envelope {
+    /// An envelope around a payload. What `meta` leaves open is minted: the id, and now.
+    ///
+    /// Checks nothing: see [`Contracts::validate`](crate::Contracts::validate).
+    pub fn new(
+        event_type: impl Into<String>,
+        source: impl Into<String>,
+        data: Value,
+        meta: Meta,
+    ) -> Self {
+        Envelope {
+            id: meta.id.unwrap_or_else(Uuid::now_v7),
+            event_type: event_type.into(),
+            source: source.into(),
+            // Microseconds: what the stores and the other languages can carry.
+            timestamp: meta.timestamp.unwrap_or_else(Utc::now).trunc_subsecs(6),
+            correlation_id: meta.correlation_id,
+            causation_id: meta.causation_id,
+            session_id: meta.session_id,
+            schema: None,
+            traceparent: meta.traceparent,
+            data,
+        }
+    }
+
+    /// The envelope as JSON, as it goes over every wire and into every store.
+    ///
+    /// # Errors
+    /// None that is known; the signature is serde's.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut bytes = Vec::with_capacity(512);
+        serde_json::to_writer(&mut bytes, self)?;
+        Ok(bytes)
+    }
+
+    /// Reads an envelope. Says nothing about its payload.
+    ///
+    /// # Errors
+    /// If it is no JSON or no envelope. The message may repeat a value from the input.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// What a publisher may say about a message beside its payload; what it leaves open is minted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Meta {
+    /// See [`Envelope::id`]. Set it to publish the same message again.
+    pub id: Option<Uuid>,
+    /// See [`Envelope::timestamp`].
+    pub timestamp: Option<DateTime<Utc>>,
+    /// See [`Envelope::correlation_id`].
+    pub correlation_id: Option<String>,
+    /// See [`Envelope::causation_id`].
+    pub causation_id: Option<Uuid>,
+    /// See [`Envelope::session_id`].
+    pub session_id: Option<String>,
+    /// See [`Envelope::traceparent`].
+    pub traceparent: Option<String>,
+}
+
+impl Meta {
+    /// Everything open.
+    pub fn new() -> Self {
+        Meta::default()
+    }
+
+    /// Sets the id, to publish the same message again.
+    pub fn with_id(mut self, id: Uuid) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sets when it happened.
+    pub fn with_timestamp(mut self, timestamp: DateTime<Utc>) -> Self {
+        self.timestamp = Some(timestamp);
+        self
+    }
+
+    /// Sets what the workflow has in common.
+    pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Sets what it follows from; see also [`Meta::caused_by`].
+    pub fn with_causation_id(mut self, id: Uuid) -> Self {
+        self.causation_id = Some(id);
+        self
+    }
+
+    /// Sets the session it belongs to.
+    pub fn with_session_id(mut self, id: impl Into<String>) -> Self {
+        self.session_id = Some(id.into());
+        self
+    }
+
+    /// Sets the W3C trace context.
+    pub fn with_traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.traceparent = Some(traceparent.into());
+        self
+    }
+
+    /// Links it to the envelope that it follows from.
+    ///
+    /// Sets the causation; the correlation is that of the cause, or the cause itself if it began the
+    /// workflow. Session and trace context are passed on unless they are set already.
+    pub fn caused_by(mut self, cause: &Envelope) -> Self {
+        self.causation_id = Some(cause.id);
+        self.correlation_id =
+            Some(cause.correlation_id.clone().unwrap_or_else(|| cause.id.to_string()));
+        self.session_id = self.session_id.or_else(|| cause.session_id.clone());
+        self.traceparent = self.traceparent.or_else(|| cause.traceparent.clone());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_absent_is_not_written() {
+        let envelope = Envelope::new("llm.prompt", "agent", json!({"a": 1}), Meta::new());
+        let text = String::from_utf8(envelope.to_bytes().unwrap()).unwrap();
+        assert!(text.starts_with(r#"{"id":""#) && text.ends_with(r#""data":{"a":1}}"#), "{text}");
+        assert!(!text.contains("null") && !text.contains("correlation_id"), "{text}");
+        assert_eq!(Envelope::from_bytes(text.as_bytes()).unwrap(), envelope);
+        assert_eq!(envelope.id.get_version_num(), 7);
+    }
+
+    #[test]
+    fn unknown_fields_are_named() {
+        let mut value =
+            serde_json::to_value(Envelope::new("a.b", "s", Value::Null, Meta::new())).unwrap();
+        value["corelation_id"] = json!("x");
+        let error = Envelope::from_bytes(value.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("corelation_id"), "{error}");
+    }
+
+    #[test]
+    fn nulls_of_other_languages_are_absent() {
+        let mut value =
+            serde_json::to_value(Envelope::new("a.b", "s", Value::Null, Meta::new())).unwrap();
+        value["session_id"] = Value::Null;
+        assert!(Envelope::from_bytes(value.to_string().as_bytes()).unwrap().session_id.is_none());
+    }
+
+    #[test]
+    fn chains() {
+        let first = Envelope::new("a.b", "s", Value::Null, Meta::new().with_session_id("s1"));
+        let second = Envelope::new("a.c", "s", Value::Null, Meta::new().caused_by(&first));
+        let third = Envelope::new("a.d", "s", Value::Null, Meta::new().caused_by(&second));
+        assert_eq!(third.causation_id, Some(second.id));
+        assert_eq!(third.correlation_id, Some(first.id.to_string()));
+        assert_eq!(third.session_id.as_deref(), Some("s1"));
+    }
+}

@@ -1,0 +1,208 @@
+//! From the validator's errors to [`Violation`]s in our words.
+
+use std::borrow::Borrow;
+
+use holyfields::pointer;
+use jsonschema::error::{TypeKind, ValidationErrorKind as Rule};
+use jsonschema::{JsonType, JsonTypeSet, ValidationError};
+use serde_json::Value;
+
+use crate::describe::{self, HIDDEN, count};
+use crate::facts::Facts;
+use crate::nearest::nearest;
+use crate::{Violation, union};
+
+/// All violations that a list of errors amounts to, without echoes of the same fault.
+pub(crate) fn explain<'a, E>(errors: impl IntoIterator<Item = E>, facts: &Facts) -> Vec<Violation>
+where
+    E: Borrow<ValidationError<'a>>,
+{
+    let mut violations = Vec::new();
+    for error in errors {
+        for violation in one(error.borrow(), facts) {
+            if !violations.contains(&violation) {
+                violations.push(violation);
+            }
+        }
+        if violations.len() >= crate::refusal::MAX_VIOLATIONS {
+            violations.truncate(crate::refusal::MAX_VIOLATIONS);
+            break;
+        }
+    }
+    without_echoes(violations, facts)
+}
+
+/// The violations that one error amounts to: several for a union or for unexpected properties.
+pub(crate) fn one(error: &ValidationError<'_>, facts: &Facts) -> Vec<Violation> {
+    let at = error.instance_path().as_str();
+    match error.kind() {
+        Rule::AdditionalProperties { unexpected }
+        | Rule::UnevaluatedProperties { unexpected } => unexpected
+            .iter()
+            .map(|name| unexpected_property(error, name, facts))
+            .collect(),
+        Rule::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            vec![Violation {
+                pointer: pointer::join(at, name),
+                rule: keyword(error),
+                expected: format!("property `{}` to be present", describe::escape_control(name)),
+                found: "nothing".to_owned(),
+            }]
+        }
+        Rule::PropertyNames { error: inner } => {
+            let name = inner.instance().as_str().unwrap_or_default().to_owned();
+            let place = pointer::join(at, &name);
+            let found = if facts.hides(&place) { HIDDEN.to_owned() } else { describe::quoted(&name) };
+            vec![Violation {
+                pointer: place,
+                rule: keyword(error),
+                expected: format!("a property name that is {}", expected(inner)),
+                found,
+            }]
+        }
+        Rule::AnyOf { context } | Rule::OneOfNotValid { context } => {
+            union::explain(error, context, facts)
+        }
+        Rule::OneOfMultipleValid { context } => {
+            let fitting = context.iter().filter(|errors| errors.is_empty()).count();
+            let found = format!("a value that fits {fitting} of them");
+            vec![Violation { found, ..plain(error, facts) }]
+        }
+        _ => vec![plain(error, facts)],
+    }
+}
+
+/// A violation at the place of the error, of the value there.
+pub(crate) fn plain(error: &ValidationError<'_>, facts: &Facts) -> Violation {
+    let at = error.instance_path().as_str();
+    Violation {
+        pointer: at.to_owned(),
+        rule: keyword(error),
+        expected: expected(error),
+        found: if facts.hides(at) { HIDDEN.to_owned() } else { describe::found(error.instance()) },
+    }
+}
+
+fn unexpected_property(error: &ValidationError<'_>, name: &str, facts: &Facts) -> Violation {
+    let place = pointer::join(error.instance_path().as_str(), name);
+    // What stands under a misspelled name may be just what is marked under the right one.
+    let value = error.instance().get(name).filter(|_| !facts.any_sensitive());
+    let mut expected = "no property of this name".to_owned();
+    if let [near] = nearest(name, facts.declared.iter().map(String::as_str), 1)[..]
+        && near != name
+    {
+        expected.push_str(&format!(" (did you mean `{}`?)", describe::escape_control(near)));
+    }
+    Violation {
+        pointer: place,
+        rule: keyword(error),
+        expected,
+        found: value.map_or_else(|| HIDDEN.to_owned(), describe::found),
+    }
+}
+
+/// The keyword at fault; the library's name for it, except where two keywords share one.
+fn keyword(error: &ValidationError<'_>) -> String {
+    let last = error.schema_path().as_str().rsplit('/').next().unwrap_or_default();
+    match error.kind() {
+        Rule::FalseSchema => "false".to_owned(),
+        Rule::Required { .. } if error.schema_path().as_str().contains("/dependentRequired") => {
+            "dependentRequired".to_owned()
+        }
+        Rule::Contains if matches!(last, "minContains" | "maxContains") => last.to_owned(),
+        Rule::PropertyNames { .. } => "propertyNames".to_owned(),
+        kind => kind.keyword().to_owned(),
+    }
+}
+
+fn expected(error: &ValidationError<'_>) -> String {
+    match error.kind() {
+        Rule::Type { kind: TypeKind::Single(json_type) } => describe::type_name(*json_type).into(),
+        Rule::Type { kind: TypeKind::Multiple(types) } => types_or(types),
+        Rule::Constant { expected_value } => describe::constant(expected_value),
+        Rule::Enum { options } => {
+            describe::choices(options.as_array().map_or(&[], Vec::as_slice))
+        }
+        Rule::MaxLength { limit } => format!("at most {}", count(*limit, "character")),
+        Rule::MinLength { limit } => format!("at least {}", count(*limit, "character")),
+        Rule::MaxItems { limit } => format!("at most {}", count(*limit, "item")),
+        Rule::MinItems { limit } => format!("at least {}", count(*limit, "item")),
+        Rule::AdditionalItems { limit } => format!("at most {}", count(*limit as u64, "item")),
+        Rule::UnevaluatedItems { .. } => "no further items".into(),
+        Rule::UniqueItems => "items that all differ".into(),
+        Rule::Contains => "items as `contains` asks for".into(),
+        Rule::MaxProperties { limit } => format!("at most {}", count(*limit, "property")),
+        Rule::MinProperties { limit } => format!("at least {}", count(*limit, "property")),
+        Rule::Maximum { limit } => format!("at most {limit}"),
+        Rule::Minimum { limit } => format!("at least {limit}"),
+        Rule::ExclusiveMaximum { limit } => format!("less than {limit}"),
+        Rule::ExclusiveMinimum { limit } => format!("more than {limit}"),
+        Rule::MultipleOf { multiple_of } => format!("a multiple of {multiple_of}"),
+        Rule::Pattern { pattern } => {
+            format!("text that matches `{}`", describe::escape_control(pattern))
+        }
+        Rule::BacktrackLimitExceeded { .. } | Rule::RegexEngineFailure { .. } => {
+            "text that its `pattern` can decide on in reasonable time".into()
+        }
+        Rule::Format { format } => describe::format_name(format),
+        Rule::ContentEncoding { content_encoding } => format!("text encoded as {content_encoding}"),
+        Rule::FromUtf8 { .. } => "encoded UTF-8 text".into(),
+        Rule::ContentMediaType { content_media_type } => format!("text of type {content_media_type}"),
+        Rule::FalseSchema => "nothing here".into(),
+        Rule::Not { .. } => "a value that the schema under `not` refuses".into(),
+        Rule::AnyOf { context } => format!("one of {} alternatives", context.len()),
+        Rule::OneOfNotValid { context } | Rule::OneOfMultipleValid { context } => {
+            format!("exactly one of {} alternatives", context.len())
+        }
+        kind => format!("what `{}` asks for", kind.keyword()),
+    }
+}
+
+fn types_or(types: &JsonTypeSet) -> String {
+    let known = [
+        JsonType::String,
+        JsonType::Integer,
+        JsonType::Number,
+        JsonType::Boolean,
+        JsonType::Array,
+        JsonType::Object,
+        JsonType::Null,
+    ];
+    let names = known.into_iter().filter(|&t| types.contains(t)).map(describe::type_name);
+    names.collect::<Vec<_>>().join(" or ")
+}
+
+/// Leaves out what is only the echo of another violation.
+///
+/// Where a value fails `enum` or `const`, that it also fails `type` adds nothing. And a property
+/// whose schema fails is not "evaluated", so that `unevaluatedProperties` calls it unexpected,
+/// together with its innocent neighbours: such a violation counts only if no property of the name is
+/// declared anywhere, or if nothing else is wrong with the object.
+fn without_echoes(violations: Vec<Violation>, facts: &Facts) -> Vec<Violation> {
+    let is_echo = |violation: &Violation| match violation.rule.as_str() {
+        "type" => violations
+            .iter()
+            .any(|v| v.pointer == violation.pointer && matches!(v.rule.as_str(), "enum" | "const")),
+        "unevaluatedProperties" => {
+            let (object, name) = violation.pointer.rsplit_once('/').unwrap_or_default();
+            facts.declared.contains(pointer::unescape(name).as_ref())
+                && violations.iter().any(|v| {
+                    v.rule != violation.rule
+                        && v.pointer.strip_prefix(object).is_some_and(|rest| rest.starts_with('/'))
+                })
+        }
+        _ => false,
+    };
+    let echoes: Vec<bool> = violations.iter().map(is_echo).collect();
+    violations.into_iter().zip(echoes).filter(|(_, echo)| !echo).map(|(v, _)| v).collect()
+}
+
+/// The options of a `const` or `enum` error.
+pub(crate) fn options(error: &ValidationError<'_>) -> Option<Vec<Value>> {
+    match error.kind() {
+        Rule::Constant { expected_value } => Some(vec![Value::clone(expected_value)]),
+        Rule::Enum { options } => options.as_array().cloned(),
+        _ => None,
+    }
+}

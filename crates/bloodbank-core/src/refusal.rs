@@ -1,0 +1,98 @@
+//! Why a payload did not pass.
+
+use std::fmt;
+
+use crate::Violation;
+use crate::describe::escape_control;
+
+/// The most violations that a [`Refusal`] lists.
+///
+/// A bound on memory: a payload of half a million bad items must not become half a gigabyte.
+pub(crate) const MAX_VIOLATIONS: usize = 1_000;
+
+/// Places wider than this are not padded for.
+const WIDEST_PLACE: usize = 40;
+
+/// A payload breaks its contract; all the ways it does, at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refusal {
+    /// The routing key, with version.
+    pub key: String,
+    /// In the order of the schema's rules. At least one, at most 1,000.
+    pub violations: Vec<Violation>,
+}
+
+impl fmt::Display for Refusal {
+    /// A line that counts, then a line for each violation; no newline at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let faults = if self.violations.len() == 1 { "fault" } else { "faults" };
+        write!(f, "{}: {} {faults}", self.key, self.violations.len())?;
+        let width = |place: &String| place.chars().count();
+        let places: Vec<String> = self.violations.iter().map(Violation::place).collect();
+        let widest = places.iter().map(width).filter(|&w| w <= WIDEST_PLACE).max().unwrap_or(0);
+        for (violation, place) in self.violations.iter().zip(&places) {
+            let Violation { expected, found, .. } = violation;
+            write!(f, "\n  {place:widest$}  expected {expected}, found {found}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// No contract has this key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnknownKey {
+    /// The key that was asked for.
+    pub key: String,
+    /// Up to three keys that look like it, the nearest first.
+    pub suggestions: Vec<String>,
+}
+
+impl fmt::Display for UnknownKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no contract has the key `{}`", escape_control(&self.key))?;
+        for (i, suggestion) in self.suggestions.iter().enumerate() {
+            let lead = if i == 0 { "; did you mean" } else { " or" };
+            write!(f, "{lead} `{suggestion}`")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for UnknownKey {}
+
+/// Why a check did not end in "valid".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// The payload breaks the contract.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is no such contract.
+    #[error(transparent)]
+    UnknownKey(#[from] UnknownKey),
+    /// The contract's own schema is at fault, so that nothing can be checked against it.
+    #[error("the schema of `{key}` cannot be used: {reason}")]
+    Schema {
+        /// The routing key, with version.
+        key: String,
+        /// What the schema compiler says.
+        reason: String,
+    },
+    /// The value has no JSON form.
+    #[error("the payload cannot be written as JSON")]
+    Encode(#[source] serde_json::Error),
+}
+
+impl CheckError {
+    /// The violations, if that is what it is.
+    pub fn violations(&self) -> &[Violation] {
+        match self {
+            CheckError::Refused(refusal) => &refusal.violations,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! One fault of a payload.
+
+use std::fmt;
+
+use crate::describe::escape_control;
+
+/// One place of a payload that breaks the contract, in our words.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Violation {
+    /// JSON Pointer (RFC 6901) into the payload; empty for the payload itself.
+    ///
+    /// For a missing property the place where it should be.
+    pub pointer: String,
+    /// The JSON Schema keyword that failed: `maxLength`.
+    pub rule: String,
+    /// What the contract asks for: `at most 100 characters`. Taken from the schema only.
+    pub expected: String,
+    /// What stands there: `"abc"`, `an object with 5 properties`.
+    ///
+    /// Never the contents of an array or object; long texts are cut, control characters escaped,
+    /// and `(hidden)` where the schema says `"x-bloodbank-sensitive": true`.
+    pub found: String,
+}
+
+impl Violation {
+    /// The pointer as shown to people: control characters escaped, `(root)` for the payload itself.
+    pub fn place(&self) -> String {
+        match self.pointer.as_str() {
+            "" => "(root)".to_owned(),
+            pointer => escape_control(pointer),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}  expected {}, found {}", self.place(), self.expected, self.found)
+    }
+}

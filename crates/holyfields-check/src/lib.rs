@@ -1,0 +1,1 @@
+//! The checks that need a validator: satisfiability, patterns, examples

@@ -1,0 +1,1 @@
+//! Catalog to source files: pure, deterministic, one module per target

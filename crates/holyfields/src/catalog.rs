@@ -1,0 +1,186 @@
+//! The catalog: every contract of a schema folder, and what services do with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use crate::bundle::{Bundle, BundledContract, BundledService};
+use crate::file::{self, SchemaFile};
+use crate::finding::{self, Finding, Place};
+use crate::identity::{self, Identity};
+use crate::permissions;
+use crate::resolve::{self, References};
+use crate::shape::{self, Shape};
+use crate::source::Sources;
+use crate::{bundling, naming, registry, rules, structure};
+
+/// One event or command, one version of it, and the file that defines it.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    /// Index into [`Catalog::files`].
+    pub file: usize,
+    /// Kind, keys and version.
+    pub identity: Identity,
+    /// The module of its type: `theboard`.
+    pub module: String,
+    /// The name of its type in that module: `MeetingCreated`.
+    pub type_name: String,
+}
+
+impl Contract {
+    /// Its keys on the wire, with version.
+    pub fn routes(&self) -> impl Iterator<Item = String> {
+        self.identity.keys.iter().map(|key| key.route(self.identity.version))
+    }
+}
+
+/// Everything that was read. It exists also where there were errors; then it holds the rest.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// All schema files, by path.
+    pub files: Vec<SchemaFile>,
+    /// By kind, key and version.
+    pub contracts: Vec<Contract>,
+    /// By name; empty without a registry.
+    pub services: Vec<BundledService>,
+    /// What every `$ref` means.
+    pub references: References,
+    /// The types that generated code needs.
+    pub shape: Shape,
+    /// The texts that findings point into.
+    pub sources: Sources,
+}
+
+/// Reads a schema folder and, maybe, a registry, and runs the structural rules.
+///
+/// Findings come sorted. If one of them is an error, no code should be generated.
+pub fn read(schemas: &Path, registry: Option<&Path>) -> (Catalog, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut sources = Sources::default();
+    let files = file::read_all(schemas, &mut sources, &mut findings);
+    let references = resolve::resolve(&files, &mut findings);
+    let contracts = contracts(&files, &references, &mut findings);
+    structure::check(&files, &references, &mut findings);
+    let shape = shape::of(&files, &references, &contracts, &mut findings);
+    let services = services(registry, &contracts, &mut sources, &mut findings);
+    finding::sort(&mut findings, &sources);
+    (Catalog { files, contracts, services, references, shape, sources }, findings)
+}
+
+impl Catalog {
+    /// The file of a contract.
+    pub fn file(&self, contract: &Contract) -> &SchemaFile {
+        &self.files[contract.file]
+    }
+
+    /// The catalog as one self-contained document.
+    pub fn bundle(&self) -> Bundle {
+        let roots = self.contracts.iter().map(|contract| contract.file);
+        Bundle {
+            contracts: self.contracts.iter().map(|contract| self.bundled(contract)).collect(),
+            services: self.services.clone(),
+            definitions: bundling::definitions(roots, &self.files, &self.references),
+        }
+    }
+
+    fn bundled(&self, contract: &Contract) -> BundledContract {
+        let file = self.file(contract);
+        let Identity { kind, keys, version, .. } = &contract.identity;
+        BundledContract {
+            kind: *kind,
+            keys: keys.clone(),
+            version: *version,
+            schema_id: file.text("$id").unwrap_or(&file.path).to_owned(),
+            title: file.text("title").unwrap_or(keys[0].as_str()).to_owned(),
+            description: file.text("description").unwrap_or_default().to_owned(),
+            rust_type: format!("{}::{}", contract.module, contract.type_name),
+            definition: file.definition().to_owned(),
+        }
+    }
+}
+
+fn contracts(
+    files: &[SchemaFile],
+    references: &References,
+    findings: &mut Vec<Finding>,
+) -> Vec<Contract> {
+    let mut contracts: Vec<Contract> = Vec::new();
+    let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, file) in files.iter().enumerate() {
+        let Some(identity) = identity::identify(index, file, references, findings) else {
+            continue;
+        };
+        let module = naming::module(&identity.keys[0]);
+        let type_name = naming::contract_type(file, &identity);
+        let contract = Contract { file: index, identity, module, type_name };
+        let mut is_new = true;
+        for route in contract.routes() {
+            if let Some(&other) = owners.get(&route) {
+                findings.push(duplicate_key(&route, file, &files[other]));
+                is_new = false;
+            } else {
+                owners.insert(route, index);
+            }
+        }
+        if is_new {
+            contracts.push(contract);
+        }
+    }
+    contracts.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    contracts
+}
+
+fn sort_key(contract: &Contract) -> impl Ord {
+    let Identity { kind, keys, version, .. } = &contract.identity;
+    (*kind, keys.clone(), *version)
+}
+
+fn duplicate_key(route: &str, file: &SchemaFile, other: &SchemaFile) -> Finding {
+    let message =
+        format!("`{route}` is defined by two files: `{}` and `{}`", other.path, file.path);
+    Finding::new(rules::DUPLICATE_KEY, message, key_place(file))
+        .also(key_place(other).labelled("first here"))
+        .help("give one another key, or name its file `<entity>.<action>.v2.json`")
+}
+
+/// Where a contract's key is written: its const, else its file.
+fn key_place(file: &SchemaFile) -> Place {
+    let named = identity::KEY_PROPERTIES.into_iter().find_map(|property| {
+        let pointer = format!("/properties/{property}/const");
+        file.schema.pointer(&pointer).map(|_| pointer)
+    });
+    match named {
+        Some(pointer) => Place::value(&file.path, pointer),
+        None => Place::file(&file.path),
+    }
+}
+
+fn services(
+    registry: Option<&Path>,
+    contracts: &[Contract],
+    sources: &mut Sources,
+    findings: &mut Vec<Finding>,
+) -> Vec<BundledService> {
+    let Some(path) = registry else {
+        return Vec::new();
+    };
+    let name = path.display().to_string();
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let registry = registry::parse(&name, &text, sources, findings);
+            registry.map_or_else(Vec::new, |registry| {
+                permissions::expand(&name, &registry, contracts, findings)
+            })
+        }
+        Err(error) => {
+            let message = format!("the service registry cannot be read: {error}");
+            findings.push(Finding::new(rules::REGISTRY, message, Place::file(name)));
+            Vec::new()
+        }
+    }
+}
+
+/// The routes of all contracts, sorted.
+pub(crate) fn all_routes(contracts: &[Contract]) -> BTreeSet<String> {
+    contracts.iter().flat_map(Contract::routes).collect()
+}

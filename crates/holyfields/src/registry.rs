@@ -1,0 +1,167 @@
+//! `services/registry.yaml`: who produces and consumes what.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+use crate::finding::{Finding, Place};
+use crate::rules;
+use crate::source::Sources;
+
+/// The service registry.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "registry-schema", derive(schemars::JsonSchema))]
+pub struct Registry {
+    /// The format of this file: `"1.0"`.
+    pub version: String,
+    /// The exchange that events go to; the default is what bloodbank declares itself.
+    pub exchange: Option<Exchange>,
+    /// The services, by name.
+    #[serde(default)]
+    pub services: BTreeMap<String, Service>,
+    /// Key → the services that listen to it. Derived data; `services` counts.
+    #[serde(default)]
+    pub event_subscriptions: BTreeMap<String, Vec<String>>,
+    /// Layer → services, for the picture of the topology.
+    #[serde(default)]
+    pub topology: BTreeMap<String, Vec<String>>,
+}
+
+/// The exchange that events go to.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "registry-schema", derive(schemars::JsonSchema))]
+pub struct Exchange {
+    /// `bloodbank.events.v1`.
+    pub name: String,
+    /// `topic`.
+    #[serde(rename = "type")]
+    pub exchange_type: String,
+    /// Whether it outlives the broker's restart.
+    pub durable: bool,
+}
+
+/// One service.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "registry-schema", derive(schemars::JsonSchema))]
+pub struct Service {
+    /// Its name again.
+    pub name: Option<String>,
+    /// What it is for, in a sentence.
+    pub description: Option<String>,
+    /// `event-producer` or `event-consumer`.
+    #[serde(rename = "type")]
+    pub service_type: Option<String>,
+    /// `active`, `planned` or `deprecated`.
+    pub status: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Words to find it by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Its queue, where it has one.
+    pub queue_name: Option<String>,
+    /// Its queues, where it has several.
+    #[serde(default)]
+    pub queue_names: Vec<String>,
+    /// The patterns its queues are bound with.
+    #[serde(default)]
+    pub routing_keys: Vec<Key>,
+    /// The keys of the events it publishes; `*` and `#` stand for what they match.
+    #[serde(default)]
+    pub produces: Vec<Key>,
+    /// The keys of the events it listens to beside `routing_keys`.
+    #[serde(default)]
+    pub consumes: Vec<Key>,
+    /// The commands it has to do with.
+    #[serde(default)]
+    pub commands: Commands,
+    /// Name → URL.
+    #[serde(default)]
+    pub endpoints: BTreeMap<String, String>,
+    /// How it is run; free form.
+    #[serde(default)]
+    pub runtime: BTreeMap<String, serde_json::Value>,
+}
+
+/// The commands a service has to do with.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "registry-schema", derive(schemars::JsonSchema))]
+pub struct Commands {
+    /// The keys of the commands it sends.
+    #[serde(default)]
+    pub sends: Vec<Key>,
+    /// The keys of the commands it carries out.
+    #[serde(default)]
+    pub handles: Vec<Key>,
+}
+
+/// A key or a topic pattern, with its place in the file.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// As written.
+    pub text: String,
+    offset: usize,
+}
+
+impl Key {
+    /// Its place in the registry's file.
+    pub fn place(&self, path: &str) -> Place {
+        Place::bytes(path, self.offset..self.offset + self.text.len())
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::<String>::deserialize(deserializer)?;
+        let offset = spanned.referenced.span().byte_offset().unwrap_or(0);
+        Ok(Key { text: spanned.value, offset: usize::try_from(offset).unwrap_or(0) })
+    }
+}
+
+#[cfg(feature = "registry-schema")]
+impl schemars::JsonSchema for Key {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Key".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "pattern": r"^([a-z][a-z0-9_]*|\*|#)(\.([a-z][a-z0-9_]*|\*|#))*$",
+        })
+    }
+}
+
+/// The JSON Schema of registry.yaml, derived from the type that reads it.
+#[cfg(feature = "registry-schema")]
+pub fn json_schema() -> serde_json::Value {
+    schemars::schema_for!(Registry).to_value()
+}
+
+/// Reads a registry from its text; a finding where that fails.
+pub(crate) fn parse(
+    path: &str,
+    text: &str,
+    sources: &mut Sources,
+    findings: &mut Vec<Finding>,
+) -> Option<Registry> {
+    sources.insert(path, text);
+    match serde_saphyr::from_str(text) {
+        Ok(registry) => Some(registry),
+        Err(error) => {
+            let location = error.location();
+            let offset = location.and_then(|l| l.span().byte_offset()).unwrap_or(0);
+            let start = usize::try_from(offset).unwrap_or(0).min(text.len());
+            let place = Place::bytes(path, start..(start + 1).min(text.len()));
+            let problem = error.without_snippet().to_string();
+            let message = format!("the service registry cannot be read: {problem}");
+            findings.push(Finding::new(rules::REGISTRY, message, place));
+            None
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! `$ref`: which place each one means.
+//!
+//! A reference is looked up by relative path and by `$id`. Path wins; where the two disagree it is
+//! a warning, where neither resolves an error. Nothing is fetched, nothing outside the root read.
+
+use std::collections::HashMap;
+
+use fluent_uri::{Uri, UriRef};
+use serde_json::Value;
+
+use crate::file::{Draft, SchemaFile};
+use crate::finding::{Finding, Place};
+use crate::rules::{self, Rule};
+use crate::{pointer, walk};
+
+/// A place in a catalog: the index of a file, and a pointer into it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Target {
+    /// Index into the catalog's files.
+    pub file: usize,
+    /// JSON Pointer.
+    pub pointer: String,
+}
+
+/// What every `$ref` of a catalog means, by the place of the schema object that holds it.
+#[derive(Clone, Debug, Default)]
+pub struct References(HashMap<Target, Target>);
+
+impl References {
+    /// Where the `$ref` of the schema at a place leads; none if it has none or it is dangling.
+    pub fn target(&self, at: &Target) -> Option<&Target> {
+        self.0.get(at)
+    }
+
+    /// All references: from where, to where.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Target, &Target)> {
+        self.0.iter()
+    }
+
+    /// Whether some reference leads into this file from another one.
+    pub(crate) fn is_referenced(&self, file: usize) -> bool {
+        self.0.iter().any(|(from, to)| to.file == file && from.file != file)
+    }
+}
+
+/// Resolves all references.
+pub(crate) fn resolve(files: &[SchemaFile], findings: &mut Vec<Finding>) -> References {
+    let mut resolver = Resolver::index(files, findings);
+    for file in 0..files.len() {
+        resolver.visit(Target { file, pointer: String::new() }, &files[file].schema, 0);
+    }
+    findings.append(&mut resolver.findings);
+    References(resolver.resolved)
+}
+
+/// A schema that sets the base for the references inside it: a file's root, or one with an `$id`.
+struct Resource {
+    root: Target,
+    uri: Option<Uri<String>>,
+    anchors: HashMap<String, String>,
+}
+
+struct Resolver<'a> {
+    files: &'a [SchemaFile],
+    by_path: HashMap<&'a str, usize>,
+    by_uri: HashMap<String, usize>,
+    resources: Vec<Resource>,
+    /// The resource that starts at a place.
+    starts: HashMap<Target, usize>,
+    resolved: HashMap<Target, Target>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Resolver<'a> {
+    fn index(files: &'a [SchemaFile], findings: &mut Vec<Finding>) -> Self {
+        let by_path = files.iter().enumerate().map(|(i, f)| (f.path.as_str(), i)).collect();
+        let mut resolver = Resolver {
+            files,
+            by_path,
+            by_uri: HashMap::new(),
+            resources: Vec::new(),
+            starts: HashMap::new(),
+            resolved: HashMap::new(),
+            findings: Vec::new(),
+        };
+        for (file, content) in files.iter().enumerate() {
+            resolver.index_schema(Target { file, pointer: String::new() }, &content.schema, None);
+        }
+        findings.append(&mut resolver.findings);
+        resolver
+    }
+
+    fn index_schema(&mut self, at: Target, schema: &Value, within: Option<usize>) {
+        let id = schema.get("$id").and_then(Value::as_str);
+        // In draft-07 an `$id` that is only a fragment is an anchor, and siblings of `$ref` count
+        // for nothing.
+        let draft = self.files[at.file].draft;
+        let lone_ref = draft == Draft::V7 && schema.get("$ref").is_some();
+        let id = id.filter(|_| !lone_ref);
+        let starts = id.is_some_and(|id| !id.starts_with('#')) || within.is_none();
+        let resource = match within {
+            Some(resource) if !starts => resource,
+            _ => self.start_resource(&at, id, within),
+        };
+        let fragment = id.and_then(|id| id.strip_prefix('#')).filter(|_| draft == Draft::V7);
+        let anchors = [schema.get("$anchor").and_then(Value::as_str), fragment];
+        for anchor in anchors.into_iter().flatten() {
+            self.resources[resource].anchors.insert(anchor.to_owned(), at.pointer.clone());
+        }
+        let mut below = Vec::new();
+        walk::children(schema, &at.pointer, draft, &mut |p, child| below.push((p, child)));
+        for (pointer, child) in below {
+            self.index_schema(Target { file: at.file, pointer }, child, Some(resource));
+        }
+    }
+
+    fn start_resource(&mut self, at: &Target, id: Option<&str>, within: Option<usize>) -> usize {
+        let base = within.and_then(|outer| self.resources[outer].uri.clone());
+        let uri = id.filter(|id| !id.starts_with('#')).and_then(|id| absolute(id, base.as_ref()));
+        let index = self.resources.len();
+        if let Some(uri) = &uri {
+            if let Some(&other) = self.by_uri.get(uri.as_str()) {
+                let other = &self.resources[other].root;
+                let first =
+                    Place::value(&self.files[other.file].path, format!("{}/$id", other.pointer));
+                let here = Place::value(&self.files[at.file].path, format!("{}/$id", at.pointer));
+                let message = format!("`{uri}` is the `$id` of two schemas; it should name one");
+                self.findings.push(
+                    Finding::new(rules::DUPLICATE_ID, message, here)
+                        .also(first.labelled("first here"))
+                        .help("give this schema an `$id` of its own"),
+                );
+            } else {
+                self.by_uri.insert(uri.as_str().to_owned(), index);
+            }
+        }
+        self.resources.push(Resource { root: at.clone(), uri, anchors: HashMap::new() });
+        self.starts.insert(at.clone(), index);
+        index
+    }
+
+    fn visit(&mut self, at: Target, schema: &Value, within: usize) {
+        let resource = self.starts.get(&at).copied().unwrap_or(within);
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str)
+            && !self.resolved.contains_key(&at)
+            && let Some(target) = self.follow(&at, reference, resource)
+        {
+            self.resolved.insert(at.clone(), target);
+        }
+        let mut below = Vec::new();
+        let draft = self.files[at.file].draft;
+        walk::children(schema, &at.pointer, draft, &mut |p, child| below.push((p, child)));
+        for (pointer, child) in below {
+            self.visit(Target { file: at.file, pointer }, child, resource);
+        }
+    }
+
+    fn follow(&mut self, at: &Target, reference: &str, resource: usize) -> Option<Target> {
+        let (path, fragment) = reference.split_once('#').unwrap_or((reference, ""));
+        let by_path = if path.is_empty() { Ok(None) } else { self.by_path(at, path) };
+        let by_uri = if path.is_empty() { Some(resource) } else { self.by_uri(path, resource) };
+        let by_path = match by_path {
+            Ok(found) => found,
+            Err(()) if by_uri.is_none() => {
+                let message = format!("`{reference}` leads out of the schema folder");
+                let help = "move the file it means into the schema folder";
+                return self.fail(rules::ESCAPING_REF, at, message, help);
+            }
+            Err(()) => None,
+        };
+        if let (Some(one), Some(other)) = (by_path, by_uri)
+            && self.resources[one].root != self.resources[other].root
+        {
+            self.warn_ambiguous(at, reference, one, other);
+        }
+        let Some(found) = by_path.or(by_uri) else {
+            return self.unresolved(at, reference, path);
+        };
+        self.within(found, fragment).or_else(|| {
+            let file = &self.files[self.resources[found].root.file].path;
+            let message = format!("`{reference}` leads nowhere: `{file}` has no `#{fragment}`");
+            self.fail(rules::UNRESOLVED_REF, at, message, "correct the part behind `#`")
+        })
+    }
+
+    /// The resource at the root of the file that a relative path means; `Err` where it escapes.
+    fn by_path(&self, at: &Target, path: &str) -> Result<Option<usize>, ()> {
+        if path.contains(':') {
+            return Ok(None);
+        }
+        let here = &self.files[at.file].path;
+        let folder = here.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let mut words: Vec<&str> = folder.split('/').filter(|word| !word.is_empty()).collect();
+        if path.starts_with('/') {
+            return Err(());
+        }
+        for word in path.split('/') {
+            match word {
+                "." | "" => {}
+                ".." => drop(words.pop().ok_or(())?),
+                _ => words.push(word),
+            }
+        }
+        let file = self.by_path.get(words.join("/").as_str()).copied();
+        let root = file.map(|file| Target { file, pointer: String::new() });
+        Ok(root.and_then(|root| self.starts.get(&root).copied()))
+    }
+
+    fn by_uri(&self, path: &str, resource: usize) -> Option<usize> {
+        let uri = absolute(path, self.resources[resource].uri.as_ref())?;
+        self.by_uri.get(uri.as_str()).copied()
+    }
+
+    /// The place that a fragment means inside a resource.
+    fn within(&self, resource: usize, fragment: &str) -> Option<Target> {
+        let resource = &self.resources[resource];
+        let root = &resource.root;
+        let decoded = percent_decode(fragment);
+        let pointer = match decoded.as_str() {
+            "" => root.pointer.clone(),
+            path if path.starts_with('/') => format!("{}{path}", root.pointer),
+            anchor => resource.anchors.get(anchor)?.clone(),
+        };
+        let schema = self.files[root.file].schema.pointer(&pointer)?;
+        let is_schema = schema.is_object() || schema.is_boolean();
+        is_schema.then_some(Target { file: root.file, pointer })
+    }
+
+    fn unresolved(&mut self, at: &Target, reference: &str, path: &str) -> Option<Target> {
+        if path.contains(':') {
+            let message = format!(
+                "`{reference}` leads to no `$id` of this folder, and nothing is ever fetched"
+            );
+            let help = "copy the schema into the folder and refer to it by relative path";
+            return self.fail(rules::REMOTE_REF, at, message, help);
+        }
+        let message = format!("`{reference}` leads nowhere: no file `{path}` beside this one");
+        let known = self.by_path.keys().copied();
+        let last = path.rsplit('/').next().unwrap_or(path);
+        let near = known.filter(|known| known.rsplit('/').next() == Some(last)).min();
+        let help = match near {
+            Some(near) => format!("did you mean `{near}` (from the schema root)?"),
+            None => "correct the path; it counts from the folder of this file".into(),
+        };
+        self.fail(rules::UNRESOLVED_REF, at, message, help)
+    }
+
+    fn fail(
+        &mut self,
+        rule: &'static Rule,
+        at: &Target,
+        message: String,
+        help: impl Into<String>,
+    ) -> Option<Target> {
+        self.findings.push(Finding::new(rule, message, self.place(at)).help(help));
+        None
+    }
+
+    fn warn_ambiguous(&mut self, at: &Target, reference: &str, by_path: usize, by_uri: usize) {
+        let path = |resource: usize| &self.files[self.resources[resource].root.file].path;
+        let message = format!(
+            "`{reference}` means `{}` by path and `{}` by `$id`; the path counts",
+            path(by_path),
+            path(by_uri),
+        );
+        let finding = Finding::new(rules::AMBIGUOUS_REF, message, self.place(at))
+            .help("let the `$id`s mirror the folder, or leave them out");
+        self.findings.push(finding);
+    }
+
+    fn place(&self, at: &Target) -> Place {
+        Place::value(&self.files[at.file].path, pointer::join(&at.pointer, "$ref"))
+    }
+}
+
+/// A URI reference made absolute, without its fragment; none where there is no base to do it with.
+fn absolute(reference: &str, base: Option<&Uri<String>>) -> Option<Uri<String>> {
+    let reference = UriRef::parse(reference).ok()?;
+    let mut uri = match base {
+        Some(base) => reference.resolve_against(base).ok()?,
+        None => Uri::parse(reference.as_str()).ok()?.to_owned(),
+    };
+    uri.set_fragment(None);
+    Some(uri)
+}
+
+fn percent_decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut decoded = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match hex.filter(|_| bytes[at] == b'%') {
+            Some(byte) => {
+                decoded.push(byte);
+                at += 3;
+            }
+            None => {
+                decoded.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
