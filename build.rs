@@ -1,1 +1,5 @@
-fn main() {}
+//! Compiles `schemas/` and `services/registry.yaml` into OUT_DIR.
+
+fn main() {
+    holyfields_build::compile("schemas");
+}

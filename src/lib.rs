@@ -1,1 +1,56 @@
-//! Bloodbank.
+//! A typed event bus that refuses whatever breaks its contract.
+//!
+//! A contract is a JSON Schema file. The build script compiles a folder of them into [`events`]: a
+//! struct for each event and command, constants for their routing keys, and, from
+//! `services/registry.yaml`, a type for each service that says what it may publish.
+//!
+//! ```
+//! use bloodbank::events::{llm, services};
+//! use bloodbank::{Bus, PublishError};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let bus = Bus::in_memory();
+//! let publisher = bus.publisher::<services::LlmCollector>();
+//!
+//! let prompt = llm::Prompt::new(bloodbank::uuid::Uuid::now_v7(), "Alice", "gpt-5", "Hello?");
+//! publisher.publish(&prompt).await?;
+//!
+//! // The contract says 0 to 2.
+//! let refused = publisher.publish(&prompt.with_temperature(9.0)).await;
+//! assert!(matches!(refused, Err(PublishError::Refused(_))));
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
+//! ```
+//!
+//! Other crates compile schemas of their own: `holyfields_build::compile("schemas")` in build.rs,
+//! [`include_events!`] in a module.
+
+// Generated code says `::bloodbank`, also inside this crate.
+extern crate self as bloodbank;
+
+mod bus;
+
+/// The contracts of `schemas/`, compiled.
+pub mod events {
+    crate::include_events!();
+}
+
+pub use bloodbank_bus::*;
+pub use bloodbank_core::export::{chrono, serde, serde_json, uuid};
+pub use bloodbank_core::*;
+pub use bus::Bus;
+
+/// Brings in the code that `holyfields_build::compile` made from a schema folder.
+///
+/// ```ignore
+/// pub mod events {
+///     bloodbank::include_events!();
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_events {
+    () => {
+        include!(concat!(env!("OUT_DIR"), "/bloodbank/rust/events.rs"));
+    };
+}

@@ -1,2 +1,103 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands. A thin dispatcher: the work is done by cargo and by holyfields-cli.
+//!
+//! It does not depend on the crate `bloodbank`, so it also runs when a schema is broken.
+
+mod bench;
+mod ci;
+mod layers;
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use holyfields_cli::{codegen, lint};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Write generated/ from schemas/ and services/registry.yaml.
+    Codegen {
+        /// Write nothing; exit 4 if generated/ is not what the schemas give.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Say what is wrong with schemas/ and services/registry.yaml.
+    Lint {
+        /// Findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run all tests; what follows goes to `cargo test`.
+    Test {
+        /// Arguments for `cargo test`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Measure, with the alternative beside it.
+    Bench {
+        /// What to measure.
+        what: bench::Bench,
+    },
+    /// Format, lints, docs, layers, drift: what must hold before a commit.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<ExitCode> {
+    env::set_current_dir(root()).context("the workspace folder is gone")?;
+    let code = match task {
+        Task::Codegen { check } => codegen(check),
+        Task::Lint { json } => lint::run(&lint::LintArgs {
+            schemas: "schemas".into(),
+            registry: Some("services/registry.yaml".into()),
+            json,
+        }),
+        Task::Test { args } => {
+            cargo(["test", "--workspace"].into_iter().map(String::from).chain(args))
+        }
+        Task::Bench { what } => bench::run(what),
+        Task::Ci => ci::run(),
+    };
+    code.map(ExitCode::from)
+}
+
+/// generated/ written anew, or compared.
+fn codegen(check: bool) -> anyhow::Result<u8> {
+    codegen::run(&codegen::CodegenArgs {
+        schemas: "schemas".into(),
+        registry: Some("services/registry.yaml".into()),
+        out: "generated".into(),
+        check,
+    })
+}
+
+/// Runs cargo and gives its exit code.
+fn cargo(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> anyhow::Result<u8> {
+    let status = Command::new("cargo").args(args).status().context("cargo does not start")?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// The workspace's folder.
+fn root() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}

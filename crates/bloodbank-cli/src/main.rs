@@ -1,2 +1,94 @@
-//! The command line of Bloodbank
-fn main() {}
+//! The command `bloodbank`: look at contracts, check payloads, generate code, try the bus.
+
+mod contracts;
+mod demo;
+mod list;
+mod show;
+mod table;
+mod validate;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use holyfields_cli::{codegen, lint};
+
+use contracts::Source;
+use list::{Kinds, List};
+
+/// Exit code for a payload or a schema that is not what it should be.
+const FINDINGS: u8 = 100;
+
+/// A typed event bus that refuses whatever breaks its JSON Schema contracts.
+#[derive(Parser)]
+#[command(name = "bloodbank", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// List events: key, version, Rust type, title.
+    ListEvents {
+        #[command(flatten)]
+        list: List,
+        /// What to list.
+        #[arg(long = "type", value_name = "TYPE", default_value = "event")]
+        kind: Kinds,
+    },
+    /// List commands: key, version, Rust type, title.
+    ListCommands {
+        #[command(flatten)]
+        list: List,
+    },
+    /// Show one contract: its fields, schema, example or Rust type.
+    Show(show::Show),
+    /// Check a payload against the contract of a key; every violation, with its place.
+    Validate(validate::Validate),
+    /// Write the code for a schema folder.
+    Codegen(codegen::CodegenArgs),
+    /// Say everything that is wrong with a schema folder.
+    Lint(lint::LintArgs),
+    /// Publish, receive, refuse and handle on a bus in memory.
+    Demo,
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<u8> {
+    match command {
+        Command::ListEvents { list, kind } => list.run(kind),
+        Command::ListCommands { list } => list.run(Kinds::Command),
+        Command::Show(show) => show.run(),
+        Command::Validate(validate) => validate.run(),
+        Command::Codegen(args) => codegen::run(&args),
+        Command::Lint(args) => lint::run(&args),
+        Command::Demo => demo::run(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "bloodbank", &mut io::stdout());
+            Ok(0)
+        }
+    }
+}
+
+/// `bloodbank list-events | head -1` ends the pipe early; that is no error.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io_error = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    io_error.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::{CheckError, Contract, Refusal, UnknownKey};
+use crate::describe::HIDDEN;
+use crate::{CheckError, Contract, Contracts, Refusal, UnknownKey, escape_control};
 
 /// For optional fields that may also be null: outer `None` absent, inner `None` null.
 ///
@@ -23,14 +24,16 @@ use crate::{CheckError, Contract, Refusal, UnknownKey};
 /// # Ok::<(), serde_json::Error>(())
 /// ```
 ///
+/// Also for an optional field that takes any value: null then stays a value.
+///
 /// # Errors
 /// Those of `T`.
-pub fn nullable<'de, T, D>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
+pub fn nullable<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de>,
 {
-    Option::deserialize(deserializer).map(Some)
+    T::deserialize(deserializer).map(Some)
 }
 
 /// For a flattened `extra` map beside `#[serde(tag = "event_type")]`, which serde writes but does not
@@ -83,6 +86,14 @@ pub enum DecodeError {
     /// No contract has the key.
     #[error(transparent)]
     UnknownKey(UnknownKey),
+    /// The key belongs to another contract than the type.
+    #[error("`{key}` is not the key of this type, which is `{wanted}`")]
+    OtherKey {
+        /// The routing key of the payload, with version.
+        key: String,
+        /// The first key of the type.
+        wanted: &'static str,
+    },
     /// The contract's own schema cannot be used.
     #[error("the schema of `{key}` cannot be used: {reason}")]
     Schema {
@@ -115,58 +126,76 @@ impl From<CheckError> for DecodeError {
     }
 }
 
+/// What a valid payload can be read as: any [`Contract`] type, [`Value`], and the generated
+/// `AnyEvent`.
+pub trait Payload: Sized + Send + 'static {
+    /// Reads a payload that [`Contracts`] has found valid for `key`.
+    ///
+    /// # Errors
+    /// [`DecodeError::OtherKey`] or [`DecodeError::Shape`].
+    fn from_valid(key: &str, payload: &Value) -> Result<Self, DecodeError>;
+}
+
+impl Payload for Value {
+    fn from_valid(_key: &str, payload: &Value) -> Result<Self, DecodeError> {
+        Ok(payload.clone())
+    }
+}
+
+impl<T: Contract> Payload for T {
+    fn from_valid(key: &str, payload: &Value) -> Result<Self, DecodeError> {
+        if !T::KEYS.contains(&key) {
+            return Err(DecodeError::OtherKey { key: key.to_owned(), wanted: T::KEYS[0] });
+        }
+        T::deserialize(payload).map_err(|error| DecodeError::Shape {
+            key: key.to_owned(),
+            reason: if T::contracts().has_sensitive(key) {
+                HIDDEN.to_owned()
+            } else {
+                escape_control(&error.to_string())
+            },
+        })
+    }
+}
+
 /// A payload from its bytes: parsed, checked against the contract of `key`, and typed.
 ///
 /// # Errors
 /// Each step has its variant of [`DecodeError`]. None repeats the payload, except as
 /// [`Violation::found`](crate::Violation::found) does.
 pub fn decode<T: Contract>(key: &str, bytes: &[u8]) -> Result<T, DecodeError> {
-    decode_value(key, parse(bytes)?)
-}
-
-/// The same from a parsed payload.
-///
-/// # Errors
-/// Those of [`decode`] except [`DecodeError::Syntax`].
-pub fn decode_value<T: Contract>(key: &str, payload: Value) -> Result<T, DecodeError> {
-    T::contracts().check(key, &payload)?;
-    typed(key, payload)
-}
-
-/// A payload that is known to be valid, as its type.
-///
-/// # Errors
-/// [`DecodeError::Shape`].
-pub fn typed<T: Contract>(key: &str, payload: Value) -> Result<T, DecodeError> {
-    serde_json::from_value(payload).map_err(|error| DecodeError::Shape {
-        key: key.to_owned(),
-        reason: if T::contracts().has_sensitive(key) {
-            crate::describe::HIDDEN.to_owned()
-        } else {
-            crate::escape_control(&error.to_string())
-        },
-    })
+    T::from_valid(key, &decode_json(T::contracts(), key, bytes)?)
 }
 
 /// A payload from its bytes, checked against the contract of `key` but not typed.
 ///
 /// # Errors
-/// Those of [`decode`] except [`DecodeError::Shape`].
-pub fn decode_json(
-    contracts: &crate::Contracts,
-    key: &str,
-    bytes: &[u8],
-) -> Result<Value, DecodeError> {
+/// Those of [`decode`] except [`DecodeError::OtherKey`] and [`DecodeError::Shape`].
+pub fn decode_json(contracts: &Contracts, key: &str, bytes: &[u8]) -> Result<Value, DecodeError> {
     let payload = parse(bytes)?;
     contracts.check(key, &payload)?;
     Ok(payload)
 }
 
+/// The generated `AnyEvent` from its bytes: checked where a contract has the key, else as it is.
+///
+/// # Errors
+/// Those of [`decode`] except [`DecodeError::UnknownKey`].
+pub fn decode_any<P: Payload>(
+    contracts: &Contracts,
+    key: &str,
+    bytes: &[u8],
+) -> Result<P, DecodeError> {
+    let payload = parse(bytes)?;
+    if contracts.contract(key).is_some() {
+        contracts.check(key, &payload)?;
+    }
+    P::from_valid(key, &payload)
+}
+
 fn parse(bytes: &[u8]) -> Result<Value, DecodeError> {
-    serde_json::from_slice(bytes).map_err(|error| DecodeError::Syntax {
-        line: error.line(),
-        column: error.column(),
-    })
+    serde_json::from_slice(bytes)
+        .map_err(|error| DecodeError::Syntax { line: error.line(), column: error.column() })
 }
 
 #[cfg(test)]
@@ -200,7 +229,8 @@ mod tests {
             let value: Tagged = serde_json::from_str(text).unwrap();
             assert!(!value.extra.contains_key("event_type"));
             assert_eq!(serde_json::to_string(&value).unwrap(), text);
-            let again: Tagged = serde_json::from_value(serde_json::to_value(&value).unwrap()).unwrap();
+            let again: Tagged =
+                serde_json::from_value(serde_json::to_value(&value).unwrap()).unwrap();
             assert_eq!(again, value);
         }
     }

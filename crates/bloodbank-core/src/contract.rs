@@ -80,7 +80,7 @@ pub trait Service: Send + Sync + 'static {
     note = "add the event's key to `produces:` of this service in services/registry.yaml, or \
             publish as `services::Any`"
 )]
-pub trait Produces<E: Event>: Service {}
+pub trait Produces<E>: Service {}
 
 /// The registry lets this service listen to `E`.
 #[diagnostic::on_unimplemented(
@@ -89,7 +89,7 @@ pub trait Produces<E: Event>: Service {}
     note = "add the event's key to `routing_keys:` of this service in services/registry.yaml, or \
             subscribe as `services::Any`"
 )]
-pub trait Consumes<E: Event>: Service {}
+pub trait Consumes<E>: Service {}
 
 /// The registry lets this service send `C`.
 #[diagnostic::on_unimplemented(
@@ -98,7 +98,7 @@ pub trait Consumes<E: Event>: Service {}
     note = "add the command's key to `commands: sends:` of this service in \
             services/registry.yaml, or send as `services::Any`"
 )]
-pub trait Sends<C: Command>: Service {}
+pub trait Sends<C>: Service {}
 
 /// The registry lets this service carry out `C`.
 #[diagnostic::on_unimplemented(
@@ -107,4 +107,18 @@ pub trait Sends<C: Command>: Service {}
     note = "add the command's key to `commands: handles:` of this service in \
             services/registry.yaml, or handle it as `services::Any`"
 )]
-pub trait Handles<C: Command>: Service {}
+pub trait Handles<C>: Service {}
+
+/// [`Produces`], seen from the event; every `Produces` impl gives it.
+///
+/// Publishers ask for this one. Asked `S: Produces<_>`, the compiler takes the event of a service
+/// that has only one for granted, and calls any other a type mismatch; asked `_: ProducedBy<S>`, it
+/// looks at the argument first, and then says which service does not produce what.
+pub trait ProducedBy<S> {}
+
+impl<E, S: Produces<E>> ProducedBy<S> for E {}
+
+/// [`Sends`], seen from the command; see [`ProducedBy`].
+pub trait SentBy<S> {}
+
+impl<C, S: Sends<C>> SentBy<S> for C {}

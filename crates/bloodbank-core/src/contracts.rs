@@ -55,6 +55,18 @@ impl Contracts {
         serde_json::from_str(bundle).map(Contracts::new)
     }
 
+    /// The contracts that generated code embeds.
+    ///
+    /// # Panics
+    /// If the text is no bundle; the text that codegen writes is one.
+    #[allow(clippy::panic)]
+    pub fn embedded(bundle: &'static str) -> Self {
+        match Contracts::from_json(bundle) {
+            Ok(contracts) => contracts,
+            Err(error) => panic!("bundle.json is not what codegen wrote: {error}"),
+        }
+    }
+
     /// The catalog as data.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
@@ -94,9 +106,9 @@ impl Contracts {
 
     /// Whether the contract of this key marks anything as sensitive. False for an unknown key.
     pub fn has_sensitive(&self, route: &str) -> bool {
-        let compiled = self.index(route).and_then(|index| {
-            self.compiled(index, route).map_err(|_| self.unknown(route))
-        });
+        let compiled = self
+            .index(route)
+            .and_then(|index| self.compiled(index, route).map_err(|_| self.unknown(route)));
         compiled.is_ok_and(|compiled| compiled.facts.any_sensitive())
     }
 
@@ -132,10 +144,10 @@ impl Contracts {
 
     fn compiled(&self, index: usize, route: &str) -> Result<&Compiled, CheckError> {
         let compile = || Compiled::new(&self.bundle.document(&self.bundle.contracts[index]));
-        self.compiled[index].get_or_init(compile).as_ref().map_err(|reason| CheckError::Schema {
-            key: route.to_owned(),
-            reason: reason.clone(),
-        })
+        self.compiled[index]
+            .get_or_init(compile)
+            .as_ref()
+            .map_err(|reason| CheckError::Schema { key: route.to_owned(), reason: reason.clone() })
     }
 }
 

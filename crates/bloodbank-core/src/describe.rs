@@ -148,7 +148,10 @@ mod tests {
         assert_eq!(found(&json!("grün, हिन्दी")), r#""grün, हिन्दी""#);
         assert_eq!(found(&json!({"secret": 1})), "an object with 1 property");
         assert_eq!(found(&json!([1, 2])), "an array with 2 items");
-        assert_eq!(found(&json!("ä".repeat(61))), format!("\"{}…\" (61 characters)", "ä".repeat(60)));
+        assert_eq!(
+            found(&json!("ä".repeat(61))),
+            format!("\"{}…\" (61 characters)", "ä".repeat(60))
+        );
         assert_eq!(found(&json!("ä".repeat(60))), format!("\"{}\"", "ä".repeat(60)));
     }
 

@@ -1,7 +1,7 @@
 //! The envelope that goes around every payload.
 
-use chrono::{DateTime, SubsecRound, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, Datelike, SubsecRound, Timelike, Utc};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -18,19 +18,19 @@ pub struct Envelope {
     pub event_type: String,
     /// The publishing service.
     pub source: String,
-    /// When it happened, in UTC.
+    /// When it happened, in UTC. Written with six digits of the second, so that text sorts by time.
+    #[serde(serialize_with = "write_timestamp")]
     pub timestamp: DateTime<Utc>,
-    /// What the whole workflow has in common; the id of its first envelope unless someone chose
-    /// another text.
+    /// What a whole piece of work has in common: the id of its first envelope, unless it was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Uuid>,
     /// The id of the envelope that this one follows from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub causation_id: Option<Uuid>,
     /// The session of a user or agent that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// The contract's `$id`. Says what the publisher meant; the key decides what is checked.
+    /// The contract's `$id`, if it has one. Says what the publisher meant; the key decides what is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
     /// W3C Trace Context.
@@ -84,6 +84,31 @@ impl Envelope {
     }
 }
 
+/// `2025-01-31T12:00:00.000000Z`, at a tenth of the cost of chrono's formatter.
+fn write_timestamp<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    let time = time.naive_utc();
+    let micros = time.nanosecond() / 1_000;
+    let (Ok(year @ 0..=9_999), 0..=999_999) = (u32::try_from(time.year()), micros) else {
+        // Years that RFC 3339 does not have, and leap seconds.
+        return time.and_utc().serialize(serializer);
+    };
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    let mut write = |at: std::ops::Range<usize>, mut number: u32| {
+        for digit in text[at].iter_mut().rev() {
+            *digit = b'0' + (number % 10) as u8;
+            number /= 10;
+        }
+    };
+    write(0..4, year);
+    write(5..7, time.month());
+    write(8..10, time.day());
+    write(11..13, time.hour());
+    write(14..16, time.minute());
+    write(17..19, time.second());
+    write(20..26, micros);
+    serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
+}
+
 /// What a publisher may say about a message beside its payload; what it leaves open is minted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -93,7 +118,7 @@ pub struct Meta {
     /// See [`Envelope::timestamp`].
     pub timestamp: Option<DateTime<Utc>>,
     /// See [`Envelope::correlation_id`].
-    pub correlation_id: Option<String>,
+    pub correlation_id: Option<Uuid>,
     /// See [`Envelope::causation_id`].
     pub causation_id: Option<Uuid>,
     /// See [`Envelope::session_id`].
@@ -120,9 +145,9 @@ impl Meta {
         self
     }
 
-    /// Sets what the workflow has in common.
-    pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
-        self.correlation_id = Some(id.into());
+    /// Sets what the piece of work has in common.
+    pub fn with_correlation_id(mut self, id: Uuid) -> Self {
+        self.correlation_id = Some(id);
         self
     }
 
@@ -147,11 +172,10 @@ impl Meta {
     /// Links it to the envelope that it follows from.
     ///
     /// Sets the causation; the correlation is that of the cause, or the cause itself if it began the
-    /// workflow. Session and trace context are passed on unless they are set already.
+    /// work. Session and trace context are passed on unless they are set already.
     pub fn caused_by(mut self, cause: &Envelope) -> Self {
         self.causation_id = Some(cause.id);
-        self.correlation_id =
-            Some(cause.correlation_id.clone().unwrap_or_else(|| cause.id.to_string()));
+        self.correlation_id = Some(cause.correlation_id.unwrap_or(cause.id));
         self.session_id = self.session_id.or_else(|| cause.session_id.clone());
         self.traceparent = self.traceparent.or_else(|| cause.traceparent.clone());
         self
@@ -160,6 +184,7 @@ impl Meta {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -191,13 +216,27 @@ mod tests {
         assert!(Envelope::from_bytes(value.to_string().as_bytes()).unwrap().session_id.is_none());
     }
 
+    proptest! {
+        #[test]
+        fn timestamps_come_back(
+            micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000,
+        ) {
+            let time = DateTime::from_timestamp_micros(micros).unwrap();
+            let envelope = Envelope::new("a.b", "s", Value::Null, Meta::new().with_timestamp(time));
+            let text = serde_json::to_value(&envelope).unwrap()["timestamp"].clone();
+            let text = text.as_str().unwrap();
+            prop_assert_eq!(DateTime::parse_from_rfc3339(text).unwrap(), time);
+            prop_assert_eq!(text.len(), 27);
+        }
+    }
+
     #[test]
     fn chains() {
         let first = Envelope::new("a.b", "s", Value::Null, Meta::new().with_session_id("s1"));
         let second = Envelope::new("a.c", "s", Value::Null, Meta::new().caused_by(&first));
         let third = Envelope::new("a.d", "s", Value::Null, Meta::new().caused_by(&second));
         assert_eq!(third.causation_id, Some(second.id));
-        assert_eq!(third.correlation_id, Some(first.id.to_string()));
+        assert_eq!(third.correlation_id, Some(first.id));
         assert_eq!(third.session_id.as_deref(), Some("s1"));
     }
 }

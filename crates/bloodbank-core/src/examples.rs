@@ -6,7 +6,8 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::{CheckError, Contract, Contracts, codec, same_value};
+use crate::codec::Payload as _;
+use crate::{CheckError, Contract, Contracts, same_value};
 
 /// How much was checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,7 +125,7 @@ impl<'a> Check<'a> {
 
     fn round_trip<T: Contract>(&self, key: &str, example: &Value) -> Result<(), String> {
         self.contracts.check(key, example).map_err(|error| error.to_string())?;
-        let typed: T = codec::typed(key, example.clone()).map_err(|error| error.to_string())?;
+        let typed = T::from_valid(key, example).map_err(|error| error.to_string())?;
         let back = serde_json::to_value(&typed).map_err(|error| error.to_string())?;
         if !same_value(example, &back) {
             return Err(format!("comes back from its type as {back}"));

@@ -36,11 +36,9 @@ where
 pub(crate) fn one(error: &ValidationError<'_>, facts: &Facts) -> Vec<Violation> {
     let at = error.instance_path().as_str();
     match error.kind() {
-        Rule::AdditionalProperties { unexpected }
-        | Rule::UnevaluatedProperties { unexpected } => unexpected
-            .iter()
-            .map(|name| unexpected_property(error, name, facts))
-            .collect(),
+        Rule::AdditionalProperties { unexpected } | Rule::UnevaluatedProperties { unexpected } => {
+            unexpected.iter().map(|name| unexpected_property(error, name, facts)).collect()
+        }
         Rule::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             vec![Violation {
@@ -53,7 +51,8 @@ pub(crate) fn one(error: &ValidationError<'_>, facts: &Facts) -> Vec<Violation> 
         Rule::PropertyNames { error: inner } => {
             let name = inner.instance().as_str().unwrap_or_default().to_owned();
             let place = pointer::join(at, &name);
-            let found = if facts.hides(&place) { HIDDEN.to_owned() } else { describe::quoted(&name) };
+            let found =
+                if facts.hides(&place) { HIDDEN.to_owned() } else { describe::quoted(&name) };
             vec![Violation {
                 pointer: place,
                 rule: keyword(error),
@@ -121,9 +120,7 @@ fn expected(error: &ValidationError<'_>) -> String {
         Rule::Type { kind: TypeKind::Single(json_type) } => describe::type_name(*json_type).into(),
         Rule::Type { kind: TypeKind::Multiple(types) } => types_or(types),
         Rule::Constant { expected_value } => describe::constant(expected_value),
-        Rule::Enum { options } => {
-            describe::choices(options.as_array().map_or(&[], Vec::as_slice))
-        }
+        Rule::Enum { options } => describe::choices(options.as_array().map_or(&[], Vec::as_slice)),
         Rule::MaxLength { limit } => format!("at most {}", count(*limit, "character")),
         Rule::MinLength { limit } => format!("at least {}", count(*limit, "character")),
         Rule::MaxItems { limit } => format!("at most {}", count(*limit, "item")),
@@ -148,7 +145,9 @@ fn expected(error: &ValidationError<'_>) -> String {
         Rule::Format { format } => describe::format_name(format),
         Rule::ContentEncoding { content_encoding } => format!("text encoded as {content_encoding}"),
         Rule::FromUtf8 { .. } => "encoded UTF-8 text".into(),
-        Rule::ContentMediaType { content_media_type } => format!("text of type {content_media_type}"),
+        Rule::ContentMediaType { content_media_type } => {
+            format!("text of type {content_media_type}")
+        }
         Rule::FalseSchema => "nothing here".into(),
         Rule::Not { .. } => "a value that the schema under `not` refuses".into(),
         Rule::AnyOf { context } => format!("one of {} alternatives", context.len()),

@@ -22,12 +22,14 @@ mod union;
 mod validated;
 mod violation;
 
-pub use contract::{Command, Consumes, Contract, Event, Handles, Produces, Sends, Service};
+pub use contract::{
+    Command, Consumes, Contract, Event, Handles, ProducedBy, Produces, Sends, SentBy, Service,
+};
 pub use contracts::Contracts;
 pub use describe::escape_control;
 pub use envelope::{Envelope, Meta};
 pub use holyfields::bundle::{Bundle, BundledContract, BundledService};
-pub use holyfields::key::{Kind, KeyError, RoutingKey, TopicPattern};
+pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
 pub use nearest::nearest;
 pub use refusal::{CheckError, Refusal, UnknownKey};
 pub use same_value::same_value;

@@ -58,7 +58,7 @@ impl fmt::Display for UnknownKey {
             let lead = if i == 0 { "; did you mean" } else { " or" };
             write!(f, "{lead} `{suggestion}`")?;
         }
-        Ok(())
+        f.write_str(if self.suggestions.is_empty() { "" } else { "?" })
     }
 }
 

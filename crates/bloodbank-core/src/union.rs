@@ -35,7 +35,9 @@ pub(crate) fn explain(
     match &candidates[..] {
         [] => vec![summary],
         [only] => only.violations.clone(),
-        [best, next, ..] if !best.foreign && best.rank(at) < next.rank(at) => best.violations.clone(),
+        [best, next, ..] if !best.foreign && best.rank(at) < next.rank(at) => {
+            best.violations.clone()
+        }
         [best, rest @ ..] => {
             let everywhere = |v: &&Violation| rest.iter().all(|b| b.violations.contains(v));
             let common: Vec<_> = best.violations.iter().filter(everywhere).cloned().collect();

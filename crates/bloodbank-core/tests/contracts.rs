@@ -84,7 +84,10 @@ fn unknown_keys_come_with_suggestions() {
 fn validated_knows_its_kind() {
     let envelope = |key: &str| Envelope::new(key, "s", json!({"topic": "a"}), Meta::new());
     let event = CONTRACTS.validate(envelope("theboard.meeting.created")).unwrap();
-    assert_eq!((event.kind(), event.event_type.as_str()), (Kind::Event, "theboard.meeting.created"));
+    assert_eq!(
+        (event.kind(), event.event_type.as_str()),
+        (Kind::Event, "theboard.meeting.created")
+    );
     let command = CONTRACTS.validate(envelope("theboard.meeting.create")).unwrap();
     assert_eq!(command.kind(), Kind::Command);
     let refused = Envelope::new("llm.prompt", "s", json!({"topic": 1}), Meta::new());
@@ -105,6 +108,8 @@ fn decoding_names_the_step_that_failed() {
     assert!(matches!(decode("{\n\"topic\" 1}"), Err(DecodeError::Syntax { line: 2, .. })));
     assert!(matches!(decode(r#"{"topic":1}"#), Err(DecodeError::Refused(_))));
     assert!(matches!(decode(r#"{"topic":"a","count":999}"#), Err(DecodeError::Shape { .. })));
+    let other = codec::decode::<Meeting>("llm.prompt", br#"{"topic":"a"}"#);
+    assert!(matches!(other, Err(DecodeError::OtherKey { .. })));
     let unknown = codec::decode::<Meeting>("a.b", b"{}");
     assert!(matches!(unknown, Err(DecodeError::UnknownKey(_))));
 }

@@ -72,7 +72,11 @@ fn wording() {
         (json!({"type": ["string", "null"]}), json!(1), " type: a string or null | 1"),
         (json!({"const": {"a": 1}}), json!({}), " const: {\"a\":1} | an object with 0 properties"),
         (json!({"minLength": 1}), json!(""), " minLength: at least 1 character | \"\""),
-        (json!({"maxItems": 1}), json!([1, 2]), " maxItems: at most 1 item | an array with 2 items"),
+        (
+            json!({"maxItems": 1}),
+            json!([1, 2]),
+            " maxItems: at most 1 item | an array with 2 items",
+        ),
         (json!({"exclusiveMinimum": 0}), json!(0), " exclusiveMinimum: more than 0 | 0"),
         (json!({"multipleOf": 0.5}), json!(0.7), " multipleOf: a multiple of 0.5 | 0.7"),
         (json!({"pattern": "^a"}), json!("b"), " pattern: text that matches `^a` | \"b\""),
@@ -130,10 +134,7 @@ fn innocent_neighbours_are_not_unexpected() {
     });
     assert_eq!(
         lines(schema.clone(), json!({"a": 1, "b": 1, "zz": 1})),
-        [
-            "/a type: a string | 1",
-            "/zz unevaluatedProperties: no property of this name | 1",
-        ]
+        ["/a type: a string | 1", "/zz unevaluatedProperties: no property of this name | 1",]
     );
     assert_eq!(lines(schema, json!({"a": "x", "zz": 1})).len(), 1);
 }
@@ -163,10 +164,7 @@ fn unions_report_the_branch_that_was_meant() {
         lines(shapes(), json!({"x": {}})),
         ["/x/kind required: property `kind` to be present | nothing"]
     );
-    assert_eq!(
-        lines(shapes(), json!({"x": 5})),
-        ["/x oneOf: an object or null | 5"],
-    );
+    assert_eq!(lines(shapes(), json!({"x": 5})), ["/x oneOf: an object or null | 5"],);
 }
 
 #[test]
@@ -182,7 +180,9 @@ fn unions_without_a_branch_are_one_line() {
     let names = json!({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]});
     assert_eq!(
         lines(names, json!({})),
-        [" anyOf: property `a` to be present or property `b` to be present | an object with 0 properties"]
+        [
+            " anyOf: property `a` to be present or property `b` to be present | an object with 0 properties"
+        ]
     );
     let nullable = json!({"anyOf": [{"type": "string", "maxLength": 2}, {"type": "null"}]});
     assert_eq!(lines(nullable, json!("abc")), [" maxLength: at most 2 characters | \"abc\""]);

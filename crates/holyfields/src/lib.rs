@@ -23,7 +23,7 @@ pub mod shape;
 pub mod source;
 pub mod structure;
 pub mod suggest;
-mod walk;
+pub mod walk;
 
 pub use bundle::Bundle;
 pub use catalog::{Catalog, Contract, read};

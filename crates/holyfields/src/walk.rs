@@ -90,8 +90,10 @@ pub(crate) fn children<'a>(
     }
 }
 
-/// Calls `visit` with a schema and every subschema below it, outermost first.
-pub(crate) fn each<'a>(
+/// Calls `visit` with a schema and every subschema below it, outermost first: pointer and value.
+///
+/// `at` is the pointer of the schema itself.
+pub fn each<'a>(
     schema: &'a Value,
     at: &str,
     draft: Draft,

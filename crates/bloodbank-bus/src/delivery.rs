@@ -1,0 +1,117 @@
+//! Messages on their way out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::sync::mpsc;
+
+use crate::Headers;
+
+/// A message as it comes from a queue: bytes, not yet known to be an envelope.
+///
+/// It stays in the queue until it is settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// What to settle it by.
+    pub tag: DeliveryTag,
+    /// The routing key it travelled under.
+    pub key: Arc<str>,
+    /// The bytes as they were published.
+    pub body: Arc<[u8]>,
+    /// What travelled beside them.
+    pub headers: Headers,
+    /// Which attempt at the message this is, from 1: deliveries from this queue, and those before it
+    /// was forwarded here ([`headers::ATTEMPTS`](crate::headers::ATTEMPTS)).
+    pub attempt: u32,
+    /// Whether it was delivered before from this queue and not settled, or was requeued.
+    pub redelivered: bool,
+}
+
+/// Names one delivery to one consumer. Means nothing to another transport.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeliveryTag {
+    /// The consumer; a new one after a reconnect.
+    pub consumer: u64,
+    /// Counts up within the consumer.
+    pub number: u64,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Settlement {
+    /// Done; it leaves the queue.
+    Ack,
+    /// Back to where it was in the queue, to be delivered again at once, maybe to another consumer.
+    Requeue,
+    /// To the dead-letter queue as it is, with the reason in
+    /// [`headers::REASON`](crate::headers::REASON); dropped if the queue has none.
+    Reject {
+        /// For people.
+        reason: String,
+    },
+}
+
+impl Settlement {
+    /// A [`Settlement::Reject`].
+    pub fn reject(reason: impl Into<String>) -> Self {
+        Settlement::Reject { reason: reason.into() }
+    }
+}
+
+/// The deliveries to one consumer.
+///
+/// Dropping it cancels the consumer: what it has not settled goes back to the queue, marked as
+/// redelivered.
+pub struct Deliveries {
+    receiver: mpsc::Receiver<Delivery>,
+    // Dropped after the receiver is closed.
+    _cancel: Cancel,
+}
+
+impl Deliveries {
+    /// For transports: what the other end of the channel sends, and what to do when nobody listens any
+    /// more. `cancel` runs in `drop`, so it must not block.
+    pub fn new(
+        receiver: mpsc::Receiver<Delivery>,
+        cancel: impl FnOnce() + Send + Sync + 'static,
+    ) -> Self {
+        Deliveries { receiver, _cancel: Cancel(Some(Box::new(cancel))) }
+    }
+
+    /// The next delivery; `None` when the transport has ended the consumer (it is closed, or the queue
+    /// is gone). Subscribe again to find out why.
+    ///
+    /// Safe to drop before it is done: nothing is lost.
+    pub async fn recv(&mut self) -> Option<Delivery> {
+        self.receiver.recv().await
+    }
+
+    /// The same for hand-written futures.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.receiver.poll_recv(context)
+    }
+
+    /// The next delivery if it is here already.
+    pub fn try_recv(&mut self) -> Option<Delivery> {
+        self.receiver.try_recv().ok()
+    }
+}
+
+impl fmt::Debug for Deliveries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deliveries").field("waiting", &self.receiver.len()).finish()
+    }
+}
+
+/// Runs what it holds when it is dropped.
+struct Cancel(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        if let Some(cancel) = self.0.take() {
+            cancel();
+        }
+    }
+}

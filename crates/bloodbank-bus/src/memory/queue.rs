@@ -1,0 +1,180 @@
+//! One queue: what is ready, who consumes it, and what they have not settled.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::headers::ATTEMPTS;
+use crate::{Delivery, DeliveryTag, Durability, Exchange, Headers, Queue, TransportError};
+
+/// The most messages of a queue that does not say.
+pub(super) const DEFAULT_MAX_LEN: usize = 100_000;
+
+/// A message as it lies in a queue. Copies share key and body.
+#[derive(Clone, Debug)]
+pub(super) struct Message {
+    pub(super) key: Arc<str>,
+    pub(super) body: Arc<[u8]>,
+    pub(super) headers: Headers,
+    /// Its place in the queue, which it keeps when it is requeued.
+    place: u64,
+    deliveries: u32,
+    redelivered: bool,
+}
+
+impl Message {
+    pub(super) fn new(key: Arc<str>, body: Arc<[u8]>, headers: Headers) -> Self {
+        Message { key, body, headers, place: 0, deliveries: 0, redelivered: false }
+    }
+
+    /// How often it was tried, here and where it came from.
+    pub(super) fn attempts(&self) -> u32 {
+        let before = self.headers.get(ATTEMPTS).and_then(|text| text.parse::<u32>().ok());
+        before.unwrap_or(0).saturating_add(self.deliveries)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct QueueState {
+    pub(super) spec: Queue,
+    /// Sorted by place.
+    ready: VecDeque<Message>,
+    /// Waiting for their delay to pass.
+    delayed: usize,
+    consumers: Vec<Consumer>,
+    /// The consumer whose turn it is.
+    turn: usize,
+    last_place: u64,
+}
+
+#[derive(Debug)]
+struct Consumer {
+    id: u64,
+    prefetch: usize,
+    sender: mpsc::Sender<Delivery>,
+    /// By delivery number.
+    unsettled: BTreeMap<u64, Message>,
+    last_number: u64,
+}
+
+impl Consumer {
+    fn is_free(&self) -> bool {
+        self.unsettled.len() < self.prefetch && !self.sender.is_closed()
+    }
+}
+
+impl QueueState {
+    pub(super) fn new(spec: Queue) -> Self {
+        QueueState {
+            spec,
+            ready: VecDeque::new(),
+            delayed: 0,
+            consumers: Vec::new(),
+            turn: 0,
+            last_place: 0,
+        }
+    }
+
+    /// Whether a message with this key on this exchange goes here.
+    pub(super) fn wants(&self, exchange: Exchange, key: &str) -> bool {
+        self.spec.bindings.iter().any(|b| b.exchange == exchange && b.pattern.matches(key))
+    }
+
+    /// # Errors
+    /// If it can take no more.
+    pub(super) fn has_room(&self) -> Result<(), TransportError> {
+        let most = self.spec.max_len.unwrap_or(DEFAULT_MAX_LEN);
+        if self.depth() + self.delayed + self.unsettled() < most {
+            return Ok(());
+        }
+        Err(TransportError::Nacked {
+            reason: format!("queue `{}` is full with {most} messages", self.spec.name),
+        })
+    }
+
+    pub(super) fn push(&mut self, mut message: Message) {
+        self.last_place += 1;
+        message.place = self.last_place;
+        self.ready.push_back(message);
+        self.dispatch();
+    }
+
+    /// Keeps room for a message that will come by [`arrive`](QueueState::arrive).
+    pub(super) fn expect(&mut self) {
+        self.delayed += 1;
+    }
+
+    pub(super) fn arrive(&mut self, message: Message) {
+        self.delayed = self.delayed.saturating_sub(1);
+        self.push(message);
+    }
+
+    pub(super) fn add_consumer(&mut self, id: u64, prefetch: usize) -> mpsc::Receiver<Delivery> {
+        // As many places as there can be unsettled deliveries, so sending never fails for want of one.
+        let (sender, receiver) = mpsc::channel(prefetch);
+        let unsettled = BTreeMap::new();
+        self.consumers.push(Consumer { id, prefetch, sender, unsettled, last_number: 0 });
+        self.dispatch();
+        receiver
+    }
+
+    /// Removes a consumer; what it has not settled is ready again. True if the queue goes with it.
+    pub(super) fn remove_consumer(&mut self, id: u64) -> bool {
+        if let Some(index) = self.consumers.iter().position(|consumer| consumer.id == id) {
+            let consumer = self.consumers.remove(index);
+            consumer.unsettled.into_values().for_each(|message| self.put_back(message));
+            self.dispatch();
+        }
+        self.consumers.is_empty() && self.spec.durability == Durability::Temporary
+    }
+
+    /// Takes a delivery out of the unsettled ones. The caller ends with
+    /// [`dispatch`](QueueState::dispatch), since there is room now.
+    pub(super) fn take(&mut self, tag: DeliveryTag) -> Result<Message, TransportError> {
+        let consumer = self.consumers.iter_mut().find(|consumer| consumer.id == tag.consumer);
+        consumer.and_then(|c| c.unsettled.remove(&tag.number)).ok_or(TransportError::Stale)
+    }
+
+    /// Puts a delivered message back to where it was, which is before everything newer.
+    pub(super) fn put_back(&mut self, mut message: Message) {
+        message.redelivered = true;
+        let index = self.ready.partition_point(|other| other.place < message.place);
+        self.ready.insert(index, message);
+    }
+
+    /// Hands out what is ready, to each free consumer in turn.
+    pub(super) fn dispatch(&mut self) {
+        while !self.ready.is_empty() {
+            let count = self.consumers.len();
+            let mut turns = (0..count).map(|i| (self.turn + i) % count);
+            let Some(index) = turns.find(|&i| self.consumers[i].is_free()) else { return };
+            let Some(mut message) = self.ready.pop_front() else { return };
+            self.turn = index + 1;
+            message.deliveries += 1;
+            let consumer = &mut self.consumers[index];
+            consumer.last_number += 1;
+            let delivery = Delivery {
+                tag: DeliveryTag { consumer: consumer.id, number: consumer.last_number },
+                key: message.key.clone(),
+                body: message.body.clone(),
+                headers: message.headers.clone(),
+                attempt: message.attempts(),
+                redelivered: message.redelivered,
+            };
+            consumer.unsettled.insert(consumer.last_number, message);
+            // If the receiver went this very moment, its cancel puts the message back.
+            let _ = consumer.sender.try_send(delivery);
+        }
+    }
+
+    /// Messages that wait for a consumer.
+    pub(super) fn depth(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Messages that were delivered and not settled.
+    pub(super) fn unsettled(&self) -> usize {
+        self.consumers.iter().map(|consumer| consumer.unsettled.len()).sum()
+    }
+}

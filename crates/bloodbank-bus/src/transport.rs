@@ -1,0 +1,163 @@
+//! What carries messages: RabbitMQ, a durable log, or memory.
+
+use std::pin::Pin;
+
+use bloodbank_core::{Envelope, Validated};
+
+use crate::{Deliveries, DeliveryTag, Destination, Headers, Settlement, Topology, Verbatim};
+
+/// A boxed future, so that `dyn Transport` works.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A message bus, seen from one process.
+///
+/// At least once: a message that was accepted is delivered until it is settled, so it may come twice;
+/// [`Envelope::id`] tells. Every method has a deadline of the transport's own: none hangs because
+/// the other side is away.
+pub trait Transport: Send + Sync + 'static {
+    /// Makes sure that queues and bindings exist. Idempotent; never removes anything.
+    ///
+    /// On RabbitMQ dead-letter queues are declared before the queues that name them. On a log a new
+    /// queue starts at the end.
+    ///
+    /// # Errors
+    /// [`TransportError::Conflict`] if a queue exists with other properties,
+    /// [`TransportError::Undeclared`] if it names a dead-letter queue that is nowhere declared.
+    fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Publishes an event, or sends a command, under the key that the envelope says.
+    ///
+    /// Returns when the bus is responsible for it: on RabbitMQ when the broker has confirmed it, on a
+    /// log when it is committed. The transport may start before the future is polled, and messages
+    /// published by one task one after the other keep their order.
+    ///
+    /// `headers` travel beside the envelope (a reply address, say); mostly there are none.
+    ///
+    /// # Errors
+    /// An event that no queue wants is fine, a command is [`TransportError::Unroutable`]. See
+    /// [`TransportError::is_retryable`]; retry with the same [`Envelope::id`].
+    fn publish(
+        &self,
+        envelope: Validated<Envelope>,
+        headers: Headers,
+    ) -> BoxFuture<'_, Result<(), TransportError>>;
+
+    /// Passes bytes on as they are. Returns when the bus is responsible for them, like
+    /// [`publish`](Transport::publish); settle the original only then.
+    ///
+    /// On RabbitMQ a delay is a waiting queue with a time to live; a log notes the time.
+    ///
+    /// # Errors
+    /// [`TransportError::Undeclared`] for a queue that is not there, else those of `publish`.
+    fn forward(
+        &self,
+        message: Verbatim,
+        to: Destination,
+    ) -> BoxFuture<'_, Result<(), TransportError>>;
+
+    /// Starts to consume a queue. Consumers of one queue compete.
+    ///
+    /// # Errors
+    /// [`TransportError::Undeclared`] if there is no such queue.
+    fn subscribe(
+        &self,
+        subscription: Subscription,
+    ) -> BoxFuture<'_, Result<Deliveries, TransportError>>;
+
+    /// Says what became of a delivery. A transport may gather acknowledgements and send them later;
+    /// if it fails before, the message comes again.
+    ///
+    /// # Errors
+    /// [`TransportError::Stale`] if the delivery was settled before or its consumer is gone. Where
+    /// the dead-letter queue cannot take a rejected message, that error, and the delivery is not
+    /// settled.
+    fn settle(
+        &self,
+        tag: DeliveryTag,
+        settlement: Settlement,
+    ) -> BoxFuture<'_, Result<(), TransportError>>;
+}
+
+/// What to consume, and how much at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Subscription {
+    /// The queue's name.
+    pub queue: String,
+    /// The most deliveries that are under way and not settled; 0 counts as 1.
+    pub prefetch: u16,
+}
+
+impl Subscription {
+    /// A queue, with a prefetch of 100.
+    pub fn new(queue: impl Into<String>) -> Self {
+        Subscription { queue: queue.into(), prefetch: 100 }
+    }
+
+    /// Sets the most deliveries that are under way and not settled.
+    pub fn with_prefetch(mut self, prefetch: u16) -> Self {
+        self.prefetch = prefetch;
+        self
+    }
+}
+
+/// Why a transport did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TransportError {
+    /// A command that no worker queue takes. Nothing holds it.
+    #[error("no queue takes `{key}`: no service that handles it has declared its queue")]
+    Unroutable {
+        /// The routing key.
+        key: String,
+    },
+    /// The bus refused to take it; nothing holds it, or not everything that should.
+    #[error("the bus refused the message: {reason}")]
+    Nacked {
+        /// As far as it is known.
+        reason: String,
+    },
+    /// The deadline passed without an answer: it may have been taken or not.
+    #[error("no answer by the deadline; the message may have been taken or not")]
+    Unknown,
+    /// The broker takes nothing at the moment: an alarm, or a full disk.
+    #[error("the broker takes no messages at the moment")]
+    Blocked,
+    /// There is no connection. Nothing was taken.
+    #[error("no connection to the broker")]
+    Disconnected,
+    /// There is no such queue.
+    #[error("there is no queue `{queue}`: it was not declared")]
+    Undeclared {
+        /// Its name.
+        queue: String,
+    },
+    /// A queue cannot be declared like this.
+    #[error("queue `{queue}` cannot be declared: {reason}")]
+    Conflict {
+        /// Its name.
+        queue: String,
+        /// What is in the way.
+        reason: String,
+    },
+    /// The delivery was settled before, or its consumer is gone and the message is back in the queue.
+    #[error("the delivery was settled before, or its consumer is gone")]
+    Stale,
+    /// The transport was closed.
+    #[error("the transport is closed")]
+    Closed,
+    /// Something else, for which the caller can do nothing.
+    #[error("{reason}")]
+    Other {
+        /// For people.
+        reason: String,
+    },
+}
+
+impl TransportError {
+    /// Whether the same call may succeed later. Publish again with the same id only.
+    pub fn is_retryable(&self) -> bool {
+        use TransportError::{Blocked, Disconnected, Nacked, Unknown};
+        matches!(self, Nacked { .. } | Unknown | Blocked | Disconnected)
+    }
+}

@@ -1,0 +1,248 @@
+//! What may be published, what is refused, and what arrives.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bloodbank_bus::{
+    BoxFuture, Deliveries, DeliveryTag, Destination, Exchange, Headers, PublishError, Publisher,
+    Queue, Settlement, Subscriber, Subscription, Topology, Transport, TransportError, Verbatim,
+    headers,
+};
+use bloodbank_core::{Envelope, Kind, Meta, Validated};
+use serde_json::{Value, json};
+use support::{Any, Board, CreateMeeting, Idle, MeetingCreated, bus, contracts, meeting, queue};
+use uuid::Uuid;
+
+/// Counts what reaches it and answers as told.
+struct Counting {
+    published: AtomicUsize,
+    answer: Result<(), TransportError>,
+}
+
+impl Counting {
+    fn answering(answer: Result<(), TransportError>) -> Arc<Self> {
+        Arc::new(Counting { published: AtomicUsize::new(0), answer })
+    }
+
+    fn count(&self) -> usize {
+        self.published.load(Ordering::Relaxed)
+    }
+}
+
+impl Transport for Counting {
+    fn declare<'a>(&'a self, _: &'a Topology) -> BoxFuture<'a, Result<(), TransportError>> {
+        unimplemented!()
+    }
+    fn publish(
+        &self,
+        _: Validated<Envelope>,
+        _: Headers,
+    ) -> BoxFuture<'_, Result<(), TransportError>> {
+        self.published.fetch_add(1, Ordering::Relaxed);
+        Box::pin(std::future::ready(self.answer.clone()))
+    }
+    fn forward(&self, _: Verbatim, _: Destination) -> BoxFuture<'_, Result<(), TransportError>> {
+        unimplemented!()
+    }
+    fn subscribe(&self, _: Subscription) -> BoxFuture<'_, Result<Deliveries, TransportError>> {
+        unimplemented!()
+    }
+    fn settle(&self, _: DeliveryTag, _: Settlement) -> BoxFuture<'_, Result<(), TransportError>> {
+        unimplemented!()
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_never_reaches_the_transport() {
+    let transport = Counting::answering(Ok(()));
+    let publisher = Publisher::<Board>::new(transport.clone());
+    let bad = MeetingCreated { max_rounds: 11, strategy: "fast".into(), ..meeting("") };
+    let PublishError::Refused(refusal) = publisher.publish(&bad).await.unwrap_err() else {
+        panic!()
+    };
+    let mut pointers: Vec<_> = refusal.violations.iter().map(|v| v.pointer.as_str()).collect();
+    pointers.sort_unstable();
+    assert_eq!(pointers, ["/max_rounds", "/strategy", "/topic"]);
+
+    let data = serde_json::to_value(&bad).unwrap();
+    let key = "theboard.meeting.created";
+    let json = publisher.publish_json(key, data).await.unwrap_err();
+    assert!(matches!(json, PublishError::Refused(again) if again == refusal));
+    let create = publisher.send_json("theboard.meeting.create", json!({"topic": 1})).await;
+    assert!(matches!(create, Err(PublishError::Refused(_))));
+    assert_eq!(transport.count(), 0);
+
+    publisher.publish(&meeting("fine")).await.unwrap();
+    assert_eq!(transport.count(), 1);
+}
+
+#[tokio::test]
+async fn the_registry_is_asked_at_run_time() {
+    let transport = Counting::answering(Ok(()));
+    let fine = || serde_json::to_value(meeting("fine")).unwrap();
+    let key = "theboard.meeting.created";
+
+    let error =
+        Publisher::<Idle>::new(transport.clone()).publish_json(key, fine()).await.unwrap_err();
+    assert!(matches!(&error, PublishError::NotAllowed { service: "idle", .. }));
+    let text = error.to_string();
+    assert!(text.contains("`produces:`") && text.contains("services/registry.yaml"), "{text}");
+    let board = Publisher::<Board>::new(transport.clone());
+    let other = board.publish_json("llm.prompt", json!({})).await.unwrap_err();
+    assert!(matches!(other, PublishError::NotAllowed { .. }));
+    let newer = board.publish_json("theboard.meeting.created.v2", json!({})).await.unwrap_err();
+    assert!(matches!(newer, PublishError::NotAllowed { .. }), "each version is listed for itself");
+    assert_eq!(transport.count(), 0);
+
+    board.publish_json(key, fine()).await.unwrap();
+    Publisher::<Any>::new(transport.clone()).publish_json("llm.prompt", json!({})).await.unwrap();
+    assert_eq!(transport.count(), 2);
+}
+
+#[tokio::test]
+async fn kinds_and_keys_are_not_mixed_up() {
+    let transport = Counting::answering(Ok(()));
+    let any = Publisher::<Any>::new(transport.clone());
+    let sent = any.send_json("llm.prompt", json!({})).await.unwrap_err();
+    assert!(matches!(sent, PublishError::WrongKind { kind: Kind::Event, .. }), "{sent}");
+    let published = any.publish_json("theboard.meeting.create", json!({})).await.unwrap_err();
+    assert!(matches!(published, PublishError::WrongKind { kind: Kind::Command, .. }));
+    let unknown = any.publish_json("llm.promt", json!({})).await.unwrap_err();
+    assert!(unknown.to_string().contains("did you mean `llm.prompt`?"), "{unknown}");
+    assert_eq!(transport.count(), 0);
+}
+
+#[tokio::test]
+async fn a_failed_publish_says_its_id() {
+    let publisher = Publisher::<Board>::new(Counting::answering(Err(TransportError::Unknown)));
+    let id = Uuid::now_v7();
+    let error = publisher.publish_with(&meeting("x"), Meta::new().with_id(id)).await.unwrap_err();
+    assert!(
+        matches!(&error, PublishError::Transport { id: said, source } if *said == id && source.is_retryable())
+    );
+}
+
+#[tokio::test]
+async fn typed_there_and_back() {
+    let (_, transport) = bus([queue("q", &["theboard.#"])]).await;
+    let publisher = Publisher::<Board>::new(transport.clone()).named("board@host");
+    let mut subscriber: Subscriber<MeetingCreated> =
+        Subscriber::open(transport, contracts(), Subscription::new("q")).await.unwrap();
+    let work = Uuid::now_v7();
+    let meta = Meta::new().with_correlation_id(work).with_session_id("s1");
+    let receipt = publisher.publish_with(&meeting("there"), meta).await.unwrap();
+    let received = subscriber.next().await.unwrap().unwrap();
+    assert_eq!(received.payload, meeting("there"));
+    let Envelope { id, source, correlation_id, schema, .. } = &received.envelope;
+    assert_eq!((*id, source.as_str(), *correlation_id), (receipt.id, "board@host", Some(work)));
+    assert_eq!(schema.as_deref(), Some("https://example.test/theboard.meeting.created"));
+    received.requeue().await.unwrap();
+    let again = subscriber.next().await.unwrap().unwrap();
+    assert!(again.redelivered && again.attempt == 2 && again.envelope.id == receipt.id);
+    again.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn commands_reach_their_worker() {
+    let worker =
+        Queue::new("w").bind(Exchange::Commands, "theboard.meeting.create".parse().unwrap());
+    let (bus, transport) = bus([worker]).await;
+    let command = CreateMeeting { topic: "x".into() };
+    let receipt = Publisher::<Board>::new(transport.clone()).send(&command).await.unwrap();
+    let mut subscriber: Subscriber<CreateMeeting> =
+        Subscriber::open(transport, contracts(), Subscription::new("w")).await.unwrap();
+    let received = subscriber.next().await.unwrap().unwrap();
+    assert_eq!((received.envelope.id, &received.payload), (receipt.id, &command));
+    received.ack().await.unwrap();
+    assert_eq!(bus.unsettled("w"), 0);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_parked_and_not_handed_out() {
+    let (bus, transport) =
+        bus([queue("q", &["#"]).with_dead_letters("dead"), Queue::new("dead")]).await;
+    let mut envelope = json!({
+        "id": Uuid::now_v7(), "event_type": "theboard.meeting.created", "source": "foreign",
+        "timestamp": "2026-01-31T12:00:00Z", "data": meeting("good"),
+    });
+    let mut messages = vec![("theboard.meeting.created", b"garbage".to_vec())];
+    messages.push(("llm.prompt", envelope.to_string().into()));
+    messages.push(("theboard.meeting.created", envelope.to_string().into()));
+    envelope["data"]["max_rounds"] = json!(99);
+    messages.push(("theboard.meeting.created", envelope.to_string().into()));
+    envelope["event_type"] = json!("llm.prompt");
+    messages.push(("llm.prompt", envelope.to_string().into()));
+    envelope["event_type"] = json!("no.such.key");
+    messages.push(("no.such.key", envelope.to_string().into()));
+    for (key, body) in &messages {
+        let message = Verbatim::stored(*key, body.clone(), Headers::new());
+        bus.forward(message, Destination::Exchange(Exchange::Events)).await.unwrap();
+    }
+    Publisher::<Board>::new(transport.clone()).publish(&meeting("last")).await.unwrap();
+
+    let mut subscriber: Subscriber<MeetingCreated> =
+        Subscriber::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
+    for topic in ["good", "last"] {
+        let received = subscriber.next().await.unwrap().unwrap();
+        assert_eq!(received.payload.topic, topic);
+        received.ack().await.unwrap();
+    }
+    assert_eq!((subscriber.parked(), bus.depth("dead")), (5, 5));
+
+    let mut dead = transport.subscribe(Subscription::new("dead")).await.unwrap();
+    let wanted = [
+        (0, "no envelope: expected value"),
+        (1, "it travelled as `llm.prompt` and says that it is `theboard.meeting.created`"),
+        (3, "/max_rounds  expected at most 10, found 99"),
+        (4, "`llm.prompt` is not the key of this type"),
+        (5, "no contract has the key `no.such.key`"),
+    ];
+    for (index, reason) in wanted {
+        let parked = dead.recv().await.unwrap();
+        let said = &parked.headers[headers::REASON];
+        assert!(said.contains(reason), "{said}");
+        assert_eq!(*parked.body, messages[index].1, "byte for byte");
+    }
+}
+
+#[tokio::test]
+async fn any_payload_as_json() {
+    let (_, transport) = bus([queue("q", &["llm.*"])]).await;
+    let mut subscriber: Subscriber<Value> =
+        Subscriber::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
+    let any = Publisher::<Any>::new(transport);
+    any.publish_json("llm.prompt", json!({"a": [1]})).await.unwrap();
+    let received = subscriber.next().await.unwrap().unwrap();
+    assert_eq!(received.payload, json!({"a": [1]}));
+    received.reject("seen enough").await.unwrap();
+}
+
+/// `cargo test --release -p bloodbank-bus --test publish -- --ignored --nocapture speed`
+#[tokio::test]
+#[ignore = "a measurement"]
+async fn speed() {
+    let (_, transport) = bus([queue("q", &["theboard.meeting.*"])]).await;
+    let publisher = Publisher::<Board>::new(transport.clone());
+    let event = meeting("a topic of usual length");
+    let mut subscriber =
+        transport.subscribe(Subscription::new("q").with_prefetch(1_000)).await.unwrap();
+    for _ in 0..5 {
+        let mut total = std::time::Duration::ZERO;
+        let rounds = 200;
+        for _ in 0..rounds {
+            let started = std::time::Instant::now();
+            for _ in 0..1_000 {
+                publisher.publish(&event).await.unwrap();
+            }
+            total += started.elapsed();
+            for _ in 0..1_000 {
+                let delivery = subscriber.recv().await.unwrap();
+                transport.settle(delivery.tag, Settlement::Ack).await.unwrap();
+            }
+        }
+        println!("{:.3} µs per publish", total.as_secs_f64() * 1e6 / f64::from(rounds * 1_000));
+    }
+}

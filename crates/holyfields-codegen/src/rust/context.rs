@@ -1,0 +1,83 @@
+//! What every part of the generator looks things up in.
+
+use std::collections::{BTreeSet, HashMap};
+
+use holyfields::shape::{self, Body, TypeShape};
+use holyfields::{Catalog, Contract};
+use serde_json::Value;
+
+use crate::engine::RustTypes;
+use crate::{CodegenError, Options};
+
+pub(super) struct Context<'a> {
+    pub(super) catalog: &'a Catalog,
+    /// By the id that `$ref`s use.
+    types: HashMap<&'a str, &'a TypeShape>,
+    /// By module and type name.
+    contracts: HashMap<(&'a str, &'a str), &'a Contract>,
+    rust_types: RustTypes,
+    crate_path: String,
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(catalog: &'a Catalog, options: &Options) -> Result<Self, CodegenError> {
+        let types = &catalog.shape.types;
+        let schemas = types.iter().flat_map(|shape| schemas(&shape.body));
+        let ids = types.iter().map(|shape| shape.id.as_str());
+        let contracts = catalog.contracts.iter();
+        Ok(Context {
+            catalog,
+            rust_types: RustTypes::of(schemas, ids)?,
+            types: types.iter().map(|shape| (shape.id.as_str(), shape)).collect(),
+            contracts: contracts.map(|c| ((c.module.as_str(), c.type_name.as_str()), c)).collect(),
+            crate_path: options.crate_path.clone(),
+        })
+    }
+
+    /// The named type behind an id.
+    pub(super) fn named(&self, id: &str) -> Option<&'a TypeShape> {
+        self.types.get(id).copied()
+    }
+
+    /// The contract whose payload a type is.
+    pub(super) fn contract(&self, shape: &TypeShape) -> Option<&'a Contract> {
+        self.contracts.get(&(shape.module.as_str(), shape.name.as_str())).copied()
+    }
+
+    /// The Rust type of a field's schema, with full paths.
+    pub(super) fn rust_type(&self, schema: &Value) -> &str {
+        self.rust_types.get(schema)
+    }
+
+    /// The path to the runtime: `::bloodbank`.
+    pub(super) fn crate_path(&self) -> &str {
+        &self.crate_path
+    }
+
+    /// Whether a value of this schema holds a value of the type `id` directly, not behind a list
+    /// or a map: then it must be boxed, or the type would be infinite.
+    pub(super) fn embeds(&self, schema: &Value, id: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut open: Vec<&str> = shape::referenced_id(schema).into_iter().collect();
+        while let Some(next) = open.pop() {
+            if next == id {
+                return true;
+            }
+            if let Some(found) = self.types.get(next).filter(|_| seen.insert(next)) {
+                open.extend(schemas(&found.body).filter_map(shape::referenced_id));
+            }
+        }
+        false
+    }
+}
+
+/// The schemas inside a named type.
+fn schemas(body: &Body) -> Box<dyn Iterator<Item = &Value> + '_> {
+    match body {
+        Body::Struct(body) => {
+            Box::new(body.fields.iter().map(|field| &field.schema).chain(&body.extra))
+        }
+        Body::Enum(_) => Box::new(std::iter::empty()),
+        Body::Union(union) => Box::new(union.variants.iter().map(|variant| &variant.schema)),
+    }
+}

@@ -1,0 +1,67 @@
+//! What makes a struct a contract: `impl Contract`, and `Event` or `Command`.
+
+use holyfields::Contract;
+use holyfields::key::Kind;
+use holyfields::shape::{Struct, TypeShape};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::docs;
+use super::scope::{Scope, ident};
+
+pub(super) fn emit(
+    scope: &mut Scope<'_>,
+    shape: &TypeShape,
+    contract: &Contract,
+    body: &Struct,
+    items: &mut Vec<TokenStream>,
+) {
+    let name = ident(&shape.name);
+    let file = scope.context.catalog.file(contract);
+    let schema_id = file.text("$id").unwrap_or(&file.path);
+    let version = proc_macro2::Literal::u32_unsuffixed(contract.identity.version);
+    let routes: Vec<String> = contract.routes().collect();
+    let (variant, marker) = match contract.identity.kind {
+        Kind::Event => (quote!(Event), scope.name("Event")),
+        Kind::Command => (quote!(Command), scope.name("Command")),
+    };
+    let (kind, contracts) = (scope.name("Kind"), scope.name("Contracts"));
+    let contract_trait = scope.name("Contract");
+    // One struct for several keys: its own field says which.
+    let key = contract.identity.key_property.filter(|_| routes.len() > 1).and_then(|property| {
+        let field = body.fields.iter().find(|field| field.wire == property)?;
+        let field = ident(&field.ident);
+        Some(quote! {
+            fn key(&self) -> &'static str {
+                Self::KEYS[self.#field as usize]
+            }
+        })
+    });
+    items.push(quote! {
+        impl #contract_trait for #name {
+            const KIND: #kind = #kind::#variant;
+            const KEYS: &'static [&'static str] = &[#(#routes),*];
+            const VERSION: u32 = #version;
+            const SCHEMA_ID: &'static str = #schema_id;
+            fn contracts() -> &'static #contracts {
+                super::contracts()
+            }
+            #key
+        }
+    });
+    items.push(quote!(impl #marker for #name {}));
+}
+
+/// The doc comment of a type; that of a contract also names its key and its schema.
+pub(super) fn documentation(scope: &Scope<'_>, shape: &TypeShape) -> TokenStream {
+    let origin = scope.context.contract(shape).map(|contract| {
+        let routes: Vec<String> = contract.routes().map(|route| format!("`{route}`")).collect();
+        let kind = match contract.identity.kind {
+            Kind::Event => "Event",
+            Kind::Command => "Command",
+        };
+        let path = &scope.context.catalog.file(contract).path;
+        format!("{kind} {}, from `{path}`.", routes.join(", "))
+    });
+    docs::paragraphs(shape.docs.iter().map(String::as_str).chain(origin.as_deref()))
+}

@@ -1,0 +1,238 @@
+//! Objects: a struct with public fields, a constructor of what is required, a setter for the rest.
+
+use holyfields::shape::{Field, Struct, TypeShape};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
+use serde_json::{Value, json};
+
+use super::scope::{Scope, ident};
+use super::{contract, docs};
+
+pub(super) fn emit(
+    scope: &mut Scope<'_>,
+    shape: &TypeShape,
+    body: &Struct,
+    items: &mut Vec<TokenStream>,
+) {
+    let fields: Vec<FieldCode> =
+        body.fields.iter().map(|field| FieldCode::new(scope, shape, field)).collect();
+    let extra = body.extra.as_ref().map(|schema| Extra::new(scope, shape, body, schema));
+    items.push(definition(scope, shape, body, &fields, extra.as_ref()));
+    if body.fields.iter().any(|field| field.sensitive) {
+        items.push(debug(shape, &fields, extra.as_ref()));
+    }
+    if !fields.is_empty() || extra.is_some() {
+        items.push(constructors(shape, &fields, extra.as_ref()));
+    }
+    if let Some(found) = scope.context.contract(shape) {
+        contract::emit(scope, shape, found, body, items);
+    }
+}
+
+/// A field and everything that is written about it.
+struct FieldCode {
+    ident: syn::Ident,
+    /// Its type without the `Option`s of absence and null.
+    bare: TokenStream,
+    /// What `new` and `with_` take, and how that becomes the bare type.
+    taken: Taken,
+    /// How many `Option`s are around the bare type: absence, null.
+    options: usize,
+    required: bool,
+    sensitive: bool,
+    attributes: TokenStream,
+}
+
+/// How a constructor takes a value.
+struct Taken {
+    ty: TokenStream,
+    convert: TokenStream,
+}
+
+impl FieldCode {
+    fn new(scope: &mut Scope<'_>, shape: &TypeShape, field: &Field) -> Self {
+        let ident = ident(&field.ident);
+        let mut bare = scope.rust_type(&field.schema, &shape.module);
+        if scope.context.embeds(&field.schema, &shape.id) {
+            let boxed = scope.name("Box");
+            bare = quote!(#boxed<#bare>);
+        }
+        let options = usize::from(!field.required) + usize::from(field.nullable);
+        FieldCode {
+            taken: Taken::of(scope, field, &ident, &bare),
+            attributes: attributes(scope, field),
+            options,
+            required: field.required,
+            sensitive: field.sensitive,
+            ident,
+            bare,
+        }
+    }
+
+    /// The type of the field.
+    fn ty(&self) -> TokenStream {
+        (0..self.options).fold(self.bare.clone(), |ty, _| quote!(Option<#ty>))
+    }
+}
+
+impl Taken {
+    fn of(scope: &mut Scope<'_>, field: &Field, ident: &syn::Ident, bare: &TokenStream) -> Self {
+        let plain_text = field.schema == json!({ "type": "string" });
+        if field.nullable {
+            Taken { ty: quote!(Option<#bare>), convert: quote!(#ident) }
+        } else if plain_text {
+            let into = scope.name("Into");
+            Taken { ty: quote!(impl #into<#bare>), convert: quote!(#ident.into()) }
+        } else {
+            Taken { ty: bare.clone(), convert: quote!(#ident) }
+        }
+    }
+}
+
+/// The flattened map of properties that the schema does not declare.
+struct Extra {
+    ty: TokenStream,
+    attribute: TokenStream,
+}
+
+impl Extra {
+    fn new(scope: &mut Scope<'_>, shape: &TypeShape, body: &Struct, schema: &Value) -> Self {
+        let values = scope.rust_type(schema, &shape.module);
+        // The tag passes through the map on the way in, and need not be of the others' type.
+        let ty = if body.key.is_some() || *schema == json!(true) {
+            let (map, text, value) = (scope.name("Map"), scope.name("String"), scope.name("Value"));
+            quote!(#map<#text, #value>)
+        } else {
+            let (map, text) = (scope.name("BTreeMap"), scope.name("String"));
+            quote!(#map<#text, #values>)
+        };
+        let runtime = scope.context.crate_path();
+        let attribute = match &body.key {
+            Some((property, _)) => {
+                let function = format!("{runtime}::codec::extra_without_{property}");
+                quote!(#[serde(flatten, deserialize_with = #function)])
+            }
+            None => quote!(#[serde(flatten)]),
+        };
+        Extra { ty, attribute }
+    }
+}
+
+fn definition(
+    scope: &mut Scope<'_>,
+    shape: &TypeShape,
+    body: &Struct,
+    fields: &[FieldCode],
+    extra: Option<&Extra>,
+) -> TokenStream {
+    let (serialize, deserialize) = (scope.name("Serialize"), scope.name("Deserialize"));
+    let serde = format!("{}::serde", scope.context.crate_path());
+    let key = body.key.as_ref().map(|(property, key)| quote!(, tag = #property, rename = #key));
+    let documentation = contract::documentation(scope, shape);
+    let debug = (!fields.iter().any(|field| field.sensitive)).then(|| quote!(Debug,));
+    let deprecated = shape.deprecated.then(|| quote!(#[deprecated]));
+    let name = ident(&shape.name);
+    let members = fields.iter().map(|field| {
+        let (attributes, ident, ty) = (&field.attributes, &field.ident, field.ty());
+        quote!(#attributes pub #ident: #ty)
+    });
+    let extra = extra.map(|Extra { ty, attribute }| {
+        quote! {
+            /// Properties that the schema does not declare.
+            #attribute
+            pub extra: #ty,
+        }
+    });
+    quote! {
+        #documentation
+        #deprecated
+        #[derive(Clone, #debug PartialEq, #serialize, #deserialize)]
+        #[serde(crate = #serde #key)]
+        pub struct #name {
+            #(#members,)*
+            #extra
+        }
+    }
+}
+
+fn attributes(scope: &Scope<'_>, field: &Field) -> TokenStream {
+    let documentation = docs::with_limits(&field.description, &field.limits);
+    let mut serde: Vec<TokenStream> = Vec::new();
+    if field.ident.trim_start_matches("r#") != field.wire {
+        let wire = &field.wire;
+        serde.push(quote!(rename = #wire));
+    }
+    if !field.required {
+        serde.push(quote!(default));
+        serde.push(quote!(skip_serializing_if = "Option::is_none"));
+        // Null is a value of its own where the schema allows it.
+        if field.nullable || field.schema == json!(true) {
+            let function = format!("{}::codec::nullable", scope.context.crate_path());
+            serde.push(quote!(deserialize_with = #function));
+        }
+    }
+    let serde = (!serde.is_empty()).then(|| quote!(#[serde(#(#serde),*)]));
+    let deprecated = field.deprecated.then(|| quote!(#[deprecated]));
+    quote!(#documentation #serde #deprecated)
+}
+
+fn constructors(shape: &TypeShape, fields: &[FieldCode], extra: Option<&Extra>) -> TokenStream {
+    let name = ident(&shape.name);
+    let parameters = fields.iter().filter(|field| field.required).map(|field| {
+        let (ident, ty) = (&field.ident, &field.taken.ty);
+        quote!(#ident: #ty)
+    });
+    let values = fields.iter().map(|field| {
+        let (ident, convert) = (&field.ident, &field.taken.convert);
+        match field.required {
+            true if convert.to_string() == ident.to_string() => quote!(#ident),
+            true => quote!(#ident: #convert),
+            false => quote!(#ident: None),
+        }
+    });
+    let extra = extra.map(|_| quote!(extra: Default::default(),));
+    let setters = fields.iter().filter(|field| !field.required).map(|field| {
+        let (field_ident, taken) = (&field.ident, &field.taken);
+        let plain = field_ident.to_string();
+        let plain = plain.trim_start_matches("r#");
+        let setter = format_ident!("with_{plain}");
+        let summary = format!(" Sets `{plain}`.");
+        let (ty, convert) = (&taken.ty, &taken.convert);
+        quote! {
+            #[doc = #summary]
+            pub fn #setter(mut self, #field_ident: #ty) -> Self {
+                self.#field_ident = Some(#convert);
+                self
+            }
+        }
+    });
+    quote! {
+        impl #name {
+            /// With what is required; the rest is absent.
+            pub fn new(#(#parameters),*) -> Self {
+                Self { #(#values,)* #extra }
+            }
+            #(#setters)*
+        }
+    }
+}
+
+/// `Debug` that does not show what is marked sensitive.
+fn debug(shape: &TypeShape, fields: &[FieldCode], extra: Option<&Extra>) -> TokenStream {
+    let (name, text) = (ident(&shape.name), &shape.name);
+    let shown = fields.iter().map(|field| {
+        let (ident, label) = (&field.ident, field.ident.to_string());
+        match field.sensitive {
+            true => quote!(.field(#label, &format_args!("(hidden)"))),
+            false => quote!(.field(#label, &self.#ident)),
+        }
+    });
+    let extra = extra.map(|_| quote!(.field("extra", &self.extra)));
+    quote! {
+        impl std::fmt::Debug for #name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(#text) #(#shown)* #extra .finish()
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The bus: one transport, and publishers and subscribers on it.
+
+use std::sync::Arc;
+
+use crate::codec::Payload;
+use crate::{
+    InMemory, Publisher, Queue, Service, Subscriber, Subscription, Topology, Transport,
+    TransportError,
+};
+
+/// A bus. Cheap to clone; clones share the transport.
+#[derive(Clone)]
+pub struct Bus {
+    transport: Arc<dyn Transport>,
+}
+
+impl Bus {
+    /// A bus on any transport.
+    pub fn new(transport: Arc<dyn Transport>) -> Self {
+        Bus { transport }
+    }
+
+    /// A bus inside this process: for tests, and to try things out. Nothing outlives the process.
+    pub fn in_memory() -> Self {
+        Bus::new(Arc::new(InMemory::new()))
+    }
+
+    /// A publisher that may do what registry.yaml lets the service do.
+    pub fn publisher<S: Service>(&self) -> Publisher<S> {
+        Publisher::new(self.transport.clone())
+    }
+
+    /// Declares a queue and consumes it as the service `S`; what breaks its contract is parked.
+    ///
+    /// `P` is one event type, the generated `AnyEvent`, or `serde_json::Value`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Transport::declare`] and [`Transport::subscribe`].
+    pub async fn subscribe<S: Service, P: Payload>(
+        &self,
+        queue: Queue,
+    ) -> Result<Subscriber<P>, TransportError> {
+        let subscription = Subscription::new(queue.name.clone());
+        self.transport.declare(&Topology::new().with_queue(queue)).await?;
+        Subscriber::open(self.transport.clone(), S::contracts(), subscription).await
+    }
+
+    /// The transport, for what the bus has no words for.
+    pub fn transport(&self) -> &Arc<dyn Transport> {
+        &self.transport
+    }
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bus").finish_non_exhaustive()
+    }
+}

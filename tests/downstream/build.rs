@@ -1,0 +1,3 @@
+fn main() {
+    holyfields_build::compile("schemas");
+}

@@ -1,0 +1,93 @@
+//! Publish, refuse, receive, on the bus in memory.
+
+use bloodbank::events::{AnyEvent, keys, llm, services, theboard};
+use bloodbank::serde_json::json;
+use bloodbank::uuid::Uuid;
+use bloodbank::{Bus, Exchange, PublishError, Queue};
+
+fn prompt() -> llm::Prompt {
+    llm::Prompt::new(Uuid::now_v7(), "Alice", "gpt-5", "Hello?")
+}
+
+async fn everything(bus: &Bus) -> bloodbank::Subscriber<AnyEvent> {
+    let queue = Queue::new("everything").bind(Exchange::Events, "#".parse().unwrap());
+    bus.subscribe::<services::Any, _>(queue).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_event_arrives_as_it_was_published() {
+    let bus = Bus::in_memory();
+    let mut inbox = everything(&bus).await;
+    let receipt = bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
+    let received = inbox.next().await.unwrap().unwrap();
+    assert_eq!(received.envelope.id, receipt.id);
+    assert_eq!(received.envelope.source, "llm-collector");
+    assert_eq!(received.envelope.event_type, keys::LLM_PROMPT);
+    assert!(matches!(received.payload, AnyEvent::LlmPrompt(_)));
+    received.ack().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_refused_event_reaches_nobody_and_every_reason_is_given() {
+    let bus = Bus::in_memory();
+    let mut inbox = everything(&bus).await;
+    let publisher = bus.publisher::<services::LlmCollector>();
+    let mut bad = prompt().with_temperature(9.0);
+    bad.agent_name.clear();
+    let Err(PublishError::Refused(refusal)) = publisher.publish(&bad).await else {
+        panic!("not refused");
+    };
+    let pointers: Vec<&str> = refusal.violations.iter().map(|v| v.pointer.as_str()).collect();
+    assert_eq!(pointers, ["/agent_name", "/temperature"]);
+    // The next thing to arrive is what was published after it.
+    let good = publisher.publish(&prompt()).await.unwrap();
+    assert_eq!(inbox.next().await.unwrap().unwrap().envelope.id, good.id);
+}
+
+#[tokio::test]
+async fn what_the_registry_does_not_give_is_refused_at_run_time_too() {
+    let bus = Bus::in_memory();
+    let publisher = bus.publisher::<services::LlmCollector>();
+    let error = publisher.publish_json(keys::THEBOARD_MEETING_STARTED, json!({})).await.unwrap_err();
+    assert!(matches!(error, PublishError::NotAllowed { .. }), "{error}");
+    assert!(error.to_string().contains("services/registry.yaml"), "{error}");
+}
+
+#[tokio::test]
+async fn any_service_may_publish_anything_that_is_valid() {
+    let bus = Bus::in_memory();
+    let publisher = bus.publisher::<services::Any>();
+    let error = publisher.publish_json(keys::LLM_PROMPT, json!({})).await.unwrap_err();
+    assert!(matches!(error, PublishError::Refused(_)), "{error}");
+    let data = bloodbank::serde_json::to_value(prompt()).unwrap();
+    publisher.publish_json(keys::LLM_PROMPT, data).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_mistyped_key_is_named_with_the_one_that_was_meant() {
+    let bus = Bus::in_memory();
+    let publisher = bus.publisher::<services::Any>();
+    let error = publisher.publish_json("llm.promt", json!({})).await.unwrap_err();
+    assert!(error.to_string().contains("llm.prompt"), "{error}");
+}
+
+#[tokio::test]
+async fn a_command_goes_to_its_worker_or_back_to_the_sender() {
+    let bus = Bus::in_memory();
+    let start = theboard::StartMeeting::new(
+        Uuid::now_v7(),
+        vec!["Alice".into(), "Bob".into()],
+        bloodbank::events::common::Person::new("Ada", "ada@example.com"),
+    );
+    let sender = bus.publisher::<services::TheboardMeetingTrigger>();
+    assert!(matches!(sender.send(&start).await, Err(PublishError::Transport { .. })));
+
+    let queue = Queue::new("work")
+        .bind(Exchange::Commands, keys::THEBOARD_MEETING_START.parse().unwrap());
+    let mut worker =
+        bus.subscribe::<services::TheboardProducer, theboard::StartMeeting>(queue).await.unwrap();
+    sender.send(&start).await.unwrap();
+    let received = worker.next().await.unwrap().unwrap();
+    assert_eq!(received.payload, start);
+    received.ack().await.unwrap();
+}

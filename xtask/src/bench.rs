@@ -1,0 +1,28 @@
+//! `cargo xtask bench`: the benchmarks of `benches/`, each with the alternative beside it.
+
+use clap::ValueEnum;
+
+use crate::cargo;
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Bench {
+    /// Schemas to Rust: generating, and compiling what was generated.
+    Codegen,
+    /// A payload against its contract.
+    Validate,
+    /// A typed event into the transport in memory.
+    Publish,
+}
+
+/// Runs one benchmark; the code generator also unoptimised, as a build script runs it.
+pub(crate) fn run(what: Bench) -> anyhow::Result<u8> {
+    match what {
+        Bench::Codegen => {
+            cargo(["bench", "--quiet", "--bench", "codegen", "--profile", "dev", "--", "generate"])?;
+            cargo(["bench", "--quiet", "--bench", "codegen"])
+        }
+        Bench::Validate => cargo(["bench", "--quiet", "--bench", "validate"]),
+        Bench::Publish => cargo(["bench", "--quiet", "--bench", "publish"]),
+    }
+}
