@@ -13,7 +13,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use holyfields_cli::{codegen, lint};
+use holyfields_cli::{CodegenArgs, LintArgs, Outcome, codegen, lint};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -66,11 +66,12 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     env::set_current_dir(root()).context("the workspace folder is gone")?;
     let code = match task {
         Task::Codegen { check } => codegen(check),
-        Task::Lint { json } => lint::run(&lint::LintArgs {
+        Task::Lint { json } => lint::run(&LintArgs {
             schemas: "schemas".into(),
             registry: Some("services/registry.yaml".into()),
             json,
-        }),
+        })
+        .map(Outcome::code),
         Task::Test { args } => {
             cargo(["test", "--workspace"].into_iter().map(String::from).chain(args))
         }
@@ -82,12 +83,13 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
 
 /// generated/ written anew, or compared.
 fn codegen(check: bool) -> anyhow::Result<u8> {
-    codegen::run(&codegen::CodegenArgs {
+    let args = CodegenArgs {
         schemas: "schemas".into(),
         registry: Some("services/registry.yaml".into()),
         out: "generated".into(),
         check,
-    })
+    };
+    codegen::run(&args, "cargo xtask codegen").map(Outcome::code)
 }
 
 /// Runs cargo and gives its exit code.

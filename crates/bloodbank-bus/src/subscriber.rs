@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bloodbank_core::codec::{DecodeError, Payload};
+use bloodbank_core::codec::{self, DecodeError, Payload};
 use bloodbank_core::{Contracts, Envelope, escape_control};
 
 use crate::{
@@ -84,8 +84,7 @@ impl<P: Payload> Subscriber<P> {
             });
         }
         let Envelope { event_type, data, .. } = &envelope;
-        self.contracts.check(event_type, data).map_err(DecodeError::from)?;
-        let payload = P::from_valid(event_type, data)?;
+        let payload = codec::check_and_read(self.contracts, event_type, data)?;
         Ok((envelope, payload))
     }
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use holyfields_cli::{codegen, lint};
+use holyfields_cli::{CodegenArgs, LintArgs, Outcome, codegen, lint};
 
 use contracts::Source;
 use list::{Kinds, List};
@@ -48,9 +48,9 @@ enum Command {
     /// Check a payload against the contract of a key; every violation, with its place.
     Validate(validate::Validate),
     /// Write the code for a schema folder.
-    Codegen(codegen::CodegenArgs),
+    Codegen(CodegenArgs),
     /// Say everything that is wrong with a schema folder.
-    Lint(lint::LintArgs),
+    Lint(LintArgs),
     /// Publish, receive, refuse and handle on a bus in memory.
     Demo,
     /// Print a completion script for a shell.
@@ -77,14 +77,26 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::ListCommands { list } => list.run(Kinds::Command),
         Command::Show(show) => show.run(),
         Command::Validate(validate) => validate.run(),
-        Command::Codegen(args) => codegen::run(&args),
-        Command::Lint(args) => lint::run(&args),
+        Command::Codegen(args) => codegen::run(&args, &codegen_again(&args)).map(Outcome::code),
+        Command::Lint(args) => lint::run(&args).map(Outcome::code),
         Command::Demo => demo::run(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "bloodbank", &mut io::stdout());
             Ok(0)
         }
     }
+}
+
+/// The command that brings the folder of a `codegen --check` up to date.
+fn codegen_again(args: &CodegenArgs) -> String {
+    let registry = args.registry.as_ref();
+    let registry = registry.map(|path| format!(" --registry {}", path.display()));
+    format!(
+        "bloodbank codegen --schemas {}{} --out {}",
+        args.schemas.display(),
+        registry.unwrap_or_default(),
+        args.out.display(),
+    )
 }
 
 /// `bloodbank list-events | head -1` ends the pipe early; that is no error.

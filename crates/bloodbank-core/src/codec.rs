@@ -126,10 +126,13 @@ impl From<CheckError> for DecodeError {
     }
 }
 
-/// What a valid payload can be read as: any [`Contract`] type, [`Value`], and the generated
-/// `AnyEvent`.
+/// What a payload can be read as: any [`Contract`] type, [`Value`], and the generated `AnyEvent`.
 pub trait Payload: Sized + Send + 'static {
-    /// Reads a payload that [`Contracts`] has found valid for `key`.
+    /// Whether a key without a contract is refused before it comes here. `AnyEvent` takes it, as
+    /// unchecked data: a newer publisher may know more than we do.
+    const KNOWN_ONLY: bool = false;
+
+    /// Reads a payload that keeps the contract of `key`, if there is one.
     ///
     /// # Errors
     /// [`DecodeError::OtherKey`] or [`DecodeError::Shape`].
@@ -137,12 +140,16 @@ pub trait Payload: Sized + Send + 'static {
 }
 
 impl Payload for Value {
+    const KNOWN_ONLY: bool = true;
+
     fn from_valid(_key: &str, payload: &Value) -> Result<Self, DecodeError> {
         Ok(payload.clone())
     }
 }
 
 impl<T: Contract> Payload for T {
+    const KNOWN_ONLY: bool = true;
+
     fn from_valid(key: &str, payload: &Value) -> Result<Self, DecodeError> {
         if !T::KEYS.contains(&key) {
             return Err(DecodeError::OtherKey { key: key.to_owned(), wanted: T::KEYS[0] });
@@ -164,38 +171,37 @@ impl<T: Contract> Payload for T {
 /// Each step has its variant of [`DecodeError`]. None repeats the payload, except as
 /// [`Violation::found`](crate::Violation::found) does.
 pub fn decode<T: Contract>(key: &str, bytes: &[u8]) -> Result<T, DecodeError> {
-    T::from_valid(key, &decode_json(T::contracts(), key, bytes)?)
+    decode_any(T::contracts(), key, bytes)
 }
 
-/// A payload from its bytes, checked against the contract of `key` but not typed.
+/// The same for any [`Payload`].
 ///
 /// # Errors
-/// Those of [`decode`] except [`DecodeError::OtherKey`] and [`DecodeError::Shape`].
-pub fn decode_json(contracts: &Contracts, key: &str, bytes: &[u8]) -> Result<Value, DecodeError> {
-    let payload = parse(bytes)?;
-    contracts.check(key, &payload)?;
-    Ok(payload)
-}
-
-/// The generated `AnyEvent` from its bytes: checked where a contract has the key, else as it is.
-///
-/// # Errors
-/// Those of [`decode`] except [`DecodeError::UnknownKey`].
+/// Those of [`decode`]; no [`DecodeError::UnknownKey`] for a payload type that takes such keys.
 pub fn decode_any<P: Payload>(
     contracts: &Contracts,
     key: &str,
     bytes: &[u8],
 ) -> Result<P, DecodeError> {
-    let payload = parse(bytes)?;
-    if contracts.contract(key).is_some() {
-        contracts.check(key, &payload)?;
-    }
-    P::from_valid(key, &payload)
+    let payload = serde_json::from_slice(bytes)
+        .map_err(|error| DecodeError::Syntax { line: error.line(), column: error.column() })?;
+    check_and_read(contracts, key, &payload)
 }
 
-fn parse(bytes: &[u8]) -> Result<Value, DecodeError> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| DecodeError::Syntax { line: error.line(), column: error.column() })
+/// The same from a payload that is parsed already.
+///
+/// # Errors
+/// Those of [`decode_any`] except [`DecodeError::Syntax`].
+pub fn check_and_read<P: Payload>(
+    contracts: &Contracts,
+    key: &str,
+    payload: &Value,
+) -> Result<P, DecodeError> {
+    match contracts.check(key, payload) {
+        Err(CheckError::UnknownKey(_)) if !P::KNOWN_ONLY => {}
+        checked => checked?,
+    }
+    P::from_valid(key, payload)
 }
 
 #[cfg(test)]

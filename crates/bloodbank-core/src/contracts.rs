@@ -55,15 +55,17 @@ impl Contracts {
         serde_json::from_str(bundle).map(Contracts::new)
     }
 
-    /// The contracts that generated code embeds.
+    /// The contracts of a bundle that codegen has embedded in a program.
     ///
     /// # Panics
-    /// If the text is no bundle; the text that codegen writes is one.
-    #[allow(clippy::panic)]
-    pub fn embedded(bundle: &'static str) -> Self {
+    /// If the text is no bundle. Codegen wrote it with the same types that read it here, so that
+    /// takes a program whose generated code is of another version than its library.
+    #[doc(hidden)]
+    pub fn embedded(bundle: &str) -> Self {
         match Contracts::from_json(bundle) {
             Ok(contracts) => contracts,
-            Err(error) => panic!("bundle.json is not what codegen wrote: {error}"),
+            #[allow(clippy::panic)] // See above; there is nobody who could handle it.
+            Err(error) => panic!("the embedded bundle is not of this version: {error}"),
         }
     }
 

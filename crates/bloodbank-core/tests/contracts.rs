@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use bloodbank_core::codec::{self, DecodeError};
+use bloodbank_core::codec::{self, DecodeError, Payload};
 use bloodbank_core::examples::Check;
 use bloodbank_core::{CheckError, Contract, Contracts, Envelope, Event, Kind, Meta};
 use serde::{Deserialize, Serialize};
@@ -112,6 +112,35 @@ fn decoding_names_the_step_that_failed() {
     assert!(matches!(other, Err(DecodeError::OtherKey { .. })));
     let unknown = codec::decode::<Meeting>("a.b", b"{}");
     assert!(matches!(unknown, Err(DecodeError::UnknownKey(_))));
+}
+
+/// As generated code writes it.
+#[derive(Debug, PartialEq)]
+enum AnyEvent {
+    Meeting(Meeting),
+    Unknown(String),
+}
+
+impl Payload for AnyEvent {
+    fn from_valid(key: &str, payload: &Value) -> Result<Self, DecodeError> {
+        Ok(match key {
+            "theboard.meeting.created" => AnyEvent::Meeting(Payload::from_valid(key, payload)?),
+            _ => AnyEvent::Unknown(key.to_owned()),
+        })
+    }
+}
+
+#[test]
+fn any_event_takes_unknown_keys_and_json_does_not() {
+    let any = |key, bytes| codec::decode_any::<AnyEvent>(&CONTRACTS, key, bytes);
+    assert!(matches!(
+        any("theboard.meeting.created", br#"{"topic":"a"}"#),
+        Ok(AnyEvent::Meeting(_))
+    ));
+    assert!(matches!(any("theboard.meeting.created", b"{}"), Err(DecodeError::Refused(_))));
+    assert_eq!(any("some.body.spoke", b"{}").unwrap(), AnyEvent::Unknown("some.body.spoke".into()));
+    let json = codec::decode_any::<Value>(&CONTRACTS, "some.body.spoke", b"{}");
+    assert!(matches!(json, Err(DecodeError::UnknownKey(_))));
 }
 
 #[test]
