@@ -102,7 +102,9 @@ fn compile(arguments: &[&str], count: u32, code: Code) -> Duration {
 
 fn write_crate(folder: &Path, count: u32, code: Code) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut manifest = String::from("[workspace]\n[package]\nname = \"bench\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[dependencies]\n");
+    let mut manifest = String::from(
+        "[workspace]\n[package]\nname = \"bench\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[dependencies]\n",
+    );
     fs::create_dir_all(folder.join("src")).expect("a folder");
     let source = match code {
         Code::Ours => {
@@ -144,9 +146,7 @@ fn write_schemas(folder: &Path, count: u32) {
 }
 
 fn schema(index: u32) -> Value {
-    let text = |least: u32, most: u32| {
-        json!({ "type": "string", "minLength": least, "maxLength": most, "description": "A text." })
-    };
+    let text = |least: u32, most: u32| json!({ "type": "string", "minLength": least, "maxLength": most, "description": "A text." });
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": format!("Thing {index} happened"),

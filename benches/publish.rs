@@ -41,7 +41,8 @@ fn main() {
 
     let bus = Bus::in_memory();
     let publisher = bus.publisher::<services::TheboardProducer>();
-    let queue = || Queue::new("bench").bind(Exchange::Events, "theboard.#".parse().expect("a pattern"));
+    let queue =
+        || Queue::new("bench").bind(Exchange::Events, "theboard.#".parse().expect("a pattern"));
     let mut inbox = runtime
         .block_on(bus.subscribe::<services::Any, serde_json::Value>(queue()))
         .expect("a queue");

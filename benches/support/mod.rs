@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 /// The median time of one call, over `rounds` rounds of `calls` calls; `setup` runs before each
 /// round and is not counted.
-pub fn median(rounds: usize, calls: u32, mut setup: impl FnMut(), mut call: impl FnMut()) -> Duration {
+pub fn median(
+    rounds: usize,
+    calls: u32,
+    mut setup: impl FnMut(),
+    mut call: impl FnMut(),
+) -> Duration {
     let mut times: Vec<Duration> = (0..=rounds)
         .map(|_| {
             setup();

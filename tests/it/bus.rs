@@ -48,7 +48,8 @@ async fn a_refused_event_reaches_nobody_and_every_reason_is_given() {
 async fn what_the_registry_does_not_give_is_refused_at_run_time_too() {
     let bus = Bus::in_memory();
     let publisher = bus.publisher::<services::LlmCollector>();
-    let error = publisher.publish_json(keys::THEBOARD_MEETING_STARTED, json!({})).await.unwrap_err();
+    let error =
+        publisher.publish_json(keys::THEBOARD_MEETING_STARTED, json!({})).await.unwrap_err();
     assert!(matches!(error, PublishError::NotAllowed { .. }), "{error}");
     assert!(error.to_string().contains("services/registry.yaml"), "{error}");
 }
@@ -82,8 +83,8 @@ async fn a_command_goes_to_its_worker_or_back_to_the_sender() {
     let sender = bus.publisher::<services::TheboardMeetingTrigger>();
     assert!(matches!(sender.send(&start).await, Err(PublishError::Transport { .. })));
 
-    let queue = Queue::new("work")
-        .bind(Exchange::Commands, keys::THEBOARD_MEETING_START.parse().unwrap());
+    let queue =
+        Queue::new("work").bind(Exchange::Commands, keys::THEBOARD_MEETING_START.parse().unwrap());
     let mut worker =
         bus.subscribe::<services::TheboardProducer, theboard::StartMeeting>(queue).await.unwrap();
     sender.send(&start).await.unwrap();

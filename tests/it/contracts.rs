@@ -68,7 +68,9 @@ fn every_event_decodes_by_its_key() {
 fn an_event_with_an_unknown_key_is_kept_as_data() {
     let event = AnyEvent::decode("somebody.else.spoke", br#"{"a":1}"#).unwrap();
     let expected = json!({ "a": 1 });
-    assert!(matches!(event, AnyEvent::Unknown { key, data } if key == "somebody.else.spoke" && data == expected));
+    assert!(
+        matches!(event, AnyEvent::Unknown { key, data } if key == "somebody.else.spoke" && data == expected)
+    );
     assert!(AnyEvent::decode("somebody.else.spoke", b"{").is_err());
 }
 
@@ -101,7 +103,7 @@ fn the_envelope_is_what_its_schema_says() {
     let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
     let fields: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
     let meta = bloodbank::Meta::new()
-        .with_correlation_id("c")
+        .with_correlation_id(Default::default())
         .with_causation_id(Default::default())
         .with_session_id("s")
         .with_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");

@@ -19,7 +19,16 @@ pub(crate) enum Bench {
 pub(crate) fn run(what: Bench) -> anyhow::Result<u8> {
     match what {
         Bench::Codegen => {
-            cargo(["bench", "--quiet", "--bench", "codegen", "--profile", "dev", "--", "generate"])?;
+            cargo([
+                "bench",
+                "--quiet",
+                "--bench",
+                "codegen",
+                "--profile",
+                "dev",
+                "--",
+                "generate",
+            ])?;
             cargo(["bench", "--quiet", "--bench", "codegen"])
         }
         Bench::Validate => cargo(["bench", "--quiet", "--bench", "validate"]),

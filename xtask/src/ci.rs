@@ -9,14 +9,10 @@ type Check = (&'static str, fn() -> anyhow::Result<bool>);
 
 const CHECKS: [Check; 5] = [
     ("fmt", || cargo(&["fmt", "--all", "--check"], &[])),
-    (
-        "clippy",
-        || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[]),
-    ),
-    (
-        "doc",
-        || cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")]),
-    ),
+    ("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])),
+    ("doc", || {
+        cargo(&["doc", "--workspace", "--no-deps", "--quiet"], &[("RUSTDOCFLAGS", "-D warnings")])
+    }),
     ("layers", || layers::check().map(|()| true)),
     ("codegen", || Ok(crate::codegen(true)? == 0)),
 ];

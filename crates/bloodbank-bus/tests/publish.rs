@@ -219,30 +219,3 @@ async fn any_payload_as_json() {
     assert_eq!(received.payload, json!({"a": [1]}));
     received.reject("seen enough").await.unwrap();
 }
-
-/// `cargo test --release -p bloodbank-bus --test publish -- --ignored --nocapture speed`
-#[tokio::test]
-#[ignore = "a measurement"]
-async fn speed() {
-    let (_, transport) = bus([queue("q", &["theboard.meeting.*"])]).await;
-    let publisher = Publisher::<Board>::new(transport.clone());
-    let event = meeting("a topic of usual length");
-    let mut subscriber =
-        transport.subscribe(Subscription::new("q").with_prefetch(1_000)).await.unwrap();
-    for _ in 0..5 {
-        let mut total = std::time::Duration::ZERO;
-        let rounds = 200;
-        for _ in 0..rounds {
-            let started = std::time::Instant::now();
-            for _ in 0..1_000 {
-                publisher.publish(&event).await.unwrap();
-            }
-            total += started.elapsed();
-            for _ in 0..1_000 {
-                let delivery = subscriber.recv().await.unwrap();
-                transport.settle(delivery.tag, Settlement::Ack).await.unwrap();
-            }
-        }
-        println!("{:.3} µs per publish", total.as_secs_f64() * 1e6 / f64::from(rounds * 1_000));
-    }
-}

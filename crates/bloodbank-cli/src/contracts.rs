@@ -69,4 +69,3 @@ pub(crate) fn find<'c>(
         None => "`bloodbank list-events` and `list-commands` show every key".to_owned(),
     })
 }
-

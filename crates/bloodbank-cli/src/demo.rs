@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 
 use bloodbank::events::{self, common, github, services, theboard};
 use bloodbank::uuid::Uuid;
-use bloodbank::{
-    Bundle, Bus, Contract, Exchange, Kind, PublishError, Queue, TopicPattern,
-};
+use bloodbank::{Bundle, Bus, Contract, Exchange, Kind, PublishError, Queue, TopicPattern};
 
 /// Runs the demo. Exits 0 when everything went as it says.
 pub(crate) fn run() -> anyhow::Result<u8> {
@@ -30,8 +28,11 @@ async fn demo() -> anyhow::Result<()> {
 
 fn contracts(bundle: &Bundle) -> String {
     let count = |kind| bundle.contracts.iter().filter(|contract| contract.kind == kind).count();
-    let domains: BTreeSet<_> =
-        bundle.contracts.iter().filter_map(|contract| contract.keys.first()?.as_str().split('.').next()).collect();
+    let domains: BTreeSet<_> = bundle
+        .contracts
+        .iter()
+        .filter_map(|contract| contract.keys.first()?.as_str().split('.').next())
+        .collect();
     format!(
         "contracts  {} events and {} commands in {} domains; {} services",
         count(Kind::Event),

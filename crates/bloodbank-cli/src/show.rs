@@ -136,7 +136,8 @@ fn as_json(bundle: &Bundle, contract: &BundledContract) -> Value {
 /// The services from which a contract comes, and to which it goes.
 fn services<'b>(bundle: &'b Bundle, contract: &BundledContract) -> (Vec<&'b str>, Vec<&'b str>) {
     let names = |list: fn(&BundledService) -> &std::collections::BTreeSet<String>| {
-        let listed = |service: &&BundledService| contract.routes().any(|r| list(service).contains(&r));
+        let listed =
+            |service: &&BundledService| contract.routes().any(|r| list(service).contains(&r));
         bundle.services.iter().filter(listed).map(|service| service.name.as_str()).collect()
     };
     match contract.kind {

@@ -1,43 +1,43 @@
-//! HF041 and the examples: what can be said of a contract together with all it refers to.
+//! What can be said of a contract together with all it refers to.
 
 use std::collections::HashSet;
-use std::num::NonZero;
-use std::panic;
-use std::thread;
 
 use holyfields::bundle::Bundle;
 use holyfields::file::SchemaFile;
 use holyfields::finding::{Finding, Place};
-use holyfields::pointer;
-use holyfields::{Catalog, rules};
+use holyfields::{Catalog, pointer, rules};
 use serde_json::Value;
 
-use crate::contradiction::{self, Assertion};
-use crate::engine;
 use crate::examples::Examples;
 use crate::origin::Origins;
-
-/// In bytes: the engine recurses as deep as a schema and all its references go.
-const STACK: usize = 16 << 20;
+use crate::unsatisfiable::Explainer;
+use crate::{engine, parallel};
 
 /// Checks every contract. `known` are the errors found before.
 pub(crate) fn check(catalog: &Catalog, known: &[&Finding]) -> Vec<Finding> {
     let bundle = catalog.bundle();
+    let closed = closed_inheritance(known);
+    let in_bundle = |file: &SchemaFile| {
+        let closed = closed.iter().filter(|(path, _)| *path == file.path);
+        let root = definition(file.definition());
+        Vec::from_iter(closed.map(|(_, at)| format!("{root}{at}")))
+    };
     let checker = Checker {
         catalog,
         bundle: &bundle,
         origins: Origins::of(&catalog.files),
         faulty: known.iter().map(|finding| finding.places[0].file.as_str()).collect(),
-        closed: closed_inheritance(known),
+        closed_in_bundle: catalog.files.iter().flat_map(in_bundle).collect(),
+        closed,
     };
-    let mut findings = Vec::new();
-    let mut contradictions = Vec::new();
-    for (index, verdict) in checker.verdicts().into_iter().enumerate() {
-        findings.extend(verdict.findings);
-        if verdict.accepts_nothing {
-            findings.extend(checker.accepts_nothing(index, &mut contradictions));
-        }
-    }
+    let verdicts = parallel::map(bundle.contracts.len(), |index| checker.verdict(index));
+    let empty: Vec<usize> =
+        (0..verdicts.len()).filter(|&index| verdicts[index].accepts_nothing).collect();
+    let mut findings: Vec<Finding> =
+        verdicts.into_iter().flat_map(|verdict| verdict.findings).collect();
+    // One after the other, as contracts often share a broken base.
+    let explained = parallel::map(1, |_| checker.explain(&empty));
+    findings.extend(explained.into_iter().flatten());
     findings
 }
 
@@ -52,6 +52,7 @@ fn closed_inheritance<'a>(known: &[&'a Finding]) -> HashSet<Spot<'a>> {
 }
 
 struct Verdict {
+    /// For another reason than closed inheritance.
     accepts_nothing: bool,
     findings: Vec<Finding>,
 }
@@ -64,49 +65,27 @@ struct Checker<'a> {
     /// Files that have an error.
     faulty: HashSet<&'a str>,
     closed: HashSet<Spot<'a>>,
+    /// The same places as pointers into the bundle.
+    closed_in_bundle: Vec<String>,
 }
 
 impl<'a> Checker<'a> {
-    /// The verdicts on all contracts, in their order, worked out on all cores.
-    fn verdicts(&self) -> Vec<Verdict> {
-        let count = self.bundle.contracts.len();
-        let workers = thread::available_parallelism().map_or(1, NonZero::get);
-        let share = count.div_ceil(workers).max(1);
-        thread::scope(|scope| {
-            let work = |from: usize| {
-                move || (from..count.min(from + share)).map(|index| self.verdict(index)).collect()
-            };
-            let threads: Vec<_> = (0..count)
-                .step_by(share)
-                .map(|from| {
-                    let builder = thread::Builder::new().stack_size(STACK);
-                    builder.spawn_scoped(scope, work(from)).map_err(|_| from)
-                })
-                .collect();
-            let verdicts = threads.into_iter().map(|started| -> Vec<Verdict> {
-                match started {
-                    Ok(thread) => thread.join().unwrap_or_else(|why| panic::resume_unwind(why)),
-                    // No thread to be had: then on this one.
-                    Err(from) => work(from)(),
-                }
-            });
-            verdicts.flatten().collect()
-        })
-    }
-
     fn verdict(&self, index: usize) -> Verdict {
-        let contract = &self.bundle.contracts[index];
         let examples = Examples {
             file: self.file(index),
-            key: contract.key(),
+            key: self.bundle.contracts[index].key(),
             origins: &self.origins,
             closed: &self.closed,
         };
         let mut findings = Vec::new();
         examples.check_shape(&mut findings);
-        let document = self.bundle.document(contract);
-        let accepts_nothing = engine::accepts_nothing(&document);
-        match engine::validator(&document) {
+        let document = self.bundle.document(&self.bundle.contracts[index]);
+        let validator = engine::validator(&document);
+        // A payload that is accepted proves more, and sooner, than the engine can.
+        let is_satisfied = validator.as_ref().is_ok_and(|validator| examples.any_valid(validator));
+        let accepts_nothing =
+            !is_satisfied && engine::accepts_nothing(&self.opened(document.clone()));
+        match validator {
             Ok(validator) if !accepts_nothing => {
                 examples.check(&document, &validator, &mut findings);
             }
@@ -116,68 +95,46 @@ impl<'a> Checker<'a> {
         Verdict { accepts_nothing, findings }
     }
 
+    /// The document as it would be without closed inheritance, which has its own finding.
+    fn opened(&self, mut document: Value) -> Value {
+        for at in &self.closed_in_bundle {
+            if let Some(closed) = document.pointer_mut(at) {
+                *closed = Value::Bool(true);
+            }
+        }
+        document
+    }
+
     /// The validator refuses the schema. There is a finding that says why, or else this is it.
     fn unusable(&self, index: usize, document: &Value, why: &str) -> Option<Finding> {
         let reached = document.get("$defs").and_then(Value::as_object);
         let mut reached = reached.into_iter().flat_map(|definitions| definitions.keys());
-        let is_explained = reached.any(|definition| {
-            let origin = self.origins.find(&format!("/$defs/{}", pointer::escape(definition)));
+        let is_explained = reached.any(|name| {
+            let origin = self.origins.find(&definition(name));
             origin.is_some_and(|origin| self.faulty.contains(origin.file.path.as_str()))
         });
-        let message = format!("no validator can be built for `{}`: {why}", self.key(index));
+        let key = self.bundle.contracts[index].key();
+        let message = format!("no validator can be built for `{key}`: {why}");
         let place = Place::file(&self.file(index).path);
         (!is_explained).then(|| Finding::new(rules::INVALID_SCHEMA, message, place))
     }
 
-    /// `others` are the contradictions found before: contracts often share a broken base.
-    fn accepts_nothing(&self, index: usize, others: &mut Vec<Vec<Assertion>>) -> Option<Finding> {
-        let document = self.bundle.document(&self.bundle.contracts[index]);
-        let shared = others.iter().find(|other| contradiction::is_in(&document, other));
-        let core = match shared {
-            Some(shared) => shared.clone(),
-            None => {
-                let core = contradiction::find(&document);
-                others.push(core.clone());
-                core
-            }
-        };
-        let mut places: Vec<Place> =
-            core.iter().filter_map(|assertion| self.place(assertion, &document)).collect();
-        let is_known = |place: &Place| self.closed.contains(&(&place.file, &place.pointer));
-        if places.iter().any(is_known) {
-            return None;
-        }
-        let file = self.file(index);
-        // The contract's own file first: that is where people look.
-        places.sort_by_key(|place| place.file != file.path);
-        if places.is_empty() {
-            places.push(Place::value(&file.path, ""));
-        }
-        let (reason, fix) = match places.len() {
-            1 => ("nothing can satisfy this".to_owned(), "change or remove it"),
-            n => (format!("these {n} cannot all hold"), "change or remove one of them"),
-        };
-        let message = format!("`{}` accepts no payload at all: {reason}", self.key(index));
-        let examples = file.schema.get("examples").and_then(Value::as_array).map_or(0, Vec::len);
-        let help = match examples {
-            0 => fix.to_owned(),
-            1 => format!("{fix}; its example is refused for this reason"),
-            n => format!("{fix}; its {n} examples are refused for this reason"),
-        };
-        Some(Finding { rule: rules::UNSATISFIABLE, message, places, help: Some(help) })
-    }
-
-    fn place(&self, assertion: &Assertion, document: &Value) -> Option<Place> {
-        let origin = self.origins.find(&assertion.pointer)?;
-        let place = Place::key(&origin.file.path, origin.pointer);
-        Some(place.labelled(assertion.label(document)))
+    fn explain(&self, contracts: &[usize]) -> Vec<Finding> {
+        let mut explainer = Explainer::new(&self.origins);
+        let contracts = contracts.iter().map(|&index| {
+            let contract = &self.bundle.contracts[index];
+            let document = self.opened(self.bundle.document(contract));
+            explainer.explain(contract.key(), self.file(index), &document)
+        });
+        contracts.collect()
     }
 
     fn file(&self, index: usize) -> &'a SchemaFile {
         self.catalog.file(&self.catalog.contracts[index])
     }
+}
 
-    fn key(&self, index: usize) -> &str {
-        self.bundle.contracts[index].key()
-    }
+/// The pointer to a definition of a bundle.
+fn definition(name: &str) -> String {
+    pointer::join("/$defs", name)
 }

@@ -56,6 +56,11 @@ impl Examples<'_> {
         }
     }
 
+    /// Whether some example is accepted.
+    pub(crate) fn any_valid(&self, validator: &Validator) -> bool {
+        self.list("examples").iter().any(|example| validator.is_valid(example))
+    }
+
     /// Whether examples are accepted and counter-examples refused.
     ///
     /// `document` is the contract's schema with all it refers to, `validator` made of it.

@@ -4,6 +4,7 @@
 //! every build script 21 s.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod assertion;
 mod contracts;
 mod contradiction;
 mod engine;
@@ -11,7 +12,9 @@ mod examples;
 mod fault;
 mod metaschema;
 mod origin;
+mod parallel;
 mod patterns;
+mod unsatisfiable;
 mod words;
 
 use holyfields::Catalog;

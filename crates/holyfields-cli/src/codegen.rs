@@ -12,7 +12,9 @@ use serde_json::{Map, Value};
 use crate::checked::{Checked, count};
 use crate::{Console, Outcome, drift};
 
-/// What `codegen` is told on the command line.
+/// Turn schemas into code, or check that the code is up to date
+///
+/// Errors and warnings are shown; an error stops it before anything is written, with exit 100.
 #[derive(Clone, Debug, clap::Args)]
 pub struct CodegenArgs {
     /// The schema folder

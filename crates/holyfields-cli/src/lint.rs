@@ -8,7 +8,9 @@ use holyfields::rules::Level;
 use crate::checked::Checked;
 use crate::{Console, Outcome};
 
-/// What `lint` is told on the command line.
+/// Say what is wrong with a schema folder
+///
+/// Exits 100 if one of the findings is an error.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LintArgs {
     /// The schema folder

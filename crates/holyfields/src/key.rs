@@ -159,6 +159,20 @@ impl TopicPattern {
 
     /// Whether a message with this routing key goes to a queue bound with this pattern.
     pub fn matches(&self, route: &str) -> bool {
+        if self.0.contains('#') {
+            return self.matches_any_length(route);
+        }
+        let (mut parts, mut words) = (self.0.split('.'), route.split('.'));
+        loop {
+            match (parts.next(), words.next()) {
+                (None, None) => return true,
+                (Some(part), Some(word)) if part == "*" || part == word => {}
+                _ => return false,
+            }
+        }
+    }
+
+    fn matches_any_length(&self, route: &str) -> bool {
         // One row of the usual table: `row[j]` says whether the pattern so far matches the first
         // j words. Linear in pattern × key, also for `#.#.#`.
         let words: Vec<&str> = route.split('.').collect();

@@ -292,6 +292,49 @@ fn closed_inheritance_is_reported_once() {
 }
 
 #[test]
+fn what_closed_inheritance_does_not_explain_is_reported_beside_it() {
+    let text = r#"{
+  "allOf": [{ "$ref": "../_base.json" }],
+  "type": "object",
+  "properties": { "size": { "type": "integer", "enum": ["large"] } },
+  "required": ["id", "size"],
+  "additionalProperties": false
+}"#;
+    let base = r#"{ "type": "object", "properties": { "id": { "type": "string" } } }"#;
+    let found = found(&[("_base.json", base), ("demo/thing.made.v1.json", text)]);
+    let titles: Vec<_> = found.lines().filter(|line| line.starts_with("error")).collect();
+    expect![[r#"
+        error[HF041]: `demo.thing.made` accepts no payload at all: these 3 cannot all hold
+        error[HF040]: `demo/thing.made.v1.json` accepts no payload: `id` must be present by its base and may not be by `additionalProperties: false`"#]].assert_eq(&titles.join("\n"));
+}
+
+#[test]
+fn types_alone_may_contradict() {
+    let text = r#"{
+  "allOf": [{ "$ref": "../_base.json" }],
+  "type": "object",
+  "properties": { "event_type": { "const": "demo.thing.made" } },
+  "required": ["event_type"]
+}"#;
+    let base = r#"{ "type": "array" }"#;
+    expect![[r#"
+        error[HF041]: `demo.thing.made` accepts no payload at all: these 2 cannot all hold
+         --> demo/thing.made.v1.json:3:3
+          |
+        3 |   "type": "object",
+          |   ^^^^^^ `type` must hold  at /type
+          |
+         ::: _base.json:1:3
+          |
+        1 | { "type": "array" }
+          |   ------ `type` must hold  at /type
+          |
+          = help: change or remove one of them
+    "#]]
+    .assert_eq(&found(&[("_base.json", base), ("demo/thing.made.v1.json", text)]));
+}
+
+#[test]
 fn a_schema_without_a_validator_is_never_passed_over() {
     // Known to the structural pass, not to the validator.
     let text = r#"{ "type": "object", "properties": { "host": { "format": "idn-hostname" } } }"#;

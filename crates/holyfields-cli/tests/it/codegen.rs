@@ -92,7 +92,8 @@ fn check_tells_what_is_stale_and_how_to_mend_it() {
         fix: run `cargo xtask codegen`
 
         1 contract, no findings; 6 fresh, 3 stale
-    "#]].assert_eq(&stale.err);
+    "#]]
+    .assert_eq(&stale.err);
     write(&project);
     assert_eq!(check(&project).outcome, Outcome::Ok);
     assert!(!project.path("out/rust/old.rs").exists());

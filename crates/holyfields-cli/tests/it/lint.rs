@@ -49,6 +49,24 @@ fn findings_of_both_passes_in_one_run() {
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
+        error[HF041]: `demo.thing.made` accepts no payload at all: these 3 cannot all hold
+         --> demo/thing.made.v1.json:7:34
+          |
+        7 |     "size": { "type": "integer", "minimum": 0, "maximum": -1, "format": "nope" }
+          |                                  ^^^^^^^^^ `minimum` must hold  at /properties/size/minimum
+          |
+         ::: demo/thing.made.v1.json:7:48
+          |
+        7 |     "size": { "type": "integer", "minimum": 0, "maximum": -1, "format": "nope" }
+          |                                                --------- `maximum` must hold  at /properties/size/maximum
+          |
+         ::: demo/thing.made.v1.json:9:30
+          |
+        9 |   "required": ["event_type", "size"],
+          |                              ------ `size` must be present  at /required/1
+          |
+          = help: change or remove one of them
+
         error[HF043]: nothing checks the format `nope`
          --> demo/thing.made.v1.json:7:73
           |
@@ -57,7 +75,7 @@ fn findings_of_both_passes_in_one_run() {
           |
           = help: use one of date, date-time, duration, email, hostname, idn-email, idn-hostname, ipv4, ipv6, iri, iri-reference, json-pointer, regex, relative-json-pointer, time, uri, uri-reference, uri-template, uuid, or a `pattern`
 
-        2 contracts, 2 errors, 1 warning
+        2 contracts, 3 errors, 1 warning
     "#]].assert_eq(&out);
     let Ran { outcome, out, .. } = run(&project, true);
     assert_eq!(outcome, Outcome::Errors);
@@ -92,6 +110,35 @@ fn findings_of_both_passes_in_one_run() {
               }
             ],
             "help": "write an ECMA-262 regular expression; in JSON, a backslash is written `\\\\`"
+          },
+          {
+            "rule": "HF041",
+            "level": "error",
+            "message": "`demo.thing.made` accepts no payload at all: these 3 cannot all hold",
+            "places": [
+              {
+                "file": "demo/thing.made.v1.json",
+                "line": 7,
+                "column": 34,
+                "pointer": "/properties/size/minimum",
+                "label": "`minimum` must hold"
+              },
+              {
+                "file": "demo/thing.made.v1.json",
+                "line": 7,
+                "column": 48,
+                "pointer": "/properties/size/maximum",
+                "label": "`maximum` must hold"
+              },
+              {
+                "file": "demo/thing.made.v1.json",
+                "line": 9,
+                "column": 30,
+                "pointer": "/required/1",
+                "label": "`size` must be present"
+              }
+            ],
+            "help": "change or remove one of them"
           },
           {
             "rule": "HF043",
@@ -132,5 +179,6 @@ fn a_folder_that_is_not_there() {
         --> DIR/nowhere
 
         0 contracts, 1 error
-    "#]].assert_eq(&out);
+    "#]]
+    .assert_eq(&out);
 }
