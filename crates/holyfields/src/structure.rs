@@ -10,14 +10,12 @@ use crate::resolve::{References, Target};
 use crate::{pointer, rules, walk};
 
 /// The formats that the validator checks.
-pub const FORMATS: [&str; 19] = [
+pub const FORMATS: [&str; 17] = [
     "date",
     "date-time",
     "duration",
     "email",
     "hostname",
-    "idn-email",
-    "idn-hostname",
     "ipv4",
     "ipv6",
     "iri",

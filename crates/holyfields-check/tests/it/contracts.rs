@@ -38,10 +38,7 @@ fn bounds_against_each_other() {
     // What is not required may be left out.
     let text =
         text.replace(r#""event_type", "size"]"#, r#""event_type"]"#).replace(", \"size\": 4", "");
-    expect![[r#"
-
-    "#]]
-    .assert_eq(&found(&[("demo/thing.made.v1.json", &text)]));
+    expect![[""]].assert_eq(&found(&[("demo/thing.made.v1.json", &text)]));
 }
 
 #[test]
@@ -258,10 +255,7 @@ fn a_contract_that_contains_itself_for_ever() {
     "#]]
     .assert_eq(&found(&[("demo/thing.made.v1.json", text)]));
     let text = text.replace("\"required\": [\"child\"]", "\"required\": []");
-    expect![[r#"
-
-    "#]]
-    .assert_eq(&found(&[("demo/thing.made.v1.json", &text)]));
+    expect![[""]].assert_eq(&found(&[("demo/thing.made.v1.json", &text)]));
 }
 
 #[test]

@@ -154,10 +154,7 @@ fn good_examples_and_counterexamples() {
   "x-bloodbank-counterexamples": [
     { "why": "A thing has a name.", "data": { "event_type": "demo.thing.made" } }
   ]"#;
-    expect![[r#"
-
-    "#]]
-    .assert_eq(&of(examples));
+    expect![[""]].assert_eq(&of(examples));
 }
 
 #[test]

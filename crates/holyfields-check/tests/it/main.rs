@@ -22,7 +22,9 @@ fn found(files: &[(&str, &str)]) -> String {
     let (catalog, mut findings) = holyfields::read(folder.path(), None);
     findings.extend(holyfields_check::check(&catalog, &findings));
     holyfields::finding::sort(&mut findings, &catalog.sources);
-    let rendered: Vec<_> =
-        findings.iter().map(|finding| render(finding, &catalog.sources, Colour::Off)).collect();
-    rendered.join("\n\n") + "\n"
+    let rendered: Vec<_> = findings
+        .iter()
+        .map(|finding| render(finding, &catalog.sources, Colour::Off) + "\n")
+        .collect();
+    rendered.join("\n")
 }
