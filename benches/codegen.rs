@@ -2,6 +2,7 @@
 //! compiler takes over what came out. Beside it: typify alone, given the same schemas whole.
 //!
 //! `generate` as argument leaves the compiler out.
+#![allow(clippy::expect_used)]
 
 mod support;
 

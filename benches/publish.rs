@@ -1,5 +1,6 @@
 //! A typed event of seven fields, validated and put into a queue in memory, beside serialising
 //! alone. One core; the queue is emptied between rounds, off the clock.
+#![allow(clippy::expect_used)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A payload against its contract, beside another validator and beside decoding into the type.
+#![allow(clippy::expect_used)]
 
 mod support;
 

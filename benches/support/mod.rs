@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// The median time of one call, over `rounds` rounds of `calls` calls; `setup` runs before each
 /// round and is not counted.
-pub fn median(
+pub(crate) fn median(
     rounds: usize,
     calls: u32,
     mut setup: impl FnMut(),
@@ -26,7 +26,7 @@ pub fn median(
 }
 
 /// One row: what was measured, its median, and how it stands to the row it is compared with.
-pub fn row(name: &str, median: Duration, compared: Option<(&str, Duration)>) {
+pub(crate) fn row(name: &str, median: Duration, compared: Option<(&str, Duration)>) {
     let ratio = compared.map(|(other, time)| {
         format!("{:>6.2} × {other}", median.as_secs_f64() / time.as_secs_f64())
     });
@@ -34,7 +34,7 @@ pub fn row(name: &str, median: Duration, compared: Option<(&str, Duration)>) {
 }
 
 /// A heading, with what the figures hang on.
-pub fn heading(title: &str) {
+pub(crate) fn heading(title: &str) {
     let mode = if cfg!(debug_assertions) { "unoptimised" } else { "optimised" };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("\n{title} ({mode}, {cores} cores, {}, medians)", processor());

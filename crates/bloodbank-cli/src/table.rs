@@ -16,7 +16,7 @@ impl Table {
 
     /// Adds a row; control characters in it are escaped.
     pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        self.rows.push(cells.map(|cell| escape_control(cell)).to_vec());
+        self.rows.push(cells.map(escape_control).to_vec());
     }
 
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {

@@ -1,10 +1,8 @@
 //! The driver of build scripts: compiles a schema folder into OUT_DIR.
 //!
 //! ```no_run
-//! // build.rs
-//! fn main() {
-//!     holyfields_build::compile("schemas");
-//! }
+//! // In build.rs:
+//! holyfields_build::compile("schemas");
 //! ```
 //!
 //! The crate then says `bloodbank::include_events!()` in a module of its own. Only the structural

@@ -46,8 +46,8 @@ impl References {
 /// Resolves all references.
 pub(crate) fn resolve(files: &[SchemaFile], findings: &mut Vec<Finding>) -> References {
     let mut resolver = Resolver::index(files, findings);
-    for file in 0..files.len() {
-        resolver.visit(Target { file, pointer: String::new() }, &files[file].schema, 0);
+    for (file, content) in files.iter().enumerate() {
+        resolver.visit(Target { file, pointer: String::new() }, &content.schema, 0);
     }
     findings.append(&mut resolver.findings);
     References(resolver.resolved)

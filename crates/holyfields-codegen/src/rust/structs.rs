@@ -185,7 +185,7 @@ fn constructors(shape: &TypeShape, fields: &[FieldCode], extra: Option<&Extra>) 
     let values = fields.iter().map(|field| {
         let (ident, convert) = (&field.ident, &field.taken.convert);
         match field.required {
-            true if convert.to_string() == ident.to_string() => quote!(#ident),
+            true if *ident == convert.to_string() => quote!(#ident),
             true => quote!(#ident: #convert),
             false => quote!(#ident: None),
         }

@@ -340,7 +340,7 @@ impl<'a> Builder<'a> {
 
     fn define(&mut self, id: String, name: Name, layers: &Layers<'a>, body: Body) {
         let title = layers.iter().next_back().and_then(|layer| layer.object.get("title"));
-        let title = title.and_then(Value::as_str).map(|title| sentence(title));
+        let title = title.and_then(Value::as_str).map(sentence);
         let description = layers.text("description").map(str::to_owned);
         self.types.push(TypeShape {
             id,
