@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use bloodbank::events;
 use bloodbank::{Bundle, BundledContract, Contracts};
 use clap::Args;
@@ -64,8 +64,7 @@ pub(crate) fn find<'c>(
         None | Some(1) => key.to_owned(),
         Some(version) => format!("{key}.v{version}"),
     };
-    contracts.find(&route).with_context(|| match version {
-        Some(version) => format!("no version {version} of that key"),
-        None => "`bloodbank list-events` and `list-commands` show every key".to_owned(),
+    contracts.find(&route).map_err(|unknown| {
+        anyhow!("{unknown}\nhelp: `bloodbank list-events` and `list-commands` show every key")
     })
 }

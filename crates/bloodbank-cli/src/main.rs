@@ -22,7 +22,7 @@ const FINDINGS: u8 = 100;
 
 /// A typed event bus that refuses whatever breaks its JSON Schema contracts.
 #[derive(Parser)]
-#[command(name = "bloodbank", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "bloodbank", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

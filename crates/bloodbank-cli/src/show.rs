@@ -167,10 +167,12 @@ fn fields(bundle: &Bundle, contract: &BundledContract) -> Vec<Field> {
     {
         let resolved = follow(&document, schema);
         let text = |schema: &Value| schema["description"].as_str().map(str::to_owned);
+        let sensitive = [schema, resolved].iter().any(|s| s["x-bloodbank-sensitive"] == true);
+        let mark = if sensitive { ", sensitive" } else { "" };
         let field = Field {
             name: name.clone(),
             required: required.iter().any(|required| *required == name),
-            kind: kind(&document, schema),
+            kind: format!("{}{mark}", kind(&document, schema)),
             description: text(schema).or_else(|| text(resolved)).unwrap_or_default(),
         };
         match fields.iter_mut().find(|known| known.name == *name) {
@@ -237,6 +239,9 @@ fn kind(document: &Value, schema: &Value) -> String {
     match (name.as_str(), schema["format"].as_str()) {
         ("array", _) if schema.get("items").is_some() => {
             format!("array of {}", kind(document, &schema["items"]))
+        }
+        ("object", _) if schema["additionalProperties"].is_object() => {
+            format!("map of {}", kind(document, &schema["additionalProperties"]))
         }
         (_, Some(format)) => format!("{name} ({format})"),
         _ => name,

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use bloodbank::{CheckError, Contracts, Refusal, escape_control};
 use clap::Args;
 use serde_json::{Value, json};
@@ -58,8 +58,11 @@ impl Validate {
             }
         };
         serde_json::from_slice(&text).map_err(|error| {
-            // The words of the parser, but nothing of the payload.
-            anyhow::anyhow!("{name}:{}:{}: not JSON", error.line(), error.column())
+            // The parser's words hold nothing of the payload, but end with the place once more.
+            let problem = error.to_string();
+            let problem = problem.split(" at line ").next().unwrap_or_default();
+            let (line, column) = (error.line(), error.column().max(1));
+            anyhow!("{name}:{line}:{column}: not JSON: {problem}")
         })
     }
 
