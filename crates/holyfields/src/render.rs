@@ -1,6 +1,6 @@
 //! Findings as text: the same for build scripts, `cargo xtask` and the command line.
 
-use annotate_snippets::{AnnotationKind, Group, Level as Severity, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level as Severity, Origin, Renderer, Snippet};
 
 use crate::finding::{Finding, Place};
 use crate::rules::Level;
@@ -26,15 +26,23 @@ pub fn render(finding: &Finding, sources: &Sources, colour: Colour) -> String {
     let labels: Vec<String> = finding.places.iter().map(label).collect();
     let title = severity.primary_title(message.as_str()).id(finding.rule.id);
     let mut report = Group::with_title(title);
-    for (index, (place, label)) in finding.places.iter().zip(&labels).enumerate() {
-        let kind = if index == 0 { AnnotationKind::Primary } else { AnnotationKind::Context };
-        let text = sources.text(&place.file).unwrap_or_default();
-        let snippet = Snippet::source(text).path(place.file.as_str());
-        report = match place.range(sources) {
-            Some(range) => report.element(
-                snippet.annotation(kind.span(first_line(text, range)).label(label.as_str())),
-            ),
-            None => report.element(annotate_snippets::Origin::path(place.file.as_str())),
+    let places: Vec<(&Place, &String)> = finding.places.iter().zip(&labels).collect();
+    for together in places.chunk_by(|(one, _), (other, _)| one.file == other.file) {
+        let file = together[0].0.file.as_str();
+        let text = sources.text(file).unwrap_or_default();
+        let mut snippet = Snippet::source(text).path(file);
+        let mut is_empty = true;
+        for (place, label) in together {
+            let Some(range) = place.range(sources) else { continue };
+            let primary = std::ptr::eq(*place, &finding.places[0]);
+            let kind = if primary { AnnotationKind::Primary } else { AnnotationKind::Context };
+            let span = kind.span(first_line(text, range));
+            snippet = snippet.annotation(span.label(label.as_str()));
+            is_empty = false;
+        }
+        report = match is_empty {
+            true => report.element(Origin::path(file)),
+            false => report.element(snippet),
         };
     }
     let help = finding.help.as_deref().map(printable);
@@ -69,11 +77,12 @@ pub fn printable(text: &str) -> String {
         .collect()
 }
 
+/// What a place has to do with the finding, and its pointer.
 fn label(place: &Place) -> String {
-    let pointer = if place.pointer.is_empty() { "" } else { place.pointer.as_str() };
-    let parts = [place.label.as_str(), pointer];
+    let at = if place.pointer.is_empty() { String::new() } else { format!("({})", place.pointer) };
+    let parts = [place.label.as_str(), at.as_str()];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    printable(&parts.join("  at "))
+    printable(&parts.join(" "))
 }
 
 /// Underlining a whole object over many lines hides more than it shows.

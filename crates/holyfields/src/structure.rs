@@ -122,8 +122,8 @@ impl Inheritance<'_> {
         };
         let message = if required {
             format!(
-                "{subject} accepts no payload: {names} must be present by its base and may not \
-                 be by `additionalProperties: false`"
+                "{subject} accepts no payload: {names} must be present, and \
+                 `additionalProperties: false` refuses them"
             )
         } else {
             format!("{subject} refuses {names}, which its own base declares")
