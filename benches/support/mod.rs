@@ -1,4 +1,5 @@
 //! Medians, and a table of them.
+#![allow(dead_code)] // Not every benchmark needs all of it.
 
 use std::time::{Duration, Instant};
 

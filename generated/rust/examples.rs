@@ -8,6 +8,7 @@ use ::bloodbank::examples::{Check, Checked, Failures};
 /// # Errors
 ///
 /// Everything that does not hold.
+#[inline]
 pub fn check() -> Result<Checked, Failures> {
     Check::new(super::contracts())
         .contract::<super::agent::FeedbackRequested>()

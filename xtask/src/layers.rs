@@ -12,7 +12,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("holyfields", &[]),
     ("holyfields-codegen", &["holyfields"]),
     ("holyfields-build", &["holyfields", "holyfields-codegen"]),
-    ("holyfields-check", &["holyfields"]),
+    ("holyfields-check", &["bloodbank-core", "holyfields"]),
     (
         "holyfields-cli",
         &["holyfields", "holyfields-build", "holyfields-check", "holyfields-codegen"],
@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("bloodbank-core", &["holyfields"]),
     ("bloodbank-bus", &["bloodbank-core"]),
     ("bloodbank", &["bloodbank-bus", "bloodbank-core", "holyfields-build"]),
-    ("bloodbank-cli", &["bloodbank", "holyfields-check", "holyfields-cli"]),
+    ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
     ("xtask", &["holyfields-cli"]),
 ];
 

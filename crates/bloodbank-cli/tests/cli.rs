@@ -52,7 +52,10 @@ const FIVE_FAULTS: &str = r#"{
 
 #[test]
 fn a_payload_with_five_faults_gets_five_lines_each_with_its_place() {
-    says(&["validate", "theboard.meeting.created"], FIVE_FAULTS, &expect![[r#"
+    says(
+        &["validate", "theboard.meeting.created"],
+        FIVE_FAULTS,
+        &expect![[r#"
         theboard.meeting.created: 5 faults
           /meeting_id   expected a UUID, found "nope"
           /topic        expected at least 1 character, found ""
@@ -60,7 +63,8 @@ fn a_payload_with_five_faults_gets_five_lines_each_with_its_place() {
           /max_rounds   expected at most 100, found 500
           /agent_count  expected an integer or null, found "\u{1b}[31mfour"
         exit 100
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -82,10 +86,14 @@ fn the_same_as_json() {
 fn a_valid_payload_is_said_to_be_valid() {
     let example = bloodbank(&["show", "theboard.meeting.created", "--format", "example"], "");
     let example = String::from_utf8(example.stdout).unwrap();
-    says(&["validate", "theboard.meeting.created"], &example, &expect![[r#"
+    says(
+        &["validate", "theboard.meeting.created"],
+        &example,
+        &expect![[r#"
         valid: theboard.meeting.created
         exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -98,38 +106,58 @@ fn a_sensitive_value_is_not_repeated() {
 
 #[test]
 fn text_that_is_no_json_is_an_error_with_its_place() {
-    says(&["validate", "llm.prompt"], "{\n  \"a\": }", &expect![[r#"
+    says(
+        &["validate", "llm.prompt"],
+        "{\n  \"a\": }",
+        &expect![[r#"
         error: standard input:2:8: not JSON: expected value
         exit 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
-    says(&["show", "theboard.meeting.craeted"], "", &expect![[r#"
+    says(
+        &["show", "theboard.meeting.craeted"],
+        "",
+        &expect![[r#"
         error: no contract has the key `theboard.meeting.craeted`; did you mean `theboard.meeting.created` or `theboard.meeting.started` or `theboard.meeting.completed`?
         help: `bloodbank list-events` and `list-commands` show every key
         exit 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn events_and_commands_are_listed_in_columns() {
-    says(&["list-events", "--domain", "llm"], "", &expect![[r#"
+    says(
+        &["list-events", "--domain", "llm"],
+        "",
+        &expect![[r#"
         KEY                      VERSION  TYPE                     TITLE
         llm.completion.finished  1        llm::CompletionFinished  Completion finished
         llm.prompt               1        llm::Prompt              Prompt
         exit 0
-    "#]]);
-    says(&["list-events", "--type", "command", "--domain", "github"], "", &expect![[r#"
+    "#]],
+    );
+    says(
+        &["list-events", "--type", "command", "--domain", "github"],
+        "",
+        &expect![[r#"
         KEY                        VERSION  TYPE                      TITLE
         github.pull_request.merge  1        github::MergePullRequest  Merge a pull request
         exit 0
-    "#]]);
-    says(&["list-commands", "--domain", "nobody"], "", &expect![[r#"
+    "#]],
+    );
+    says(
+        &["list-commands", "--domain", "nobody"],
+        "",
+        &expect![[r#"
         no commands in the domain `nobody`
         exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -142,7 +170,10 @@ fn a_list_is_also_json() {
 
 #[test]
 fn a_contract_is_shown_with_its_fields() {
-    says(&["show", "github.pull_request.merge"], "", &expect![[r#"
+    says(
+        &["show", "github.pull_request.merge"],
+        "",
+        &expect![[r#"
         command      github.pull_request.merge
         version      1
         title        Merge a pull request
@@ -163,7 +194,8 @@ fn a_contract_is_shown_with_its_fields() {
         requested_by   yes       object                         Who decided to merge.
         commit_title   no        string                         First line of the merge commit; absent for GitHub's own.
         exit 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -181,10 +213,14 @@ fn the_rust_type_of_a_contract_is_made_from_its_folder() {
         ["show", "theboard.meeting.created", "--format", "rust", "--schemas", folder.as_str()];
     let said = String::from_utf8(bloodbank(&arguments, "").stdout).unwrap();
     assert!(said.contains("pub struct MeetingCreated {"), "{said}");
-    says(&arguments[..4], "", &expect![[r#"
+    says(
+        &arguments[..4],
+        "",
+        &expect![[r#"
         error: Rust code is made from a schema folder: pass `--schemas DIR`, or run this where `schemas` is
         exit 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -192,11 +228,15 @@ fn a_version_is_part_of_the_key_or_an_option() {
     let by_key = bloodbank(&["show", "theboard.meeting.created.v2"], "");
     let by_option = bloodbank(&["show", "theboard.meeting.created", "--version", "2"], "");
     assert_eq!(by_key.stdout, by_option.stdout);
-    says(&["show", "llm.prompt", "--version", "7"], "", &expect![[r#"
+    says(
+        &["show", "llm.prompt", "--version", "7"],
+        "",
+        &expect![[r#"
         error: no contract has the key `llm.prompt.v7`; did you mean `llm.prompt`?
         help: `bloodbank list-events` and `list-commands` show every key
         exit 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

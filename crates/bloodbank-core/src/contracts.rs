@@ -4,34 +4,20 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use jsonschema::{Draft, PatternOptions, Validator};
+use holyfields::suggest;
 use serde_json::Value;
 
-use crate::facts::Facts;
-use crate::{
-    Bundle, BundledContract, CheckError, Envelope, Refusal, UnknownKey, Validated, Violation,
-    explain, nearest,
-};
-
-/// Steps a `pattern` may go back before it counts as failed: some milliseconds.
-///
-/// Look-ahead needs an engine that backtracks, and so a payload could keep one busy for ever.
-const BACKTRACK_LIMIT: usize = 100_000;
+use crate::schema::{SchemaError, Validator};
+use crate::{Bundle, BundledContract, CheckError, Envelope, Refusal, UnknownKey, Validated};
 
 /// The contracts of a catalog, with their validators.
 ///
-/// Validators are JSON Schema 2020-12 with formats asserted and nothing fetched. Each is compiled
-/// when it is first needed (some 0.3 ms) and then shared between threads.
+/// Each [`Validator`] is made when it is first needed and then shared between threads.
 pub struct Contracts {
     bundle: Bundle,
-    /// Indices into `bundle.contracts` and `compiled`.
+    /// Indices into `bundle.contracts` and `validators`.
     by_route: HashMap<String, usize>,
-    compiled: Vec<OnceLock<Result<Compiled, String>>>,
-}
-
-struct Compiled {
-    validator: Validator,
-    facts: Facts,
+    validators: Vec<OnceLock<Result<Validator, SchemaError>>>,
 }
 
 impl Contracts {
@@ -43,8 +29,8 @@ impl Contracts {
                 by_route.entry(route).or_insert(index);
             }
         }
-        let compiled = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
-        Contracts { bundle, by_route, compiled }
+        let validators = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
+        Contracts { bundle, by_route, validators }
     }
 
     /// The contracts of a bundle in its JSON form, as codegen writes and embeds it.
@@ -108,28 +94,19 @@ impl Contracts {
 
     /// Whether the contract of this key marks anything as sensitive. False for an unknown key.
     pub fn has_sensitive(&self, route: &str) -> bool {
-        let compiled = self
-            .index(route)
-            .and_then(|index| self.compiled(index, route).map_err(|_| self.unknown(route)));
-        compiled.is_ok_and(|compiled| compiled.facts.any_sensitive())
+        let index = self.by_route.get(route);
+        let validator = index.and_then(|&index| self.validator(index).ok());
+        validator.is_some_and(Validator::has_sensitive)
     }
 
     fn check_at(&self, index: usize, route: &str, payload: &Value) -> Result<(), CheckError> {
-        let Compiled { validator, facts } = self.compiled(index, route)?;
-        if validator.is_valid(payload) {
-            return Ok(());
-        }
-        let mut violations = explain::explain(validator.iter_errors(payload), facts);
-        if violations.is_empty() {
-            // The library's two ways disagree. Its verdict stands; what it means, nobody can say.
-            violations.push(Violation {
-                pointer: String::new(),
-                rule: "false".to_owned(),
-                expected: "what the contract asks for".to_owned(),
-                found: "a payload that it refuses without a reason".to_owned(),
-            });
-        }
-        Err(Refusal { key: route.to_owned(), violations }.into())
+        let validator = self.validator(index).map_err(|error| CheckError::Schema {
+            key: route.to_owned(),
+            reason: error.reason.clone(),
+        })?;
+        validator
+            .check(payload)
+            .map_err(|violations| Refusal { key: route.to_owned(), violations }.into())
     }
 
     fn index(&self, route: &str) -> Result<usize, UnknownKey> {
@@ -137,33 +114,16 @@ impl Contracts {
     }
 
     fn unknown(&self, route: &str) -> UnknownKey {
-        let near = nearest(route, self.by_route.keys().map(String::as_str), 3);
+        let near = suggest::nearest(route, self.by_route.keys().map(String::as_str));
         UnknownKey {
             key: route.to_owned(),
             suggestions: near.into_iter().map(str::to_owned).collect(),
         }
     }
 
-    fn compiled(&self, index: usize, route: &str) -> Result<&Compiled, CheckError> {
-        let compile = || Compiled::new(&self.bundle.document(&self.bundle.contracts[index]));
-        self.compiled[index]
-            .get_or_init(compile)
-            .as_ref()
-            .map_err(|reason| CheckError::Schema { key: route.to_owned(), reason: reason.clone() })
-    }
-}
-
-impl Compiled {
-    fn new(document: &Value) -> Result<Self, String> {
-        let validator = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .offline()
-            .should_validate_formats(true)
-            .should_ignore_unknown_formats(false)
-            .with_pattern_options(PatternOptions::fancy_regex().backtrack_limit(BACKTRACK_LIMIT))
-            .build(document)
-            .map_err(|error| error.to_string())?;
-        Ok(Compiled { validator, facts: Facts::of(document) })
+    fn validator(&self, index: usize) -> Result<&Validator, &SchemaError> {
+        let validator = || Validator::new(&self.bundle.document(&self.bundle.contracts[index]));
+        self.validators[index].get_or_init(validator).as_ref()
     }
 }
 

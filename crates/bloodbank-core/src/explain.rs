@@ -2,14 +2,13 @@
 
 use std::borrow::Borrow;
 
-use holyfields::pointer;
+use holyfields::{pointer, suggest};
 use jsonschema::error::{TypeKind, ValidationErrorKind as Rule};
 use jsonschema::{JsonType, JsonTypeSet, ValidationError};
 use serde_json::Value;
 
 use crate::describe::{self, HIDDEN, count};
 use crate::facts::Facts;
-use crate::nearest::nearest;
 use crate::{Violation, union};
 
 /// All violations that a list of errors amounts to, without echoes of the same fault.
@@ -20,7 +19,7 @@ where
     let mut violations = Vec::new();
     for error in errors {
         for violation in one(error.borrow(), facts) {
-            if !violations.contains(&violation) {
+            if !violations.iter().any(|other| violation.repeats(other)) {
                 violations.push(violation);
             }
         }
@@ -46,6 +45,7 @@ pub(crate) fn one(error: &ValidationError<'_>, facts: &Facts) -> Vec<Violation> 
                 rule: keyword(error),
                 expected: format!("property `{}` to be present", describe::escape_control(name)),
                 found: "nothing".to_owned(),
+                ..plain(error, facts)
             }]
         }
         Rule::PropertyNames { error: inner } => {
@@ -58,6 +58,7 @@ pub(crate) fn one(error: &ValidationError<'_>, facts: &Facts) -> Vec<Violation> 
                 rule: keyword(error),
                 expected: format!("a property name that is {}", expected(inner)),
                 found,
+                ..plain(error, facts)
             }]
         }
         Rule::AnyOf { context } | Rule::OneOfNotValid { context } => {
@@ -80,6 +81,8 @@ pub(crate) fn plain(error: &ValidationError<'_>, facts: &Facts) -> Violation {
         rule: keyword(error),
         expected: expected(error),
         found: if facts.hides(at) { HIDDEN.to_owned() } else { describe::found(error.instance()) },
+        schema: error.schema_path().as_str().to_owned(),
+        similar: None,
     }
 }
 
@@ -88,9 +91,10 @@ fn unexpected_property(error: &ValidationError<'_>, name: &str, facts: &Facts) -
     // What stands under a misspelled name may be just what is marked under the right one.
     let value = error.instance().get(name).filter(|_| !facts.any_sensitive());
     let mut expected = "no property of this name".to_owned();
-    if let [near] = nearest(name, facts.declared.iter().map(String::as_str), 1)[..]
-        && near != name
-    {
+    // A name that is declared elsewhere is no slip of the pen: the nearest to it is itself.
+    let near = suggest::nearest(name, facts.declared.iter().map(String::as_str));
+    let similar = near.first().copied().filter(|near| *near != name);
+    if let Some(near) = similar {
         expected.push_str(&format!(" (did you mean `{}`?)", describe::escape_control(near)));
     }
     Violation {
@@ -98,6 +102,8 @@ fn unexpected_property(error: &ValidationError<'_>, name: &str, facts: &Facts) -
         rule: keyword(error),
         expected,
         found: value.map_or_else(|| HIDDEN.to_owned(), describe::found),
+        schema: error.schema_path().as_str().to_owned(),
+        similar: similar.map(str::to_owned),
     }
 }
 

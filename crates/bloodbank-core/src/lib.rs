@@ -2,8 +2,8 @@
 //!
 //! [`Contracts`] is the one authority on what is valid. It is built from a [`Bundle`], checks
 //! payloads against the schemas in it, and is the only maker of [`Validated`] values, which are
-//! all that a transport takes. The traits [`Event`], [`Command`] and [`Service`] are what generated
-//! code implements.
+//! all that a transport takes. What it asks for each schema, a linter asks too: [`schema`]. The
+//! traits [`Event`], [`Command`] and [`Service`] are what generated code implements.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -15,9 +15,9 @@ mod envelope;
 pub mod examples;
 mod explain;
 mod facts;
-mod nearest;
 mod refusal;
 mod same_value;
+pub mod schema;
 mod union;
 mod validated;
 mod violation;
@@ -30,7 +30,6 @@ pub use describe::escape_control;
 pub use envelope::{Envelope, Meta};
 pub use holyfields::bundle::{Bundle, BundledContract, BundledService};
 pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
-pub use nearest::nearest;
 pub use refusal::{CheckError, Refusal, UnknownKey};
 pub use same_value::same_value;
 pub use validated::Validated;

@@ -17,13 +17,13 @@ pub(crate) fn explain(
     facts: &Facts,
 ) -> Vec<Violation> {
     let at = error.instance_path().as_str();
-    if let Some(violation) = unknown_discriminator(at, branches, facts) {
+    if let Some(violation) = unknown_discriminator(error, branches, facts) {
         return vec![violation];
     }
     let mut candidates: Vec<Branch> = branches
         .iter()
         .map(|errors| Branch {
-            foreign: errors.iter().any(|error| is_foreign(at, error)),
+            foreign: errors.iter().any(|below| is_foreign(error, below)),
             violations: explain::explain(errors, facts),
         })
         .collect();
@@ -39,7 +39,7 @@ pub(crate) fn explain(
             best.violations.clone()
         }
         [best, rest @ ..] => {
-            let everywhere = |v: &&Violation| rest.iter().all(|b| b.violations.contains(v));
+            let everywhere = |v: &&Violation| rest.iter().all(|b| b.tells(v));
             let common: Vec<_> = best.violations.iter().filter(everywhere).cloned().collect();
             if common.is_empty() { vec![joined(summary, &candidates)] } else { common }
         }
@@ -54,6 +54,10 @@ struct Branch {
 }
 
 impl Branch {
+    fn tells(&self, violation: &Violation) -> bool {
+        self.violations.iter().any(|other| violation.repeats(other))
+    }
+
     /// Faults in the shape of the union's value itself, then all faults. Faults further down say
     /// that the shape was right.
     fn rank(&self, at: &str) -> (usize, usize) {
@@ -70,23 +74,29 @@ impl Branch {
 }
 
 /// Whether an error says that the branch is about something else: the type of the value, or a
-/// `const` or `enum` of it or of a property right below.
-fn is_foreign(at: &str, error: &ValidationError<'_>) -> bool {
+/// `const` or `enum` of it or of a property right below. An item tells branches apart only by a
+/// `const`, as in `["disk", "/tmp"]`; by an `enum` it is one of a list.
+fn is_foreign(union: &ValidationError<'_>, error: &ValidationError<'_>) -> bool {
+    let at = union.instance_path().as_str();
     let Some(rest) = error.instance_path().as_str().strip_prefix(at) else { return false };
-    match explain::options(error) {
-        Some(_) => rest.matches('/').count() <= 1,
-        None => rest.is_empty() && error.kind().keyword() == "type",
+    let keyword = error.kind().keyword();
+    match (keyword, rest.matches('/').count()) {
+        ("type" | "const" | "enum", 0) | ("const", 1) => true,
+        ("enum", 1) => union.instance().is_object(),
+        _ => false,
     }
 }
 
 /// Every branch asks for another constant at the same place: one line with all of them.
 fn unknown_discriminator(
-    at: &str,
+    union: &ValidationError<'_>,
     branches: &[Vec<ValidationError<'static>>],
     facts: &Facts,
 ) -> Option<Violation> {
     let discriminator = |errors: &'_ [ValidationError<'static>]| {
-        errors.iter().position(|error| is_foreign(at, error) && explain::options(error).is_some())
+        errors
+            .iter()
+            .position(|error| is_foreign(union, error) && explain::options(error).is_some())
     };
     let mut options: Vec<Value> = Vec::new();
     let mut first: Option<&ValidationError<'static>> = None;

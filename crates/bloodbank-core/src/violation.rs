@@ -21,9 +21,20 @@ pub struct Violation {
     /// Never the contents of an array or object; long texts are cut, control characters escaped,
     /// and `(hidden)` where the schema says `"x-bloodbank-sensitive": true`.
     pub found: String,
+    /// Where the contract asks for it: JSON Pointer to the keyword, in the document that
+    /// [`Bundle::document`](crate::Bundle::document) makes of the contract.
+    pub schema: String,
+    /// For an unexpected property a declared name much like it; `expected` proposes it, too.
+    pub similar: Option<String>,
 }
 
 impl Violation {
+    /// Whether both say the same of the same value, maybe for two places of the schema.
+    pub(crate) fn repeats(&self, other: &Violation) -> bool {
+        let words = |v: &Violation| [&v.pointer, &v.rule, &v.expected, &v.found].map(String::from);
+        words(self) == words(other)
+    }
+
     /// The pointer as shown to people: control characters escaped, `(root)` for the payload itself.
     pub fn place(&self) -> String {
         match self.pointer.as_str() {

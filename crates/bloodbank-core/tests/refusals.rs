@@ -168,6 +168,22 @@ fn unions_report_the_branch_that_was_meant() {
 }
 
 #[test]
+fn a_violation_knows_its_keyword_in_the_schema_and_the_name_that_was_meant() {
+    let mut schema = shapes();
+    schema["additionalProperties"] = json!(false);
+    let payload = json!({"x": {"kind": "web", "url": 7}, "xx": 1});
+    let mut places: Vec<_> = refusal(schema.clone(), payload)
+        .violations
+        .into_iter()
+        .map(|violation| (violation.schema, violation.similar))
+        .collect();
+    places.sort();
+    let url = "/$defs/t~1e/properties/x/oneOf/1/properties/url/type";
+    let closed = "/$defs/t~1e/additionalProperties";
+    assert_eq!(places, [(closed.to_owned(), Some("x".to_owned())), (url.to_owned(), None)]);
+}
+
+#[test]
 fn unions_without_a_branch_are_one_line() {
     let kinds = json!({"anyOf": [
         {"properties": {"kind": {"const": "a"}}},
@@ -184,6 +200,9 @@ fn unions_without_a_branch_are_one_line() {
             " anyOf: property `a` to be present or property `b` to be present | an object with 0 properties"
         ]
     );
+    let one_or_many =
+        json!({"anyOf": [{"enum": ["a", "b"]}, {"type": "array", "items": {"enum": ["a", "b"]}}]});
+    assert_eq!(lines(one_or_many, json!(["a", "c"])), ["/1 enum: one of \"a\", \"b\" | \"c\""]);
     let nullable = json!({"anyOf": [{"type": "string", "maxLength": 2}, {"type": "null"}]});
     assert_eq!(lines(nullable, json!("abc")), [" maxLength: at most 2 characters | \"abc\""]);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use bloodbank_core::schema::Validator;
 use holyfields::bundle::Bundle;
 use holyfields::file::SchemaFile;
 use holyfields::finding::{Finding, Place};
@@ -80,14 +81,14 @@ impl<'a> Checker<'a> {
         let mut findings = Vec::new();
         examples.check_shape(&mut findings);
         let document = self.bundle.document(&self.bundle.contracts[index]);
-        let validator = engine::validator(&document);
+        let validator = Validator::new(&document);
         // A payload that is accepted proves more, and sooner, than the engine can.
         let is_satisfied = validator.as_ref().is_ok_and(|validator| examples.any_valid(validator));
         let accepts_nothing =
             !is_satisfied && engine::accepts_nothing(&self.opened(document.clone()));
         match validator {
             Ok(validator) if !accepts_nothing => {
-                examples.check(&document, &validator, &mut findings);
+                examples.check(&validator, &mut findings);
             }
             Ok(_) => {}
             Err(error) => findings.extend(self.unusable(index, &document, &error.to_string())),

@@ -2,16 +2,15 @@
 
 use std::collections::HashSet;
 
+use bloodbank_core::Violation;
+use bloodbank_core::schema::Validator;
 use holyfields::file::SchemaFile;
 use holyfields::finding::{Finding, Place};
 use holyfields::rules;
-use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use crate::contracts::Spot;
-use crate::fault::{Fault, Names};
-use crate::origin::{Origin, Origins};
-use crate::words;
+use crate::origin::{self, Origin, Origins};
 
 /// The payloads that must be refused; each is `{"why": "…", "data": payload}`.
 const COUNTEREXAMPLES: &str = "x-bloodbank-counterexamples";
@@ -40,8 +39,7 @@ impl Examples<'_> {
             );
         };
         let Some(entries) = value.as_array() else {
-            let found = words::found(value);
-            return report(format!("`{COUNTEREXAMPLES}` is {found}; it should be an array"), at);
+            return report(format!("`{COUNTEREXAMPLES}` is not an array"), at);
         };
         for (index, entry) in entries.iter().enumerate() {
             let has_why =
@@ -62,19 +60,10 @@ impl Examples<'_> {
     }
 
     /// Whether examples are accepted and counter-examples refused.
-    ///
-    /// `document` is the contract's schema with all it refers to, `validator` made of it.
-    pub(crate) fn check(
-        &self,
-        document: &Value,
-        validator: &Validator,
-        findings: &mut Vec<Finding>,
-    ) {
+    pub(crate) fn check(&self, validator: &Validator, findings: &mut Vec<Finding>) {
         for (index, example) in self.list("examples").iter().enumerate() {
-            if !validator.is_valid(example) {
-                let errors: Vec<_> = validator.iter_errors(example).collect();
-                findings.extend(self.refused(index, &errors, document));
-            }
+            let violations = validator.check(example).err().unwrap_or_default();
+            findings.extend(violations.iter().filter_map(|v| self.refused(index, example, v)));
         }
         for (index, entry) in self.list(COUNTEREXAMPLES).iter().enumerate() {
             if !entry.get("data").is_some_and(|data| validator.is_valid(data)) {
@@ -100,44 +89,41 @@ impl Examples<'_> {
         self.file.schema.get(keyword).and_then(Value::as_array).map_or(&[], Vec::as_slice)
     }
 
-    /// One finding for each fault of an example, without those that another finding explains.
-    fn refused(
-        &self,
-        index: usize,
-        errors: &[ValidationError<'_>],
-        document: &Value,
-    ) -> Vec<Finding> {
-        let names = Names::of(document);
-        let faults = errors.iter().flat_map(|error| Fault::all_of(error, errors, &names));
-        faults.filter_map(|fault| self.finding(index, fault)).collect()
-    }
-
     /// None where the fault lies with closed inheritance.
-    fn finding(&self, index: usize, fault: Fault) -> Option<Finding> {
-        let schema = self.origins.find(&fault.schema);
+    fn refused(&self, index: usize, example: &Value, violation: &Violation) -> Option<Finding> {
+        let schema = self.origins.find(&violation.schema);
         let is_closed = |origin: &Origin<'_>| {
             self.closed.contains(&(origin.file.path.as_str(), origin.pointer.as_str()))
         };
         if schema.as_ref().is_some_and(is_closed) {
             return None;
         }
-        let mut message =
-            format!("example {} of `{}` is refused: {}", index + 1, self.key, fault.problem);
-        if let Some(expected) = fault.expected {
-            message = format!("{message}; expected {expected}");
-        }
-        let at = format!("/examples/{index}{}", fault.pointer);
-        let place = match fault.is_name {
-            true => Place::key(&self.file.path, at),
-            false => Place::value(&self.file.path, at),
+        let Violation { expected, found, .. } = violation;
+        let at = match violation.pointer.as_str() {
+            "" => String::new(),
+            _ => format!(" at `{}`", violation.place()),
+        };
+        let message = format!(
+            "example {} of `{}` is refused{at}: expected {expected}, found {found}",
+            index + 1,
+            self.key,
+        );
+        // What is missing has no place of its own.
+        let present = origin::present(example, &violation.pointer).unwrap_or_default();
+        let at = format!("/examples/{index}{present}");
+        let place = match violation.rule.as_str() {
+            "additionalProperties" | "unevaluatedProperties" | "propertyNames" => {
+                Place::key(&self.file.path, at)
+            }
+            _ => Place::value(&self.file.path, at),
         };
         let mut finding = Finding::new(rules::INVALID_EXAMPLE, message, place);
         if let Some(Origin { file, pointer }) = schema {
             let place = Place::key(&file.path, pointer);
             finding = finding.also(place.labelled("the schema asks for it here"));
         }
-        Some(finding.help(match fault.similar {
-            Some(name) => format!("did you mean `{name}`?"),
+        Some(finding.help(match &violation.similar {
+            Some(name) => format!("write `{name}`, or correct the schema"),
             None => "correct the example, or the schema".to_owned(),
         }))
     }

@@ -9,13 +9,11 @@ mod contracts;
 mod contradiction;
 mod engine;
 mod examples;
-mod fault;
 mod metaschema;
 mod origin;
 mod parallel;
 mod patterns;
 mod unsatisfiable;
-mod words;
 
 use holyfields::Catalog;
 use holyfields::finding::{self, Finding};

@@ -1,59 +1,36 @@
 //! HF044: every schema file against the metaschema of its draft.
 
-use holyfields::file::{Draft, SchemaFile};
+use bloodbank_core::{Violation, schema};
+use holyfields::file::SchemaFile;
 use holyfields::finding::{Finding, Place};
 use holyfields::{rules, suggest};
-use jsonschema::ValidationError;
-use jsonschema::error::ValidationErrorKind as Rule;
 use serde_json::Value;
-
-use crate::words;
 
 /// The values of `type`.
 const TYPES: [&str; 7] = ["array", "boolean", "integer", "null", "number", "object", "string"];
 
+/// Draft-07's metaschema checks patterns too; HF042 says more about them.
+const OF_PATTERNS: [&str; 2] =
+    ["/properties/pattern/format", "/properties/patternProperties/propertyNames/format"];
+
 pub(crate) fn check(files: &[SchemaFile], findings: &mut Vec<Finding>) {
     for file in files {
-        let metaschema = match file.draft {
-            Draft::V2020 => jsonschema::draft202012::meta::validator(),
-            Draft::V7 => jsonschema::draft7::meta::validator(),
-        };
-        if !metaschema.is_valid(&file.schema) {
-            for error in metaschema.iter_errors(&file.schema) {
-                report(file, &error, findings);
-            }
-        }
+        let faults = schema::faults(&file.schema, file.draft);
+        let faults = faults.iter().filter(|fault| !OF_PATTERNS.contains(&fault.schema.as_str()));
+        findings.extend(faults.map(|fault| finding(file, fault)));
     }
 }
 
-fn report(file: &SchemaFile, error: &ValidationError<'_>, findings: &mut Vec<Finding>) {
-    match words::meant_branch(error) {
-        Some(branch) => branch.iter().for_each(|below| report(file, below, findings)),
-        None if is_of_pattern(error) => {}
-        None => findings.push(finding(file, error)),
-    }
-}
-
-/// Draft-07's metaschema checks patterns too; HF042 says more about them.
-fn is_of_pattern(error: &ValidationError<'_>) -> bool {
-    match error.kind() {
-        Rule::Format { format } => format == "regex",
-        Rule::PropertyNames { error } => is_of_pattern(error),
-        _ => false,
-    }
-}
-
-fn finding(file: &SchemaFile, error: &ValidationError<'_>) -> Finding {
-    let at = error.instance_path().as_str();
-    let found = words::found(error.instance());
+fn finding(file: &SchemaFile, fault: &Violation) -> Finding {
+    let Violation { pointer: at, found, .. } = fault;
     // A metaschema says "boolean or object" where it means a schema.
-    let expected = match error.schema_path().as_str() {
-        "/type" => "a schema: an object, `true` or `false`".to_owned(),
-        _ => words::expected(error),
+    let expected = match fault.schema.as_str() {
+        "/type" => "a schema (an object, `true` or `false`)",
+        _ => &fault.expected,
     };
-    let message = format!("{} is {found}; it should be {expected}", subject(at));
+    let message = format!("{} is not valid: expected {expected}, found {found}", subject(at));
     let finding = Finding::new(rules::INVALID_SCHEMA, message, Place::value(&file.path, at));
-    match similar_type(at, error.instance()) {
+    match file.schema.pointer(at).and_then(|value| similar_type(at, value)) {
         Some(name) => finding.help(format!("did you mean `{name}`?")),
         None => finding,
     }

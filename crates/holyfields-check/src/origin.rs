@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use holyfields::file::SchemaFile;
 use holyfields::pointer;
+use serde_json::Value;
 
 /// The files behind the definitions of a bundle.
 pub(crate) struct Origins<'a> {
@@ -27,13 +28,18 @@ impl<'a> Origins<'a> {
     /// same pointer, the nearest one around it is.
     pub(crate) fn find(&self, at: &str) -> Option<Origin<'a>> {
         let below = at.strip_prefix("/$defs/")?;
-        let (name, mut pointer) = below.split_at(below.find('/').unwrap_or(below.len()));
+        let (name, pointer) = below.split_at(below.find('/').unwrap_or(below.len()));
         let file = *self.by_definition.get(pointer::unescape(name).as_ref())?;
-        while file.schema.pointer(pointer).is_none() {
-            pointer = &pointer[..pointer.rfind('/')?];
-        }
-        Some(Origin { file, pointer: pointer.to_owned() })
+        Some(Origin { file, pointer: present(&file.schema, pointer)?.to_owned() })
     }
+}
+
+/// The pointer, or the longest part of it that leads to something in a document.
+pub(crate) fn present<'p>(document: &Value, mut pointer: &'p str) -> Option<&'p str> {
+    while document.pointer(pointer).is_none() {
+        pointer = &pointer[..pointer.rfind('/')?];
+    }
+    Some(pointer)
 }
 
 #[cfg(test)]

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
+use bloodbank_core::schema::Validator;
 use fancy_regex::CompileError;
 use holyfields::file::SchemaFile;
 use holyfields::finding::{Finding, Place};
 use holyfields::{pointer, rules, walk};
 use serde_json::{Value, json};
-
-use crate::engine;
 
 pub(crate) fn check(files: &[SchemaFile], findings: &mut Vec<Finding>) {
     let mut verdicts: HashMap<&str, Option<String>> = HashMap::new();
@@ -38,7 +37,7 @@ fn finding(pattern: &str, why: &str, place: Place) -> Finding {
 
 /// Why a pattern cannot be used, if so.
 fn fault(pattern: &str) -> Option<String> {
-    engine::validator(&json!({ "pattern": pattern })).err()?;
+    Validator::new(&json!({ "pattern": pattern })).err()?;
     // The validator keeps the reason to itself; its engine tells.
     let why = match fancy_regex::Regex::new(pattern) {
         Ok(_) => "the validator cannot translate it".to_owned(),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::key::{Kind, RoutingKey};
+use crate::pointer;
 
 /// All contracts and services of a catalog, and every schema they reach.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -123,8 +124,9 @@ impl Bundle {
     }
 
     fn definition_of(&self, reference: &str) -> Option<&str> {
-        let first = reference.strip_prefix("#/$defs/")?.split('/').next()?;
-        let name = crate::pointer::unescape(first);
+        let place = pointer::from_fragment(reference);
+        let first = place.strip_prefix("#/$defs/")?.split('/').next()?;
+        let name = pointer::unescape(first);
         self.definitions.get_key_value(name.as_ref()).map(|(name, _)| name.as_str())
     }
 }
@@ -152,9 +154,10 @@ pub struct CounterExample<'a> {
     pub data: &'a Value,
 }
 
-/// The reference to a place in a definition: `#/$defs/<file><pointer>`.
-pub fn reference_to(definition: &str, pointer: &str) -> String {
-    format!("#/$defs/{}{pointer}", crate::pointer::escape(definition))
+/// The reference to a place in a definition: `#/$defs/<file><pointer>`, as a URI fragment.
+pub fn reference_to(definition: &str, at: &str) -> String {
+    let fragment = format!("/$defs/{}{at}", pointer::escape(definition));
+    format!("#{}", pointer::to_fragment(&fragment))
 }
 
 fn for_each_reference<'a>(value: &'a Value, visit: &mut impl FnMut(&'a str)) {

@@ -74,12 +74,12 @@ impl Lowering<'_> {
                     let reference = self.reference(at).map_or(value.clone(), Value::from);
                     alone.insert("$ref".into(), reference);
                 }
-                ("definitions", Value::Object(members)) => {
-                    let below = format!("{at}/definitions");
+                ("$defs" | "definitions", Value::Object(members)) => {
+                    let below = pointer::join(at, keyword);
                     let members = members.iter().map(|(name, member)| {
                         (name.clone(), self.schema(&pointer::join(&below, name), member))
                     });
-                    alone.insert("definitions".into(), Value::Object(members.collect()));
+                    alone.insert(keyword.clone(), Value::Object(members.collect()));
                 }
                 _ => {}
             }

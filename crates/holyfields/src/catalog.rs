@@ -8,6 +8,7 @@ use crate::bundle::{Bundle, BundledContract, BundledService};
 use crate::file::{self, SchemaFile};
 use crate::finding::{self, Finding, Place};
 use crate::identity::{self, Identity};
+use crate::key::Kind;
 use crate::permissions;
 use crate::resolve::{self, References};
 use crate::shape::{self, Shape};
@@ -127,7 +128,46 @@ fn contracts(
         }
     }
     contracts.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    find_name_clashes(files, &contracts, findings);
     contracts
+}
+
+/// Keys that differ and whose names in generated code do not: `a.b_c.d` and `a_b.c.d`.
+fn find_name_clashes(files: &[SchemaFile], contracts: &[Contract], findings: &mut Vec<Finding>) {
+    let mut owners: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, contract) in contracts.iter().enumerate() {
+        let constants = contract.routes().map(|route| naming::key_constant(&route));
+        let mut names: Vec<String> = constants.map(|name| format!("keys::{name}")).collect();
+        if contract.identity.kind == Kind::Event {
+            let variant = naming::any_event_variant(&contract.module, &contract.type_name);
+            names.push(format!("AnyEvent::{variant}"));
+        }
+        if contract.identity.keys.len() > 1 {
+            let keys = contract.identity.keys.iter();
+            names.extend(
+                keys.map(|key| {
+                    format!("{}::{}", contract.type_name, naming::type_name(key.as_str()))
+                }),
+            );
+        }
+        for name in names {
+            let Some(other) = owners.insert(name.clone(), index) else { continue };
+            // Within one module the types themselves clash, which the shape reports.
+            let types_differ = contract.module != contracts[other].module
+                || contract.type_name != contracts[other].type_name;
+            if other == index || types_differ {
+                let message = format!("two keys become `{name}` in generated code");
+                let here = key_place(&files[contract.file]);
+                let mut finding = Finding::new(rules::NAME_CLASH, message, here);
+                if other != index {
+                    let other = key_place(&files[contracts[other].file]);
+                    finding = finding.also(other.labelled("the other one"));
+                }
+                findings.push(finding.help("rename one of the two"));
+                break;
+            }
+        }
+    }
 }
 
 fn sort_key(contract: &Contract) -> impl Ord {
@@ -143,16 +183,9 @@ fn duplicate_key(route: &str, file: &SchemaFile, other: &SchemaFile) -> Finding 
         .help("give one another key, or name its file `<entity>.<action>.v2.json`")
 }
 
-/// Where a contract's key is written: its const, else its file.
+/// Where a contract's key is written: its const or enum, else its file.
 fn key_place(file: &SchemaFile) -> Place {
-    let named = identity::KEY_PROPERTIES.into_iter().find_map(|property| {
-        let pointer = format!("/properties/{property}/const");
-        file.schema.pointer(&pointer).map(|_| pointer)
-    });
-    match named {
-        Some(pointer) => Place::value(&file.path, pointer),
-        None => Place::file(&file.path),
-    }
+    identity::named_key_place(file).unwrap_or_else(|| Place::file(&file.path))
 }
 
 fn services(
@@ -169,7 +202,7 @@ fn services(
         Ok(text) => {
             let registry = registry::parse(&name, &text, sources, findings);
             registry.map_or_else(Vec::new, |registry| {
-                permissions::expand(&name, &registry, contracts, findings)
+                permissions::expand(&name, &text, &registry, contracts, findings)
             })
         }
         Err(error) => {

@@ -1,14 +1,14 @@
 //! One schema file: read, parsed, and nothing more.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use crate::finding::{Finding, Place};
-use crate::rules;
 use crate::source::{self, Sources};
+use crate::{pointer, rules};
 
 /// A larger file is refused: no schema that people write is that long. In bytes.
 pub const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -58,16 +58,26 @@ pub(crate) fn read_all(
     findings: &mut Vec<Finding>,
 ) -> Vec<SchemaFile> {
     let real_root = match root.canonicalize() {
-        Ok(real_root) => real_root,
-        Err(error) => {
+        Ok(real_root) if real_root.is_dir() => real_root,
+        other => {
+            let error = other.map_or_else(|error| error.to_string(), |_| "it is no folder".into());
             let message = format!("the schema folder cannot be read: {error}");
             let place = Place::file(root.display().to_string());
             findings.push(Finding::new(rules::UNREADABLE, message, place));
             return Vec::new();
         }
     };
-    let mut walk = Walk { real_root, seen: HashSet::new(), paths: Vec::new(), findings };
+    let mut walk = Walk {
+        real_root,
+        seen: HashSet::new(),
+        links: VecDeque::new(),
+        paths: Vec::new(),
+        findings,
+    };
     walk.folder(root, "");
+    while let Some((path, folder)) = walk.links.pop_front() {
+        walk.folder(&folder, &path);
+    }
     let mut paths = walk.paths;
     paths.sort();
     paths.iter().filter_map(|(path, real)| read(path, real, sources, findings)).collect()
@@ -76,6 +86,8 @@ pub(crate) fn read_all(
 struct Walk<'a> {
     real_root: PathBuf,
     seen: HashSet<PathBuf>,
+    /// Links to folders come last, so that a file goes by the name of its real folder.
+    links: VecDeque<(String, PathBuf)>,
     paths: Vec<(String, PathBuf)>,
     findings: &'a mut Vec<Finding>,
 }
@@ -90,11 +102,16 @@ impl Walk<'_> {
             Ok(entries) => entries,
             Err(error) => return self.unreadable(below, &error.to_string()),
         };
+        let mut found = Vec::new();
         for entry in entries {
             match entry {
-                Ok(entry) => self.entry(&entry, below),
+                Ok(entry) => found.push(entry),
                 Err(error) => self.unreadable(below, &error.to_string()),
             }
+        }
+        found.sort_by_key(fs::DirEntry::file_name);
+        for entry in found {
+            self.entry(&entry, below);
         }
     }
 
@@ -113,8 +130,12 @@ impl Walk<'_> {
                         .help("copy the file into the schema folder"),
                 );
             }
+            Ok(real) if real.is_dir() && entry.path().is_symlink() => {
+                self.links.push_back((path, entry.path()));
+            }
             Ok(real) if real.is_dir() => self.folder(&entry.path(), &path),
-            Ok(real) if is_json => self.paths.push((path, real)),
+            Ok(real) if is_json && real.is_file() => self.paths.push((path, real)),
+            Ok(_) if is_json => self.unreadable(&path, "it is no file"),
             Ok(_) => {}
             Err(error) if is_json => self.unreadable(&path, &error.to_string()),
             Err(_) => {}
@@ -122,6 +143,7 @@ impl Walk<'_> {
     }
 
     fn unreadable(&mut self, path: &str, why: &str) {
+        let path = if path.is_empty() { "." } else { path };
         let message = format!("`{path}` cannot be read: {why}");
         self.findings.push(Finding::new(rules::UNREADABLE, message, Place::file(path)));
     }
@@ -161,10 +183,16 @@ fn parse(path: &str, text: &str, findings: &mut Vec<Finding>) -> Option<SchemaFi
     let schema: Value = match serde_json::from_str(text) {
         Ok(schema) => schema,
         Err(error) => {
-            let start = source::offset_of(text, error.line(), error.column());
-            let end = text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
+            let mut start = source::offset_of(text, error.line(), error.column());
+            let mut end = text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
             let problem = error.to_string();
-            let problem = problem.split(" at line ").next().unwrap_or_default();
+            let mut problem = problem.split(" at line ").next().unwrap_or_default();
+            if problem == "expected ident" {
+                problem = "expected `true`, `false` or `null`";
+                start = text[..start].trim_end_matches(char::is_alphanumeric).len();
+                let word = text[start..].find(|c: char| !c.is_alphanumeric());
+                end = word.map_or(text.len(), |length| start + length);
+            }
             let message = format!("`{path}` is not valid JSON: {problem}");
             let place = Place::bytes(path, start..end);
             findings.push(Finding::new(rules::SYNTAX, message, place));
@@ -173,6 +201,7 @@ fn parse(path: &str, text: &str, findings: &mut Vec<Finding>) -> Option<SchemaFi
     };
     for duplicate in source::duplicate_names(text) {
         let name = duplicate.pointer.rsplit('/').next().unwrap_or_default();
+        let name = pointer::unescape(name);
         let message = format!("`{name}` stands twice in one object; only one can count");
         let place = Place::bytes(path, duplicate.second).at_pointer(duplicate.pointer.as_str());
         let first = Place::bytes(path, duplicate.first).labelled("first here");

@@ -77,7 +77,10 @@ impl Place {
         let text = sources.text(&self.file)?;
         match &self.spot {
             Spot::Pointer(part) => sources.locate(&self.file, &self.pointer, *part),
-            Spot::Bytes(range) => Some(range.start.min(text.len())..range.end.min(text.len())),
+            Spot::Bytes(range) => {
+                let start = text.floor_char_boundary(range.start);
+                Some(start..text.ceil_char_boundary(range.end).max(start))
+            }
             Spot::File => None,
         }
     }

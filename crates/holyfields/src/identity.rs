@@ -41,7 +41,11 @@ pub(crate) fn identify(
             return None;
         }
     };
-    let keys = parse_keys(&texts, &place, findings)?;
+    let place_of = |index| match &named {
+        Some(named) => named.place_of(file, index),
+        None => place.clone(),
+    };
+    let keys = parse_keys(&texts, &place, place_of, findings)?;
     if let (Some(named), Some(by_path)) = (&named, &path.key)
         && !named.keys.contains(&by_path.as_str())
     {
@@ -85,7 +89,9 @@ impl PathIdentity {
         };
         let bare = if version.is_some() { name } else { "" };
         let key = words.last().map(|domain| format!("{domain}.{bare}"));
-        let is_contract = version.is_some() && bare.split('.').count() == 2;
+        // `_common/` and `_base.v1.json` are for others to refer to.
+        let private = file.path.split('/').any(|word| word.starts_with('_'));
+        let is_contract = version.is_some() && bare.split('.').count() == 2 && !private;
         PathIdentity {
             kind: if marked || in_commands { Kind::Command } else { Kind::Event },
             version: version.unwrap_or(1),
@@ -117,24 +123,48 @@ impl<'a> KeyConst<'a> {
         })
     }
 
+    /// The one of its keys that an index means.
+    fn place_of(&self, file: &SchemaFile, index: usize) -> Place {
+        match self.keyword {
+            "enum" => {
+                Place::value(&file.path, format!("/properties/{}/enum/{index}", self.property))
+            }
+            _ => self.place(file),
+        }
+    }
+
     fn place(&self, file: &SchemaFile) -> Place {
         Place::value(&file.path, format!("/properties/{}/{}", self.property, self.keyword))
     }
 }
 
+/// The const or enum that names a contract's key; none where only the path does.
+pub(crate) fn named_key_place(file: &SchemaFile) -> Option<Place> {
+    KeyConst::of(file).map(|named| named.place(file))
+}
+
 fn parse_keys(
     texts: &[&str],
     place: &Place,
+    place_of: impl Fn(usize) -> Place,
     findings: &mut Vec<Finding>,
 ) -> Option<Vec<RoutingKey>> {
-    let mut keys = Vec::new();
-    for text in texts {
+    let mut keys: Vec<RoutingKey> = Vec::new();
+    let mut all_parse = true;
+    for (index, text) in texts.iter().enumerate() {
         match text.parse::<RoutingKey>() {
+            Ok(key) if keys.contains(&key) => {}
             Ok(key) => keys.push(key),
-            Err(error) => findings.push(
-                Finding::new(rules::MISSHAPEN_KEY, error.to_string(), place.clone())
-                    .help("write `<domain>.<entity>.<action>`, as in `theboard.meeting.created`"),
-            ),
+            Err(error) => {
+                all_parse = false;
+                let finding =
+                    Finding::new(rules::MISSHAPEN_KEY, error.to_string(), place_of(index));
+                findings.push(
+                    finding.help(
+                        "write `<domain>.<entity>.<action>`, as in `theboard.meeting.created`",
+                    ),
+                );
+            }
         }
     }
     for key in keys.iter().filter(|key| key.words().count() != 3) {
@@ -145,7 +175,7 @@ fn parse_keys(
                 .help("bindings such as `*.*.created` do not match it"),
         );
     }
-    (keys.len() == texts.len()).then_some(keys)
+    all_parse.then_some(keys)
 }
 
 /// An event without a const: nothing ties the payload's `event_type` to the key.

@@ -44,7 +44,10 @@ pub enum KeyError {
     /// More bytes than AMQP can carry.
     #[error("the key is {0} bytes long; AMQP carries at most {MAX_KEY_BYTES}")]
     TooLong(usize),
-    /// A word that is empty or has a character outside `a-z`, `0-9`, `_`.
+    /// Two dots without a word between them, or a dot at an end.
+    #[error("`{0}` has an empty word; words are separated by single dots")]
+    EmptyWord(String),
+    /// A word that has a character outside `a-z`, `0-9`, `_`.
     #[error(
         "`{word}` in `{text}` is not a word; words are lower-case letters, digits and `_`, \
          starting with a letter"
@@ -94,6 +97,7 @@ impl FromStr for RoutingKey {
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
         check_length(text)?;
+        check_words(text)?;
         for word in text.split('.') {
             let mut letters = word.bytes();
             let starts = letters.next().is_some_and(|b| b.is_ascii_lowercase());
@@ -132,7 +136,7 @@ impl fmt::Display for RoutingKey {
     }
 }
 
-/// The number in a version word: `v2` → 2. `v1`, `v02` and `version` are no version words.
+/// The number in a version word: `v2` → 2. `v0`, `v02` and `version` are no version words.
 pub fn version_word(word: &str) -> Option<u32> {
     let digits = word.strip_prefix('v')?;
     let plain = !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());
@@ -199,10 +203,11 @@ impl FromStr for TopicPattern {
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
         check_length(text)?;
+        check_words(text)?;
         for word in text.split('.') {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
             let wild = word == "*" || word == "#";
-            if !wild && (word.is_empty() || !word.bytes().all(plain)) {
+            if !wild && !word.bytes().all(plain) {
                 return Err(KeyError::Word { text: text.into(), word: word.into() });
             }
         }
@@ -228,6 +233,10 @@ impl fmt::Display for TopicPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+fn check_words(text: &str) -> Result<(), KeyError> {
+    if text.split('.').any(str::is_empty) { Err(KeyError::EmptyWord(text.into())) } else { Ok(()) }
 }
 
 fn check_length(text: &str) -> Result<(), KeyError> {

@@ -62,6 +62,11 @@ pub fn key_constant(route: &str) -> String {
     route.to_shouty_snake_case()
 }
 
+/// The variant of `AnyEvent` for an event: `TheboardMeetingCreated`.
+pub fn any_event_variant(module: &str, type_name: &str) -> String {
+    format!("{}{type_name}", self::type_name(module.trim_start_matches("r#")))
+}
+
 /// A type's name: `top_comment` → `TopComment`.
 pub fn type_name(text: &str) -> String {
     let name = ascii(text).to_upper_camel_case();

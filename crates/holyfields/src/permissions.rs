@@ -18,6 +18,7 @@ pub const UNRESTRICTED: &str = "Any";
 
 pub(crate) fn expand(
     path: &str,
+    text: &str,
     registry: &Registry,
     contracts: &[Contract],
     findings: &mut Vec<Finding>,
@@ -28,11 +29,20 @@ pub(crate) fn expand(
         let rust_type = naming::service_type(name);
         let other = names.insert(rust_type.clone(), name);
         if other.is_some() || rust_type == UNRESTRICTED {
-            let other = other.unwrap_or(UNRESTRICTED);
-            let message = format!("the services `{other}` and `{name}` both become `{rust_type}`");
-            findings.push(
-                Finding::new(rules::NAME_CLASH, message, Place::file(path)).help("rename one"),
-            );
+            let (message, help) = match other {
+                Some(other) => (
+                    format!("the services `{other}` and `{name}` both become `{rust_type}`"),
+                    "rename one",
+                ),
+                None => (
+                    format!(
+                        "the service `{name}` becomes `{rust_type}`, which means every service"
+                    ),
+                    "rename it",
+                ),
+            };
+            let place = service_place(path, text, name);
+            findings.push(Finding::new(rules::NAME_CLASH, message, place).help(help));
             continue;
         }
         let mut expander = Expander { path, contracts, findings };
@@ -47,6 +57,25 @@ pub(crate) fn expand(
         });
     }
     services
+}
+
+/// The line that begins a service.
+fn service_place(path: &str, text: &str, name: &str) -> Place {
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let start = line.len() - line.trim_start().len();
+        let quote = usize::from(line[start..].starts_with(['"', '\'']));
+        let found = line[start + quote..].strip_prefix(name).is_some_and(|rest| {
+            let rest = rest.trim_start_matches(['"', '\'', ' ']);
+            start > 0 && rest.starts_with(':')
+        });
+        if found {
+            let start = offset + start + quote;
+            return Place::bytes(path, start..start + name.len());
+        }
+        offset += line.len();
+    }
+    Place::file(path)
 }
 
 struct Expander<'a> {
@@ -77,12 +106,12 @@ impl Expander<'_> {
         let (matched, others): (Vec<&Contract>, Vec<&Contract>) = self
             .contracts
             .iter()
-            .filter(|contract| matches(&pattern, contract))
+            .filter(|contract| routes(&pattern, contract).next().is_some())
             .partition(|contract| contract.identity.kind == kind);
         if matched.is_empty() {
             self.explain(kind, key, &pattern, !others.is_empty());
         }
-        matched.iter().flat_map(|contract| contract.routes()).collect()
+        matched.iter().flat_map(|contract| routes(&pattern, contract)).collect()
     }
 
     fn explain(&mut self, kind: Kind, key: &Key, pattern: &TopicPattern, other_kind: bool) {
@@ -112,7 +141,13 @@ impl Expander<'_> {
     }
 }
 
-fn matches(pattern: &TopicPattern, contract: &Contract) -> bool {
-    contract.identity.keys.iter().any(|key| pattern.matches(key.as_str()))
-        || contract.routes().any(|route| pattern.matches(&route))
+/// The routes of a contract that a pattern means: by the bare key, or with the version.
+fn routes<'c>(
+    pattern: &'c TopicPattern,
+    contract: &'c Contract,
+) -> impl Iterator<Item = String> + 'c {
+    contract.identity.keys.iter().filter_map(move |key| {
+        let route = key.route(contract.identity.version);
+        (pattern.matches(key.as_str()) || pattern.matches(&route)).then_some(route)
+    })
 }

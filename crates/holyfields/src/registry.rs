@@ -101,21 +101,24 @@ pub struct Commands {
 pub struct Key {
     /// As written.
     pub text: String,
-    offset: usize,
+    range: std::ops::Range<usize>,
 }
 
 impl Key {
     /// Its place in the registry's file.
     pub fn place(&self, path: &str) -> Place {
-        Place::bytes(path, self.offset..self.offset + self.text.len())
+        Place::bytes(path, self.range.clone())
     }
 }
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<String>::deserialize(deserializer)?;
-        let offset = spanned.referenced.span().byte_offset().unwrap_or(0);
-        Ok(Key { text: spanned.value, offset: usize::try_from(offset).unwrap_or(0) })
+        let span = spanned.referenced.span();
+        let bytes = |count: Option<u64>| count.and_then(|count| usize::try_from(count).ok());
+        let start = bytes(span.byte_offset()).unwrap_or(0);
+        let length = bytes(span.byte_len()).unwrap_or(spanned.value.len());
+        Ok(Key { text: spanned.value, range: start..start + length })
     }
 }
 
@@ -143,6 +146,13 @@ pub fn json_schema() -> serde_json::Value {
     schemars::schema_for!(Registry).to_value()
 }
 
+/// What the YAML parser says, without the place and without its own types and options.
+fn plain_words(problem: &str) -> String {
+    let problem = problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem);
+    let problem = problem.split(", set DuplicateKeyPolicy").next().unwrap_or(problem);
+    problem.replace("mapping start", "a mapping").replace("sequence start", "a list")
+}
+
 /// Reads a registry from its text; a finding where that fails.
 pub(crate) fn parse(
     path: &str,
@@ -159,6 +169,7 @@ pub(crate) fn parse(
             let start = usize::try_from(offset).unwrap_or(0).min(text.len());
             let place = Place::bytes(path, start..(start + 1).min(text.len()));
             let problem = error.without_snippet().to_string();
+            let problem = plain_words(&problem);
             let message = format!("the service registry cannot be read: {problem}");
             findings.push(Finding::new(rules::REGISTRY, message, place));
             None

@@ -88,5 +88,5 @@ fn label(place: &Place) -> String {
 /// Underlining a whole object over many lines hides more than it shows.
 fn first_line(text: &str, range: std::ops::Range<usize>) -> std::ops::Range<usize> {
     let length = text[range.clone()].find('\n').unwrap_or(range.len());
-    range.start..range.start + length.max(1).min(text.len() - range.start)
+    range.start..range.start + length
 }

@@ -3,7 +3,7 @@
 //! A reference is looked up by relative path and by `$id`. Path wins; where the two disagree it is
 //! a warning, where neither resolves an error. Nothing is fetched, nothing outside the root read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use fluent_uri::{Uri, UriRef};
 use serde_json::Value;
@@ -67,6 +67,8 @@ struct Resolver<'a> {
     resources: Vec<Resource>,
     /// The resource that starts at a place.
     starts: HashMap<Target, usize>,
+    /// Every place that is a schema.
+    schemas: HashSet<Target>,
     resolved: HashMap<Target, Target>,
     findings: Vec<Finding>,
 }
@@ -80,6 +82,7 @@ impl<'a> Resolver<'a> {
             by_uri: HashMap::new(),
             resources: Vec::new(),
             starts: HashMap::new(),
+            schemas: HashSet::new(),
             resolved: HashMap::new(),
             findings: Vec::new(),
         };
@@ -91,6 +94,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn index_schema(&mut self, at: Target, schema: &Value, within: Option<usize>) {
+        self.schemas.insert(at.clone());
         let id = schema.get("$id").and_then(Value::as_str);
         // In draft-07 an `$id` that is only a fragment is an anchor, and siblings of `$ref` count
         // for nothing.
@@ -157,7 +161,11 @@ impl<'a> Resolver<'a> {
 
     fn follow(&mut self, at: &Target, reference: &str, resource: usize) -> Option<Target> {
         let (path, fragment) = reference.split_once('#').unwrap_or((reference, ""));
-        let by_path = if path.is_empty() { Ok(None) } else { self.by_path(at, path) };
+        let by_path = if path.is_empty() {
+            Ok(None)
+        } else {
+            self.by_path(at, &pointer::from_fragment(path))
+        };
         let by_uri = if path.is_empty() { Some(resource) } else { self.by_uri(path, resource) };
         let by_path = match by_path {
             Ok(found) => found,
@@ -176,11 +184,18 @@ impl<'a> Resolver<'a> {
         let Some(found) = by_path.or(by_uri) else {
             return self.unresolved(at, reference, path);
         };
-        self.within(found, fragment).or_else(|| {
-            let file = &self.files[self.resources[found].root.file].path;
+        let file = &self.files[self.resources[found].root.file].path;
+        let Some(target) = self.within(found, fragment) else {
             let message = format!("`{reference}` leads nowhere: `{file}` has no `#{fragment}`");
-            self.fail(rules::UNRESOLVED_REF, at, message, "correct the part behind `#`")
-        })
+            return self.fail(rules::UNRESOLVED_REF, at, message, "correct the part behind `#`");
+        };
+        if !self.schemas.contains(&target) {
+            let message = format!(
+                "`{reference}` leads to a value of `{file}` that no keyword makes a schema"
+            );
+            return self.fail(rules::UNRESOLVED_REF, at, message, "move it under `$defs`");
+        }
+        Some(target)
     }
 
     /// The resource at the root of the file that a relative path means; `Err` where it escapes.
@@ -215,15 +230,14 @@ impl<'a> Resolver<'a> {
     fn within(&self, resource: usize, fragment: &str) -> Option<Target> {
         let resource = &self.resources[resource];
         let root = &resource.root;
-        let decoded = percent_decode(fragment);
+        let decoded = pointer::from_fragment(fragment);
         let pointer = match decoded.as_str() {
             "" => root.pointer.clone(),
             path if path.starts_with('/') => format!("{}{path}", root.pointer),
             anchor => resource.anchors.get(anchor)?.clone(),
         };
-        let schema = self.files[root.file].schema.pointer(&pointer)?;
-        let is_schema = schema.is_object() || schema.is_boolean();
-        is_schema.then_some(Target { file: root.file, pointer })
+        self.files[root.file].schema.pointer(&pointer)?;
+        Some(Target { file: root.file, pointer })
     }
 
     fn unresolved(&mut self, at: &Target, reference: &str, path: &str) -> Option<Target> {
@@ -282,24 +296,4 @@ fn absolute(reference: &str, base: Option<&Uri<String>>) -> Option<Uri<String>> 
     };
     uri.set_fragment(None);
     Some(uri)
-}
-
-fn percent_decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = text.get(at + 1..at + 3).and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        match hex.filter(|_| bytes[at] == b'%') {
-            Some(byte) => {
-                decoded.push(byte);
-                at += 3;
-            }
-            None => {
-                decoded.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
 }

@@ -69,6 +69,7 @@ rules! {
     UNUSUAL_KEY "HF023" Note "A key has not three words.";
     KEY_AGAINST_PATH "HF024" Warning "The const of a contract and its path name two keys.";
     NAME_CLASH "HF025" Error "Two schemas become one name in generated code.";
+    OPTIONAL_KEY "HF026" Warning "A contract does not require the property that names its key.";
 
     NOT_CARRIED "HF030" Note "A keyword shapes the payload in a way the type cannot show; the validator enforces it.";
     NOT_AN_OBJECT "HF031" Error "The payload of a contract may be something other than an object.";

@@ -61,11 +61,12 @@ impl Sources {
     }
 }
 
-/// The byte offset of a line and a column, as serde_json counts them (columns in bytes, from 1).
+/// The byte offset of a line and a column, as serde_json counts them: columns in bytes, from 1, and
+/// 0 for the line break before the line.
 pub(crate) fn offset_of(text: &str, line: usize, column: usize) -> usize {
     let line_start: usize =
         text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
-    let mut offset = (line_start + column.saturating_sub(1)).min(text.len());
+    let mut offset = (line_start + column).saturating_sub(1).min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1;
     }

@@ -121,9 +121,10 @@ impl Inheritance<'_> {
             (pointer, _) => format!("`{}#{pointer}`", file.path),
         };
         let message = if required {
+            let them = if refused.len() == 1 { "it" } else { "them" };
             format!(
                 "{subject} accepts no payload: {names} must be present, and \
-                 `additionalProperties: false` refuses them"
+                 `additionalProperties: false` refuses {them}"
             )
         } else {
             format!("{subject} refuses {names}, which its own base declares")

@@ -57,6 +57,8 @@ fn holds(keyword: &str, draft: Draft) -> Option<Holds> {
 }
 
 /// Calls `visit` with the subschemas directly below a schema: their pointers and values.
+///
+/// Beside a draft-07 `$ref` nothing counts, except that definitions may be referred to.
 pub(crate) fn children<'a>(
     schema: &'a Value,
     at: &str,
@@ -66,7 +68,11 @@ pub(crate) fn children<'a>(
     let Some(object) = schema.as_object() else {
         return;
     };
+    let lone_ref = draft == Draft::V7 && object.contains_key("$ref");
     for (keyword, value) in object {
+        if lone_ref && !["$defs", "definitions"].contains(&keyword.as_str()) {
+            continue;
+        }
         let Some(holds) = holds(keyword, draft) else {
             continue;
         };

@@ -21,17 +21,12 @@ fn bounds_against_each_other() {
          --> demo/thing.made.v1.json:6:34
           |
         6 |     "size": { "type": "integer", "minimum": 5, "maximum": 3, "description": "How large." }
-          |                                  ^^^^^^^^^ `minimum` must hold  at /properties/size/minimum
-          |
-         ::: demo/thing.made.v1.json:6:48
-          |
-        6 |     "size": { "type": "integer", "minimum": 5, "maximum": 3, "description": "How large." }
-          |                                                --------- `maximum` must hold  at /properties/size/maximum
-          |
-         ::: demo/thing.made.v1.json:8:30
-          |
+          |                                  ^^^^^^^^^     --------- `maximum` must hold (/properties/size/maximum)
+          |                                  |
+          |                                  `minimum` must hold (/properties/size/minimum)
+        7 |   },
         8 |   "required": ["event_type", "size"],
-          |                              ------ `size` must be present  at /required/1
+          |                              ------ `size` must be present (/required/1)
           |
           = help: change or remove one of them; its example is refused for this reason
     "#]].assert_eq(&found(&[("demo/thing.made.v1.json", text)]));
@@ -58,41 +53,52 @@ fn a_base_against_its_heir_and_another_base() {
   "$defs": { "numbered": { "properties": { "id": { "type": "integer" } } } }
 }"#;
     expect![[r#"
+        warning[HF026]: `event_type` names the key but is not required: the type always writes it
+         --> demo/thing.made.v1.json:5:5
+          |
+        5 |     "event_type": { "const": "demo.thing.made" },
+          |     ^^^^^^^^^^^^ (/properties/event_type)
+          |
+          = help: add "event_type" to `required`
+
         error[HF041]: `demo.thing.made` accepts no payload at all: these 3 cannot all hold
          --> demo/thing.made.v1.json:8:16
           |
         8 |   "required": ["id"]
-          |                ^^^^ `id` must be present  at /required/0
+          |                ^^^^ `id` must be present (/required/0)
           |
          ::: _base.json:3:27
           |
         3 |   "properties": { "id": { "type": "string", "format": "uuid" }, "name": { "type": "string" } },
-          |                           ------ `type` must hold  at /properties/id/type
-          |
-         ::: _base.json:4:52
-          |
+          |                           ------ `type` must hold (/properties/id/type)
         4 |   "$defs": { "numbered": { "properties": { "id": { "type": "integer" } } } }
-          |                                                    ------ `type` must hold  at /$defs/numbered/properties/id/type
+          |                                                    ------ `type` must hold (/$defs/numbered/properties/id/type)
           |
           = help: change or remove one of them
     "#]].assert_eq(&found(&[("_base.json", base), ("demo/thing.made.v1.json", text)]));
     let text = text.replace("\"id\"]", "\"name\"]");
     expect![[r#"
+        warning[HF026]: `event_type` names the key but is not required: the type always writes it
+         --> demo/thing.made.v1.json:5:5
+          |
+        5 |     "event_type": { "const": "demo.thing.made" },
+          |     ^^^^^^^^^^^^ (/properties/event_type)
+          |
+          = help: add "event_type" to `required`
+
         error[HF041]: `demo.thing.made` accepts no payload at all: these 3 cannot all hold
          --> demo/thing.made.v1.json:6:15
           |
         6 |     "name": { "const": 3 }
-          |               ^^^^^^^ `const` must hold  at /properties/name/const
-          |
-         ::: demo/thing.made.v1.json:8:16
-          |
+          |               ^^^^^^^ `const` must hold (/properties/name/const)
+        7 |   },
         8 |   "required": ["name"]
-          |                ------ `name` must be present  at /required/0
+          |                ------ `name` must be present (/required/0)
           |
          ::: _base.json:3:75
           |
         3 |   "properties": { "id": { "type": "string", "format": "uuid" }, "name": { "type": "string" } },
-          |                                                                           ------ `type` must hold  at /properties/name/type
+          |                                                                           ------ `type` must hold (/properties/name/type)
           |
           = help: change or remove one of them
     "#]].assert_eq(&found(&[("_base.json", base), ("demo/thing.made.v1.json", &text)]));
@@ -109,17 +115,10 @@ fn two_contracts_with_one_broken_base() {
          --> _base.json:1:34
           |
         1 | { "type": "object", "required": ["a", "b"], "maxProperties": 1 }
-          |                                  ^^^ `a` must be present  at /required/0
-          |
-         ::: _base.json:1:39
-          |
-        1 | { "type": "object", "required": ["a", "b"], "maxProperties": 1 }
-          |                                       --- `b` must be present  at /required/1
-          |
-         ::: _base.json:1:45
-          |
-        1 | { "type": "object", "required": ["a", "b"], "maxProperties": 1 }
-          |                                             --------------- `maxProperties` must hold  at /maxProperties
+          |                                  ^^^  ---   --------------- `maxProperties` must hold (/maxProperties)
+          |                                  |    |
+          |                                  |    `b` must be present (/required/1)
+          |                                  `a` must be present (/required/0)
           |
           = help: change or remove one of them
 
@@ -127,17 +126,10 @@ fn two_contracts_with_one_broken_base() {
          --> _base.json:1:34
           |
         1 | { "type": "object", "required": ["a", "b"], "maxProperties": 1 }
-          |                                  ^^^ `a` must be present  at /required/0
-          |
-         ::: _base.json:1:39
-          |
-        1 | { "type": "object", "required": ["a", "b"], "maxProperties": 1 }
-          |                                       --- `b` must be present  at /required/1
-          |
-         ::: _base.json:1:45
-          |
-        1 | { "type": "object", "required": ["a", "b"], "maxProperties": 1 }
-          |                                             --------------- `maxProperties` must hold  at /maxProperties
+          |                                  ^^^  ---   --------------- `maxProperties` must hold (/maxProperties)
+          |                                  |    |
+          |                                  |    `b` must be present (/required/1)
+          |                                  `a` must be present (/required/0)
           |
           = help: change or remove one of them
     "#]].assert_eq(&found(&files));
@@ -152,16 +144,21 @@ fn a_required_property_that_is_not_declared() {
   "additionalProperties": false
 }"#;
     expect![[r#"
+        warning[HF026]: `event_type` names the key but is not required: the type always writes it
+         --> demo/thing.made.v1.json:3:19
+          |
+        3 |   "properties": { "event_type": { "const": "demo.thing.made" }, "nmae": {} },
+          |                   ^^^^^^^^^^^^ (/properties/event_type)
+          |
+          = help: add "event_type" to `required`
+
         error[HF041]: `demo.thing.made` accepts no payload at all: these 2 cannot all hold
          --> demo/thing.made.v1.json:4:16
           |
         4 |   "required": ["name"],
-          |                ^^^^^^ `name` must be present  at /required/0
-          |
-         ::: demo/thing.made.v1.json:5:3
-          |
+          |                ^^^^^^ `name` must be present (/required/0)
         5 |   "additionalProperties": false
-          |   ---------------------- only the properties declared beside it may be present  at /additionalProperties
+          |   ---------------------- only the properties declared beside it may be present (/additionalProperties)
           |
           = help: change or remove one of them
     "#]].assert_eq(&found(&[("demo/thing.made.v1.json", text)]));
@@ -183,12 +180,10 @@ fn unions_and_conditions_count_as_one() {
          --> demo/thing.made.v1.json:3:29
           |
         3 |   "properties": { "kind": { "enum": ["a", "b"] } },
-          |                             ^^^^^^ `enum` must hold  at /properties/kind/enum
-          |
-         ::: demo/thing.made.v1.json:5:3
-          |
+          |                             ^^^^^^ `enum` must hold (/properties/kind/enum)
+        4 |   "required": ["kind"],
         5 |   "oneOf": [
-          |   ------- `oneOf` must hold  at /oneOf
+          |   ------- `oneOf` must hold (/oneOf)
           |
           = help: change or remove one of them
 
@@ -196,7 +191,7 @@ fn unions_and_conditions_count_as_one() {
          --> demo/thing.made.v1.json:5:3
           |
         5 |   "oneOf": [
-          |   ^^^^^^^ /oneOf
+          |   ^^^^^^^ (/oneOf)
     "#]].assert_eq(&found(&[("demo/thing.made.v1.json", text)]));
 }
 
@@ -215,17 +210,10 @@ fn draft_07_shows_the_keyword_as_written() {
          --> demo/thing.made.v1.json:5:5
           |
         5 |     "pair": { "type": "array", "items": [{ "type": "string", "enum": [1] }], "minItems": 1 }
-          |     ^^^^^^ `enum` must hold  at /properties/pair
-          |
-         ::: demo/thing.made.v1.json:5:78
-          |
-        5 |     "pair": { "type": "array", "items": [{ "type": "string", "enum": [1] }], "minItems": 1 }
-          |                                                                              ---------- `minItems` must hold  at /properties/pair/minItems
-          |
-         ::: demo/thing.made.v1.json:7:16
-          |
+          |     ^^^^^^ `enum` must hold (/properties/pair)                               ---------- `minItems` must hold (/properties/pair/minItems)
+        6 |   },
         7 |   "required": ["pair"]
-          |                ------ `pair` must be present  at /required/0
+          |                ------ `pair` must be present (/required/0)
           |
           = help: change or remove one of them
 
@@ -233,7 +221,7 @@ fn draft_07_shows_the_keyword_as_written() {
          --> demo/thing.made.v1.json:5:32
           |
         5 |     "pair": { "type": "array", "items": [{ "type": "string", "enum": [1] }], "minItems": 1 }
-          |                                ^^^^^^^ /properties/pair/items
+          |                                ^^^^^^^ (/properties/pair/items)
     "#]].assert_eq(&found(&[("demo/thing.made.v1.json", text)]));
 }
 
@@ -249,7 +237,7 @@ fn a_contract_that_contains_itself_for_ever() {
          --> demo/thing.made.v1.json:4:16
           |
         4 |   "required": ["child"]
-          |                ^^^^^^^ `child` must be present  at /required/0
+          |                ^^^^^^^ `child` must be present (/required/0)
           |
           = help: change or remove it
     "#]]
@@ -270,16 +258,16 @@ fn closed_inheritance_is_reported_once() {
 }"#;
     let base = r#"{ "type": "object", "properties": { "id": { "type": "string" } } }"#;
     expect![[r#"
-        error[HF040]: `demo/thing.made.v1.json` accepts no payload: `id` must be present by its base and may not be by `additionalProperties: false`
+        error[HF040]: `demo/thing.made.v1.json` accepts no payload: `id` must be present, and `additionalProperties: false` refuses it
          --> demo/thing.made.v1.json:6:3
           |
         6 |   "additionalProperties": false,
-          |   ^^^^^^^^^^^^^^^^^^^^^^ sees only the properties declared beside it  at /additionalProperties
+          |   ^^^^^^^^^^^^^^^^^^^^^^ sees only the properties declared beside it (/additionalProperties)
           |
          ::: _base.json:1:37
           |
         1 | { "type": "object", "properties": { "id": { "type": "string" } } }
-          |                                     ---- the base declares `id`  at /properties/id
+          |                                     ---- the base declares `id` (/properties/id)
           |
           = help: write `"unevaluatedProperties": false` instead: it counts the base's properties
     "#]].assert_eq(&found(&[("_base.json", base), ("demo/thing.made.v1.json", text)]));
@@ -299,7 +287,7 @@ fn what_closed_inheritance_does_not_explain_is_reported_beside_it() {
     let titles: Vec<_> = found.lines().filter(|line| line.starts_with("error")).collect();
     expect![[r#"
         error[HF041]: `demo.thing.made` accepts no payload at all: these 3 cannot all hold
-        error[HF040]: `demo/thing.made.v1.json` accepts no payload: `id` must be present by its base and may not be by `additionalProperties: false`"#]].assert_eq(&titles.join("\n"));
+        error[HF040]: `demo/thing.made.v1.json` accepts no payload: `id` must be present, and `additionalProperties: false` refuses it"#]].assert_eq(&titles.join("\n"));
 }
 
 #[test]
@@ -316,12 +304,12 @@ fn types_alone_may_contradict() {
          --> demo/thing.made.v1.json:3:3
           |
         3 |   "type": "object",
-          |   ^^^^^^ `type` must hold  at /type
+          |   ^^^^^^ `type` must hold (/type)
           |
          ::: _base.json:1:3
           |
         1 | { "type": "array" }
-          |   ------ `type` must hold  at /type
+          |   ------ `type` must hold (/type)
           |
           = help: change or remove one of them
     "#]]

@@ -18,63 +18,63 @@ fn every_keyword_with_a_wrong_value() {
   "allOf": []
 }"##;
     expect![[r##"
-        error[HF044]: `$id` is "#a"; it should be text that matches `^[^#]*#?$`
+        error[HF044]: `$id` is not valid: expected text that matches `^[^#]*#?$`, found "#a"
          --> _lib.json:3:10
           |
         3 |   "$id": "#a",
-          |          ^^^^ /$id
+          |          ^^^^ (/$id)
 
-        error[HF044]: `title` is 3; it should be a string
+        error[HF044]: `title` is not valid: expected a string, found 3
          --> _lib.json:4:12
           |
         4 |   "title": 3,
-          |            ^ /title
+          |            ^ (/title)
 
-        error[HF044]: `type/1` is "nul"; it should be one of "array", "boolean", "integer", "null", "number", "object", "string"
+        error[HF044]: `type/1` is not valid: expected one of "array", "boolean", "integer", "null", "number", "object", "string", found "nul"
          --> _lib.json:5:22
           |
         5 |   "type": ["object", "nul"],
-          |                      ^^^^^ /type/1
+          |                      ^^^^^ (/type/1)
           |
           = help: did you mean `null`?
 
-        error[HF044]: `type` is "strnig"; it should be one of "array", "boolean", "integer", "null", "number", "object", "string"
+        error[HF044]: `type` is not valid: expected one of "array", "boolean", "integer", "null", "number", "object", "string" or an array, found "strnig"
          --> _lib.json:7:20
           |
         7 |     "a": { "type": "strnig", "minLength": -1, "maxLength": "3", "required": ["x", "x"] },
-          |                    ^^^^^^^^ /properties/a/type
+          |                    ^^^^^^^^ (/properties/a/type)
           |
           = help: did you mean `string`?
 
-        error[HF044]: `minLength` is -1; it should be at least 0
+        error[HF044]: `minLength` is not valid: expected at least 0, found -1
          --> _lib.json:7:43
           |
         7 |     "a": { "type": "strnig", "minLength": -1, "maxLength": "3", "required": ["x", "x"] },
-          |                                           ^^ /properties/a/minLength
+          |                                           ^^ (/properties/a/minLength)
 
-        error[HF044]: `maxLength` is "3"; it should be an integer
+        error[HF044]: `maxLength` is not valid: expected an integer, found "3"
          --> _lib.json:7:60
           |
         7 |     "a": { "type": "strnig", "minLength": -1, "maxLength": "3", "required": ["x", "x"] },
-          |                                                            ^^^ /properties/a/maxLength
+          |                                                            ^^^ (/properties/a/maxLength)
 
-        error[HF044]: `required` is an array with 2 items; it should be an array of items that all differ
+        error[HF044]: `required` is not valid: expected items that all differ, found an array with 2 items
          --> _lib.json:7:77
           |
         7 |     "a": { "type": "strnig", "minLength": -1, "maxLength": "3", "required": ["x", "x"] },
-          |                                                                             ^^^^^^^^^^ /properties/a/required
+          |                                                                             ^^^^^^^^^^ (/properties/a/required)
 
-        error[HF044]: `b` is 4; it should be a schema: an object, `true` or `false`
+        error[HF044]: `b` is not valid: expected a schema (an object, `true` or `false`), found 4
          --> _lib.json:8:10
           |
         8 |     "b": 4
-          |          ^ /properties/b
+          |          ^ (/properties/b)
 
-        error[HF044]: `allOf` is an array with 0 items; it should be an array of at least 1 item
+        error[HF044]: `allOf` is not valid: expected at least 1 item, found an array with 0 items
           --> _lib.json:10:12
            |
         10 |   "allOf": []
-           |            ^^ /allOf
+           |            ^^ (/allOf)
     "##]].assert_eq(&found(&[("_lib.json", text)]));
 }
 
@@ -83,17 +83,17 @@ fn draft_07_has_its_own_metaschema() {
     let seven = "http://json-schema.org/draft-07/schema#";
     let text = format!(r#"{{ "$schema": "{seven}", "items": [true, 3], "dependencies": 1 }}"#);
     expect![[r#"
-        error[HF044]: `items/1` is 3; it should be a schema: an object, `true` or `false`
+        error[HF044]: `items/1` is not valid: expected a schema (an object, `true` or `false`), found 3
          --> _lib.json:1:73
           |
         1 | { "$schema": "http://json-schema.org/draft-07/schema#", "items": [true, 3], "dependencies": 1 }
-          |                                                                         ^ /items/1
+          |                                                                         ^ (/items/1)
 
-        error[HF044]: `dependencies` is 1; it should be an object
+        error[HF044]: `dependencies` is not valid: expected an object, found 1
          --> _lib.json:1:93
           |
         1 | { "$schema": "http://json-schema.org/draft-07/schema#", "items": [true, 3], "dependencies": 1 }
-          |                                                                                             ^ /dependencies
+          |                                                                                             ^ (/dependencies)
     "#]].assert_eq(&found(&[("_lib.json", &text)]));
     // Not a keyword there.
     let text = format!(r#"{{ "$schema": "{seven}", "prefixItems": 3 }}"#);
@@ -119,7 +119,7 @@ fn patterns_that_the_engine_cannot_compile() {
          --> _lib.json:3:23
           |
         3 |     "a": { "pattern": "^(a|b$" },
-          |                       ^^^^^^^^ /properties/a/pattern
+          |                       ^^^^^^^^ (/properties/a/pattern)
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
@@ -127,7 +127,7 @@ fn patterns_that_the_engine_cannot_compile() {
          --> _lib.json:4:23
           |
         4 |     "b": { "pattern": "\\d{2,1}" },
-          |                       ^^^^^^^^^^ /properties/b/pattern
+          |                       ^^^^^^^^^^ (/properties/b/pattern)
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
@@ -135,7 +135,7 @@ fn patterns_that_the_engine_cannot_compile() {
          --> _lib.json:5:23
           |
         5 |     "c": { "pattern": "[z-a]" },
-          |                       ^^^^^^^ /properties/c/pattern
+          |                       ^^^^^^^ (/properties/c/pattern)
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
@@ -143,7 +143,7 @@ fn patterns_that_the_engine_cannot_compile() {
          --> _lib.json:6:23
           |
         6 |     "d": { "pattern": "\\p{Foo}" },
-          |                       ^^^^^^^^^^ /properties/d/pattern
+          |                       ^^^^^^^^^^ (/properties/d/pattern)
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
@@ -151,7 +151,7 @@ fn patterns_that_the_engine_cannot_compile() {
          --> _lib.json:7:23
           |
         7 |     "e": { "pattern": "a**" },
-          |                       ^^^^^ /properties/e/pattern
+          |                       ^^^^^ (/properties/e/pattern)
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
@@ -159,7 +159,7 @@ fn patterns_that_the_engine_cannot_compile() {
          --> _lib.json:8:23
           |
         8 |     "f": { "pattern": "(?<n>a)\\k<n>" }
-          |                       ^^^^^^^^^^^^^^^ /properties/f/pattern
+          |                       ^^^^^^^^^^^^^^^ (/properties/f/pattern)
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
@@ -167,7 +167,7 @@ fn patterns_that_the_engine_cannot_compile() {
           --> _lib.json:10:26
            |
         10 |   "patternProperties": { "^x-(": true },
-           |                          ^^^^^^ /patternProperties/^x-(
+           |                          ^^^^^^ (/patternProperties/^x-()
            |
            = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
@@ -175,7 +175,7 @@ fn patterns_that_the_engine_cannot_compile() {
           --> _lib.json:11:33
            |
         11 |   "propertyNames": { "pattern": "?" }
-           |                                 ^^^ /propertyNames/pattern
+           |                                 ^^^ (/propertyNames/pattern)
            |
            = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
     "#]].assert_eq(&found(&[("_lib.json", text)]));
@@ -193,7 +193,7 @@ fn draft_07_reports_a_pattern_once() {
          --> _lib.json:3:14
           |
         3 |   "pattern": "(",
-          |              ^^^ /pattern
+          |              ^^^ (/pattern)
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
 
@@ -201,7 +201,7 @@ fn draft_07_reports_a_pattern_once() {
          --> _lib.json:4:26
           |
         4 |   "patternProperties": { "(": true }
-          |                          ^^^ /patternProperties/(
+          |                          ^^^ (/patternProperties/()
           |
           = help: write an ECMA-262 regular expression; in JSON, a backslash is written `\\`
     "#]]

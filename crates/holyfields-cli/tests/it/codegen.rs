@@ -123,17 +123,12 @@ fn errors_stop_it_before_anything_is_written() {
          --> demo/thing.made.v1.json:7:34
           |
         7 |     "size": { "type": "integer", "minimum": 0, "maximum": -1 }
-          |                                  ^^^^^^^^^ `minimum` must hold  at /properties/size/minimum
-          |
-         ::: demo/thing.made.v1.json:7:48
-          |
-        7 |     "size": { "type": "integer", "minimum": 0, "maximum": -1 }
-          |                                                --------- `maximum` must hold  at /properties/size/maximum
-          |
-         ::: demo/thing.made.v1.json:9:30
-          |
+          |                                  ^^^^^^^^^     --------- `maximum` must hold (/properties/size/maximum)
+          |                                  |
+          |                                  `minimum` must hold (/properties/size/minimum)
+        8 |   },
         9 |   "required": ["event_type", "size"],
-          |                              ------ `size` must be present  at /required/1
+          |                              ------ `size` must be present (/required/1)
           |
           = help: change or remove one of them
 

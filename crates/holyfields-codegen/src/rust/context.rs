@@ -44,6 +44,11 @@ impl<'a> Context<'a> {
         self.contracts.get(&(shape.module.as_str(), shape.name.as_str())).copied()
     }
 
+    /// Whether naming the contracts' types may be worth a warning.
+    pub(super) fn has_deprecated_contracts(&self) -> bool {
+        self.types.values().any(|shape| shape.deprecated && self.contract(shape).is_some())
+    }
+
     /// The Rust type of a field's schema, with full paths.
     pub(super) fn rust_type(&self, schema: &Value) -> &str {
         self.rust_types.get(schema)

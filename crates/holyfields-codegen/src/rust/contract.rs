@@ -1,8 +1,9 @@
 //! What makes a struct a contract: `impl Contract`, and `Event` or `Command`.
 
-use holyfields::Contract;
+use holyfields::identity::Identity;
 use holyfields::key::Kind;
-use holyfields::shape::{Struct, TypeShape};
+use holyfields::shape::{self, Body, Struct, TypeShape};
+use holyfields::{Contract, naming};
 use proc_macro2::TokenStream;
 use quote::quote;
 
@@ -27,16 +28,7 @@ pub(super) fn emit(
     };
     let (kind, contracts) = (scope.name("Kind"), scope.name("Contracts"));
     let contract_trait = scope.name("Contract");
-    // One struct for several keys: its own field says which.
-    let key = contract.identity.key_property.filter(|_| routes.len() > 1).and_then(|property| {
-        let field = body.fields.iter().find(|field| field.wire == property)?;
-        let field = ident(&field.ident);
-        Some(quote! {
-            fn key(&self) -> &'static str {
-                Self::KEYS[self.#field as usize]
-            }
-        })
-    });
+    let key = key_of_value(scope, shape, contract, body);
     items.push(quote! {
         impl #contract_trait for #name {
             const KIND: #kind = #kind::#variant;
@@ -50,6 +42,44 @@ pub(super) fn emit(
         }
     });
     items.push(quote!(impl #marker for #name {}));
+}
+
+/// One struct for several keys: its own field says which.
+fn key_of_value(
+    scope: &Scope<'_>,
+    shape: &TypeShape,
+    contract: &Contract,
+    body: &Struct,
+) -> Option<TokenStream> {
+    let Identity { keys, key_property, version, .. } = &contract.identity;
+    let property = key_property.filter(|_| keys.len() > 1)?;
+    let field = body.fields.iter().find(|field| field.wire == property)?;
+    let named = shape::referenced_id(&field.schema).and_then(|id| scope.context.named(id))?;
+    let Body::Enum(values) = &named.body else { return None };
+    let enum_path = Scope::type_path(named, &shape.module);
+    let present = field.required && !field.nullable;
+    let arms = values.iter().filter_map(|value| {
+        let key = keys.iter().find(|key| key.as_str() == value)?;
+        let (route, variant) = (key.route(*version), ident(&naming::type_name(value)));
+        Some(match present {
+            true => quote!(#enum_path::#variant => #route),
+            false => quote!(Some(#enum_path::#variant) => #route),
+        })
+    });
+    let otherwise = (!present).then(|| quote!(None => Self::KEYS[0],));
+    let ident = ident(&field.ident);
+    let value = match field.nullable && !field.required {
+        true => quote!(self.#ident.flatten()),
+        false => quote!(self.#ident),
+    };
+    Some(quote! {
+        fn key(&self) -> &'static str {
+            match #value {
+                #(#arms,)*
+                #otherwise
+            }
+        }
+    })
 }
 
 /// The doc comment of a type; that of a contract also names its key and its schema.

@@ -39,6 +39,12 @@ fn attributes(lines: &[String]) -> TokenStream {
     quote!(#(#lines)*)
 }
 
+/// Characters that rustc refuses in comments, as they show text other than it is.
+fn unshowable(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || (c.is_control() && !c.is_whitespace())
+}
+
 /// The words of a text in lines. Nothing in it is taken for a code block.
 fn wrap(text: &str) -> Vec<String> {
     let mut lines = Vec::new();
@@ -47,7 +53,7 @@ fn wrap(text: &str) -> Vec<String> {
             lines.push(String::new());
         }
         let mut line = String::new();
-        for word in paragraph.replace("```", "'''").split_whitespace() {
+        for word in paragraph.replace("```", "'''").replace(unshowable, "").split_whitespace() {
             if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
                 lines.push(std::mem::take(&mut line));
             }

@@ -30,13 +30,21 @@ pub(super) fn source(context: &Context<'_>, domains: &[&str]) -> Source {
     items.extend(any_event(context));
     let path = context.crate_path();
     let uses = vec![
-        "use std::sync::OnceLock;".into(),
+        // From the root: a domain may be called `std`.
+        "use ::std::sync::OnceLock;".into(),
         String::new(),
-        format!("use {path}::codec::{{self, DecodeError, Payload}};"),
+        format!("use {path}::codec::{{DecodeError, Payload, decode_any}};"),
         format!("use {path}::serde_json::Value;"),
-        format!("use {path}::{{Contract, Contracts}};"),
+        match catalog_has_events(context) {
+            true => format!("use {path}::{{Contract, Contracts}};"),
+            false => format!("use {path}::Contracts;"),
+        },
     ];
     Source { uses, items }
+}
+
+fn catalog_has_events(context: &Context<'_>) -> bool {
+    context.catalog.contracts.iter().any(|contract| contract.identity.kind == Kind::Event)
 }
 
 fn module(name: &str, summary: &str) -> TokenStream {
@@ -71,6 +79,7 @@ fn contracts() -> Vec<TokenStream> {
 fn any_event(context: &Context<'_>) -> Vec<TokenStream> {
     let events = context.catalog.contracts.iter().filter(|c| c.identity.kind == Kind::Event);
     let cases: Vec<Case> = events.map(Case::of).collect();
+    let deprecated = context.has_deprecated_contracts().then(|| quote!(, deprecated));
     let variants = cases.iter().map(|case| {
         let Case { variant, ty, summary, .. } = case;
         quote!(#[doc = #summary] #variant(Box<#ty>))
@@ -85,7 +94,7 @@ fn any_event(context: &Context<'_>) -> Vec<TokenStream> {
     });
     let definition = quote! {
         /// Any event of this catalog.
-        #[allow(dead_code)]
+        #[allow(dead_code #deprecated)]
         #[derive(Clone, Debug, PartialEq)]
         #[non_exhaustive]
         pub enum AnyEvent {
@@ -107,8 +116,9 @@ fn any_event(context: &Context<'_>) -> Vec<TokenStream> {
             /// # Errors
             ///
             /// The payload is no JSON, or breaks the contract of its key.
+            #[inline]
             pub fn decode(key: &str, payload: &[u8]) -> Result<Self, DecodeError> {
-                codec::decode_any(contracts(), key, payload)
+                decode_any(contracts(), key, payload)
             }
             /// The routing key, with its version.
             pub fn key(&self) -> &str {
@@ -121,6 +131,7 @@ fn any_event(context: &Context<'_>) -> Vec<TokenStream> {
     };
     let payload = quote! {
         impl Payload for AnyEvent {
+            #[inline]
             fn from_valid(key: &str, payload: &Value) -> Result<Self, DecodeError> {
                 Ok(match key {
                     #(#readers,)*
@@ -141,12 +152,12 @@ struct Case {
 
 impl Case {
     fn of(contract: &Contract) -> Self {
-        let domain = naming::type_name(contract.module.trim_start_matches("r#"));
+        let variant = naming::any_event_variant(&contract.module, &contract.type_name);
         let (module, ty) = (ident(&contract.module), ident(&contract.type_name));
         let routes: Vec<String> = contract.routes().collect();
         let quoted: Vec<String> = routes.iter().map(|route| format!("`{route}`")).collect();
         Case {
-            variant: ident(&format!("{domain}{}", contract.type_name)),
+            variant: ident(&variant),
             ty: quote!(#module::#ty),
             summary: format!(" {}", quoted.join(", ")),
             constants: routes.iter().map(|route| ident(&naming::key_constant(route))).collect(),

@@ -11,6 +11,7 @@ pub(super) fn source(context: &Context<'_>) -> Source {
         let (module, ty) = (ident(&contract.module), ident(&contract.type_name));
         quote!(.contract::<super::#module::#ty>())
     });
+    // `#[inline]` leaves the machine code to whoever calls it: most builds never do.
     let item = quote! {
         /// Checks the examples of every contract: each is valid, decodes, and survives the way
         /// through its type; each counter-example is refused.
@@ -18,6 +19,7 @@ pub(super) fn source(context: &Context<'_>) -> Source {
         /// # Errors
         ///
         /// Everything that does not hold.
+        #[inline]
         pub fn check() -> Result<Checked, Failures> {
             Check::new(super::contracts()) #(#checks)* .finish()
         }

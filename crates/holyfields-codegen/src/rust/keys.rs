@@ -13,7 +13,7 @@ pub(super) fn source(context: &Context<'_>) -> Source {
     let mut names = Vec::new();
     for contract in &context.catalog.contracts {
         let file = context.catalog.file(contract);
-        let title = file.text("title").unwrap_or("No title");
+        let title = file.text("title").unwrap_or("No title").trim_end_matches('.');
         for route in contract.routes() {
             let name = ident(&naming::key_constant(&route));
             let summary = format!("{title} ({}).", contract.identity.kind);

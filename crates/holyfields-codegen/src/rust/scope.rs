@@ -30,8 +30,9 @@ const IMPORTS: [(&str, &str); 14] = [
 ];
 
 /// Names that need no import, and their full paths for where they are taken.
-const PRELUDE: [(&str, &str); 5] = [
+const PRELUDE: [(&str, &str); 6] = [
     ("Box", "::std::boxed"),
+    ("Default", "::std::default"),
     ("Into", "::std::convert"),
     ("Option", "::std::option"),
     ("String", "::std::string"),

@@ -18,26 +18,29 @@ pub(super) fn emit(
         body.fields.iter().map(|field| FieldCode::new(scope, shape, field)).collect();
     let extra = body.extra.as_ref().map(|schema| Extra::new(scope, shape, body, schema));
     items.push(definition(scope, shape, body, &fields, extra.as_ref()));
-    if body.fields.iter().any(|field| field.sensitive) {
+    if hides(body) {
         items.push(debug(shape, &fields, extra.as_ref()));
     }
     if !fields.is_empty() || extra.is_some() {
-        items.push(constructors(shape, &fields, extra.as_ref()));
+        items.push(constructors(scope, shape, &fields, extra.as_ref()));
     }
     if let Some(found) = scope.context.contract(shape) {
         contract::emit(scope, shape, found, body, items);
     }
 }
 
+/// Whether `Debug` must not show all of it.
+fn hides(body: &Struct) -> bool {
+    body.sensitive_extra && body.extra.is_some() || body.fields.iter().any(|field| field.sensitive)
+}
+
 /// A field and everything that is written about it.
 struct FieldCode {
     ident: syn::Ident,
-    /// Its type without the `Option`s of absence and null.
-    bare: TokenStream,
+    /// Its type, with the `Option`s of absence and null.
+    ty: TokenStream,
     /// What `new` and `with_` take, and how that becomes the bare type.
     taken: Taken,
-    /// How many `Option`s are around the bare type: absence, null.
-    options: usize,
     required: bool,
     sensitive: bool,
     attributes: TokenStream,
@@ -57,21 +60,18 @@ impl FieldCode {
             let boxed = scope.name("Box");
             bare = quote!(#boxed<#bare>);
         }
+        let taken = Taken::of(scope, field, &ident, &bare);
+        let option = scope.name("Option");
         let options = usize::from(!field.required) + usize::from(field.nullable);
+        let ty = (0..options).fold(bare, |ty, _| quote!(#option<#ty>));
         FieldCode {
-            taken: Taken::of(scope, field, &ident, &bare),
+            taken,
             attributes: attributes(scope, field),
-            options,
+            ty,
             required: field.required,
             sensitive: field.sensitive,
             ident,
-            bare,
         }
-    }
-
-    /// The type of the field.
-    fn ty(&self) -> TokenStream {
-        (0..self.options).fold(self.bare.clone(), |ty, _| quote!(Option<#ty>))
     }
 }
 
@@ -79,7 +79,8 @@ impl Taken {
     fn of(scope: &mut Scope<'_>, field: &Field, ident: &syn::Ident, bare: &TokenStream) -> Self {
         let plain_text = field.schema == json!({ "type": "string" });
         if field.nullable {
-            Taken { ty: quote!(Option<#bare>), convert: quote!(#ident) }
+            let option = scope.name("Option");
+            Taken { ty: quote!(#option<#bare>), convert: quote!(#ident) }
         } else if plain_text {
             let into = scope.name("Into");
             Taken { ty: quote!(impl #into<#bare>), convert: quote!(#ident.into()) }
@@ -91,6 +92,7 @@ impl Taken {
 
 /// The flattened map of properties that the schema does not declare.
 struct Extra {
+    sensitive: bool,
     ty: TokenStream,
     attribute: TokenStream,
 }
@@ -114,7 +116,7 @@ impl Extra {
             }
             None => quote!(#[serde(flatten)]),
         };
-        Extra { ty, attribute }
+        Extra { sensitive: body.sensitive_extra, ty, attribute }
     }
 }
 
@@ -129,14 +131,14 @@ fn definition(
     let serde = format!("{}::serde", scope.context.crate_path());
     let key = body.key.as_ref().map(|(property, key)| quote!(, tag = #property, rename = #key));
     let documentation = contract::documentation(scope, shape);
-    let debug = (!fields.iter().any(|field| field.sensitive)).then(|| quote!(Debug,));
+    let debug = (!hides(body)).then(|| quote!(Debug,));
     let deprecated = shape.deprecated.then(|| quote!(#[deprecated]));
     let name = ident(&shape.name);
     let members = fields.iter().map(|field| {
-        let (attributes, ident, ty) = (&field.attributes, &field.ident, field.ty());
+        let (attributes, ident, ty) = (&field.attributes, &field.ident, &field.ty);
         quote!(#attributes pub #ident: #ty)
     });
-    let extra = extra.map(|Extra { ty, attribute }| {
+    let extra = extra.map(|Extra { ty, attribute, .. }| {
         quote! {
             /// Properties that the schema does not declare.
             #attribute
@@ -176,7 +178,12 @@ fn attributes(scope: &Scope<'_>, field: &Field) -> TokenStream {
     quote!(#documentation #serde #deprecated)
 }
 
-fn constructors(shape: &TypeShape, fields: &[FieldCode], extra: Option<&Extra>) -> TokenStream {
+fn constructors(
+    scope: &mut Scope<'_>,
+    shape: &TypeShape,
+    fields: &[FieldCode],
+    extra: Option<&Extra>,
+) -> TokenStream {
     let name = ident(&shape.name);
     let parameters = fields.iter().filter(|field| field.required).map(|field| {
         let (ident, ty) = (&field.ident, &field.taken.ty);
@@ -190,7 +197,10 @@ fn constructors(shape: &TypeShape, fields: &[FieldCode], extra: Option<&Extra>) 
             false => quote!(#ident: None),
         }
     });
-    let extra = extra.map(|_| quote!(extra: Default::default(),));
+    let extra = extra.map(|_| {
+        let default = scope.name("Default");
+        quote!(extra: #default::default(),)
+    });
     let setters = fields.iter().filter(|field| !field.required).map(|field| {
         let (field_ident, taken) = (&field.ident, &field.taken);
         let plain = field_ident.to_string();
@@ -222,12 +232,16 @@ fn debug(shape: &TypeShape, fields: &[FieldCode], extra: Option<&Extra>) -> Toke
     let (name, text) = (ident(&shape.name), &shape.name);
     let shown = fields.iter().map(|field| {
         let (ident, label) = (&field.ident, field.ident.to_string());
+        let label = label.trim_start_matches("r#");
         match field.sensitive {
             true => quote!(.field(#label, &format_args!("(hidden)"))),
             false => quote!(.field(#label, &self.#ident)),
         }
     });
-    let extra = extra.map(|_| quote!(.field("extra", &self.extra)));
+    let extra = extra.map(|extra| match extra.sensitive {
+        true => quote!(.field("extra", &format_args!("(hidden)"))),
+        false => quote!(.field("extra", &self.extra)),
+    });
     quote! {
         impl std::fmt::Debug for #name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -1,11 +1,11 @@
 //! Schema → types: what kind of value a place describes, and the names of the types it needs.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
 use super::layers::{self, Layers};
-use super::{Body, TypeShape, reference};
+use super::{Body, TypeShape, reference, scalar};
 use crate::catalog::Contract;
 use crate::file::{Draft, SchemaFile};
 use crate::finding::{Finding, Place};
@@ -46,11 +46,20 @@ impl Typed {
 
     /// The schema as it stands inside a list or a map, where there is no field to carry null.
     pub(super) fn inline(self) -> Value {
-        match self.nullable {
+        // Any value may be null already.
+        match self.nullable && self.schema != json!(true) {
             true => json!({ "oneOf": [self.schema, { "type": "null" }] }),
             false => self.schema,
         }
     }
+}
+
+/// What a type is made for.
+pub(super) struct Asked {
+    /// The places that all describe the value; at least one.
+    pub(super) places: Vec<Target>,
+    /// What its type is called, if it needs a name.
+    pub(super) name: Name,
 }
 
 pub(super) struct Builder<'a> {
@@ -59,13 +68,18 @@ pub(super) struct Builder<'a> {
     contracts: &'a [Contract],
     /// The contract of a file.
     by_file: HashMap<usize, &'a Contract>,
-    /// The types of places that are referred to.
-    shared: HashMap<Target, String>,
+    /// The places that some `$ref` leads to.
+    targets: HashSet<&'a Target>,
+    /// The named types of places: of those that are referred to, and of those in the making.
+    known: HashMap<Vec<Target>, Typed>,
+    /// Places whose type is in the making, and how many types had a name when that began.
+    open: HashMap<Vec<Target>, usize>,
+    depth: usize,
     /// Which place took a name.
     names: BTreeMap<Name, Target>,
     types: Vec<TypeShape>,
     next_id: usize,
-    findings: Vec<Finding>,
+    pub(super) findings: Vec<Finding>,
 }
 
 impl<'a> Builder<'a> {
@@ -79,7 +93,10 @@ impl<'a> Builder<'a> {
             references,
             contracts,
             by_file: contracts.iter().map(|contract| (contract.file, contract)).collect(),
-            shared: HashMap::new(),
+            targets: references.iter().map(|(_, target)| target).collect(),
+            known: HashMap::new(),
+            open: HashMap::new(),
+            depth: 0,
             names: BTreeMap::new(),
             types: Vec::new(),
             next_id: 0,
@@ -90,7 +107,7 @@ impl<'a> Builder<'a> {
     pub(super) fn build(mut self, findings: &mut Vec<Finding>) -> Vec<TypeShape> {
         for contract in self.contracts {
             let at = Target { file: contract.file, pointer: String::new() };
-            if !self.shared.contains_key(&at) {
+            if !self.known.contains_key(std::slice::from_ref(&at)) {
                 self.contract(&at);
             }
         }
@@ -115,7 +132,7 @@ impl<'a> Builder<'a> {
         }
         let name = self.definition_name(at);
         let id = self.claim(at, &name);
-        self.shared.insert(at.clone(), id.clone());
+        self.known.insert(vec![at.clone()], Typed::plain(reference(&id)));
         let key_property = self.by_file.get(&at.file).and_then(|c| c.identity.key_property);
         let body = self.structure(&layers, &name, key_property);
         self.define(id.clone(), name, &layers, Body::Struct(body));
@@ -125,34 +142,43 @@ impl<'a> Builder<'a> {
     /// The type of the value that all these places describe.
     pub(super) fn value(&mut self, places: &[Target], name: &Name) -> Typed {
         let (places, name) = self.dereference(places, name);
-        let shared = match places.as_slice() {
-            [at] => Some(at.clone()).filter(|at| self.is_definition(at)),
-            _ => None,
-        };
-        if let Some(at) = &shared {
-            if let Some(id) = self.shared.get(at) {
-                return Typed::plain(reference(id));
-            }
-            if at.pointer.is_empty() && self.by_file.contains_key(&at.file) {
-                return Typed::plain(self.contract(at));
-            }
+        if let Some(typed) = self.known.get(&places) {
+            return typed.clone();
+        }
+        if let [at] = places.as_slice()
+            && at.pointer.is_empty()
+            && self.by_file.contains_key(&at.file)
+        {
+            return Typed::plain(self.contract(at));
         }
         let layers = self.layers(&places);
-        self.typed(&layers, &places[0], &name, shared.as_ref())
+        // A list of itself, say: without a name on the way round, no type can be written down.
+        let before = self.open.get(&places).copied();
+        if self.depth > MAX_DEPTH || before == Some(self.next_id) {
+            self.recursion_not_carried(&layers);
+            return Typed::any();
+        }
+        self.depth += 1;
+        self.open.insert(places.clone(), self.next_id);
+        let asked = Asked { places, name };
+        let typed = self.typed(&layers, &asked);
+        self.depth -= 1;
+        match before {
+            Some(before) => self.open.insert(asked.places.clone(), before),
+            None => self.open.remove(&asked.places),
+        };
+        if !self.is_shared(&asked.places) {
+            self.known.remove(&asked.places);
+        }
+        typed
     }
 
-    fn typed(
-        &mut self,
-        layers: &Layers<'a>,
-        at: &Target,
-        name: &Name,
-        shared: Option<&Target>,
-    ) -> Typed {
+    fn typed(&mut self, layers: &Layers<'a>, asked: &Asked) -> Typed {
         let types = layers.types();
         if let Some(values) = layers.values() {
-            return self.enumeration(layers, &values, at, name, shared);
+            return self.enumeration(layers, &values, asked);
         }
-        if let Some(typed) = self.union(layers, at, name, shared) {
+        if let Some(typed) = self.union(layers, asked) {
             return typed;
         }
         let Some(mut types) = types else {
@@ -164,12 +190,12 @@ impl<'a> Builder<'a> {
         let nullable = types.remove("null");
         let types: Vec<&str> = types.into_iter().collect();
         let schema = match types.as_slice() {
-            ["string"] => string(layers),
+            ["string"] => scalar::string(layers),
             ["boolean"] => json!({ "type": "boolean" }),
-            ["integer"] => integer(layers),
+            ["integer"] => scalar::integer(layers),
             ["number"] | ["integer", "number"] => json!({ "type": "number", "format": "double" }),
-            ["array"] => self.list(layers, name),
-            ["object"] => self.object(layers, at, name, shared),
+            ["array"] => self.list(layers, &asked.name),
+            ["object"] => self.object(layers, asked, nullable),
             _ => return Typed::any(),
         };
         Typed { schema, nullable }
@@ -190,58 +216,19 @@ impl<'a> Builder<'a> {
         json!({ "type": "array", "items": item })
     }
 
-    /// A `const` or an `enum`.
-    fn enumeration(
-        &mut self,
-        layers: &Layers<'a>,
-        values: &[&Value],
-        at: &Target,
-        name: &Name,
-        shared: Option<&Target>,
-    ) -> Typed {
-        let types = layers.types();
-        let may_be_null = types.is_none_or(|types| types.contains("null"));
-        let nullable = may_be_null && values.iter().any(|value| value.is_null());
-        let values: Vec<&Value> = values.iter().copied().filter(|v| !v.is_null()).collect();
-        let all = |test: fn(&Value) -> bool| !values.is_empty() && values.iter().all(|v| test(v));
-        let schema = if all(Value::is_string) {
-            let texts: Vec<String> =
-                values.iter().filter_map(|value| value.as_str().map(str::to_owned)).collect();
-            if !distinct(&texts) {
-                json!({ "type": "string" })
-            } else {
-                self.named(at, name, shared, layers, |_, _| Body::Enum(texts))
-            }
-        } else if all(Value::is_boolean) {
-            json!({ "type": "boolean" })
-        } else if all(|value| value.is_u64()) {
-            json!({ "type": "integer", "format": "uint64", "minimum": 0 })
-        } else if all(|value| value.is_i64()) {
-            json!({ "type": "integer", "format": "int64" })
-        } else if all(Value::is_number) {
-            json!({ "type": "number", "format": "double" })
-        } else {
-            return Typed::any();
-        };
-        Typed { schema, nullable }
-    }
-
     /// Makes a named type and gives the reference to it.
     pub(super) fn named(
         &mut self,
-        at: &Target,
-        name: &Name,
-        shared: Option<&Target>,
+        asked: &Asked,
+        nullable: bool,
         layers: &Layers<'a>,
         body: impl FnOnce(&mut Self, &Name) -> Body,
     ) -> Value {
-        let id = self.claim(at, name);
-        if let Some(at) = shared {
-            // Before the body is made: it may refer to itself.
-            self.shared.insert(at.clone(), id.clone());
-        }
-        let body = body(self, name);
-        self.define(id.clone(), name.clone(), layers, body);
+        let id = self.claim(&asked.places[0], &asked.name);
+        // Before the body is made: it may refer to itself.
+        self.known.insert(asked.places.clone(), Typed { schema: reference(&id), nullable });
+        let body = body(self, &asked.name);
+        self.define(id.clone(), asked.name.clone(), layers, body);
         reference(&id)
     }
 
@@ -258,6 +245,15 @@ impl<'a> Builder<'a> {
         let message = format!("the type does not show `{keyword}`: {effect}; the validator checks");
         let place = Place::key(file, pointer::join(&layer.at.pointer, keyword));
         self.findings.push(Finding::new(rules::NOT_CARRIED, message, place));
+    }
+
+    fn recursion_not_carried(&mut self, layers: &Layers<'a>) {
+        if let Some(layer) = layers.iter().next_back() {
+            let message = "the type does not show how this repeats: inside itself it becomes \
+                           `serde_json::Value`; the validator checks";
+            let place = self.place(&layer.at);
+            self.findings.push(Finding::new(rules::NOT_CARRIED, message, place));
+        }
     }
 
     /// Follows references as long as nothing beside them changes the type.
@@ -292,10 +288,17 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Whether a place was made to be referred to: a file's root, or a definition.
+    /// Whether a place is made to be referred to, as a file's root or a definition is, or is.
     fn is_definition(&self, at: &Target) -> bool {
         let parent = at.pointer.rsplit_once('/').map(|(parent, _)| parent);
-        parent.is_none_or(|parent| parent.ends_with("/$defs") || parent.ends_with("/definitions"))
+        self.targets.contains(at)
+            || parent
+                .is_none_or(|parent| parent.ends_with("/$defs") || parent.ends_with("/definitions"))
+    }
+
+    /// Whether all that refer to these places share one type.
+    fn is_shared(&self, places: &[Target]) -> bool {
+        matches!(places, [at] if self.is_definition(at))
     }
 
     fn definition_name(&self, at: &Target) -> Name {
@@ -316,7 +319,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn claim(&mut self, at: &Target, name: &Name) -> String {
+    pub(super) fn claim(&mut self, at: &Target, name: &Name) -> String {
         match self.names.get(name) {
             Some(other) if other != at => {
                 let (other, at) = (self.place(other), self.place(at));
@@ -338,7 +341,7 @@ impl<'a> Builder<'a> {
         format!("T{}", self.next_id)
     }
 
-    fn define(&mut self, id: String, name: Name, layers: &Layers<'a>, body: Body) {
+    pub(super) fn define(&mut self, id: String, name: Name, layers: &Layers<'a>, body: Body) {
         let title = layers.iter().next_back().and_then(|layer| layer.object.get("title"));
         let title = title.and_then(Value::as_str).map(sentence);
         let description = layers.text("description").map(str::to_owned);
@@ -352,11 +355,14 @@ impl<'a> Builder<'a> {
         });
     }
 
-    fn place(&self, at: &Target) -> Place {
+    pub(super) fn place(&self, at: &Target) -> Place {
         let path = &self.files[at.file].path;
         if at.pointer.is_empty() { Place::file(path) } else { Place::key(path, &at.pointer) }
     }
 }
+
+/// Types inside types inside types: deeper than anybody can read.
+const MAX_DEPTH: usize = 64;
 
 /// A chain of references longer than this is a circle.
 const MAX_HOPS: usize = 64;
@@ -381,31 +387,6 @@ const SHAPING: [&str; 14] = [
 
 /// Steps of a pointer that are no names.
 const KEYWORD_STEPS: [&str; 5] = ["", "$defs", "definitions", "properties", "items"];
-
-fn string(layers: &Layers<'_>) -> Value {
-    let formats: Vec<&str> = layers.all("format").filter_map(|(_, f)| f.as_str()).collect();
-    match formats.as_slice() {
-        [format @ ("uuid" | "date-time")] => json!({ "type": "string", "format": format }),
-        _ => json!({ "type": "string" }),
-    }
-}
-
-fn integer(layers: &Layers<'_>) -> Value {
-    let bounds = ["minimum", "exclusiveMinimum"];
-    let mut least = bounds.into_iter().flat_map(|keyword| layers.all(keyword));
-    let never_negative = least.any(|(_, bound)| bound.as_f64().is_some_and(|n| n >= 0.0));
-    match never_negative {
-        true => json!({ "type": "integer", "format": "uint64", "minimum": 0 }),
-        false => json!({ "type": "integer", "format": "int64" }),
-    }
-}
-
-/// Whether the values also differ as names of variants.
-fn distinct(texts: &[String]) -> bool {
-    let mut names: Vec<String> = texts.iter().map(|text| naming::type_name(text)).collect();
-    names.sort();
-    names.windows(2).all(|pair| pair[0] != pair[1])
-}
 
 /// A title as the first line of a doc comment.
 fn sentence(title: &str) -> String {

@@ -11,6 +11,7 @@ mod build;
 mod layers;
 mod limits;
 mod object;
+mod scalar;
 mod union;
 
 use serde_json::Value;
@@ -62,6 +63,8 @@ pub struct Struct {
     pub fields: Vec<Field>,
     /// The schema of further properties' values; none where the object is closed.
     pub extra: Option<Value>,
+    /// Whether further properties are never shown.
+    pub sensitive_extra: bool,
     /// The property that names the contract's key, and the key: written, never filled in.
     pub key: Option<(String, String)>,
 }

@@ -4,30 +4,26 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::build::{Builder, Name};
-use super::layers::{Layers, child};
+use super::build::{Asked, Builder, Name};
+use super::layers::{Layers, below, child};
 use super::{Body, Field, Struct, limits};
-use crate::naming;
+use crate::finding::Finding;
 use crate::resolve::Target;
+use crate::{naming, rules};
 
 /// Keywords by which an object may have properties that `properties` does not declare.
 const HIDDEN_PROPERTIES: [&str; 7] =
     ["anyOf", "oneOf", "if", "then", "else", "dependentSchemas", "patternProperties"];
 
 impl<'a> Builder<'a> {
-    pub(super) fn object(
-        &mut self,
-        layers: &Layers<'a>,
-        at: &Target,
-        name: &Name,
-        shared: Option<&Target>,
-    ) -> Value {
+    pub(super) fn object(&mut self, layers: &Layers<'a>, asked: &Asked, nullable: bool) -> Value {
         let declares =
             layers.all("properties").any(|(_, p)| p.as_object().is_some_and(|p| !p.is_empty()));
         if !declares {
-            return json!({ "type": "object", "additionalProperties": self.map_values(layers, name) });
+            let values = self.map_values(layers, &asked.name);
+            return json!({ "type": "object", "additionalProperties": values });
         }
-        self.named(at, name, shared, layers, |builder, name| {
+        self.named(asked, nullable, layers, |builder, name| {
             Body::Struct(builder.structure(layers, name, None))
         })
     }
@@ -50,30 +46,85 @@ impl<'a> Builder<'a> {
             .flatten()
             .filter_map(Value::as_str)
             .collect();
+        let extra = self.extra(layers, name);
         let mut fields: Vec<Field> = Vec::new();
         let mut key = None;
+        let all_sensitive = layers.is_marked("x-bloodbank-sensitive");
         for (wire, places) in declared(layers) {
             let property = self.layers(&places);
             if key_property == Some(wire.as_str())
                 && let Some([Value::String(text)]) = property.values().as_deref()
             {
+                self.check_key_required(&places, &wire, required.contains(wire.as_str()));
                 key = Some((wire, text.clone()));
                 continue;
             }
             let typed = self.value(&places, &name.inner(&wire));
             fields.push(Field {
-                ident: unused_ident(&naming::identifier(&wire), &fields),
+                ident: unused_ident(&naming::identifier(&wire), &fields, extra.is_some()),
                 required: required.contains(wire.as_str()),
                 description: property.text("description").unwrap_or_default().to_owned(),
                 limits: limits::describe(&property),
                 nullable: typed.nullable,
-                sensitive: property.is_marked("x-bloodbank-sensitive"),
+                sensitive: all_sensitive || self.is_sensitive(&places),
                 deprecated: property.is_marked("deprecated"),
                 schema: typed.schema,
                 wire,
             });
         }
-        Struct { fields, extra: self.extra(layers, name), key }
+        let extra_places: Vec<Target> = extra_keywords(layers);
+        let sensitive_extra = all_sensitive || self.is_sensitive(&extra_places);
+        Struct { fields, extra, sensitive_extra, key }
+    }
+
+    /// The type always writes the key, so a payload without it would not come back as it was.
+    fn check_key_required(&mut self, places: &[Target], property: &str, required: bool) {
+        if let Some(at) = places.last().filter(|_| !required) {
+            let message = format!(
+                "`{property}` names the key but is not required: the type always writes it"
+            );
+            let finding = Finding::new(rules::OPTIONAL_KEY, message, self.place(at));
+            self.findings.push(finding.help(format!("add \"{property}\" to `required`")));
+        }
+    }
+
+    /// Whether a value described by these places shows something marked `x-bloodbank-sensitive`.
+    ///
+    /// Objects with declared properties answer for those themselves.
+    fn is_sensitive(&self, places: &[Target]) -> bool {
+        let mut open: Vec<Target> = places.to_vec();
+        let mut seen: BTreeSet<Target> = BTreeSet::new();
+        while let Some(at) = open.pop() {
+            if !seen.insert(at.clone()) {
+                continue;
+            }
+            let layers = self.layers(&[at]);
+            if layers.is_marked("x-bloodbank-sensitive") {
+                return true;
+            }
+            for keyword in ["items", "additionalProperties", "unevaluatedProperties"] {
+                open.extend(layers.places(keyword));
+            }
+            for keyword in ["prefixItems", "anyOf", "oneOf"] {
+                for (layer, list) in layers.all(keyword) {
+                    let count = list.as_array().map_or(0, Vec::len);
+                    open.extend((0..count).map(|index| below(&layer.at, keyword, index)));
+                }
+            }
+            let maps = match layers.types() {
+                // No struct hides them, as none is made.
+                None => ["patternProperties", "properties"].as_slice(),
+                Some(_) => &["patternProperties"],
+            };
+            for keyword in maps {
+                for (layer, members) in layers.all(keyword) {
+                    let names = members.as_object().into_iter().flat_map(|members| members.keys());
+                    let at = child(&layer.at, keyword);
+                    open.extend(names.map(|name| child(&at, name)));
+                }
+            }
+        }
+        false
     }
 
     /// The schema of the values beyond the declared ones; none where there can be none.
@@ -122,8 +173,23 @@ fn declared(layers: &Layers<'_>) -> Vec<(String, Vec<Target>)> {
     declared
 }
 
-fn unused_ident(ident: &str, fields: &[Field]) -> String {
-    let taken = |ident: &str| ident == "extra" || fields.iter().any(|field| field.ident == ident);
+/// The places that describe the properties that are not declared.
+fn extra_keywords(layers: &Layers<'_>) -> Vec<Target> {
+    let keywords = ["additionalProperties", "unevaluatedProperties"];
+    let mut places: Vec<Target> =
+        keywords.into_iter().flat_map(|keyword| layers.places(keyword)).collect();
+    for (layer, members) in layers.all("patternProperties") {
+        let at = child(&layer.at, "patternProperties");
+        let names = members.as_object().into_iter().flat_map(|members| members.keys());
+        places.extend(names.map(|name| child(&at, name)));
+    }
+    places
+}
+
+fn unused_ident(ident: &str, fields: &[Field], has_extra: bool) -> String {
+    let taken = |ident: &str| {
+        (has_extra && ident == "extra") || fields.iter().any(|field| field.ident == ident)
+    };
     if !taken(ident) {
         return ident.to_owned();
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::build::{Builder, Name, Typed};
+use super::build::{Asked, Builder, Name, Typed};
 use super::layers::{Layers, below};
-use super::{Body, Union, Variant};
+use super::{Body, Union, Variant, reference};
 use crate::naming;
 use crate::resolve::Target;
 
@@ -19,13 +19,7 @@ struct Branch<'a> {
 
 impl<'a> Builder<'a> {
     /// The type of a value with `oneOf` or `anyOf`; none where these only constrain.
-    pub(super) fn union(
-        &mut self,
-        layers: &Layers<'a>,
-        at: &Target,
-        name: &Name,
-        shared: Option<&Target>,
-    ) -> Option<Typed> {
+    pub(super) fn union(&mut self, layers: &Layers<'a>, asked: &Asked) -> Option<Typed> {
         let keywords = ["oneOf", "anyOf"];
         let mut found =
             keywords.into_iter().flat_map(|word| layers.all(word).map(move |f| (word, f)));
@@ -44,10 +38,10 @@ impl<'a> Builder<'a> {
             !nulls.is_empty() && layers.types().is_none_or(|types| types.contains("null"));
         let typed = match branches.as_slice() {
             _ if several => None,
-            [one] => Some(self.value(std::slice::from_ref(&one.at), name)),
+            [one] => Some(self.value(std::slice::from_ref(&one.at), &asked.name)),
             _ => self
-                .tagged(layers, &branches, at, name, shared)
-                .or_else(|| self.by_json_type(layers, &branches, at, name, shared))
+                .tagged(layers, &branches, asked, nullable)
+                .or_else(|| self.by_json_type(layers, &branches, asked, nullable))
                 .map(Typed::plain),
         };
         let Some(typed) = typed else {
@@ -62,14 +56,13 @@ impl<'a> Builder<'a> {
         &mut self,
         layers: &Layers<'a>,
         branches: &[Branch<'a>],
-        at: &Target,
-        name: &Name,
-        shared: Option<&Target>,
+        asked: &Asked,
+        nullable: bool,
     ) -> Option<Value> {
         let tag = tag(branches)?;
         let wires: Vec<String> =
             branches.iter().filter_map(|branch| constant(branch, &tag)).collect();
-        Some(self.named(at, name, shared, layers, |builder, name| {
+        Some(self.named(asked, nullable, layers, |builder, name| {
             let variants = branches.iter().zip(wires).map(|(branch, wire)| {
                 let ident = naming::type_name(&wire);
                 let schema = builder.variant(branch, &name.inner(&wire), &tag);
@@ -82,11 +75,12 @@ impl<'a> Builder<'a> {
 
     /// A branch's struct, without the tag: the union writes that.
     fn variant(&mut self, branch: &Branch<'a>, name: &Name, tag: &str) -> Value {
-        self.named(&branch.at, name, None, &branch.layers, |builder, name| {
-            let mut body = builder.structure(&branch.layers, name, Some(tag));
-            body.key = None;
-            Body::Struct(body)
-        })
+        // Only the union has this type: what else refers to the branch has the tag as a field.
+        let id = self.claim(&branch.at, name);
+        let mut body = self.structure(&branch.layers, name, Some(tag));
+        body.key = None;
+        self.define(id.clone(), name.clone(), &branch.layers, Body::Struct(body));
+        reference(&id)
     }
 
     /// Alternatives of which each has another JSON type.
@@ -94,9 +88,8 @@ impl<'a> Builder<'a> {
         &mut self,
         layers: &Layers<'a>,
         branches: &[Branch<'a>],
-        at: &Target,
-        name: &Name,
-        shared: Option<&Target>,
+        asked: &Asked,
+        nullable: bool,
     ) -> Option<Value> {
         let kinds: Vec<&str> =
             branches.iter().map(|b| json_type(&b.layers)).collect::<Option<_>>()?;
@@ -105,7 +98,7 @@ impl<'a> Builder<'a> {
         if distinct.len() < kinds.len() {
             return None;
         }
-        Some(self.named(at, name, shared, layers, |builder, name| {
+        Some(self.named(asked, nullable, layers, |builder, name| {
             let variants = branches.iter().zip(kinds).map(|(branch, kind)| {
                 let ident = naming::type_name(if kind == "array" { "list" } else { kind });
                 let typed = builder.value(std::slice::from_ref(&branch.at), &name.inner(&ident));
@@ -121,8 +114,8 @@ impl<'a> Builder<'a> {
 fn tag(branches: &[Branch<'_>]) -> Option<String> {
     let first = branches.first()?;
     let objects = branches.iter().all(|branch| json_type(&branch.layers) == Some("object"));
-    let (_, properties) = first.layers.all("properties").next()?;
-    let mut names = properties.as_object()?.keys().filter(|_| objects);
+    let properties = first.layers.all("properties").filter_map(|(_, names)| names.as_object());
+    let mut names = properties.flat_map(|names| names.keys()).filter(|_| objects);
     names
         .find(|name| {
             let values: Option<Vec<String>> =

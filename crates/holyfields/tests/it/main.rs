@@ -1,0 +1,17 @@
+//! Schema folders in; a catalog, and findings as people read them, out.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bundle;
+mod contracts;
+mod files;
+mod folder;
+mod inheritance;
+mod keys;
+mod locate;
+mod names;
+mod order;
+mod random;
+mod references;
+mod registry;
+mod shape;
+mod words;
