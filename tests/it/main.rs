@@ -6,6 +6,7 @@ mod bus;
 mod contracts;
 mod corpus;
 mod downstream;
+mod goldens;
 mod scratch;
 mod spine;
 mod ui;

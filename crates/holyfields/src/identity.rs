@@ -31,6 +31,9 @@ pub(crate) fn identify(
     references: &References,
     findings: &mut Vec<Finding>,
 ) -> Option<Identity> {
+    if is_private(file) {
+        return None;
+    }
     let path = PathIdentity::of(file);
     let named = KeyConst::of(file);
     let (texts, key_property, place) = match (&named, &path.key) {
@@ -64,6 +67,11 @@ pub(crate) fn identify(
     Some(Identity { kind: path.kind, keys, version: path.version, key_property })
 }
 
+/// `_common/` and `_base.json` are for others to refer to, whatever is in them.
+fn is_private(file: &SchemaFile) -> bool {
+    file.path.split('/').any(|word| word.starts_with('_'))
+}
+
 /// What the path says: `<domain>/[commands/]<entity>.<action>[.v<N>][.schema].json`.
 struct PathIdentity {
     kind: Kind,
@@ -89,9 +97,7 @@ impl PathIdentity {
         };
         let bare = if version.is_some() { name } else { "" };
         let key = words.last().map(|domain| format!("{domain}.{bare}"));
-        // `_common/` and `_base.v1.json` are for others to refer to.
-        let private = file.path.split('/').any(|word| word.starts_with('_'));
-        let is_contract = version.is_some() && bare.split('.').count() == 2 && !private;
+        let is_contract = version.is_some() && bare.split('.').count() == 2;
         PathIdentity {
             kind: if marked || in_commands { Kind::Command } else { Kind::Event },
             version: version.unwrap_or(1),
@@ -195,9 +201,8 @@ fn warn_if_keyless(
     references: &References,
     findings: &mut Vec<Finding>,
 ) {
-    let private = file.path.split('/').any(|word| word.starts_with('_'));
     let has_event_type = file.schema.pointer("/properties/event_type").is_some();
-    if has_event_type && !private && !references.is_referenced(index) {
+    if has_event_type && !references.is_referenced(index) {
         let message = format!("`{}` has an `event_type` but names no key", file.path);
         findings.push(
             Finding::new(

@@ -71,6 +71,7 @@ pub fn any_event_variant(module: &str, type_name: &str) -> String {
 pub fn type_name(text: &str) -> String {
     let name = ascii(text).to_upper_camel_case();
     match name.chars().next() {
+        None if text.is_empty() => "Empty".into(),
         None => "Value".into(),
         Some(first) if first.is_ascii_digit() => format!("N{name}"),
         Some(_) if name == "Self" => "Self_".into(),
@@ -119,9 +120,12 @@ mod tests {
 
     #[test]
     fn types_are_camel_case_and_valid() {
-        let names = ["top_comment", "s3-location", "3d_model", "", "self", "émotion"];
+        let names = ["top_comment", "s3-location", "3d_model", "", "-", "self", "émotion"];
         let types: Vec<String> = names.into_iter().map(type_name).collect();
-        assert_eq!(types, ["TopComment", "S3Location", "N3dModel", "Value", "Self_", "Motion"]);
+        assert_eq!(
+            types,
+            ["TopComment", "S3Location", "N3dModel", "Empty", "Value", "Self_", "Motion"]
+        );
     }
 
     #[test]

@@ -62,13 +62,23 @@ impl<'a> Context<'a> {
     /// Whether a value of this schema holds a value of the type `id` directly, not behind a list
     /// or a map: then it must be boxed, or the type would be infinite.
     pub(super) fn embeds(&self, schema: &Value, id: &str) -> bool {
+        self.reaches(schema, id, |_| true)
+    }
+
+    /// The same through unions alone: fields are boxed where structs lie on the way.
+    pub(super) fn nests_unions(&self, schema: &Value, id: &str) -> bool {
+        self.reaches(schema, id, |body| matches!(body, Body::Union(_)))
+    }
+
+    fn reaches(&self, schema: &Value, id: &str, through: fn(&Body) -> bool) -> bool {
         let mut seen = BTreeSet::new();
         let mut open: Vec<&str> = shape::referenced_id(schema).into_iter().collect();
         while let Some(next) = open.pop() {
             if next == id {
                 return true;
             }
-            if let Some(found) = self.types.get(next).filter(|_| seen.insert(next)) {
+            let found = self.types.get(next).filter(|found| through(&found.body));
+            if let Some(found) = found.filter(|_| seen.insert(next)) {
                 open.extend(schemas(&found.body).filter_map(shape::referenced_id));
             }
         }

@@ -90,8 +90,9 @@ pub(super) fn documentation(scope: &Scope<'_>, shape: &TypeShape) -> TokenStream
             Kind::Event => "Event",
             Kind::Command => "Command",
         };
+        let plural = if routes.len() > 1 { "s" } else { "" };
         let path = &scope.context.catalog.file(contract).path;
-        format!("{kind} {}, from `{path}`.", routes.join(", "))
+        format!("{kind}{plural} {}, from `{path}`.", routes.join(", "))
     });
     docs::paragraphs(shape.docs.iter().map(String::as_str).chain(origin.as_deref()))
 }

@@ -25,7 +25,7 @@ pub(super) fn emit_enum(
     let idents: Vec<_> = names.iter().map(|name| ident(name)).collect();
     // Where there is nothing to choose, nothing need be said.
     let (default, first) = match values.len() {
-        1 => (Some(quote!(, Default)), Some(quote!(#[default]))),
+        1 => (Some(quote!(Default,)), Some(quote!(#[default]))),
         _ => (None, None),
     };
     let variants = idents.iter().zip(values).map(|(ident, value)| {
@@ -35,7 +35,7 @@ pub(super) fn emit_enum(
     items.push(quote! {
         #documentation
         #deprecated
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, #serialize, #deserialize #default)]
+        #[derive(Clone, Copy, Debug, #default PartialEq, Eq, Hash, #serialize, #deserialize)]
         #[serde(crate = #serde #rename_all)]
         pub enum #name { #(#variants,)* }
     });
@@ -74,7 +74,7 @@ pub(super) fn emit_union(
     let variants = union.variants.iter().map(|variant| {
         let ident = ident(&variant.ident);
         let mut ty = scope.rust_type(&variant.schema, &shape.module);
-        if scope.context.embeds(&variant.schema, &shape.id) {
+        if scope.context.nests_unions(&variant.schema, &shape.id) {
             let boxed = scope.name("Box");
             ty = quote!(#boxed<#ty>);
         }

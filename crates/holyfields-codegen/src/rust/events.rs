@@ -133,10 +133,11 @@ fn any_event(context: &Context<'_>) -> Vec<TokenStream> {
         impl Payload for AnyEvent {
             #[inline]
             fn from_valid(key: &str, payload: &Value) -> Result<Self, DecodeError> {
-                Ok(match key {
+                let event = match key {
                     #(#readers,)*
                     _ => Self::Unknown { key: key.into(), data: payload.clone() },
-                })
+                };
+                Ok(event)
             }
         }
     };

@@ -16,7 +16,11 @@ pub(super) fn source(context: &Context<'_>) -> Source {
         let title = file.text("title").unwrap_or("No title").trim_end_matches('.');
         for route in contract.routes() {
             let name = ident(&naming::key_constant(&route));
-            let summary = format!("{title} ({}).", contract.identity.kind);
+            let version = match contract.identity.version {
+                1 => String::new(),
+                later => format!(", version {later}"),
+            };
+            let summary = format!("{title}{version} ({}).", contract.identity.kind);
             let documentation = docs::paragraphs([summary.as_str()]);
             items.push(quote!(#documentation pub const #name: &str = #route;));
             names.push(name);

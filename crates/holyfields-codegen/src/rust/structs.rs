@@ -1,6 +1,7 @@
 //! Objects: a struct with public fields, a constructor of what is required, a setter for the rest.
 
-use holyfields::shape::{Field, Struct, TypeShape};
+use holyfields::naming;
+use holyfields::shape::{self, Body, Field, Struct, TypeShape};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use serde_json::{Value, json};
@@ -41,6 +42,8 @@ struct FieldCode {
     ty: TokenStream,
     /// What `new` and `with_` take, and how that becomes the bare type.
     taken: Taken,
+    /// What `new` writes where there is nothing to choose.
+    only: Option<TokenStream>,
     required: bool,
     sensitive: bool,
     attributes: TokenStream,
@@ -56,16 +59,17 @@ impl FieldCode {
     fn new(scope: &mut Scope<'_>, shape: &TypeShape, field: &Field) -> Self {
         let ident = ident(&field.ident);
         let mut bare = scope.rust_type(&field.schema, &shape.module);
-        if scope.context.embeds(&field.schema, &shape.id) {
-            let boxed = scope.name("Box");
+        let boxed = scope.context.embeds(&field.schema, &shape.id).then(|| scope.name("Box"));
+        let taken = Taken::of(scope, field, &ident, &bare, boxed.as_ref());
+        if let Some(boxed) = boxed {
             bare = quote!(#boxed<#bare>);
         }
-        let taken = Taken::of(scope, field, &ident, &bare);
         let option = scope.name("Option");
         let options = usize::from(!field.required) + usize::from(field.nullable);
         let ty = (0..options).fold(bare, |ty, _| quote!(#option<#ty>));
         FieldCode {
             taken,
+            only: only_value(scope, shape, field),
             attributes: attributes(scope, field),
             ty,
             required: field.required,
@@ -76,17 +80,49 @@ impl FieldCode {
 }
 
 impl Taken {
-    fn of(scope: &mut Scope<'_>, field: &Field, ident: &syn::Ident, bare: &TokenStream) -> Self {
+    /// `bare` is the type without a box; `boxed` is there if the field has one.
+    fn of(
+        scope: &mut Scope<'_>,
+        field: &Field,
+        ident: &syn::Ident,
+        bare: &TokenStream,
+        boxed: Option<&syn::Path>,
+    ) -> Self {
         let plain_text = field.schema == json!({ "type": "string" });
-        if field.nullable {
-            let option = scope.name("Option");
-            Taken { ty: quote!(#option<#bare>), convert: quote!(#ident) }
-        } else if plain_text {
-            let into = scope.name("Into");
-            Taken { ty: quote!(impl #into<#bare>), convert: quote!(#ident.into()) }
-        } else {
-            Taken { ty: bare.clone(), convert: quote!(#ident) }
+        let ty = match (field.nullable, plain_text) {
+            (true, _) => {
+                let option = scope.name("Option");
+                quote!(#option<#bare>)
+            }
+            (false, true) => {
+                let into = scope.name("Into");
+                quote!(impl #into<#bare>)
+            }
+            (false, false) => bare.clone(),
+        };
+        let convert = match boxed {
+            Some(boxed) if field.nullable => quote!(#ident.map(#boxed::new)),
+            Some(boxed) => quote!(#boxed::new(#ident)),
+            None if plain_text && !field.nullable => quote!(#ident.into()),
+            None => quote!(#ident),
+        };
+        Taken { ty, convert }
+    }
+}
+
+/// The one value that a required field can have.
+fn only_value(scope: &Scope<'_>, shape: &TypeShape, field: &Field) -> Option<TokenStream> {
+    if !field.required || field.nullable {
+        return None;
+    }
+    let named = shape::referenced_id(&field.schema).and_then(|id| scope.context.named(id))?;
+    match &named.body {
+        Body::Enum(values) if values.len() == 1 => {
+            let (ty, variant) =
+                (Scope::type_path(named, &shape.module), ident(&naming::type_name(&values[0])));
+            Some(quote!(#ty::#variant))
         }
+        _ => None,
     }
 }
 
@@ -132,6 +168,11 @@ fn definition(
     let key = body.key.as_ref().map(|(property, key)| quote!(, tag = #property, rename = #key));
     let documentation = contract::documentation(scope, shape);
     let debug = (!hides(body)).then(|| quote!(Debug,));
+    // What `new` does without parameters.
+    let default = fields
+        .iter()
+        .all(|field| !field.required || field.only.is_some())
+        .then(|| quote!(Default,));
     let deprecated = shape.deprecated.then(|| quote!(#[deprecated]));
     let name = ident(&shape.name);
     let members = fields.iter().map(|field| {
@@ -148,7 +189,7 @@ fn definition(
     quote! {
         #documentation
         #deprecated
-        #[derive(Clone, #debug PartialEq, #serialize, #deserialize)]
+        #[derive(Clone, #debug #default PartialEq, #serialize, #deserialize)]
         #[serde(crate = #serde #key)]
         pub struct #name {
             #(#members,)*
@@ -157,7 +198,7 @@ fn definition(
     }
 }
 
-fn attributes(scope: &Scope<'_>, field: &Field) -> TokenStream {
+fn attributes(scope: &mut Scope<'_>, field: &Field) -> TokenStream {
     let documentation = docs::with_limits(&field.description, &field.limits);
     let mut serde: Vec<TokenStream> = Vec::new();
     if field.ident.trim_start_matches("r#") != field.wire {
@@ -166,7 +207,9 @@ fn attributes(scope: &Scope<'_>, field: &Field) -> TokenStream {
     }
     if !field.required {
         serde.push(quote!(default));
-        serde.push(quote!(skip_serializing_if = "Option::is_none"));
+        let option = scope.name("Option");
+        let is_none = quote!(#option::is_none).to_string().replace(' ', "");
+        serde.push(quote!(skip_serializing_if = #is_none));
         // Null is a value of its own where the schema allows it.
         if field.nullable || field.schema == json!(true) {
             let function = format!("{}::codec::nullable", scope.context.crate_path());
@@ -185,13 +228,18 @@ fn constructors(
     extra: Option<&Extra>,
 ) -> TokenStream {
     let name = ident(&shape.name);
-    let parameters = fields.iter().filter(|field| field.required).map(|field| {
+    let given = |field: &&FieldCode| field.required && field.only.is_none();
+    let parameters = fields.iter().filter(given).map(|field| {
         let (ident, ty) = (&field.ident, &field.taken.ty);
         quote!(#ident: #ty)
     });
     let values = fields.iter().map(|field| {
         let (ident, convert) = (&field.ident, &field.taken.convert);
         match field.required {
+            _ if field.only.is_some() => {
+                let only = &field.only;
+                quote!(#ident: #only)
+            }
             true if *ident == convert.to_string() => quote!(#ident),
             true => quote!(#ident: #convert),
             false => quote!(#ident: None),
@@ -216,9 +264,15 @@ fn constructors(
             }
         }
     });
+    let all_given = fields.iter().all(|field| given(&field)) && extra.is_none();
+    let summary = match (fields.iter().any(|field| given(&field)), all_given) {
+        (true, true) => " With every field.",
+        (true, false) => " With what is required; the rest is absent.",
+        (false, _) => " With nothing set.",
+    };
     quote! {
         impl #name {
-            /// With what is required; the rest is absent.
+            #[doc = #summary]
             pub fn new(#(#parameters),*) -> Self {
                 Self { #(#values,)* #extra }
             }

@@ -23,7 +23,7 @@ fn with_required_properties_nothing_is_accepted() {
   "additionalProperties": false
 }"#;
     expect![[r#"
-        error[HF040]: `Thing made` accepts no payload: `id` must be present, and `additionalProperties: false` refuses them
+        error[HF040]: `Thing made` accepts no payload: `id` must be present, and `additionalProperties: false` refuses it
          --> a/thing.made.v1.json:6:3
           |
         6 |   "additionalProperties": false

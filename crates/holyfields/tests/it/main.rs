@@ -13,5 +13,6 @@ mod order;
 mod random;
 mod references;
 mod registry;
+mod schemas;
 mod shape;
 mod words;
