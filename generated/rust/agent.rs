@@ -139,7 +139,7 @@ pub struct FeedbackRequestedTargetPullRequest {
 }
 
 impl FeedbackRequestedTargetPullRequest {
-    /// With what is required; the rest is absent.
+    /// With every field.
     pub fn new(repository: impl Into<String>, number: u64) -> Self {
         Self {
             repository: repository.into(),

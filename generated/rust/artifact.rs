@@ -124,7 +124,7 @@ pub struct FileIngestedLocationFile {
 }
 
 impl FileIngestedLocationFile {
-    /// With what is required; the rest is absent.
+    /// With every field.
     pub fn new(host: impl Into<String>, path: impl Into<String>) -> Self {
         Self {
             host: host.into(),

@@ -70,7 +70,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// With what is required; the rest is absent.
+    /// With every field.
     pub fn new(name: impl Into<String>, email: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -90,7 +90,7 @@ pub struct TimeSlot {
 }
 
 impl TimeSlot {
-    /// With what is required; the rest is absent.
+    /// With every field.
     pub fn new(starts_at: DateTime<Utc>, ends_at: DateTime<Utc>) -> Self {
         Self { starts_at, ends_at }
     }

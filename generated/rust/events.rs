@@ -145,66 +145,61 @@ impl AnyEvent {
 impl Payload for AnyEvent {
     #[inline]
     fn from_valid(key: &str, payload: &Value) -> Result<Self, DecodeError> {
-        Ok(
-            match key {
-                keys::AGENT_FEEDBACK_REQUESTED => {
-                    Self::AgentFeedbackRequested(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
+        let event = match key {
+            keys::AGENT_FEEDBACK_REQUESTED => {
+                Self::AgentFeedbackRequested(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::AGENT_STATE_CHANGED => {
+                Self::AgentStateChanged(Box::new(Payload::from_valid(key, payload)?))
+            }
+            keys::ARTIFACT_FILE_INGESTED => {
+                Self::ArtifactFileIngested(Box::new(Payload::from_valid(key, payload)?))
+            }
+            keys::CALENDAR_EVENT_RESCHEDULED => {
+                Self::CalendarEventRescheduled(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::LLM_COMPLETION_FINISHED => {
+                Self::LlmCompletionFinished(Box::new(Payload::from_valid(key, payload)?))
+            }
+            keys::LLM_PROMPT => {
+                Self::LlmPrompt(Box::new(Payload::from_valid(key, payload)?))
+            }
+            keys::THEBOARD_COMMENT_EXTRACTED => {
+                Self::TheboardCommentExtracted(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::THEBOARD_MEETING_COMPLETED => {
+                Self::TheboardMeetingCompleted(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::THEBOARD_MEETING_CREATED => {
+                Self::TheboardMeetingCreated(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::THEBOARD_MEETING_CREATED_V2 => {
+                Self::TheboardMeetingCreatedV2(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::THEBOARD_MEETING_STARTED => {
+                Self::TheboardMeetingStarted(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            _ => {
+                Self::Unknown {
+                    key: key.into(),
+                    data: payload.clone(),
                 }
-                keys::AGENT_STATE_CHANGED => {
-                    Self::AgentStateChanged(Box::new(Payload::from_valid(key, payload)?))
-                }
-                keys::ARTIFACT_FILE_INGESTED => {
-                    Self::ArtifactFileIngested(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
-                }
-                keys::CALENDAR_EVENT_RESCHEDULED => {
-                    Self::CalendarEventRescheduled(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
-                }
-                keys::LLM_COMPLETION_FINISHED => {
-                    Self::LlmCompletionFinished(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
-                }
-                keys::LLM_PROMPT => {
-                    Self::LlmPrompt(Box::new(Payload::from_valid(key, payload)?))
-                }
-                keys::THEBOARD_COMMENT_EXTRACTED => {
-                    Self::TheboardCommentExtracted(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
-                }
-                keys::THEBOARD_MEETING_COMPLETED => {
-                    Self::TheboardMeetingCompleted(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
-                }
-                keys::THEBOARD_MEETING_CREATED => {
-                    Self::TheboardMeetingCreated(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
-                }
-                keys::THEBOARD_MEETING_CREATED_V2 => {
-                    Self::TheboardMeetingCreatedV2(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
-                }
-                keys::THEBOARD_MEETING_STARTED => {
-                    Self::TheboardMeetingStarted(
-                        Box::new(Payload::from_valid(key, payload)?),
-                    )
-                }
-                _ => {
-                    Self::Unknown {
-                        key: key.into(),
-                        data: payload.clone(),
-                    }
-                }
-            },
-        )
+            }
+        };
+        Ok(event)
     }
 }

@@ -27,7 +27,7 @@ pub const THEBOARD_MEETING_COMPLETED: &str = "theboard.meeting.completed";
 /// Meeting created (event).
 pub const THEBOARD_MEETING_CREATED: &str = "theboard.meeting.created";
 
-/// Meeting created (event).
+/// Meeting created, version 2 (event).
 pub const THEBOARD_MEETING_CREATED_V2: &str = "theboard.meeting.created.v2";
 
 /// Meeting started (event).

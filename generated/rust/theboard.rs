@@ -244,7 +244,7 @@ pub struct MeetingCompletedTopComment {
 }
 
 impl MeetingCompletedTopComment {
-    /// With what is required; the rest is absent.
+    /// With every field.
     pub fn new(
         text: impl Into<String>,
         category: super::common::CommentCategory,

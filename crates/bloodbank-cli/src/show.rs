@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anyhow::Context;
 use bloodbank::{Bundle, BundledContract, BundledService, Contracts, Kind, escape_control};
 use clap::{Args, ValueEnum};
+use holyfields::pointer;
 use holyfields_codegen::Options;
 use serde_json::{Value, json};
 
@@ -200,7 +201,7 @@ fn collect<'d>(document: &'d Value, schema: &'d Value, layers: &mut Vec<&'d Valu
 }
 
 fn target<'d>(document: &'d Value, schema: &Value) -> Option<&'d Value> {
-    document.pointer(schema.get("$ref")?.as_str()?.strip_prefix('#')?)
+    document.pointer(&pointer::from_fragment(schema.get("$ref")?.as_str()?))
 }
 
 fn follow<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {

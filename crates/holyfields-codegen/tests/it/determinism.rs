@@ -56,7 +56,7 @@ fn the_order_of_files_on_the_disk_makes_no_difference() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     /// What has no errors becomes code, each time the same.
     #[test]
