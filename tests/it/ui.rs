@@ -29,8 +29,8 @@ fn normal(said: &str) -> String {
         let foreign = line.trim_start().starts_with(":::");
         let starts_list = foreign || line.contains("the following other types");
         list = starts_list || (list && !is_note && !line.is_empty());
-        if !(elsewhere && !is_note) && !list {
-            kept.push(line.trim_start_matches(|c: char| c == ' '));
+        if (is_note || !elsewhere) && !list {
+            kept.push(line.trim_start_matches(' '));
         }
     }
     kept.retain(|line| {

@@ -201,7 +201,8 @@ fn collect<'d>(document: &'d Value, schema: &'d Value, layers: &mut Vec<&'d Valu
 }
 
 fn target<'d>(document: &'d Value, schema: &Value) -> Option<&'d Value> {
-    document.pointer(&pointer::from_fragment(schema.get("$ref")?.as_str()?))
+    let fragment = schema.get("$ref")?.as_str()?.strip_prefix('#')?;
+    document.pointer(&pointer::from_fragment(fragment))
 }
 
 fn follow<'d>(document: &'d Value, schema: &'d Value) -> &'d Value {

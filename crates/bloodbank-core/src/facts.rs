@@ -85,7 +85,8 @@ impl Facts {
 
 /// What a reference reaches. One by anchor could reach anything: every definition.
 fn targets<'a>(document: &'a Value, reference: &str) -> Vec<&'a Value> {
-    match reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer)) {
+    let place = reference.strip_prefix('#').map(holyfields::pointer::from_fragment);
+    match place.and_then(|place| document.pointer(&place)) {
         Some(target) => vec![target],
         None => {
             let definitions = document.get("$defs").and_then(Value::as_object);
