@@ -47,7 +47,7 @@ impl<'a> Explainer<'a> {
             1 => format!("{fix}; its example is refused for this reason"),
             n => format!("{fix}; its {n} examples are refused for this reason"),
         };
-        Finding { rule: rules::UNSATISFIABLE, message, places, help: Some(help) }
+        Finding { rule: rules::UNSATISFIABLE, message, places, help: Some(help), fix: None }
     }
 
     fn core(&mut self, root: &str, document: &Value) -> Vec<Assertion> {

@@ -21,6 +21,7 @@ impl Checked {
     pub(crate) fn read(schemas: &Path, registry: Option<&Path>) -> Self {
         let (catalog, mut findings) = read(schemas, registry);
         findings.extend(holyfields_check::check(&catalog, &findings));
+        findings.extend(holyfields::lint::check(&catalog));
         finding::sort(&mut findings, &catalog.sources);
         Checked { catalog, findings }
     }

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::fix::{Edit, Fix, Safety};
 use crate::rules::{Level, Rule};
 use crate::source::{LineColumn, Part, Sources};
 
@@ -18,6 +19,8 @@ pub struct Finding {
     pub places: Vec<Place>,
     /// The exact fix or command, where there is one.
     pub help: Option<String>,
+    /// The same for `lint --fix`.
+    pub fix: Option<Fix>,
 }
 
 /// A place in a file.
@@ -98,7 +101,7 @@ impl Place {
 impl Finding {
     /// A finding at one place.
     pub fn new(rule: &'static Rule, message: impl Into<String>, place: Place) -> Self {
-        Finding { rule, message: message.into(), places: vec![place], help: None }
+        Finding { rule, message: message.into(), places: vec![place], help: None, fix: None }
     }
 
     /// The same with one more place.
@@ -110,6 +113,12 @@ impl Finding {
     /// The same with what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The same with what `lint --fix` writes.
+    pub fn fix(mut self, safety: Safety, edits: Vec<Edit>) -> Self {
+        self.fix = Some(Fix { safety, edits });
         self
     }
 
