@@ -21,7 +21,16 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("bloodbank-bus", &["bloodbank-core"]),
     ("bloodbank", &["bloodbank-bus", "bloodbank-core", "holyfields-build"]),
     ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
-    ("xtask", &["holyfields-cli"]),
+    (
+        "xtask",
+        &[
+            "bloodbank-core",
+            "holyfields",
+            "holyfields-check",
+            "holyfields-cli",
+            "holyfields-codegen",
+        ],
+    ),
 ];
 
 /// Fails with every edge that is not on the list, and every crate that is missing from it.

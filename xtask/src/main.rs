@@ -2,13 +2,16 @@
 //!
 //! It does not depend on the crate `bloodbank`, so it also runs when a schema is broken.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 mod bench;
 mod ci;
 mod layers;
+mod suite;
 
 use std::env;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
@@ -48,6 +51,11 @@ enum Task {
         /// What to measure.
         what: bench::Bench,
     },
+    /// Compare our verdicts with those of the official JSON Schema test suite.
+    Suite {
+        /// A checkout of github.com/json-schema-org/JSON-Schema-Test-Suite.
+        dir: PathBuf,
+    },
     /// Format, lints, docs, layers, drift: what must hold before a commit.
     Ci,
 }
@@ -76,6 +84,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             cargo(["test", "--workspace"].into_iter().map(String::from).chain(args))
         }
         Task::Bench { what } => bench::run(what),
+        Task::Suite { dir } => suite::run(&dir),
         Task::Ci => ci::run(),
     };
     code.map(ExitCode::from)

@@ -55,7 +55,7 @@ impl Lowering<'_> {
         let Value::Object(mut object) = changed else {
             return changed;
         };
-        for word in ["$schema", "$id", "$anchor"] {
+        for word in ["$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef"] {
             object.shift_remove(word);
         }
         if let Some(reference) = self.reference(at) {

@@ -36,7 +36,11 @@ pub(crate) fn identify(
     }
     let path = PathIdentity::of(file);
     let named = KeyConst::of(file);
-    let (texts, key_property, place) = match (&named, &path.key) {
+    let by_path = path.key.as_ref().or(match references.is_referenced(index) {
+        true => None,
+        false => path.short_key.as_ref(),
+    });
+    let (texts, key_property, place) = match (&named, by_path) {
         (Some(named), _) => (named.keys.clone(), Some(named.property), named.place(file)),
         (None, Some(key)) => (vec![key.as_str()], None, Place::file(&file.path)),
         (None, None) => {
@@ -72,11 +76,14 @@ fn is_private(file: &SchemaFile) -> bool {
     file.path.split('/').any(|word| word.starts_with('_'))
 }
 
-/// What the path says: `<domain>/[commands/]<entity>.<action>[.v<N>][.schema].json`.
+/// What the path says: `<domain>/[commands/]<entity>.<action>.v<N>[.schema].json`.
 struct PathIdentity {
     kind: Kind,
     version: u32,
     key: Option<String>,
+    /// The key of `voice/transcription.v1.json`, a versioned object of one word: a contract unless
+    /// another file refers to it.
+    short_key: Option<String>,
 }
 
 impl PathIdentity {
@@ -97,11 +104,13 @@ impl PathIdentity {
         };
         let bare = if version.is_some() { name } else { "" };
         let key = words.last().map(|domain| format!("{domain}.{bare}"));
-        let is_contract = version.is_some() && bare.split('.').count() == 2;
+        let words = if bare.is_empty() { 0 } else { bare.split('.').count() };
+        let is_object = file.schema.get("properties").is_some();
         PathIdentity {
             kind: if marked || in_commands { Kind::Command } else { Kind::Event },
             version: version.unwrap_or(1),
-            key: key.filter(|_| is_contract),
+            key: key.clone().filter(|_| words == 2),
+            short_key: key.filter(|_| words == 1 && is_object),
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! A reference is looked up by relative path and by `$id`. Path wins; where the two disagree it is
 //! a warning, where neither resolves an error. Nothing is fetched, nothing outside the root read.
+//!
+//! A `$dynamicRef` is followed where it can mean one place only, and refused elsewhere.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,22 +26,26 @@ pub struct Target {
 
 /// What every `$ref` of a catalog means, by the place of the schema object that holds it.
 #[derive(Clone, Debug, Default)]
-pub struct References(HashMap<Target, Target>);
+pub struct References {
+    targets: HashMap<Target, Target>,
+    /// Files that another file refers to.
+    shared: HashSet<usize>,
+}
 
 impl References {
     /// Where the `$ref` of the schema at a place leads; none if it has none or it is dangling.
     pub fn target(&self, at: &Target) -> Option<&Target> {
-        self.0.get(at)
+        self.targets.get(at)
     }
 
     /// All references: from where, to where.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Target, &Target)> {
-        self.0.iter()
+        self.targets.iter()
     }
 
     /// Whether some reference leads into this file from another one.
     pub(crate) fn is_referenced(&self, file: usize) -> bool {
-        self.0.iter().any(|(from, to)| to.file == file && from.file != file)
+        self.shared.contains(&file)
     }
 }
 
@@ -50,7 +56,9 @@ pub(crate) fn resolve(files: &[SchemaFile], findings: &mut Vec<Finding>) -> Refe
         resolver.visit(Target { file, pointer: String::new() }, &content.schema, 0);
     }
     findings.append(&mut resolver.findings);
-    References(resolver.resolved)
+    let targets = resolver.resolved;
+    let across = targets.iter().filter(|(from, to)| from.file != to.file);
+    References { shared: across.map(|(_, to)| to.file).collect(), targets }
 }
 
 /// A schema that sets the base for the references inside it: a file's root, or one with an `$id`.
@@ -69,6 +77,8 @@ struct Resolver<'a> {
     starts: HashMap<Target, usize>,
     /// Every place that is a schema.
     schemas: HashSet<Target>,
+    /// How many schemas carry a `$dynamicAnchor`.
+    dynamic_anchors: HashMap<&'a str, usize>,
     resolved: HashMap<Target, Target>,
     findings: Vec<Finding>,
 }
@@ -83,6 +93,7 @@ impl<'a> Resolver<'a> {
             resources: Vec::new(),
             starts: HashMap::new(),
             schemas: HashSet::new(),
+            dynamic_anchors: HashMap::new(),
             resolved: HashMap::new(),
             findings: Vec::new(),
         };
@@ -93,7 +104,7 @@ impl<'a> Resolver<'a> {
         resolver
     }
 
-    fn index_schema(&mut self, at: Target, schema: &Value, within: Option<usize>) {
+    fn index_schema(&mut self, at: Target, schema: &'a Value, within: Option<usize>) {
         self.schemas.insert(at.clone());
         let id = schema.get("$id").and_then(Value::as_str);
         // In draft-07 an `$id` that is only a fragment is an anchor, and siblings of `$ref` count
@@ -107,7 +118,11 @@ impl<'a> Resolver<'a> {
             _ => self.start_resource(&at, id, within),
         };
         let fragment = id.and_then(|id| id.strip_prefix('#')).filter(|_| draft == Draft::V7);
-        let anchors = [schema.get("$anchor").and_then(Value::as_str), fragment];
+        let dynamic = dynamic_word(schema, "$dynamicAnchor", draft);
+        if let Some(anchor) = dynamic {
+            *self.dynamic_anchors.entry(anchor).or_default() += 1;
+        }
+        let anchors = [schema.get("$anchor").and_then(Value::as_str), fragment, dynamic];
         for anchor in anchors.into_iter().flatten() {
             self.resources[resource].anchors.insert(anchor.to_owned(), at.pointer.clone());
         }
@@ -145,18 +160,56 @@ impl<'a> Resolver<'a> {
 
     fn visit(&mut self, at: Target, schema: &Value, within: usize) {
         let resource = self.starts.get(&at).copied().unwrap_or(within);
-        if let Some(reference) = schema.get("$ref").and_then(Value::as_str)
-            && !self.resolved.contains_key(&at)
-            && let Some(target) = self.follow(&at, reference, resource)
-        {
+        let draft = self.files[at.file].draft;
+        if let Some(target) = self.target(&at, schema, resource, draft) {
             self.resolved.insert(at.clone(), target);
         }
         let mut below = Vec::new();
-        let draft = self.files[at.file].draft;
         walk::children(schema, &at.pointer, draft, &mut |p, child| below.push((p, child)));
         for (pointer, child) in below {
             self.visit(Target { file: at.file, pointer }, child, resource);
         }
+    }
+
+    /// Where the reference of a schema leads, if it has one.
+    fn target(
+        &mut self,
+        at: &Target,
+        schema: &Value,
+        resource: usize,
+        draft: Draft,
+    ) -> Option<Target> {
+        if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+            if dynamic_word(schema, "$dynamicRef", draft).is_some() {
+                self.refuse_dynamic(at, "it stands beside a `$ref`");
+            }
+            return self.follow(at, reference, resource);
+        }
+        let reference = dynamic_word(schema, "$dynamicRef", draft)?;
+        let target = self.follow(at, reference, resource)?;
+        let anchor = dynamic_word(self.schema(&target)?, "$dynamicAnchor", draft);
+        // Only by the name of the anchor it is dynamic; by pointer it is an ordinary reference.
+        let anchor =
+            anchor.filter(|anchor| reference.split_once('#').is_some_and(|r| r.1 == *anchor));
+        if let Some(&schemas @ 2..) = anchor.and_then(|anchor| self.dynamic_anchors.get(anchor)) {
+            let why = format!(
+                "its target depends on the way there, as {schemas} schemas have that `$dynamicAnchor`"
+            );
+            self.refuse_dynamic(at, &why);
+        }
+        Some(target)
+    }
+
+    fn refuse_dynamic(&mut self, at: &Target, why: &str) {
+        let message = format!("this `$dynamicRef` is not supported: {why}");
+        self.findings.push(
+            Finding::new(rules::UNSUPPORTED_KEYWORD, message, self.place(at))
+                .help("use `$ref` with a fixed target"),
+        );
+    }
+
+    fn schema(&self, at: &Target) -> Option<&'a Value> {
+        self.files[at.file].schema.pointer(&at.pointer)
     }
 
     fn follow(&mut self, at: &Target, reference: &str, resource: usize) -> Option<Target> {
@@ -283,8 +336,15 @@ impl<'a> Resolver<'a> {
     }
 
     fn place(&self, at: &Target) -> Place {
-        Place::value(&self.files[at.file].path, pointer::join(&at.pointer, "$ref"))
+        let has_ref = self.schema(at).is_some_and(|schema| schema.get("$ref").is_some());
+        let keyword = if has_ref { "$ref" } else { "$dynamicRef" };
+        Place::value(&self.files[at.file].path, pointer::join(&at.pointer, keyword))
     }
+}
+
+/// The text of a keyword that only 2020-12 knows.
+fn dynamic_word<'a>(schema: &'a Value, keyword: &str, draft: Draft) -> Option<&'a str> {
+    schema.get(keyword).filter(|_| draft == Draft::V2020)?.as_str()
 }
 
 /// A URI reference made absolute, without its fragment; none where there is no base to do it with.

@@ -30,9 +30,8 @@ pub const FORMATS: [&str; 17] = [
     "uuid",
 ];
 
-/// Keywords whose meaning depends on how the validator came to a place; the bundle cannot keep it.
-const UNSUPPORTED: [&str; 4] =
-    ["$dynamicRef", "$dynamicAnchor", "$recursiveRef", "$recursiveAnchor"];
+/// Words of 2019-09 that say what they mean only to a validator of that draft.
+const UNSUPPORTED: [&str; 2] = ["$recursiveRef", "$recursiveAnchor"];
 
 /// Runs the structural rules over all files.
 pub(crate) fn check(files: &[SchemaFile], references: &References, findings: &mut Vec<Finding>) {
@@ -67,7 +66,7 @@ fn check_words(
         findings.push(Finding::new(rules::UNKNOWN_FORMAT, message, place).help(help));
     }
     for word in UNSUPPORTED.into_iter().filter(|word| object.contains_key(*word)) {
-        let message = format!("`{word}` is not supported: its meaning depends on the way there");
+        let message = format!("`{word}` is a word of draft 2019-09, which is not supported");
         let place = Place::key(&file.path, pointer::join(at, word));
         findings.push(
             Finding::new(rules::UNSUPPORTED_KEYWORD, message, place)

@@ -49,6 +49,7 @@ fn what_is_a_contract_and_what_a_library() {
         event shop.order.found shop::OrderFound (deep/below/shop/order.found.v1.json)
         event shop.order.lost.v2 shop::OrderLostV2 (anything/else.v2.json)
         event shop.order.paid shop::OrderPaid (anything/at all.json)
+        event voice.transcription voice::Transcription (voice/transcription.v1.schema.json)
         command shop.order.refund shop::RefundOrder (shop/order.refund.v1.json)
         command shop.order.ship shop::ShipOrder (shop/commands/order.ship.v1.json)
         command shop.order.ship.v3 shop::ShipOrderV3 (shop/commands/order.ship.v3.json)
@@ -63,7 +64,8 @@ fn what_is_a_contract_and_what_a_library() {
         ("shop/order.refund.v1.json", marked),
         ("anything/at all.json", &named),
         ("anything/else.v2.json", by_type),
-        ("shop/storage.v1.json", other_type),
+        ("shop/storage.json", other_type),
+        ("voice/transcription.v1.schema.json", other_type),
         ("shop/_base.made.v1.json", CLOSED),
         ("_common/types.money.v1.json", CLOSED),
         ("shop/order.v1.json", CLOSED),

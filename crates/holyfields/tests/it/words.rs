@@ -113,25 +113,47 @@ fn a_payload_that_is_no_object() {
 }
 
 #[test]
-fn keywords_that_are_not_supported() {
+fn a_dynamic_reference_with_one_possible_target_is_an_ordinary_one() {
     let text = r##"{
   "$defs": { "t": { "$dynamicAnchor": "node", "items": { "$dynamicRef": "#node" } } },
   "examples": [{ "$dynamicRef": "data" }]
 }"##;
+    expect![[r#"
+        nothing
+    "#]]
+    .assert_eq(&found(&[("a.json", text)]));
+}
+
+#[test]
+fn dynamic_references_with_several_possible_targets() {
+    let text = r##"{
+  "$dynamicAnchor": "node",
+  "$defs": { "t": { "$id": "t", "$dynamicAnchor": "node", "items": { "$dynamicRef": "#node" } } },
+  "not": { "$ref": "#/$defs/t", "$dynamicRef": "#node" },
+  "$recursiveAnchor": true
+}"##;
     expect![[r##"
-        error[HF032]: `$dynamicAnchor` is not supported: its meaning depends on the way there
-         --> a.json:2:21
+        error[HF032]: this `$dynamicRef` is not supported: its target depends on the way there, as 2 schemas have that `$dynamicAnchor`
+         --> a.json:3:85
           |
-        2 |   "$defs": { "t": { "$dynamicAnchor": "node", "items": { "$dynamicRef": "#node" } } },
-          |                     ^^^^^^^^^^^^^^^^ (/$defs/t/$dynamicAnchor)
+        3 |   "$defs": { "t": { "$id": "t", "$dynamicAnchor": "node", "items": { "$dynamicRef": "#node" } } },
+          |                                                                                     ^^^^^^^ (/$defs/t/items/$dynamicRef)
           |
           = help: use `$ref` with a fixed target
 
-        error[HF032]: `$dynamicRef` is not supported: its meaning depends on the way there
-         --> a.json:2:58
+        error[HF032]: this `$dynamicRef` is not supported: it stands beside a `$ref`
+         --> a.json:4:20
           |
-        2 |   "$defs": { "t": { "$dynamicAnchor": "node", "items": { "$dynamicRef": "#node" } } },
-          |                                                          ^^^^^^^^^^^^^ (/$defs/t/items/$dynamicRef)
+        4 |   "not": { "$ref": "#/$defs/t", "$dynamicRef": "#node" },
+          |                    ^^^^^^^^^^^ (/not/$ref)
+          |
+          = help: use `$ref` with a fixed target
+
+        error[HF032]: `$recursiveAnchor` is a word of draft 2019-09, which is not supported
+         --> a.json:5:3
+          |
+        5 |   "$recursiveAnchor": true
+          |   ^^^^^^^^^^^^^^^^^^ (/$recursiveAnchor)
           |
           = help: use `$ref` with a fixed target
     "##]].assert_eq(&found(&[("a.json", text)]));
