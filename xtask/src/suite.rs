@@ -1,7 +1,7 @@
 //! `cargo xtask suite DIR`: our verdicts beside those of the official JSON Schema test suite.
 //!
-//! Every schema of the suite is tried twice, on disk, by the way that any contract goes: as the root
-//! of a payload, and as one property of a payload. The folder is a checkout of
+//! Every schema of the suite is tried twice, by the way that any contract goes: as the root of a
+//! payload, and as one property of a payload. The folder is a checkout of
 //! <https://github.com/json-schema-org/JSON-Schema-Test-Suite>.
 
 mod cases;
@@ -74,13 +74,11 @@ fn verdicts(cases: &[Case]) -> anyhow::Result<Vec<Vec<(Seat, Verdict)>>> {
     let all = thread::scope(|scope| {
         let threads: Vec<_> = cases
             .chunks(share)
-            .map(|part| {
-                scope.spawn(move || part.iter().map(trial::of).collect::<anyhow::Result<Vec<_>>>())
-            })
+            .map(|part| scope.spawn(move || part.iter().map(trial::of).collect::<Vec<_>>()))
             .collect();
-        let parts = threads.into_iter().map(|thread| {
-            thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread of the suite died")))
-        });
+        let parts = threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a thread of the suite died")));
         parts.collect::<anyhow::Result<Vec<_>>>()
     });
     let _ = panic::take_hook();

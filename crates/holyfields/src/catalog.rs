@@ -59,6 +59,25 @@ pub fn read(schemas: &Path, registry: Option<&Path>) -> (Catalog, Vec<Finding>) 
     let mut findings = Vec::new();
     let mut sources = Sources::default();
     let files = file::read_all(schemas, &mut sources, &mut findings);
+    build(files, registry, sources, findings)
+}
+
+/// The same from texts, by their paths: for tools that have schemas and no folder.
+pub fn read_texts<'a>(
+    texts: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> (Catalog, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut sources = Sources::default();
+    let files = file::read_texts(texts, &mut sources, &mut findings);
+    build(files, None, sources, findings)
+}
+
+fn build(
+    files: Vec<SchemaFile>,
+    registry: Option<&Path>,
+    mut sources: Sources,
+    mut findings: Vec<Finding>,
+) -> (Catalog, Vec<Finding>) {
     let references = resolve::resolve(&files, &mut findings);
     let contracts = contracts(&files, &references, &mut findings);
     structure::check(&files, &references, &mut findings);

@@ -1,6 +1,6 @@
 //! One schema file: read, parsed, and nothing more.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -81,6 +81,20 @@ pub(crate) fn read_all(
     let mut paths = walk.paths;
     paths.sort();
     paths.iter().filter_map(|(path, real)| read(path, real, sources, findings)).collect()
+}
+
+/// The schema files of texts, sorted by path; of two with one path the later counts.
+pub(crate) fn read_texts<'a>(
+    texts: impl IntoIterator<Item = (&'a str, &'a str)>,
+    sources: &mut Sources,
+    findings: &mut Vec<Finding>,
+) -> Vec<SchemaFile> {
+    let texts: BTreeMap<&str, &str> = texts.into_iter().collect();
+    let files = texts.into_iter().map(|(path, text)| {
+        sources.insert(path, text);
+        parse(path, text, findings)
+    });
+    files.flatten().collect()
 }
 
 struct Walk<'a> {

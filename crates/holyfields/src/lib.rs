@@ -28,5 +28,5 @@ pub mod suggest;
 pub mod walk;
 
 pub use bundle::Bundle;
-pub use catalog::{Catalog, Contract, read};
+pub use catalog::{Catalog, Contract, read, read_texts};
 pub use finding::Finding;

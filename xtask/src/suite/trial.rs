@@ -1,10 +1,7 @@
 //! One schema of the suite, compiled as a contract is, and asked.
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 
-use anyhow::Context;
 use bloodbank_core::schema::Validator;
 use holyfields::finding::Finding;
 use holyfields::rules::Level;
@@ -34,24 +31,13 @@ pub(super) enum Verdict {
 }
 
 /// The verdicts on a case: one for each seat that it fits.
-///
-/// # Errors
-///
-/// If the folder for the trial cannot be written.
-pub(super) fn of(case: &Case) -> anyhow::Result<Vec<(Seat, Verdict)>> {
-    let mut verdicts = Vec::new();
-    for seat in [Seat::Root, Seat::Property] {
-        let Some(files) = files(case, seat) else { continue };
-        let folder = tempfile::tempdir().context("no temporary folder")?;
-        for (name, schema) in files.iter().chain(case.remotes.iter()) {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap_or(folder.path()))?;
-            fs::write(path, schema.to_string())?;
-        }
-        let verdict = catch_unwind(AssertUnwindSafe(|| verdict(folder.path(), case, seat)));
-        verdicts.push((seat, verdict.unwrap_or_else(|panic| Verdict::Panicked(text(&*panic)))));
-    }
-    Ok(verdicts)
+pub(super) fn of(case: &Case) -> Vec<(Seat, Verdict)> {
+    let tried = [Seat::Root, Seat::Property].into_iter().filter_map(|seat| {
+        let files = files(case, seat)?;
+        let verdict = catch_unwind(AssertUnwindSafe(|| verdict(&files, case, seat)));
+        Some((seat, verdict.unwrap_or_else(|panic| Verdict::Panicked(text(&*panic)))))
+    });
+    tried.collect()
 }
 
 /// The schema files of a trial; none where the schema cannot stand at this seat.
@@ -102,8 +88,11 @@ fn with(schema: &Value, keyword: &str, value: &str) -> Value {
     schema
 }
 
-fn verdict(folder: &Path, case: &Case, seat: Seat) -> Verdict {
-    let (catalog, mut findings) = holyfields::read(folder, None);
+fn verdict(files: &[(String, Value)], case: &Case, seat: Seat) -> Verdict {
+    let files = files.iter().chain(&case.remotes);
+    let texts: Vec<_> = files.map(|(path, schema)| (path.as_str(), schema.to_string())).collect();
+    let texts = texts.iter().map(|(path, text)| (*path, text.as_str()));
+    let (catalog, mut findings) = holyfields::read_texts(texts);
     findings.extend(holyfields_check::check(&catalog, &findings));
     let errors: Vec<_> =
         findings.iter().filter(|finding| finding.level() == Level::Error).map(reason).collect();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod determinism;
+mod fuzzed;
 mod goldens;
 #[path = "../../../holyfields/tests/it/schemas.rs"]
 mod schemas;
