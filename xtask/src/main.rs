@@ -16,7 +16,9 @@ use std::process::{Command, ExitCode};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use holyfields_cli::{CodegenArgs, LintArgs, Outcome, codegen, lint};
+use holyfields_cli::{
+    CodegenArgs, ExplainArgs, LintArgs, LintOptions, Outcome, codegen, explain, lint, rules_page,
+};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -28,18 +30,16 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Write generated/ from schemas/ and services/registry.yaml.
+    /// Write generated/ from schemas/ and services/registry.yaml, and docs/rules.md.
     Codegen {
         /// Write nothing; exit 4 if generated/ is not what the schemas give.
         #[arg(long)]
         check: bool,
     },
     /// Say what is wrong with schemas/ and services/registry.yaml.
-    Lint {
-        /// Findings as JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    Lint(LintOptions),
+    /// Say what a lint rule looks for, why, and what to do; without one, list them all.
+    Explain(ExplainArgs),
     /// Run all tests; what follows goes to `cargo test`.
     Test {
         /// Arguments for `cargo test`.
@@ -74,12 +74,11 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     env::set_current_dir(root()).context("the workspace folder is gone")?;
     let code = match task {
         Task::Codegen { check } => codegen(check),
-        Task::Lint { json } => lint::run(&LintArgs {
-            schemas: "schemas".into(),
-            registry: Some("services/registry.yaml".into()),
-            json,
-        })
-        .map(Outcome::code),
+        Task::Lint(options) => {
+            let args = LintArgs { options, ..LintArgs::default() };
+            lint::run(&args, "cargo xtask lint").map(Outcome::code)
+        }
+        Task::Explain(args) => explain::run(&args).map(Outcome::code),
         Task::Test { args } => {
             cargo(["test", "--workspace"].into_iter().map(String::from).chain(args))
         }
@@ -90,7 +89,10 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
     code.map(ExitCode::from)
 }
 
-/// generated/ written anew, or compared.
+/// What brings generated files up to date.
+const AGAIN: &str = "cargo xtask codegen";
+
+/// generated/ and docs/rules.md written anew, or compared.
 fn codegen(check: bool) -> anyhow::Result<u8> {
     let args = CodegenArgs {
         schemas: "schemas".into(),
@@ -98,7 +100,9 @@ fn codegen(check: bool) -> anyhow::Result<u8> {
         out: "generated".into(),
         check,
     };
-    codegen::run(&args, "cargo xtask codegen").map(Outcome::code)
+    let code = codegen::run(&args, AGAIN)?;
+    let docs = rules_page::run(Path::new("docs"), check, AGAIN)?;
+    Ok(code.code().max(docs.code()))
 }
 
 /// Runs cargo and gives its exit code.

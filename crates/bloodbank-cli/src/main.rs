@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use holyfields_cli::{CodegenArgs, LintArgs, Outcome, codegen, lint};
+use holyfields_cli::{CodegenArgs, ExplainArgs, LintArgs, Outcome, codegen, explain, lint};
 
 use contracts::Source;
 use list::{Kinds, List};
@@ -51,6 +51,8 @@ enum Command {
     Codegen(CodegenArgs),
     /// Say everything that is wrong with a schema folder.
     Lint(LintArgs),
+    /// Say what a lint rule looks for, why, and what to do; without one, list them all.
+    Explain(ExplainArgs),
     /// Publish, receive, refuse and handle on a bus in memory.
     Demo,
     /// Print a completion script for a shell.
@@ -78,7 +80,8 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Show(show) => show.run(),
         Command::Validate(validate) => validate.run(),
         Command::Codegen(args) => codegen::run(&args, &codegen_again(&args)).map(Outcome::code),
-        Command::Lint(args) => lint::run(&args).map(Outcome::code),
+        Command::Lint(args) => lint::run(&args, &lint_again(&args)).map(Outcome::code),
+        Command::Explain(args) => explain::run(&args).map(Outcome::code),
         Command::Demo => demo::run(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "bloodbank", &mut io::stdout());
@@ -97,6 +100,13 @@ fn codegen_again(args: &CodegenArgs) -> String {
         registry.unwrap_or_default(),
         args.out.display(),
     )
+}
+
+/// How `lint` was called, but for its options.
+fn lint_again(args: &LintArgs) -> String {
+    let folder = args.schemas.as_ref().map(|path| format!(" {}", path.display()));
+    let registry = args.registry.as_ref().map(|path| format!(" --registry {}", path.display()));
+    format!("bloodbank lint{}{}", folder.unwrap_or_default(), registry.unwrap_or_default())
 }
 
 /// `bloodbank list-events | head -1` ends the pipe early; that is no error.

@@ -66,6 +66,7 @@ impl Config {
             println!("cargo::rerun-if-changed={}", input.display());
         }
         let (catalog, findings) = holyfields::read(&self.schemas, self.registry.as_deref());
+        let findings = catalog.settings.apply(findings);
         report(&catalog, &findings);
         // Cargo stops after the errors printed; ending with a failure would bury them in a dump.
         if finding::has_errors(&findings) {
@@ -89,7 +90,7 @@ impl Config {
 /// Prints findings as Cargo shows them. Notes are for `bloodbank lint`.
 fn report(catalog: &Catalog, findings: &[Finding]) {
     for finding in findings {
-        let word = match finding.level() {
+        let word = match finding.level {
             Level::Error => "error",
             Level::Warning => "warning",
             Level::Note => continue,

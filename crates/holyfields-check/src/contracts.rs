@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::examples::Examples;
 use crate::origin::Origins;
 use crate::unsatisfiable::Explainer;
-use crate::{engine, parallel};
+use crate::{annotations, engine, parallel};
 
 /// Checks every contract. `known` are the errors found before.
 pub(crate) fn check(catalog: &Catalog, known: &[&Finding]) -> Vec<Finding> {
@@ -89,6 +89,8 @@ impl<'a> Checker<'a> {
         match validator {
             Ok(validator) if !accepts_nothing => {
                 examples.check(&validator, &mut findings);
+                let contract = &self.bundle.contracts[index];
+                findings.extend(annotations::check(self.file(index), self.bundle, contract));
             }
             Ok(_) => {}
             Err(error) => findings.extend(self.unusable(index, &document, &error.to_string())),

@@ -4,16 +4,20 @@
 //! every build script 21 s.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod annotations;
 mod assertion;
 mod contracts;
 mod contradiction;
 mod engine;
 mod examples;
+mod fixes;
 mod metaschema;
 mod origin;
 mod parallel;
 mod patterns;
 mod unsatisfiable;
+
+pub use fixes::confirm as confirm_fixes;
 
 use holyfields::Catalog;
 use holyfields::finding::{self, Finding};
@@ -35,5 +39,5 @@ pub fn check(catalog: &Catalog, structural: &[Finding]) -> Vec<Finding> {
 }
 
 fn is_error(finding: &&Finding) -> bool {
-    finding.level() == Level::Error
+    finding.level == Level::Error
 }

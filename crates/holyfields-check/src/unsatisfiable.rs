@@ -47,7 +47,9 @@ impl<'a> Explainer<'a> {
             1 => format!("{fix}; its example is refused for this reason"),
             n => format!("{fix}; its {n} examples are refused for this reason"),
         };
-        Finding { rule: rules::UNSATISFIABLE, message, places, help: Some(help), fix: None }
+        let mut finding = Finding::new(rules::UNSATISFIABLE, message, places.remove(0)).help(help);
+        finding.places.extend(places);
+        finding
     }
 
     fn core(&mut self, root: &str, document: &Value) -> Vec<Assertion> {

@@ -17,11 +17,25 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Reads a folder and runs every rule there is, so that one run tells everything.
-    pub(crate) fn read(schemas: &Path, registry: Option<&Path>) -> Self {
+    /// Reads a folder and runs the rules that say whether code can be made of it.
+    pub(crate) fn for_code(schemas: &Path, registry: Option<&Path>) -> Self {
         let (catalog, mut findings) = read(schemas, registry);
         findings.extend(holyfields_check::check(&catalog, &findings));
-        findings.extend(holyfields::lint::check(&catalog));
+        Self::settle(catalog, findings)
+    }
+
+    /// Reads a folder and runs every rule there is, so that one run tells everything.
+    pub(crate) fn for_readers(schemas: &Path, registry: Option<&Path>) -> Self {
+        let (catalog, mut findings) = read(schemas, registry);
+        findings.extend(holyfields_check::check(&catalog, &findings));
+        findings.extend(holyfields::lint::check(&catalog, &findings));
+        holyfields_check::confirm_fixes(&catalog, &mut findings);
+        findings.extend(catalog.settings.unused(&findings));
+        Self::settle(catalog, findings)
+    }
+
+    fn settle(catalog: Catalog, findings: Vec<Finding>) -> Self {
+        let mut findings = catalog.settings.apply(findings);
         finding::sort(&mut findings, &catalog.sources);
         Checked { catalog, findings }
     }
@@ -32,7 +46,7 @@ impl Checked {
 
     /// Shows the findings that are at least so bad.
     pub(crate) fn show(&self, at_least: Level, stream: &mut Stream<'_>) -> io::Result<()> {
-        for finding in self.findings.iter().filter(|finding| finding.level() >= at_least) {
+        for finding in self.findings.iter().filter(|finding| finding.level >= at_least) {
             let text = render::render(finding, &self.catalog.sources, stream.colour());
             stream.line(&format!("{text}\n"))?;
         }

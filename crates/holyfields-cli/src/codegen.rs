@@ -52,7 +52,7 @@ pub fn run(args: &CodegenArgs, fix: &str) -> anyhow::Result<Outcome> {
 /// Those of [`run`].
 pub fn run_on(args: &CodegenArgs, fix: &str, console: &mut Console<'_>) -> anyhow::Result<Outcome> {
     let err = &mut console.err;
-    let checked = Checked::read(&args.schemas, args.registry.as_deref());
+    let checked = Checked::for_code(&args.schemas, args.registry.as_deref());
     checked.show(Level::Warning, err)?;
     let summary = checked.summary();
     if checked.has_errors() {

@@ -7,11 +7,14 @@ mod checked;
 pub mod codegen;
 pub mod console;
 mod drift;
+pub mod explain;
 pub mod lint;
+pub mod rules_page;
 
 pub use codegen::CodegenArgs;
 pub use console::Console;
-pub use lint::LintArgs;
+pub use explain::ExplainArgs;
+pub use lint::{LintArgs, LintOptions};
 
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ use crate::identity::{self, Identity};
 use crate::key::Kind;
 use crate::permissions;
 use crate::resolve::{self, References};
+use crate::settings::{self, Settings};
 use crate::shape::{self, Shape};
 use crate::source::Sources;
 use crate::{bundling, naming, registry, rules, structure};
@@ -48,18 +49,22 @@ pub struct Catalog {
     pub references: References,
     /// The types that generated code needs.
     pub shape: Shape,
+    /// What the folder asks of the linter.
+    pub settings: Settings,
     /// The texts that findings point into.
     pub sources: Sources,
 }
 
 /// Reads a schema folder and, maybe, a registry, and runs the structural rules.
 ///
-/// Findings come sorted. If one of them is an error, no code should be generated.
+/// Findings come sorted, each with the level of its rule: what the folder's settings make of them,
+/// [`Settings::apply`] tells. If one of them is an error, no code should be generated.
 pub fn read(schemas: &Path, registry: Option<&Path>) -> (Catalog, Vec<Finding>) {
     let mut findings = Vec::new();
     let mut sources = Sources::default();
     let files = file::read_all(schemas, &mut sources, &mut findings);
-    build(files, registry, sources, findings)
+    let settings = settings::read(schemas, &mut sources, &mut findings);
+    build(files, registry, settings, sources, findings)
 }
 
 /// The same from texts, by their paths: for tools that have schemas and no folder.
@@ -69,12 +74,13 @@ pub fn read_texts<'a>(
     let mut findings = Vec::new();
     let mut sources = Sources::default();
     let files = file::read_texts(texts, &mut sources, &mut findings);
-    build(files, None, sources, findings)
+    build(files, None, Settings::default(), sources, findings)
 }
 
 fn build(
     files: Vec<SchemaFile>,
     registry: Option<&Path>,
+    settings: Settings,
     mut sources: Sources,
     mut findings: Vec<Finding>,
 ) -> (Catalog, Vec<Finding>) {
@@ -84,7 +90,7 @@ fn build(
     let shape = shape::of(&files, &references, &contracts, &mut findings);
     let services = services(registry, &contracts, &mut sources, &mut findings);
     finding::sort(&mut findings, &sources);
-    (Catalog { files, contracts, services, references, shape, sources }, findings)
+    (Catalog { files, contracts, services, references, shape, settings, sources }, findings)
 }
 
 impl Catalog {

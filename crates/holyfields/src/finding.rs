@@ -13,6 +13,8 @@ use crate::source::{LineColumn, Part, Sources};
 pub struct Finding {
     /// The rule that was broken.
     pub rule: &'static Rule,
+    /// How bad it is: what the rule says, or the settings of the folder.
+    pub level: Level,
     /// One sentence: subject, what is, what should be.
     pub message: String,
     /// The place it is about, then the places it conflicts with.
@@ -101,7 +103,14 @@ impl Place {
 impl Finding {
     /// A finding at one place.
     pub fn new(rule: &'static Rule, message: impl Into<String>, place: Place) -> Self {
-        Finding { rule, message: message.into(), places: vec![place], help: None, fix: None }
+        Finding {
+            rule,
+            level: rule.level,
+            message: message.into(),
+            places: vec![place],
+            help: None,
+            fix: None,
+        }
     }
 
     /// The same with one more place.
@@ -122,11 +131,6 @@ impl Finding {
         self
     }
 
-    /// How bad it is.
-    pub fn level(&self) -> Level {
-        self.rule.level
-    }
-
     /// The finding as data, with line and column instead of byte ranges.
     pub fn located(&self, sources: &Sources) -> LocatedFinding<'_> {
         let places = self.places.iter().map(|place| LocatedPlace {
@@ -138,7 +142,7 @@ impl Finding {
         });
         LocatedFinding {
             rule: self.rule.id,
-            level: self.level(),
+            level: self.level,
             message: &self.message,
             places: places.collect(),
             help: self.help.as_deref(),
@@ -188,5 +192,5 @@ pub fn sort(findings: &mut Vec<Finding>, sources: &Sources) {
 
 /// Whether code may be generated.
 pub fn has_errors(findings: &[Finding]) -> bool {
-    findings.iter().any(|finding| finding.level() == Level::Error)
+    findings.iter().any(|finding| finding.level == Level::Error)
 }

@@ -21,6 +21,7 @@ pub mod registry;
 pub mod render;
 pub mod resolve;
 pub mod rules;
+pub mod settings;
 pub mod shape;
 pub mod source;
 pub mod structure;

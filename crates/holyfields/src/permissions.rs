@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::bundle::BundledService;
 use crate::catalog::{self, Contract};
 use crate::finding::{Finding, Place};
-use crate::key::{Kind, TopicPattern};
+use crate::key::{KeyError, Kind, TopicPattern};
 use crate::naming;
-use crate::registry::{Key, Registry};
+use crate::registry::{self, Key, Registry};
 use crate::rules;
 use crate::suggest;
 
@@ -41,7 +41,7 @@ pub(crate) fn expand(
                     "rename it",
                 ),
             };
-            let place = service_place(path, text, name);
+            let place = registry::field_place(path, text, &["services"], name);
             findings.push(Finding::new(rules::NAME_CLASH, message, place).help(help));
             continue;
         }
@@ -57,25 +57,6 @@ pub(crate) fn expand(
         });
     }
     services
-}
-
-/// The line that begins a service.
-fn service_place(path: &str, text: &str, name: &str) -> Place {
-    let mut offset = 0;
-    for line in text.split_inclusive('\n') {
-        let start = line.len() - line.trim_start().len();
-        let quote = usize::from(line[start..].starts_with(['"', '\'']));
-        let found = line[start + quote..].strip_prefix(name).is_some_and(|rest| {
-            let rest = rest.trim_start_matches(['"', '\'', ' ']);
-            start > 0 && rest.starts_with(':')
-        });
-        if found {
-            let start = offset + start + quote;
-            return Place::bytes(path, start..start + name.len());
-        }
-        offset += line.len();
-    }
-    Place::file(path)
 }
 
 struct Expander<'a> {
@@ -97,9 +78,7 @@ impl Expander<'_> {
         let pattern: TopicPattern = match key.text.parse() {
             Ok(pattern) => pattern,
             Err(error) => {
-                let finding =
-                    Finding::new(rules::REGISTRY, error.to_string(), key.place(self.path));
-                self.findings.push(finding.help("write a key, or a pattern with `*` and `#`"));
+                self.findings.push(self.unusable(key, &error));
                 return Vec::new();
             }
         };
@@ -110,8 +89,41 @@ impl Expander<'_> {
             .partition(|contract| contract.identity.kind == kind);
         if matched.is_empty() {
             self.explain(kind, key, &pattern, !others.is_empty());
+        } else if pattern.is_wild() {
+            self.note_versions(key, &pattern, &matched);
         }
         matched.iter().flat_map(|contract| routes(&pattern, contract)).collect()
+    }
+
+    fn unusable(&self, key: &Key, error: &KeyError) -> Finding {
+        let text = key.text.as_str();
+        let is_wild = |c: char| ['*', '#', '>', '%', '+'].contains(&c);
+        let place = key.place(self.path);
+        if !text.contains(is_wild) {
+            return Finding::new(rules::REGISTRY, error.to_string(), place)
+                .help("write a key, or a pattern with `*` and `#`");
+        }
+        let message = format!("`{text}` is no pattern: a wildcard stands alone between dots");
+        Finding::new(rules::MISTAKEN_WILDCARD, message, place).help(
+            "`*` is exactly one word, `#` any number of words, also none; there are no others",
+        )
+    }
+
+    /// RabbitMQ knows nothing of versions: a queue bound by hand gets less than this service does.
+    fn note_versions(&mut self, key: &Key, pattern: &TopicPattern, matched: &[&Contract]) {
+        let routes = matched.iter().flat_map(|contract| contract.routes());
+        let missed: Vec<String> = routes.filter(|route| !pattern.matches(route)).collect();
+        let Some(first) = missed.first() else { return };
+        let more = match missed.len() {
+            1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        let message = format!("`{pattern}` alone does not match `{first}`{more}");
+        let finding = Finding::new(rules::FIRST_VERSION_ONLY, message, key.place(self.path)).help(
+            "the bindings made from this file include later versions; bind queues of your own \
+                 with `#` at the end",
+        );
+        self.findings.push(finding);
     }
 
     fn explain(&mut self, kind: Kind, key: &Key, pattern: &TopicPattern, other_kind: bool) {
@@ -129,8 +141,11 @@ impl Expander<'_> {
         if pattern.as_str() == "#" {
             return;
         }
-        let verb = if pattern.is_wild() { "matches no" } else { "is no" };
-        let message = format!("`{pattern}` {verb} contract's key");
+        if pattern.is_wild() {
+            self.findings.push(self.unmatched(kind, pattern, place));
+            return;
+        }
+        let message = format!("`{pattern}` is no contract's key");
         let routes = catalog::all_routes(self.contracts);
         let near = suggest::nearest(pattern.as_str(), routes.iter().map(String::as_str));
         let help = match near.first() {
@@ -138,6 +153,21 @@ impl Expander<'_> {
             None => format!("write a schema for this {kind}, or remove the line"),
         };
         self.findings.push(Finding::new(rules::REGISTRY_KEY, message, place).help(help));
+    }
+
+    fn unmatched(&self, kind: Kind, pattern: &TopicPattern, place: Place) -> Finding {
+        let message = format!("`{pattern}` matches no contract's key");
+        let longer = pattern.as_str().replace('*', "#");
+        let count = longer.parse().map_or(0, |longer: TopicPattern| {
+            let of_kind = self.contracts.iter().filter(|c| c.identity.kind == kind);
+            of_kind.filter(|contract| routes(&longer, contract).next().is_some()).count()
+        });
+        let help = match count {
+            0 => format!("write a schema of a {kind} for it, or remove the line"),
+            1 => format!("`*` is exactly one word; `{longer}` would match 1 contract"),
+            _ => format!("`*` is exactly one word; `{longer}` would match {count} contracts"),
+        };
+        Finding::new(rules::UNMATCHED_PATTERN, message, place).help(help)
     }
 }
 

@@ -8,6 +8,7 @@ use serde_saphyr::Spanned;
 use crate::finding::{Finding, Place};
 use crate::rules;
 use crate::source::Sources;
+use crate::suggest;
 
 /// The service registry.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -146,6 +147,81 @@ pub fn json_schema() -> serde_json::Value {
     schemars::schema_for!(Registry).to_value()
 }
 
+/// The fields of [`Registry`], of [`Exchange`], [`Service`] and [`Commands`].
+const FIELDS: [&str; 5] = ["version", "exchange", "services", "event_subscriptions", "topology"];
+const EXCHANGE_FIELDS: [&str; 3] = ["name", "type", "durable"];
+const SERVICE_FIELDS: [&str; 14] = [
+    "name",
+    "description",
+    "type",
+    "status",
+    "owner",
+    "tags",
+    "queue_name",
+    "queue_names",
+    "routing_keys",
+    "produces",
+    "consumes",
+    "commands",
+    "endpoints",
+    "runtime",
+];
+const COMMANDS_FIELDS: [&str; 2] = ["sends", "handles"];
+
+/// HF063: fields that nothing reads.
+fn find_unknown_fields(path: &str, text: &str, findings: &mut Vec<Finding>) {
+    let Ok(registry) = serde_saphyr::from_str::<serde_json::Value>(text) else { return };
+    let mut check = |at: &serde_json::Value, words: &[&str], known: &[&str]| {
+        for name in at.as_object().into_iter().flat_map(|fields| fields.keys()) {
+            if known.contains(&name.as_str()) {
+                continue;
+            }
+            let within = match words {
+                [] => String::new(),
+                words => format!(" of `{}`", words.join(".")),
+            };
+            let message = format!("nothing reads the field `{name}`{within}");
+            let help = match suggest::nearest(name, known.iter().copied()).first() {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "remove it, or put it under `runtime`, which is free form".to_owned(),
+            };
+            let place = field_place(path, text, words, name);
+            findings.push(Finding::new(rules::REGISTRY_FIELD, message, place).help(help));
+        }
+    };
+    check(&registry, &[], &FIELDS);
+    check(&registry["exchange"], &["exchange"], &EXCHANGE_FIELDS);
+    for (name, service) in registry["services"].as_object().into_iter().flatten() {
+        check(service, &["services", name], &SERVICE_FIELDS);
+        check(&service["commands"], &["services", name, "commands"], &COMMANDS_FIELDS);
+    }
+}
+
+/// The name of a field, found by the names of the blocks around it, each further in than the last.
+pub(crate) fn field_place(path: &str, text: &str, blocks: &[&str], field: &str) -> Place {
+    let mut wanted = blocks.iter().chain([&field]).peekable();
+    let mut depth = None;
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
+        let indent = line.len() - line.trim_start().len();
+        let quote = usize::from(line[indent..].starts_with(['"', '\'']));
+        let is_named = wanted.peek().is_some_and(|name| {
+            let rest = line[indent + quote..].strip_prefix(**name);
+            rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
+        });
+        if is_named && depth.is_none_or(|depth| indent > depth) {
+            depth = Some(indent);
+            let name = wanted.next().map_or(0, |name| name.len());
+            if wanted.peek().is_none() {
+                let start = offset + indent + quote;
+                return Place::bytes(path, start..start + name);
+            }
+        }
+        offset += line.len();
+    }
+    Place::file(path)
+}
+
 /// What the YAML parser says, without the place and without its own types and options.
 fn plain_words(problem: &str) -> String {
     let problem = problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem);
@@ -162,7 +238,10 @@ pub(crate) fn parse(
 ) -> Option<Registry> {
     sources.insert(path, text);
     match serde_saphyr::from_str(text) {
-        Ok(registry) => Some(registry),
+        Ok(registry) => {
+            find_unknown_fields(path, text, findings);
+            Some(registry)
+        }
         Err(error) => {
             let location = error.location();
             let offset = location.and_then(|l| l.span().byte_offset()).unwrap_or(0);
@@ -174,5 +253,24 @@ pub(crate) fn parse(
             findings.push(Finding::new(rules::REGISTRY, message, place));
             None
         }
+    }
+}
+
+#[cfg(all(test, feature = "registry-schema"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fields_that_are_known_are_those_that_are_read() {
+        let schema = json_schema();
+        let fields = |at: &str| {
+            let properties = schema.pointer(at).and_then(serde_json::Value::as_object).unwrap();
+            properties.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+        };
+        let listed = |fields: &[&str]| fields.iter().map(|f| (*f).to_owned()).collect();
+        assert_eq!(fields("/properties"), listed(&FIELDS));
+        assert_eq!(fields("/$defs/Exchange/properties"), listed(&EXCHANGE_FIELDS));
+        assert_eq!(fields("/$defs/Service/properties"), listed(&SERVICE_FIELDS));
+        assert_eq!(fields("/$defs/Commands/properties"), listed(&COMMANDS_FIELDS));
     }
 }

@@ -17,7 +17,7 @@ pub enum Colour {
 
 /// One finding: sentence, place, source line with a caret, help. Ends without a newline.
 pub fn render(finding: &Finding, sources: &Sources, colour: Colour) -> String {
-    let severity = match finding.level() {
+    let severity = match finding.level {
         Level::Error => Severity::ERROR,
         Level::Warning => Severity::WARNING,
         Level::Note => Severity::NOTE,
@@ -59,7 +59,7 @@ pub fn render(finding: &Finding, sources: &Sources, colour: Colour) -> String {
 /// `2 errors, 1 warning`; nothing for none.
 pub fn summary(findings: &[Finding]) -> String {
     let counts = [Level::Error, Level::Warning, Level::Note].map(|level| {
-        let count = findings.iter().filter(|finding| finding.level() == level).count();
+        let count = findings.iter().filter(|finding| finding.level == level).count();
         match count {
             0 => None,
             1 => Some(format!("1 {level}")),

@@ -88,7 +88,8 @@ pub(crate) fn duplicate_names(text: &str) -> Vec<DuplicateName> {
     found
 }
 
-fn locate(text: &str, at: &str, part: Part) -> Option<Range<usize>> {
+/// The bytes that a pointer leads to. The text must be valid JSON.
+pub(crate) fn locate(text: &str, at: &str, part: Part) -> Option<Range<usize>> {
     let mut scanner = Scanner { text, at: 0 };
     let mut name = None;
     for word in at.split('/').skip(1) {
@@ -98,6 +99,32 @@ fn locate(text: &str, at: &str, part: Part) -> Option<Range<usize>> {
         (Part::Key, Some(name)) => Some(name),
         _ => Some(scanner.value()),
     }
+}
+
+/// One member of an object: its name, and where in the text its key and its value are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) key: Range<usize>,
+    pub(crate) value: Range<usize>,
+}
+
+/// The members of the object that a pointer leads to; none if it is no object.
+pub(crate) fn members(text: &str, at: &str) -> Option<Vec<Member>> {
+    let mut scanner = Scanner { text, at: locate(text, at, Part::Value)?.start };
+    if scanner.peek()? != b'{' {
+        return None;
+    }
+    scanner.at += 1;
+    let mut members = Vec::new();
+    while scanner.peek().is_some_and(|byte| byte != b'}') {
+        let key = scanner.value();
+        scanner.expect_colon();
+        let value = scanner.value();
+        members.push(Member { name: unquote(&text[key.clone()]), key, value });
+        scanner.skip_comma();
+    }
+    Some(members)
 }
 
 /// Walks over JSON that is known to be valid.

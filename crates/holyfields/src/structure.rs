@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::file::{Draft, SchemaFile};
 use crate::finding::{Finding, Place};
+use crate::fix::{Change, Edit, Safety};
 use crate::resolve::{References, Target};
 use crate::{pointer, rules, walk};
 
@@ -107,7 +108,33 @@ impl Inheritance<'_> {
         if named.is_empty() {
             return None;
         }
-        Some(self.finding(&at, named, !required.is_empty()))
+        let finding = self.finding(&at, named, !required.is_empty());
+        Some(self.mended(finding, &at, base.says_how_open))
+    }
+
+    /// Offers the fix where it is right: in 2020-12, and where no base says itself how open it is.
+    fn mended(&self, finding: Finding, at: &Target, base_says: bool) -> Finding {
+        let file = &self.files[at.file];
+        if file.draft == Draft::V7 {
+            return finding.help(
+                "draft-07 has no word for it: move the file to 2020-12 and write \
+                 `\"unevaluatedProperties\": false`, or repeat the base's properties here",
+            );
+        }
+        if base_says {
+            return finding.help(
+                "let the base say nothing of further properties, and write \
+                 `\"unevaluatedProperties\": false` here",
+            );
+        }
+        let change = Change::Rename("unevaluatedProperties".to_owned());
+        let pointer = pointer::join(&at.pointer, "additionalProperties");
+        let edit = Edit { file: file.path.clone(), pointer, change };
+        finding
+            .help(
+                "write `\"unevaluatedProperties\": false` instead: it counts the base's properties",
+            )
+            .fix(Safety::Safe, vec![edit])
     }
 
     fn finding(&self, at: &Target, refused: &[(&String, &Target)], required: bool) -> Finding {
@@ -136,9 +163,7 @@ impl Inheritance<'_> {
             let place = Place::key(&base.path, &declared.pointer);
             finding = finding.also(place.labelled(format!("the base declares `{name}`")));
         }
-        finding.help(
-            "write `\"unevaluatedProperties\": false` instead: it counts the base's properties",
-        )
+        finding
     }
 
     /// The schemas that apply to the same value: `allOf`, and what `$ref` leads to.
@@ -165,6 +190,7 @@ impl Inheritance<'_> {
         if self.files[at.file].draft == Draft::V7 && object.contains_key("$ref") {
             return;
         }
+        base.says_how_open |= OPENNESS.iter().any(|word| object.contains_key(*word));
         base.required.extend(names(object.get("required")));
         let properties = object.get("properties").and_then(Value::as_object);
         for name in properties.into_iter().flat_map(|properties| properties.keys()) {
@@ -179,7 +205,12 @@ impl Inheritance<'_> {
 struct Base {
     declared: BTreeMap<String, Target>,
     required: BTreeSet<String>,
+    /// Whether one of them says whether it takes further properties.
+    says_how_open: bool,
 }
+
+/// The keywords that say so.
+const OPENNESS: [&str; 2] = ["additionalProperties", "unevaluatedProperties"];
 
 fn names(list: Option<&Value>) -> impl Iterator<Item = String> + '_ {
     let items = list.and_then(Value::as_array).into_iter().flatten();

@@ -95,7 +95,7 @@ fn verdict(files: &[(String, Value)], case: &Case, seat: Seat) -> Verdict {
     let (catalog, mut findings) = holyfields::read_texts(texts);
     findings.extend(holyfields_check::check(&catalog, &findings));
     let errors: Vec<_> =
-        findings.iter().filter(|finding| finding.level() == Level::Error).map(reason).collect();
+        findings.iter().filter(|finding| finding.level == Level::Error).map(reason).collect();
     if !errors.is_empty() {
         return Verdict::Refused(errors);
     }

@@ -1,15 +1,21 @@
 use expect_test::expect;
-use holyfields_cli::{LintArgs, Outcome, lint};
+use holyfields_cli::lint::Format;
+use holyfields_cli::{LintArgs, LintOptions, Outcome, lint};
 
 use crate::{Project, REGISTRY, Ran, THING, ran};
 
 fn run(project: &Project, json: bool) -> Ran {
+    let format = if json { Format::Json } else { Format::Text };
+    with(project, LintOptions { format, notes: true, ..LintOptions::default() })
+}
+
+fn with(project: &Project, options: LintOptions) -> Ran {
     let args = LintArgs {
-        schemas: project.path("schemas"),
+        schemas: Some(project.path("schemas")),
         registry: Some(project.path("registry.yaml")),
-        json,
+        options,
     };
-    ran(project.0.path(), |console| lint::run_on(&args, console))
+    ran(project.0.path(), |console| lint::run_on(&args, "bloodbank lint", console))
 }
 
 #[test]
@@ -166,8 +172,9 @@ fn warnings_alone_are_no_failure() {
 #[test]
 fn a_folder_that_is_not_there() {
     let project = Project::new();
-    let args = LintArgs { schemas: project.path("nowhere"), registry: None, json: false };
-    let Ran { outcome, out, .. } = ran(project.0.path(), |console| lint::run_on(&args, console));
+    let args = LintArgs { schemas: Some(project.path("nowhere")), ..LintArgs::default() };
+    let Ran { outcome, out, .. } =
+        ran(project.0.path(), |console| lint::run_on(&args, "bloodbank lint", console));
     assert_eq!(outcome, Outcome::Errors);
     expect![[r#"
         error[HF001]: the schema folder cannot be read: No such file or directory (os error 2)

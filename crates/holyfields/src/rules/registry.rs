@@ -71,7 +71,7 @@ pub const UNMATCHED_PATTERN: &Rule = &Rule {
 /// A pattern of the registry matches a key but not its later versions.
 pub const FIRST_VERSION_ONLY: &Rule = &Rule {
     id: "HF065",
-    level: Level::Warning,
+    level: Level::Note,
     purpose: "A pattern of the registry matches a key but not its later versions.",
     why: "",
     fix: "",
@@ -82,7 +82,7 @@ pub const FIRST_VERSION_ONLY: &Rule = &Rule {
 /// A pattern uses `*` or `#` for what it does not mean.
 pub const MISTAKEN_WILDCARD: &Rule = &Rule {
     id: "HF066",
-    level: Level::Warning,
+    level: Level::Error,
     purpose: "A pattern uses `*` or `#` for what it does not mean.",
     why: "",
     fix: "",

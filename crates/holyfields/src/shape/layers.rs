@@ -9,18 +9,18 @@ use crate::resolve::{References, Target};
 
 /// One schema object that applies to a value.
 #[derive(Clone, Debug)]
-pub(super) struct Layer<'a> {
-    pub(super) at: Target,
-    pub(super) object: &'a Map<String, Value>,
+pub(crate) struct Layer<'a> {
+    pub(crate) at: Target,
+    pub(crate) object: &'a Map<String, Value>,
 }
 
 /// All schema objects that apply to a value: what `$ref` and `allOf` lead to, then the object
 /// itself, so that a base comes before its heirs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Layers<'a>(Vec<Layer<'a>>);
+pub(crate) struct Layers<'a>(Vec<Layer<'a>>);
 
 impl<'a> Layers<'a> {
-    pub(super) fn of(places: &[Target], files: &'a [SchemaFile], references: &References) -> Self {
+    pub(crate) fn of(places: &[Target], files: &'a [SchemaFile], references: &References) -> Self {
         let mut layers = Layers::default();
         let mut seen = BTreeSet::new();
         for place in places {
@@ -56,12 +56,12 @@ impl<'a> Layers<'a> {
         self.0.push(Layer { at: at.clone(), object });
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Layer<'a>> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Layer<'a>> {
         self.0.iter()
     }
 
     /// A keyword's value in each layer that has it.
-    pub(super) fn all(
+    pub(crate) fn all(
         &self,
         keyword: &str,
     ) -> impl DoubleEndedIterator<Item = (&Layer<'a>, &'a Value)> {
@@ -69,28 +69,28 @@ impl<'a> Layers<'a> {
     }
 
     /// The places of a keyword that holds one subschema.
-    pub(super) fn places(&self, keyword: &str) -> Vec<Target> {
+    pub(crate) fn places(&self, keyword: &str) -> Vec<Target> {
         self.all(keyword)
             .filter(|(_, value)| value.is_object() || value.is_boolean())
             .map(|(layer, _)| child(&layer.at, keyword))
             .collect()
     }
 
-    pub(super) fn has(&self, keyword: &str) -> bool {
+    pub(crate) fn has(&self, keyword: &str) -> bool {
         self.0.iter().any(|layer| layer.object.contains_key(keyword))
     }
 
     /// A text from the outermost layer that has it.
-    pub(super) fn text(&self, keyword: &str) -> Option<&'a str> {
+    pub(crate) fn text(&self, keyword: &str) -> Option<&'a str> {
         self.all(keyword).rev().find_map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn is_marked(&self, keyword: &str) -> bool {
+    pub(crate) fn is_marked(&self, keyword: &str) -> bool {
         self.all(keyword).any(|(_, value)| value == &Value::Bool(true))
     }
 
     /// The JSON types that every layer allows; none where no layer says.
-    pub(super) fn types(&self) -> Option<BTreeSet<&'a str>> {
+    pub(crate) fn types(&self) -> Option<BTreeSet<&'a str>> {
         let mut allowed: Option<BTreeSet<&str>> = None;
         for (_, value) in self.all("type") {
             let types: BTreeSet<&str> = match value {
@@ -107,7 +107,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The values that every `const` and `enum` allows; none where no layer has one.
-    pub(super) fn values(&self) -> Option<Vec<&'a Value>> {
+    pub(crate) fn values(&self) -> Option<Vec<&'a Value>> {
         let consts = self.all("const").map(|(_, value)| vec![value]);
         let enums = self.all("enum").filter_map(|(_, v)| Some(v.as_array()?.iter().collect()));
         consts.chain(enums).reduce(|before: Vec<&Value>, now| {
@@ -128,10 +128,10 @@ fn both<'a>(one: &BTreeSet<&'a str>, other: &BTreeSet<&'a str>) -> BTreeSet<&'a 
     both
 }
 
-pub(super) fn child(at: &Target, keyword: &str) -> Target {
+pub(crate) fn child(at: &Target, keyword: &str) -> Target {
     Target { file: at.file, pointer: crate::pointer::join(&at.pointer, keyword) }
 }
 
-pub(super) fn below(at: &Target, keyword: &str, index: usize) -> Target {
+pub(crate) fn below(at: &Target, keyword: &str, index: usize) -> Target {
     Target { file: at.file, pointer: format!("{}/{keyword}/{index}", at.pointer) }
 }

@@ -8,7 +8,7 @@
 //! are small: a primitive, a list, a map, or `{"$ref": "#/$defs/<id>"}` to another type of the shape.
 
 mod build;
-mod layers;
+pub(crate) mod layers;
 mod limits;
 mod object;
 mod scalar;
