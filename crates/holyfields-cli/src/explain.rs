@@ -61,9 +61,8 @@ fn page(rule: &Rule, colour: Colour) -> anyhow::Result<String> {
     for finding in found(rule, colour)? {
         page += &format!("\n{finding}\n");
     }
-    page += &format!("\nPut right:\n\n{}", samples(rule.passing));
-    page += &format!("\n{}", wrap(rule.fix));
-    Ok(page)
+    page += &format!("\nWhat to do:\n\n{}\n\n{}", wrap(rule.fix), samples(rule.passing));
+    Ok(page.trim_end().to_owned())
 }
 
 /// The findings of the rule in its own failing sample, as they are shown.
@@ -145,4 +144,44 @@ fn wrap(text: &str) -> String {
         }
     }
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use holyfields::rules::Level;
+
+    use super::*;
+
+    /// The findings in a sample folder: the ids of their rules, and whether one is an error.
+    fn ids(samples: &[Sample]) -> (Vec<&'static str>, bool) {
+        let folder = tempfile::tempdir().unwrap();
+        let checked = check(samples, folder.path()).unwrap();
+        let has_errors = checked.findings.iter().any(|finding| finding.level == Level::Error);
+        (checked.findings.iter().map(|finding| finding.rule.id).collect(), has_errors)
+    }
+
+    #[test]
+    fn every_rule_is_found_in_its_failing_sample_and_not_in_the_passing_one() {
+        let mut problems = Vec::new();
+        for rule in rules::all() {
+            let (failing, _) = ids(rule.failing);
+            if !failing.contains(&rule.id) {
+                problems.push(format!("{}: not found, but {failing:?}", rule.id));
+            }
+            let (passing, has_errors) = ids(rule.passing);
+            if passing.contains(&rule.id) || has_errors {
+                problems.push(format!("{}: the passing sample has {passing:?}", rule.id));
+            }
+        }
+        assert!(problems.is_empty(), "{}", problems.join("\n"));
+    }
+
+    #[test]
+    fn every_rule_says_what_why_and_what_to_do() {
+        for rule in rules::all() {
+            assert!(rule.purpose.ends_with('.') && rule.purpose.len() < 100, "{}", rule.id);
+            assert!(rule.why.ends_with('.') && rule.why.len() > 60, "{}", rule.id);
+            assert!(rule.fix.ends_with('.'), "{}", rule.id);
+        }
+    }
 }

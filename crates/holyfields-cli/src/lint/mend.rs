@@ -67,8 +67,7 @@ fn round(
         has_mended = true;
         for (finding, edit) in edits {
             let line = finding.places[0].line_column(&checked.catalog.sources).line;
-            let what = format!("{} {}", finding.rule.id, finding.rule.purpose);
-            err.line(&format!("mended {file}:{line} {} ({what})", edit.pointer))?;
+            err.line(&format!("mended {file}:{line} {} ({})", edit.pointer, finding.rule.id))?;
         }
     }
     Ok(has_mended)

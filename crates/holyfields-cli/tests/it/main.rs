@@ -11,15 +11,17 @@ use holyfields_cli::{Console, Outcome};
 use tempfile::TempDir;
 
 const THING: &str = r#"{
+  "$id": "https://example.com/demo/thing.made.v1.json",
   "title": "Thing made",
   "description": "Emitted when a thing was made.",
   "type": "object",
   "properties": {
     "event_type": { "const": "demo.thing.made" },
-    "size": { "type": "integer", "minimum": 0, "maximum": 10 }
+    "size": { "type": "integer", "minimum": 0, "maximum": 10, "description": "In cm." }
   },
   "required": ["event_type", "size"],
-  "additionalProperties": false
+  "additionalProperties": false,
+  "examples": [{ "event_type": "demo.thing.made", "size": 4 }]
 }
 "#;
 

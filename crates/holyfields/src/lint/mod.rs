@@ -3,6 +3,7 @@
 //! Build scripts do not run them; `lint` and `codegen` do.
 
 mod bounds;
+mod consts;
 mod descriptions;
 mod ids;
 mod keywords;
@@ -46,8 +47,9 @@ pub fn check(catalog: &Catalog, known: &[Finding]) -> Vec<Finding> {
 /// One rule, or a few that look at the same thing.
 type Check = fn(&View<'_>, &mut Vec<Finding>);
 
-const RULES: [Check; 11] = [
+const RULES: [Check; 12] = [
     bounds::check,
+    consts::check,
     descriptions::check,
     ids::check,
     keywords::check,

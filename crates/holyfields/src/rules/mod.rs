@@ -96,6 +96,19 @@ impl Sample {
     }
 }
 
+/// The smallest contract, of which most samples are variations.
+const MEETING_CREATED: Sample = Sample::text(
+    "theboard/meeting.created.v1.json",
+    r#"{
+  "type": "object",
+  "properties": {
+    "event_type": { "const": "theboard.meeting.created" }
+  },
+  "required": ["event_type"]
+}
+"#,
+);
+
 /// Every rule, by id.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     let families = [

@@ -1,6 +1,6 @@
 //! registry.yaml: who publishes and consumes what.
 
-use super::{Level, Rule};
+use super::{Level, MEETING_CREATED, Rule, Sample};
 
 /// The family, by id.
 pub(super) const ALL: &[&Rule] = &[
@@ -18,10 +18,30 @@ pub const REGISTRY: &Rule = &Rule {
     id: "HF060",
     level: Level::Error,
     purpose: "The service registry cannot be read.",
-    why: "",
-    fix: "",
-    failing: &[],
-    passing: &[],
+    why: "The registry decides who may publish what: without it there are no permissions, no \
+          queues and no topology.",
+    fix: "Correct the place that is shown. It is YAML, and generated/registry.schema.json \
+          describes it for editors.",
+    failing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services: [theboard-sync]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: [theboard.meeting.created]
+"#,
+        ),
+    ],
 };
 
 /// The registry names a key that no contract has.
@@ -29,10 +49,32 @@ pub const REGISTRY_KEY: &Rule = &Rule {
     id: "HF061",
     level: Level::Warning,
     purpose: "The registry names a key that no contract has.",
-    why: "",
-    fix: "",
-    failing: &[],
-    passing: &[],
+    why: "A queue bound to a key that nobody sends stays empty, and a producer of a key \
+          without a contract may publish nothing. Both look right until somebody misses the \
+          event.",
+    fix: "Correct the key, write its schema, or remove the line.",
+    failing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: [theboard.meeting.craeted]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: [theboard.meeting.created]
+"#,
+        ),
+    ],
 };
 
 /// The registry lists a command as an event, or an event as a command.
@@ -40,10 +82,53 @@ pub const REGISTRY_KIND: &Rule = &Rule {
     id: "HF062",
     level: Level::Error,
     purpose: "The registry lists a command as an event, or an event as a command.",
-    why: "",
-    fix: "",
-    failing: &[],
-    passing: &[],
+    why: "Events and commands travel through different exchanges. A command bound as an event \
+          is never received, and nobody carries it out.",
+    fix: "List commands under `commands.sends` and `commands.handles`, events under \
+          `produces`, `routing_keys` and `consumes`.",
+    failing: &[
+        Sample::text(
+            "theboard/commands/meeting.start.v1.json",
+            r#"{
+  "type": "object",
+  "properties": {
+    "event_type": { "const": "theboard.meeting.start" }
+  },
+  "required": ["event_type"]
+}
+"#,
+        ),
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: [theboard.meeting.start]
+"#,
+        ),
+    ],
+    passing: &[
+        Sample::text(
+            "theboard/commands/meeting.start.v1.json",
+            r#"{
+  "type": "object",
+  "properties": {
+    "event_type": { "const": "theboard.meeting.start" }
+  },
+  "required": ["event_type"]
+}
+"#,
+        ),
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    commands:
+      handles: [theboard.meeting.start]
+"#,
+        ),
+    ],
 };
 
 /// The registry has a field that nothing reads.
@@ -51,10 +136,31 @@ pub const REGISTRY_FIELD: &Rule = &Rule {
     id: "HF063",
     level: Level::Warning,
     purpose: "The registry has a field that nothing reads.",
-    why: "",
-    fix: "",
-    failing: &[],
-    passing: &[],
+    why: "What nothing reads has no effect. `route_keys` beside `routing_keys` is a queue \
+          without bindings, and the file looks complete.",
+    fix: "Correct the name, or remove the field; `runtime` takes anything.",
+    failing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    route_keys: [theboard.meeting.created]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: [theboard.meeting.created]
+"#,
+        ),
+    ],
 };
 
 /// A pattern of the registry matches no contract.
@@ -62,10 +168,31 @@ pub const UNMATCHED_PATTERN: &Rule = &Rule {
     id: "HF064",
     level: Level::Warning,
     purpose: "A pattern of the registry matches no contract.",
-    why: "",
-    fix: "",
-    failing: &[],
-    passing: &[],
+    why: "Nothing will ever come through this binding. Often `*`, which is exactly one word, \
+          was meant to be `#`, which is any number of words.",
+    fix: "Correct the pattern, or remove it until there is a contract that it matches.",
+    failing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: ["theboard.*"]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: ["theboard.#"]
+"#,
+        ),
+    ],
 };
 
 /// A pattern of the registry matches a key but not its later versions.
@@ -73,10 +200,54 @@ pub const FIRST_VERSION_ONLY: &Rule = &Rule {
     id: "HF065",
     level: Level::Note,
     purpose: "A pattern of the registry matches a key but not its later versions.",
-    why: "",
-    fix: "",
-    failing: &[],
-    passing: &[],
+    why: "Version 2 of a key routes as `<key>.v2`, one word more, which a pattern of fixed \
+          length does not match. The bindings that are made from this file include the later \
+          versions; a queue bound by hand with the same pattern misses them without a word.",
+    fix: "Nothing here. In bindings of your own end the pattern in `#`.",
+    failing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "theboard/meeting.created.v2.json",
+            r#"{
+  "type": "object",
+  "properties": {
+    "event_type": { "const": "theboard.meeting.created" }
+  },
+  "required": ["event_type"]
+}
+"#,
+        ),
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: ["theboard.meeting.*"]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "theboard/meeting.created.v2.json",
+            r#"{
+  "type": "object",
+  "properties": {
+    "event_type": { "const": "theboard.meeting.created" }
+  },
+  "required": ["event_type"]
+}
+"#,
+        ),
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: ["theboard.meeting.#"]
+"#,
+        ),
+    ],
 };
 
 /// A pattern uses `*` or `#` for what it does not mean.
@@ -84,8 +255,29 @@ pub const MISTAKEN_WILDCARD: &Rule = &Rule {
     id: "HF066",
     level: Level::Error,
     purpose: "A pattern uses `*` or `#` for what it does not mean.",
-    why: "",
-    fix: "",
-    failing: &[],
-    passing: &[],
+    why: "In a topic exchange `*` and `#` are wildcards only as whole words; inside a word \
+          they are letters that no key has. `>` and `%` are wildcards of other systems.",
+    fix: "Let the wildcard stand alone between dots.",
+    failing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: ["theboard.meet*.created"]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    routing_keys: ["theboard.*.created"]
+"#,
+        ),
+    ],
 };
