@@ -11,7 +11,43 @@ use crate::resolve::{References, Target};
 #[derive(Clone, Debug)]
 pub(super) struct Layer<'a> {
     pub(super) at: Target,
-    pub(super) object: &'a Map<String, Value>,
+    object: &'a Map<String, Value>,
+    draft: Draft,
+    /// A union of which one branch stands beside this layer, so that it has nothing more to say.
+    settled: Option<&'static str>,
+}
+
+impl<'a> Layer<'a> {
+    /// The value of a keyword that its draft knows.
+    pub(super) fn get(&self, keyword: &str) -> Option<&'a Value> {
+        let unknown = match self.draft {
+            Draft::V7 => NEWER.contains(&keyword),
+            Draft::V2020 => keyword == "additionalItems",
+        };
+        if unknown || self.settled == Some(keyword) { None } else { self.object.get(keyword) }
+    }
+
+    pub(super) fn keywords(&self) -> impl Iterator<Item = &'a str> {
+        let known = |keyword: &&str| self.get(keyword).is_some();
+        self.object.keys().map(String::as_str).filter(known)
+    }
+
+    /// The schemas of an array's first items, and the keyword that holds them.
+    pub(super) fn tuple(&self) -> Option<(&'static str, &'a Vec<Value>)> {
+        let keyword = match self.draft {
+            Draft::V7 => "items",
+            Draft::V2020 => "prefixItems",
+        };
+        Some((keyword, self.get(keyword)?.as_array()?))
+    }
+
+    /// The keyword for the items behind those of [`Layer::tuple`].
+    pub(super) fn further_items(&self) -> &'static str {
+        match self.draft {
+            Draft::V7 => "additionalItems",
+            Draft::V2020 => "items",
+        }
+    }
 }
 
 /// All schema objects that apply to a value: what `$ref` and `allOf` lead to, then the object
@@ -46,14 +82,26 @@ impl<'a> Layers<'a> {
         if let Some(target) = references.target(at) {
             self.collect(target, files, references, seen);
         }
-        if files[at.file].draft == Draft::V7 && object.contains_key("$ref") {
+        if lone_reference(&files[at.file], object) {
             return;
         }
         let all_of = object.get("allOf").and_then(Value::as_array).map_or(0, Vec::len);
         for index in 0..all_of {
             self.collect(&below(at, "allOf", index), files, references, seen);
         }
-        self.0.push(Layer { at: at.clone(), object });
+        let draft = files[at.file].draft;
+        self.0.push(Layer { at: at.clone(), object, draft, settled: None });
+    }
+
+    /// These layers where one branch of a union among them holds.
+    pub(super) fn with(&self, union: &Target, keyword: &'static str, branch: &Layers<'a>) -> Self {
+        let mut layers = self.0.clone();
+        for layer in layers.iter_mut().filter(|layer| layer.at == *union) {
+            layer.settled = Some(keyword);
+        }
+        let known = |layer: &&Layer<'a>| !self.0.iter().any(|other| other.at == layer.at);
+        layers.extend(branch.0.iter().filter(known).cloned());
+        Layers(layers)
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Layer<'a>> {
@@ -65,7 +113,7 @@ impl<'a> Layers<'a> {
         &self,
         keyword: &str,
     ) -> impl DoubleEndedIterator<Item = (&Layer<'a>, &'a Value)> {
-        self.0.iter().filter_map(move |layer| Some((layer, layer.object.get(keyword)?)))
+        self.0.iter().filter_map(move |layer| Some((layer, layer.get(keyword)?)))
     }
 
     /// The places of a keyword that holds one subschema.
@@ -76,8 +124,19 @@ impl<'a> Layers<'a> {
             .collect()
     }
 
+    /// The places of a keyword that holds a map of subschemas: names and places.
+    pub(super) fn members(&self, keyword: &str) -> Vec<(&'a str, Target)> {
+        let mut members = Vec::new();
+        for (layer, map) in self.all(keyword) {
+            let at = child(&layer.at, keyword);
+            let names = map.as_object().into_iter().flat_map(Map::keys);
+            members.extend(names.map(|name| (name.as_str(), child(&at, name))));
+        }
+        members
+    }
+
     pub(super) fn has(&self, keyword: &str) -> bool {
-        self.0.iter().any(|layer| layer.object.contains_key(keyword))
+        self.all(keyword).next().is_some()
     }
 
     /// A text from the outermost layer that has it.
@@ -89,21 +148,10 @@ impl<'a> Layers<'a> {
         self.all(keyword).any(|(_, value)| value == &Value::Bool(true))
     }
 
-    /// The JSON types that every layer allows; none where no layer says.
-    pub(super) fn types(&self) -> Option<BTreeSet<&'a str>> {
-        let mut allowed: Option<BTreeSet<&str>> = None;
-        for (_, value) in self.all("type") {
-            let types: BTreeSet<&str> = match value {
-                Value::String(one) => BTreeSet::from([one.as_str()]),
-                Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
-                _ => continue,
-            };
-            allowed = Some(match allowed {
-                None => types,
-                Some(before) => both(&before, &types),
-            });
-        }
-        allowed
+    /// The names that some `required` lists.
+    pub(super) fn required(&self) -> BTreeSet<&'a str> {
+        let lists = self.all("required").filter_map(|(_, names)| names.as_array());
+        lists.flatten().filter_map(Value::as_str).collect()
     }
 
     /// The values that every `const` and `enum` allows; none where no layer has one.
@@ -116,16 +164,21 @@ impl<'a> Layers<'a> {
     }
 }
 
-/// The types in both sets; an integer is also a number.
-fn both<'a>(one: &BTreeSet<&'a str>, other: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
-    let mut both: BTreeSet<&str> = one.intersection(other).copied().collect();
-    let narrower = |a: &BTreeSet<&str>, b: &BTreeSet<&str>| {
-        a.contains("integer") && !a.contains("number") && b.contains("number")
-    };
-    if narrower(one, other) || narrower(other, one) {
-        both.insert("integer");
-    }
-    both
+/// Words that draft-07 does not know, and so ignores.
+const NEWER: [&str; 8] = [
+    "dependentRequired",
+    "dependentSchemas",
+    "maxContains",
+    "minContains",
+    "prefixItems",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "$dynamicRef",
+];
+
+/// Whether nothing beside the `$ref` of a schema counts.
+pub(super) fn lone_reference(file: &SchemaFile, object: &Map<String, Value>) -> bool {
+    file.draft == Draft::V7 && object.contains_key("$ref")
 }
 
 pub(super) fn child(at: &Target, keyword: &str) -> Target {

@@ -7,6 +7,7 @@ use super::layers::Layers;
 /// `["1 to 200 characters", "matches `^[a-z]+$`"]`.
 pub(super) fn describe(layers: &Layers<'_>) -> Vec<String> {
     let mut limits = Vec::new();
+    limits.extend(listed(layers));
     limits.extend(range(layers, "minLength", "maxLength", "character"));
     limits.extend(range(layers, "minItems", "maxItems", "item"));
     limits.extend(range(layers, "minProperties", "maxProperties", "property"));
@@ -27,6 +28,19 @@ pub(super) fn describe(layers: &Layers<'_>) -> Vec<String> {
     }
     limits.dedup();
     limits
+}
+
+/// The values that there are, where the type does not list them.
+fn listed(layers: &Layers<'_>) -> Option<String> {
+    let values = layers.values()?;
+    let shown = |value: &&Value| value.is_number() || value.is_boolean();
+    let texts: Vec<String> = values.iter().filter(|v| shown(v)).map(|v| plain(v)).collect();
+    match texts.as_slice() {
+        _ if texts.len() != values.iter().filter(|value| !value.is_null()).count() => None,
+        [] => None,
+        [one] => Some(format!("always {one}")),
+        several => Some(format!("one of {}", several.join(", "))),
+    }
 }
 
 fn range(layers: &Layers<'_>, least: &str, most: &str, unit: &str) -> Option<String> {
@@ -61,13 +75,12 @@ fn bounds(layers: &Layers<'_>) -> Option<String> {
 
 /// The outermost layer's number, as written but without a needless `.0`.
 fn number(layers: &Layers<'_>, keyword: &str) -> Option<String> {
-    layers.all(keyword).rev().find_map(|(_, value)| match value {
-        Value::Number(number) => {
-            let text = number.to_string();
-            Some(text.strip_suffix(".0").unwrap_or(&text).to_owned())
-        }
-        _ => None,
-    })
+    layers.all(keyword).rev().map(|(_, value)| value).find(|value| value.is_number()).map(plain)
+}
+
+fn plain(value: &Value) -> String {
+    let text = value.to_string();
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// A format that the Rust type does not show.
