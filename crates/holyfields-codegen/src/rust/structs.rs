@@ -96,7 +96,7 @@ impl Taken {
         bare: &TokenStream,
         boxed: Option<&syn::Path>,
     ) -> Self {
-        let plain_text = field.schema == json!({ "type": "string" });
+        let plain_text = is_text(field);
         let ty = match (field.nullable, plain_text) {
             (true, _) => {
                 let option = scope.name("Option");
@@ -121,21 +121,26 @@ impl Taken {
 /// What `new` does not ask for, as there is one value only.
 fn only_value(scope: &Scope<'_>, shape: &TypeShape, field: &Field) -> Option<TokenStream> {
     let only = field.only.as_ref().filter(|_| field.required && !field.nullable)?;
-    values::of_field(scope, shape, field, only)
+    let value = values::of_field(scope, shape, field, only)?;
+    Some(if is_text(field) { quote!(#value.into()) } else { value })
 }
 
 /// What a required field is by default, where the schema says so, as `new` takes it.
 fn default_value(scope: &Scope<'_>, shape: &TypeShape, field: &Field) -> Option<TokenStream> {
     let default = field.default.as_ref()?;
-    if !field.nullable {
-        return values::of_field(scope, shape, field, default);
-    }
-    if default.is_null() {
+    if field.nullable && default.is_null() {
         return Some(quote!(None));
     }
     let value = values::of_field(scope, shape, field, default)?;
-    let is_text = field.schema == json!({ "type": "string" });
-    Some(if is_text { quote!(Some(#value.into())) } else { quote!(Some(#value)) })
+    Some(match (field.nullable, is_text(field)) {
+        (false, _) => value,
+        (true, false) => quote!(Some(#value)),
+        (true, true) => quote!(Some(#value.into())),
+    })
+}
+
+fn is_text(field: &Field) -> bool {
+    field.schema == json!({ "type": "string" })
 }
 
 /// The flattened map of properties that the schema does not declare.

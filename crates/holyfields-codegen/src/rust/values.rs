@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use super::scope::{Scope, ident};
 
-/// A number, a boolean or a text.
+/// A value without parts, as `Value::from` takes it.
 pub(super) fn literal(value: &Value) -> Option<TokenStream> {
     Some(match value {
+        Value::Null => quote!(()),
         Value::Bool(value) => quote!(#value),
         Value::String(text) => quote!(#text),
         Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
@@ -46,7 +47,11 @@ pub(super) fn of_field(
     match (kind, value) {
         ("boolean", Value::Bool(_)) => literal(value),
         ("string", Value::String(_)) if field.schema.get("format").is_none() => literal(value),
-        ("integer", Value::Number(number)) if !number.is_f64() => literal(value),
+        ("integer", Value::Number(number)) => {
+            let is_unsigned = field.schema["format"] == "uint64";
+            let fits = if is_unsigned { number.is_u64() } else { number.is_i64() };
+            if fits { literal(value) } else { None }
+        }
         ("number", Value::Number(number)) => {
             let float = number.as_f64()?;
             Some(negated(float.is_sign_negative(), Literal::f64_unsuffixed(float.abs())))

@@ -106,7 +106,7 @@ impl<'a> Builder<'a> {
     /// The type of a contract's payload.
     fn contract(&mut self, at: &Target, contract: &Contract) -> Typed {
         let layers = self.layers(std::slice::from_ref(at));
-        if self.kinds.at(at) != Kinds::OBJECT {
+        if self.kinds.at(at) | Kinds::OBJECT != Kinds::OBJECT {
             self.not_an_object(at, &layers);
         }
         let name = self.names.contract(contract);
