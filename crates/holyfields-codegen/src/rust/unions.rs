@@ -18,8 +18,8 @@ pub(super) fn emit(
     if hides(union) {
         items.push(debug(shape, union));
     }
-    if union.told == Told::Shape {
-        items.push(by_trial(scope, shape, union));
+    if let Told::Shape(order) = &union.told {
+        items.push(by_trial(scope, shape, union, order));
     }
 }
 
@@ -30,14 +30,15 @@ fn hides(union: &Union) -> bool {
 fn definition(scope: &mut Scope<'_>, shape: &TypeShape, union: &Union) -> TokenStream {
     let name = ident(&shape.name);
     let serialize = scope.name("Serialize");
-    let deserialize = (union.told != Told::Shape).then(|| scope.name("Deserialize"));
+    let by_trial = matches!(union.told, Told::Shape(_));
+    let deserialize = (!by_trial).then(|| scope.name("Deserialize"));
     let serde = format!("{}::serde", scope.context.crate_path());
     let documentation = contract::documentation(scope, shape);
     let deprecated = shape.deprecated.then(|| quote!(#[deprecated]));
     let debug = (!hides(union)).then(|| quote!(Debug,));
     let told = match &union.told {
         Told::Tag(tag) => quote!(tag = #tag),
-        Told::JsonType | Told::Shape => quote!(untagged),
+        Told::JsonType | Told::Shape(_) => quote!(untagged),
     };
     let variants = union.variants.iter().map(|variant| {
         let ident = ident(&variant.ident);
@@ -88,11 +89,16 @@ fn debug(shape: &TypeShape, union: &Union) -> TokenStream {
 }
 
 /// `Deserialize` that takes the first variant which keeps the whole value.
-fn by_trial(scope: &mut Scope<'_>, shape: &TypeShape, union: &Union) -> TokenStream {
+fn by_trial(
+    scope: &mut Scope<'_>,
+    shape: &TypeShape,
+    union: &Union,
+    order: &[usize],
+) -> TokenStream {
     let name = ident(&shape.name);
     let (deserialize, deserializer) = (scope.name("Deserialize"), scope.name("Deserializer"));
     let (branches, result) = (scope.name("Branches"), scope.name("Result"));
-    let trials = union.variants.iter().map(|variant| {
+    let trials = order.iter().filter_map(|index| union.variants.get(*index)).map(|variant| {
         let ident = ident(&variant.ident);
         match &variant.only {
             Some((property, value)) => {

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::build::sentence;
 use super::extra::is_closed;
 use super::kinds::{Kinds, KindsOf};
 use super::layers::Layers;
@@ -21,13 +22,9 @@ pub(super) struct Branch<'a> {
 impl<'a> Branch<'a> {
     /// Its title and its description.
     pub(super) fn docs(&self) -> Vec<String> {
-        let texts = [self.own.text("title"), self.own.text("description")];
-        texts.into_iter().flatten().map(str::to_owned).collect()
-    }
-
-    /// The properties that it declares.
-    pub(super) fn declared(&self) -> impl Iterator<Item = &'a str> {
-        self.layers.members("properties").into_iter().map(|(name, _)| name)
+        let title = self.own.text("title").map(sentence);
+        let description = self.own.text("description").map(str::to_owned);
+        title.into_iter().chain(description).collect()
     }
 }
 
@@ -46,19 +43,20 @@ pub(super) fn constants<'a>(
     constants.collect()
 }
 
-/// The branches in an order in which the first that takes a value is the right one; none where no
-/// order does.
-pub(super) fn in_order_of_trial<'b, 'a>(
-    branches: &'b [Branch<'a>],
+/// The branches, by index, in an order in which the first that takes a value is the right one; none
+/// where no order does.
+pub(super) fn order_of_trial<'a>(
+    branches: &[Branch<'a>],
     kinds: &mut KindsOf<'_>,
     layers_of: impl Fn(&[Target]) -> Layers<'a>,
-) -> Option<Vec<&'b Branch<'a>>> {
-    let mut ordered: Vec<&Branch<'a>> = branches.iter().collect();
+) -> Option<Vec<usize>> {
+    let mut ordered: Vec<usize> = (0..branches.len()).collect();
     // Who asks for more comes first.
-    ordered.sort_by_key(|branch| std::cmp::Reverse(branch.layers.required().len()));
-    for (index, first) in ordered.iter().enumerate() {
-        for later in &ordered[index + 1..] {
-            if !refuses(&first.layers, &later.layers, kinds, &layers_of) {
+    ordered.sort_by_key(|index| std::cmp::Reverse(branches[*index].layers.required().len()));
+    for (place, &first) in ordered.iter().enumerate() {
+        for &later in &ordered[place + 1..] {
+            let (first, later) = (&branches[first].layers, &branches[later].layers);
+            if !refuses(first, later, kinds, &layers_of) {
                 return None;
             }
         }

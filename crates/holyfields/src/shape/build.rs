@@ -330,6 +330,6 @@ pub(super) const SHAPING: [&str; 20] = [
 ];
 
 /// A title as the first line of a doc comment.
-fn sentence(title: &str) -> String {
+pub(super) fn sentence(title: &str) -> String {
     if title.ends_with(['.', '!', '?']) { title.to_owned() } else { format!("{title}.") }
 }

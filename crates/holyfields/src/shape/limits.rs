@@ -4,12 +4,15 @@ use serde_json::Value;
 
 use super::layers::Layers;
 
-/// `["1 to 200 characters", "matches `^[a-z]+$`"]`.
-pub(super) fn describe(layers: &Layers<'_>) -> Vec<String> {
+/// `["1 to 200 characters", "matches `^[a-z]+$`"]`, for a value of this type.
+pub(super) fn describe(layers: &Layers<'_>, schema: &Value) -> Vec<String> {
+    let is_tuple = schema.get("items").is_some_and(Value::is_array);
     let mut limits = Vec::new();
     limits.extend(listed(layers));
     limits.extend(range(layers, "minLength", "maxLength", "character"));
-    limits.extend(range(layers, "minItems", "maxItems", "item"));
+    if !is_tuple {
+        limits.extend(range(layers, "minItems", "maxItems", "item"));
+    }
     limits.extend(range(layers, "minProperties", "maxProperties", "property"));
     limits.extend(bounds(layers));
     if let Some(step) = number(layers, "multipleOf") {

@@ -118,7 +118,7 @@ pub struct Field {
 pub struct Union {
     /// What tells the variants apart.
     pub told: Told,
-    /// In the order in which they are tried.
+    /// In the order of the schema.
     pub variants: Vec<Variant>,
 }
 
@@ -129,8 +129,9 @@ pub enum Told {
     Tag(String),
     /// Their JSON types, which all differ.
     JsonType,
-    /// Their shapes: the first counts that takes a value and keeps all of it.
-    Shape,
+    /// Their shapes: tried in the order of these indices, the first counts that takes a value and
+    /// keeps all of it.
+    Shape(Vec<usize>),
 }
 
 /// One type of a union.

@@ -164,10 +164,20 @@ pub(super) fn unused(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
 pub(super) fn variants<'t>(texts: impl IntoIterator<Item = &'t str>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for text in texts {
-        let name = naming::type_name(text);
+        let name = naming::type_name(&spelled_out(text));
         names.push(unused(&name, |name| names.iter().any(|other| other == name)));
     }
     names
+}
+
+/// `+1` and `-1` differ only in what no name can hold.
+fn spelled_out(text: &str) -> String {
+    let is_number = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(rest), _) if is_number(rest) => format!("plus {rest}"),
+        (_, Some(rest)) if is_number(rest) => format!("minus {rest}"),
+        _ => text.to_owned(),
+    }
 }
 
 /// Steps of a pointer that are no names.

@@ -77,7 +77,7 @@ impl<'a> Builder<'a> {
             ident: unused_ident(&naming::identifier(wire), body),
             wire: wire.to_owned(),
             description: property.text("description").unwrap_or_default().to_owned(),
-            limits: limits::describe(&property),
+            limits: limits::describe(&property, &typed.schema),
             only,
             default,
             required: false,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::branches::{Branch, constants, in_order_of_trial};
+use super::branches::{Branch, constants, order_of_trial};
 use super::build::{Asked, Builder, SHAPING};
 use super::kinds::Kind;
 use super::layers::{Layers, below};
@@ -154,11 +154,11 @@ impl<'a> Builder<'a> {
             let idents = names::variants(texts);
             return Some(self.tagged(&property, &values, idents, &found.branches, layers, asked));
         }
-        let branches: Vec<&Branch<'a>> = found.branches.iter().collect();
         let words = values.iter().map(|value| format!("{property} {value}"));
         let idents = names::variants(words.collect::<Vec<_>>().iter().map(String::as_str));
         let only = values.iter().map(|value| Some((property.clone(), (*value).clone())));
-        Some(self.tried(&branches, idents, only.collect(), found.bare, layers, asked))
+        let order = (0..found.branches.len()).collect();
+        Some(self.tried(found, order, idents, only.collect(), layers, asked))
     }
 
     /// Objects with a required property that holds another text in each.
@@ -199,39 +199,41 @@ impl<'a> Builder<'a> {
         if found.keyword == "anyOf" && !found.bare {
             return None;
         }
-        let branches = in_order_of_trial(&found.branches, &mut self.kinds, |places| {
+        let order = order_of_trial(&found.branches, &mut self.kinds, |places| {
             Layers::of(places, self.files, self.references)
         })?;
         let words: Vec<String> =
-            branches.iter().map(|branch| self.word(branch, &branches)).collect();
+            found.branches.iter().map(|branch| self.word(branch, &found.branches)).collect();
         let idents = names::variants(words.iter().map(String::as_str));
-        let only = vec![None; branches.len()];
-        Some(self.tried(&branches, idents, only, found.bare, layers, asked))
+        let only = vec![None; words.len()];
+        Some(self.tried(found, order, idents, only, layers, asked))
     }
 
     /// Branches of which the first is taken that keeps the whole value.
     fn tried(
         &mut self,
-        branches: &[&Branch<'a>],
+        found: &Alternatives<'a>,
+        order: Vec<usize>,
         idents: Vec<String>,
         only: Vec<Option<(String, Value)>>,
-        bare: bool,
         layers: &Layers<'a>,
         asked: &Asked,
     ) -> Value {
         self.named(asked, layers, |builder, name| {
-            let variants = branches.iter().zip(idents).zip(only).map(|((branch, ident), only)| {
+            let variants = found.branches.iter().zip(idents).zip(only);
+            let variants = variants.map(|((branch, ident), only)| {
                 let name = name.inner(&ident);
-                let schema = match bare && builder.kinds.at(&branch.at).list() == [Kind::Object] {
-                    true => builder.value(std::slice::from_ref(&branch.at), &name).schema,
-                    false => builder.branch_struct(branch, &name, None),
-                };
+                let schema =
+                    match found.bare && builder.kinds.at(&branch.at).list() == [Kind::Object] {
+                        true => builder.value(std::slice::from_ref(&branch.at), &name).schema,
+                        false => builder.branch_struct(branch, &name, None),
+                    };
                 let sensitive = branch.layers.is_marked(sensitive::MARK)
                     || builder.is_sensitive(std::slice::from_ref(&branch.at), &schema);
                 Variant { ident, schema, sensitive, only }
             });
             let variants = variants.collect();
-            Body::Union(Union { told: Told::Shape, variants })
+            Body::Union(Union { told: Told::Shape(order), variants })
         })
     }
 
@@ -262,16 +264,17 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// What the variant of a branch is called: after its definition, its title, or what only it has.
-    fn word(&self, branch: &Branch<'a>, all: &[&Branch<'a>]) -> String {
+    /// What the variant of a branch is called: after its definition, its title, or what only it
+    /// asks for.
+    fn word(&self, branch: &Branch<'a>, all: &[Branch<'a>]) -> String {
         let name = Name { module: String::new(), name: String::new() };
         let (places, _) = self.dereference(std::slice::from_ref(&branch.at), &name);
         let defined = places.first().and_then(|at| self.names.word(at));
         let title = || branch.own.text("title").map(naming::type_name);
         let own = || {
             let others = all.iter().filter(|other| other.at != branch.at);
-            let declared: BTreeSet<&str> = others.flat_map(|other| other.declared()).collect();
-            branch.own.required().into_iter().find(|name| !declared.contains(name))
+            let wanted: BTreeSet<&str> = others.flat_map(|other| other.own.required()).collect();
+            branch.own.required().into_iter().find(|name| !wanted.contains(name))
         };
         defined
             .or_else(title)

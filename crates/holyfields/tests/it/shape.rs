@@ -8,7 +8,7 @@ use holyfields::shape::{Body, TypeShape};
 use crate::folder::{found, noted};
 
 /// The types of a catalog in short: a line a type, a line a field.
-fn types(files: &[(&str, &str)]) -> String {
+pub(crate) fn types(files: &[(&str, &str)]) -> String {
     let catalog = noted(files);
     let mut types = catalog.shape.types.clone();
     types.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
@@ -47,7 +47,7 @@ fn types(files: &[(&str, &str)]) -> String {
 }
 
 /// The types of one contract with these properties.
-fn of(properties: &str) -> String {
+pub(crate) fn of(properties: &str) -> String {
     let text = format!(
         r#"{{"type": "object", "additionalProperties": false, "properties": {{{properties}}},
             "$defs": {{
@@ -182,7 +182,7 @@ fn a_tag_may_stand_in_a_base_or_beside_it() {
 }
 
 #[test]
-fn equal_branches_become_any_value() {
+fn branches_that_are_alike_become_what_they_share() {
     let text = r#"{"type": "object", "additionalProperties": false, "properties": {
         "a": {"oneOf": [{"type": "object"}, {"type": "object"}]},
         "b": {"anyOf": [{"type": "integer"}, {"type": "number"}]},
