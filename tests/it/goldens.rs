@@ -49,7 +49,7 @@ fn every_golden_compiles_without_a_warning_and_keeps_its_examples() {
 }
 
 /// What generated types do beyond their examples.
-const USES: &str = r#"
+const USES: &str = r##"
     // What is marked sensitive does not show.
     let card = sensitive::library::CardIssued::new("Ada", "0000")
         .with_spare_pins(vec!["1111".into()]);
@@ -87,4 +87,4 @@ const USES: &str = r#"
     let by_setter = ReaderChanged::new(None, None, Default::default()).with_nickname(None);
     let literal = ReaderChanged { nickname: Some(None), ..by_setter.clone() };
     assert_eq!(by_setter, literal);
-"#;
+"##;
