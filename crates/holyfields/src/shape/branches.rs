@@ -1,5 +1,7 @@
 //! What tells the branches of a union apart.
 
+use std::collections::{BTreeSet, HashMap};
+
 use serde_json::Value;
 
 use super::build::sentence;
@@ -32,15 +34,15 @@ impl<'a> Branch<'a> {
 pub(super) fn constants<'a>(
     layers: &Layers<'a>,
     layers_of: impl Fn(&[Target]) -> Layers<'a>,
-) -> Vec<(&'a str, &'a Value)> {
+) -> impl Iterator<Item = (&'a str, &'a Value)> {
     let required = layers.required();
-    let properties = declared(layers).into_iter().filter(|(name, _)| required.contains(name));
-    let constants =
-        properties.filter_map(|(name, places)| match layers_of(&places).values().as_deref() {
+    let properties = declared(layers).into_iter();
+    properties.filter(move |(name, _)| required.contains(name)).filter_map(move |(name, places)| {
+        match layers_of(&places).values().as_deref() {
             Some([only]) if !only.is_object() && !only.is_array() => Some((name, *only)),
             _ => None,
-        });
-    constants.collect()
+        }
+    })
 }
 
 /// The branches, by index, in an order in which the first that takes a value is the right one; none
@@ -50,13 +52,13 @@ pub(super) fn order_of_trial<'a>(
     kinds: &mut KindsOf<'_>,
     layers_of: impl Fn(&[Target]) -> Layers<'a>,
 ) -> Option<Vec<usize>> {
+    let outlines: Vec<Outline<'a>> = branches.iter().map(|b| Outline::of(&b.layers)).collect();
     let mut ordered: Vec<usize> = (0..branches.len()).collect();
     // Who asks for more comes first.
-    ordered.sort_by_key(|index| std::cmp::Reverse(branches[*index].layers.required().len()));
+    ordered.sort_by_key(|index| std::cmp::Reverse(outlines[*index].required.len()));
     for (place, &first) in ordered.iter().enumerate() {
         for &later in &ordered[place + 1..] {
-            let (first, later) = (&branches[first].layers, &branches[later].layers);
-            if !refuses(first, later, kinds, &layers_of) {
+            if !refuses(&outlines[first], &outlines[later], kinds, &layers_of) {
                 return None;
             }
         }
@@ -64,38 +66,48 @@ pub(super) fn order_of_trial<'a>(
     Some(ordered)
 }
 
+/// What an object must and may have.
+struct Outline<'a> {
+    declared: HashMap<&'a str, Vec<Target>>,
+    required: BTreeSet<&'a str>,
+    closed: bool,
+}
+
+impl<'a> Outline<'a> {
+    fn of(layers: &Layers<'a>) -> Self {
+        Outline {
+            declared: declared(layers).into_iter().collect(),
+            required: layers.required(),
+            closed: is_closed(layers),
+        }
+    }
+}
+
 /// Whether the type of the first branch takes nothing that is meant for the other.
 fn refuses<'a>(
-    first: &Layers<'a>,
-    other: &Layers<'a>,
+    first: &Outline<'a>,
+    other: &Outline<'a>,
     kinds: &mut KindsOf<'_>,
     layers_of: &impl Fn(&[Target]) -> Layers<'a>,
 ) -> bool {
-    let (mine, theirs) = (declared(first), declared(other));
-    let find = |all: &[(&str, Vec<Target>)], name: &str| {
-        all.iter().find(|(known, _)| *known == name).map(|(_, places)| places.clone())
-    };
-    let lacks_required = first.required().into_iter().any(|name| {
+    let lacks_required = first.required.iter().any(|name| {
         // What is required but not declared has no field.
-        let Some(my) = find(&mine, name) else { return false };
-        find(&theirs, name).is_none_or(|their| {
-            let (my_kinds, their_kinds) = (kinds.all(&my), kinds.all(&their));
+        let Some(mine) = first.declared.get(name) else { return false };
+        other.declared.get(name).is_none_or(|theirs| {
+            let (my_kinds, their_kinds) = (kinds.all(mine), kinds.all(theirs));
             let one_type = my_kinds.list().len() == 1;
             (one_type && !my_kinds.meets(their_kinds))
-                || disjoint_texts(&layers_of(&my), &layers_of(&their), my_kinds)
+                || (my_kinds == Kinds::STRING && disjoint(&layers_of(mine), &layers_of(theirs)))
         })
     });
-    let is_declared = |name: &str| mine.iter().any(|(known, _)| *known == name);
-    lacks_required
-        || (is_closed(first) && other.required().into_iter().any(|name| !is_declared(name)))
+    let has_unknown = || other.required.iter().any(|name| !first.declared.contains_key(name));
+    lacks_required || (first.closed && has_unknown())
 }
 
-/// Whether two properties list texts, and none is in both.
-fn disjoint_texts(one: &Layers<'_>, other: &Layers<'_>, kinds: Kinds) -> bool {
+/// Whether both properties list their values, and none is in both.
+fn disjoint(one: &Layers<'_>, other: &Layers<'_>) -> bool {
     match (one.values(), other.values()) {
-        (Some(one), Some(other)) => {
-            kinds == Kinds::STRING && !one.iter().any(|value| other.contains(value))
-        }
+        (Some(one), Some(other)) => !one.iter().any(|value| other.contains(value)),
         _ => false,
     }
 }

@@ -1,6 +1,6 @@
 //! Schema → types: what kind of value a place describes, and the named types that it needs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::catalog::Contract;
 use crate::file::SchemaFile;
 use crate::finding::{Finding, Place};
 use crate::resolve::{References, Target};
-use crate::{pointer, rules};
+use crate::rules;
 
 /// A value's type where it is not null, and whether it may be null.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,13 +60,19 @@ pub(super) struct Builder<'a> {
     contracts: &'a [Contract],
     pub(super) kinds: KindsOf<'a>,
     pub(super) names: Names<'a>,
-    /// The named types of places: of those that are referred to, and of those in the making.
+    /// The types of contracts and definitions, also of those in the making.
     known: HashMap<Vec<Target>, Typed>,
+    /// The types of other places, by the contract or definition after which they are called.
+    inside: HashMap<Target, HashMap<Vec<Target>, Typed>>,
+    /// The contract or definition in the making.
+    home: Target,
     /// Places whose type is in the making, and how many types had a name when that began.
     open: HashMap<Vec<Target>, usize>,
     depth: usize,
     types: Vec<TypeShape>,
     next_id: usize,
+    /// Places of keywords of which it was said that no type shows them.
+    noted: HashSet<Target>,
     pub(super) findings: Vec<Finding>,
 }
 
@@ -84,10 +90,13 @@ impl<'a> Builder<'a> {
             kinds: KindsOf::new(files, references),
             names: Names::new(files, references, contracts, &mut findings),
             known: HashMap::new(),
+            inside: HashMap::new(),
+            home: Target { file: 0, pointer: String::new() },
             open: HashMap::new(),
             depth: 0,
             types: Vec::new(),
             next_id: 0,
+            noted: HashSet::new(),
             findings,
         }
     }
@@ -113,7 +122,9 @@ impl<'a> Builder<'a> {
         let id = self.next_id();
         let typed = Typed::new(reference(&id), false);
         self.known.insert(vec![at.clone()], typed.clone());
+        let home = std::mem::replace(&mut self.home, at.clone());
         let body = self.structure(&layers, &name, contract.identity.key_property);
+        self.home = home;
         self.define(id, name, &layers, Body::Struct(body));
         typed
     }
@@ -134,7 +145,7 @@ impl<'a> Builder<'a> {
     /// The type of the value that all these places describe.
     pub(super) fn value(&mut self, places: &[Target], name: &Name) -> Typed {
         let (places, name) = self.dereference(places, name);
-        if let Some(typed) = self.known.get(&places) {
+        if let Some(typed) = self.recall(&places) {
             return typed.clone();
         }
         if let [at] = places.as_slice()
@@ -151,18 +162,39 @@ impl<'a> Builder<'a> {
         }
         self.depth += 1;
         self.open.insert(places.clone(), self.next_id);
+        let home = self.home.clone();
+        if let [at] = places.as_slice()
+            && self.names.is_definition(at)
+        {
+            self.home = at.clone();
+        }
         let kinds = self.kinds.all(&places);
         let asked = Asked { places, name, nullable: kinds.meets(Kinds::NULL) };
         let schema = self.of_kinds(&kinds.list(), &layers, &asked);
+        self.home = home;
         self.depth -= 1;
         match before {
             Some(before) => self.open.insert(asked.places.clone(), before),
             None => self.open.remove(&asked.places),
         };
-        if !self.is_shared(&asked.places) {
-            self.known.remove(&asked.places);
-        }
-        Typed::new(schema, asked.nullable)
+        let typed = Typed::new(schema, asked.nullable);
+        self.remember(asked.places, typed.clone());
+        typed
+    }
+
+    /// The type of places that have one: everywhere that of a definition, else within the contract
+    /// or definition in the making, after which it is called.
+    fn recall(&self, places: &[Target]) -> Option<&Typed> {
+        let inside = || self.inside.get(&self.home)?.get(places);
+        self.known.get(places).or_else(inside)
+    }
+
+    fn remember(&mut self, places: Vec<Target>, typed: Typed) {
+        let known = match places.as_slice() {
+            [at] if self.names.is_definition(at) => &mut self.known,
+            _ => self.inside.entry(self.home.clone()).or_default(),
+        };
+        known.insert(places, typed);
     }
 
     fn of_kinds(&mut self, kinds: &[Kind], layers: &Layers<'a>, asked: &Asked) -> Value {
@@ -202,8 +234,7 @@ impl<'a> Builder<'a> {
         let id = self.next_id();
         if !asked.places.is_empty() {
             // Before the body is made: it may refer to itself.
-            let typed = Typed::new(reference(&id), asked.nullable);
-            self.known.insert(asked.places.clone(), typed);
+            self.remember(asked.places.clone(), Typed::new(reference(&id), asked.nullable));
         }
         let body = body(self, &name);
         self.define(id.clone(), name, layers, body);
@@ -219,12 +250,12 @@ impl<'a> Builder<'a> {
         let Some((layer, _)) = layers.all(keyword).next() else {
             return;
         };
-        let file = &self.files[layer.at.file].path;
-        let message = format!("the type does not show `{keyword}`: {effect}; the validator checks");
-        let place = Place::key(file, pointer::join(&layer.at.pointer, keyword));
-        let finding = Finding::new(rules::NOT_CARRIED, message, place);
-        if !self.findings.contains(&finding) {
-            self.findings.push(finding);
+        let at = layers::child(&layer.at, keyword);
+        if self.noted.insert(at.clone()) {
+            let message =
+                format!("the type does not show `{keyword}`: {effect}; the validator checks");
+            let place = Place::key(&self.files[at.file].path, at.pointer);
+            self.findings.push(Finding::new(rules::NOT_CARRIED, message, place));
         }
     }
 
@@ -267,11 +298,6 @@ impl<'a> Builder<'a> {
             (None, Some(one)) if alone && one.len() == 1 => Some(layers::below(at, "allOf", 0)),
             _ => None,
         }
-    }
-
-    /// Whether all that refer to these places share one type.
-    fn is_shared(&self, places: &[Target]) -> bool {
-        matches!(places, [at] if self.names.is_definition(at))
     }
 
     pub(super) fn next_id(&mut self) -> String {

@@ -33,6 +33,9 @@ pub(super) fn describe(layers: &Layers<'_>, schema: &Value) -> Vec<String> {
     limits
 }
 
+/// More values than these are no help in a comment.
+const MOST_LISTED: usize = 12;
+
 /// The values that there are, where the type does not list them.
 fn listed(layers: &Layers<'_>) -> Option<String> {
     let values = layers.values()?;
@@ -42,6 +45,7 @@ fn listed(layers: &Layers<'_>) -> Option<String> {
         _ if texts.len() != values.iter().filter(|value| !value.is_null()).count() => None,
         [] => None,
         [one] => Some(format!("always {one}")),
+        many if many.len() > MOST_LISTED => Some(format!("one of {} values", many.len())),
         several => Some(format!("one of {}", several.join(", "))),
     }
 }

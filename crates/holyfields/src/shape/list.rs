@@ -9,47 +9,64 @@ use crate::resolve::Target;
 
 impl<'a> Builder<'a> {
     pub(super) fn list(&mut self, layers: &Layers<'a>, name: &Name) -> Value {
-        let mut tuples = layers.iter().filter_map(|layer| Some((layer, layer.tuple()?)));
-        let Some((layer, (keyword, items))) = tuples.next() else {
-            let places = layers.places("items");
-            let item = match places.is_empty() {
-                true => json!(true),
-                false => self.value(&places, &name.inner("item")).inline(),
-            };
-            return json!({ "type": "array", "items": item });
+        let with_tuples: Vec<&Layer<'a>> = layers.iter().filter(|l| l.tuple().is_some()).collect();
+        let Some(layer) = with_tuples.first() else {
+            return self.list_of(&layers.places("items"), name);
         };
-        let alone = tuples.next().is_none();
-        let further = layer.further_items();
         let beside = |other: &Layer<'_>| other.at != layer.at && other.get("items").is_some();
-        let schema = if !alone || layers.iter().any(beside) {
-            None
-        } else if length(layers, layer) == Some(items.len()) && TUPLES.contains(&items.len()) {
-            let places = (0..items.len()).map(|index| below(&layer.at, keyword, index));
-            Some(self.tuple(places, name))
-        } else if layer.get(further) == Some(&json!(false))
-            && items.windows(2).all(|w| w[0] == w[1])
-        {
-            // All that there can be is of one type.
-            let first = below(&layer.at, keyword, 0);
-            let item = self.value(&[first], &name.inner("item")).inline();
-            Some(json!({ "type": "array", "items": item }))
-        } else {
-            None
+        let typed = match with_tuples.len() == 1 && !layers.iter().any(beside) {
+            true => self.tuple(layer, layers, name),
+            false => None,
         };
-        schema.unwrap_or_else(|| {
+        typed.unwrap_or_else(|| {
+            let keyword = layer.tuple().map_or("items", |(keyword, _)| keyword);
             self.not_carried(layers, keyword, "its items become `serde_json::Value`");
-            json!({ "type": "array", "items": true })
+            self.list_of(&[], name)
         })
     }
 
-    fn tuple(&mut self, places: impl ExactSizeIterator<Item = Target>, name: &Name) -> Value {
-        let length = places.len();
-        let items = places.enumerate().map(|(index, at)| {
-            let name = name.inner(ORDINALS.get(index).copied().unwrap_or("item"));
-            self.value(&[at], &name).inline()
-        });
-        let items: Vec<Value> = items.collect();
-        json!({ "type": "array", "items": items, "minItems": length, "maxItems": length })
+    fn list_of(&mut self, places: &[Target], name: &Name) -> Value {
+        let item = match places {
+            [] => json!(true),
+            places => self.value(places, &name.inner("item")).inline(),
+        };
+        json!({ "type": "array", "items": item })
+    }
+
+    /// The type of an array with a schema for each of its first items: a tuple where their number is
+    /// fixed, a list where all are alike.
+    fn tuple(&mut self, layer: &Layer<'a>, layers: &Layers<'a>, name: &Name) -> Option<Value> {
+        let (keyword, items) = layer.tuple()?;
+        let count = items.len();
+        let is_last = layer.get(layer.further_items()) == Some(&json!(false));
+        if length(layers, layer) == Some(count) && TUPLES.contains(&count) {
+            let items: Vec<Value> = (0..count)
+                .map(|index| {
+                    let name = name.inner(ORDINALS.get(index).copied().unwrap_or("item"));
+                    self.value(&[below(&layer.at, keyword, index)], &name).inline()
+                })
+                .collect();
+            let parts: usize = items.iter().map(parts).sum();
+            return (parts <= MAX_PARTS).then(
+                || json!({ "type": "array", "items": items, "minItems": count, "maxItems": count }),
+            );
+        }
+        let are_alike = items.windows(2).all(|pair| pair[0] == pair[1]);
+        (is_last && are_alike && count > 0)
+            .then(|| self.list_of(&[below(&layer.at, keyword, 0)], name))
+    }
+}
+
+/// A tuple of tuples with more parts than this is nothing that a person can read.
+const MAX_PARTS: usize = 32;
+
+/// How many types stand in a schema of the shape.
+fn parts(schema: &Value) -> usize {
+    let inner = schema.get("items").or_else(|| schema.get("additionalProperties"));
+    match inner.or_else(|| schema.get("oneOf")) {
+        Some(Value::Array(items)) => items.iter().map(parts).sum(),
+        Some(item) => parts(item),
+        None => 1,
     }
 }
 

@@ -16,6 +16,7 @@ mod limits;
 mod list;
 mod names;
 mod object;
+mod objects;
 mod scalar;
 mod sensitive;
 mod union;

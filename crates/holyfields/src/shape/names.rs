@@ -162,12 +162,14 @@ pub(super) fn unused(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
 
 /// Names of variants for these texts, no two equal.
 pub(super) fn variants<'t>(texts: impl IntoIterator<Item = &'t str>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for text in texts {
+    let mut taken: HashSet<String> = HashSet::new();
+    let names = texts.into_iter().map(|text| {
         let name = naming::type_name(&spelled_out(text));
-        names.push(unused(&name, |name| names.iter().any(|other| other == name)));
-    }
-    names
+        let name = unused(&name, |name| taken.contains(name));
+        taken.insert(name.clone());
+        name
+    });
+    names.collect()
 }
 
 /// `+1` and `-1` differ only in what no name can hold.

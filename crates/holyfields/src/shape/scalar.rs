@@ -1,5 +1,7 @@
 //! Values without parts: texts and numbers.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use super::build::{Asked, Builder};
@@ -33,12 +35,9 @@ impl<'a> Builder<'a> {
         layers: &Layers<'a>,
         asked: &Asked,
     ) -> Value {
-        let mut listed: Vec<(&str, Vec<String>)> = Vec::new();
-        for (text, docs) in texts {
-            if !listed.iter().any(|(known, _)| *known == text) {
-                listed.push((text, docs));
-            }
-        }
+        let mut seen: HashSet<&str> = HashSet::new();
+        let listed: Vec<(&str, Vec<String>)> =
+            texts.filter(|(text, _)| seen.insert(text)).collect();
         if listed.is_empty() {
             return json!({ "type": "string" });
         }
