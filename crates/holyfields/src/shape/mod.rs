@@ -5,7 +5,12 @@
 //! accepts, the type decodes.
 //!
 //! Every struct, enum and union has a name of its own here. The schemas that remain inside fields
-//! are small: a primitive, a list, a tuple, a map, or `{"$ref": "#/$defs/<id>"}` to another type of the shape.
+//! are small: a primitive, a list, a tuple, a map, or `{"$ref": "#/$defs/<id>"}` to another type of
+//! the shape.
+//!
+//! `build` goes from a place to its type: `layers` are the schema objects that apply there, `kinds` the
+//! JSON types that they allow together. Each kind then has its file: `scalar`, `list`, `object`, and
+//! where there are alternatives, `union` and `objects`.
 
 mod branches;
 mod build;

@@ -2,6 +2,7 @@
 
 use expect_test::expect;
 
+use crate::folder::noted;
 use crate::shape::{of, types};
 
 #[test]
@@ -199,4 +200,82 @@ fn what_must_be_absent_has_no_field() {
         r#"{"type": "object", "allOf": [{"properties": {"x": {"type": "string"}}}],
             "properties": {"x": false, "y": true}, "unevaluatedProperties": false}"#,
     )]));
+}
+
+#[test]
+fn what_stands_beside_a_union_has_one_type() {
+    expect![[r##"
+        T1 a::BC
+          a?: {"$ref":"#/$defs/T2"}
+        T2 a::BCA
+          told by Tag("kind")
+          One {"$ref":"#/$defs/T4"}
+          Two {"$ref":"#/$defs/T5"}
+        T3 a::BCABase
+          x?: true
+          …: true
+        T4 a::BCAOne
+          base?: {"$ref":"#/$defs/T3"}
+        T5 a::BCATwo
+          base?: {"$ref":"#/$defs/T3"}
+    "##]]
+    .assert_eq(&of(r##"
+        "a": {"type": "object", "properties": {"base": {"type": "object", "properties": {"x": {}}}},
+              "oneOf": [{"properties": {"kind": {"const": "one"}}, "required": ["kind"]},
+                        {"properties": {"kind": {"const": "two"}}, "required": ["kind"]}],
+              "unevaluatedProperties": false}"##));
+}
+
+#[test]
+fn the_items_of_a_recursive_list_have_one_type() {
+    let text = r##"{"type": "object", "properties": {"a": {"$ref": "#/$defs/list"}},
+        "additionalProperties": false,
+        "$defs": {"list": {"type": "array", "items": {"type": "object", "properties": {
+            "more": {"type": "object", "properties": {"again": {"$ref": "#/$defs/list"}}}}}}}}"##;
+    expect![[r##"
+        T1 a::BC
+          a?: {"type":"array","items":{"$ref":"#/$defs/T2"}}
+        T2 a::BCListItem
+          more?: {"$ref":"#/$defs/T3"}
+          …: true
+        T3 a::BCListItemMore
+          again?: {"type":"array","items":{"$ref":"#/$defs/T2"}}
+          …: true
+    "##]]
+    .assert_eq(&types(&[("a/b.c.v1.json", text)]));
+}
+
+#[test]
+fn a_tree_of_references_with_words_beside_them_does_not_grow_without_end() {
+    let mut defs = String::new();
+    for n in 0..60 {
+        let next = format!(r##"{{"$ref": "#/$defs/d{}", "required": ["x"]}}"##, n + 1);
+        defs += &format!(
+            r#""d{n}": {{"type": "object", "properties": {{"a": {next}, "b": {next}}}}},"#
+        );
+    }
+    let text = format!(
+        r##"{{"type": "object", "properties": {{"a": {{"$ref": "#/$defs/d0"}}}},
+            "$defs": {{{defs} "d60": {{"type": "object"}}}}}}"##
+    );
+    let types = noted(&[("a/b.c.v1.json", &text)]).shape.types.len();
+    assert!(types < 150, "{types}");
+}
+
+#[test]
+fn a_tree_of_tuples_ends_in_values() {
+    let mut defs = String::new();
+    for n in 0..60 {
+        let next = format!(r##"{{"$ref": "#/$defs/t{}"}}"##, n + 1);
+        defs += &format!(
+            r#""t{n}": {{"type": "array", "prefixItems": [{next}, {next}], "minItems": 2,
+                "maxItems": 2}},"#
+        );
+    }
+    let text = format!(
+        r##"{{"type": "object", "properties": {{"a": {{"$ref": "#/$defs/t0"}}}},
+            "$defs": {{{defs} "t60": {{"type": "string"}}}}}}"##
+    );
+    let shape = noted(&[("a/b.c.v1.json", &text)]).shape;
+    assert!(format!("{shape:?}").len() < 20_000);
 }
