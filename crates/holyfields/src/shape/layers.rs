@@ -9,8 +9,8 @@ use crate::resolve::{References, Target};
 
 /// One schema object that applies to a value.
 #[derive(Clone, Debug)]
-pub(super) struct Layer<'a> {
-    pub(super) at: Target,
+pub(crate) struct Layer<'a> {
+    pub(crate) at: Target,
     object: &'a Map<String, Value>,
     draft: Draft,
     /// A union of which one branch stands beside this layer, so that it has nothing more to say.
@@ -19,7 +19,7 @@ pub(super) struct Layer<'a> {
 
 impl<'a> Layer<'a> {
     /// The value of a keyword that its draft knows.
-    pub(super) fn get(&self, keyword: &str) -> Option<&'a Value> {
+    pub(crate) fn get(&self, keyword: &str) -> Option<&'a Value> {
         let unknown = match self.draft {
             Draft::V7 => NEWER.contains(&keyword),
             Draft::V2020 => keyword == "additionalItems",
@@ -27,13 +27,13 @@ impl<'a> Layer<'a> {
         if unknown || self.settled == Some(keyword) { None } else { self.object.get(keyword) }
     }
 
-    pub(super) fn keywords(&self) -> impl Iterator<Item = &'a str> {
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = &'a str> {
         let known = |keyword: &&str| self.get(keyword).is_some();
         self.object.keys().map(String::as_str).filter(known)
     }
 
     /// The schemas of an array's first items, and the keyword that holds them.
-    pub(super) fn tuple(&self) -> Option<(&'static str, &'a Vec<Value>)> {
+    pub(crate) fn tuple(&self) -> Option<(&'static str, &'a Vec<Value>)> {
         let keyword = match self.draft {
             Draft::V7 => "items",
             Draft::V2020 => "prefixItems",
@@ -42,7 +42,7 @@ impl<'a> Layer<'a> {
     }
 
     /// The keyword for the items behind those of [`Layer::tuple`].
-    pub(super) fn further_items(&self) -> &'static str {
+    pub(crate) fn further_items(&self) -> &'static str {
         match self.draft {
             Draft::V7 => "additionalItems",
             Draft::V2020 => "items",
@@ -53,10 +53,10 @@ impl<'a> Layer<'a> {
 /// All schema objects that apply to a value: what `$ref` and `allOf` lead to, then the object
 /// itself, so that a base comes before its heirs.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Layers<'a>(Vec<Layer<'a>>);
+pub(crate) struct Layers<'a>(Vec<Layer<'a>>);
 
 impl<'a> Layers<'a> {
-    pub(super) fn of(places: &[Target], files: &'a [SchemaFile], references: &References) -> Self {
+    pub(crate) fn of(places: &[Target], files: &'a [SchemaFile], references: &References) -> Self {
         let mut layers = Layers::default();
         let mut seen = BTreeSet::new();
         for place in places {
@@ -94,7 +94,7 @@ impl<'a> Layers<'a> {
     }
 
     /// These layers where one branch of a union among them holds.
-    pub(super) fn with(&self, union: &Target, keyword: &'static str, branch: &Layers<'a>) -> Self {
+    pub(crate) fn with(&self, union: &Target, keyword: &'static str, branch: &Layers<'a>) -> Self {
         let mut layers = self.0.clone();
         for layer in layers.iter_mut().filter(|layer| layer.at == *union) {
             layer.settled = Some(keyword);
@@ -104,12 +104,12 @@ impl<'a> Layers<'a> {
         Layers(layers)
     }
 
-    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &Layer<'a>> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Layer<'a>> {
         self.0.iter()
     }
 
     /// A keyword's value in each layer that has it.
-    pub(super) fn all(
+    pub(crate) fn all(
         &self,
         keyword: &str,
     ) -> impl DoubleEndedIterator<Item = (&Layer<'a>, &'a Value)> {
@@ -117,7 +117,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The places of a keyword that holds one subschema.
-    pub(super) fn places(&self, keyword: &str) -> Vec<Target> {
+    pub(crate) fn places(&self, keyword: &str) -> Vec<Target> {
         self.all(keyword)
             .filter(|(_, value)| value.is_object() || value.is_boolean())
             .map(|(layer, _)| child(&layer.at, keyword))
@@ -125,7 +125,7 @@ impl<'a> Layers<'a> {
     }
 
     /// The places of a keyword that holds a map of subschemas: names and places.
-    pub(super) fn members(&self, keyword: &str) -> Vec<(&'a str, Target)> {
+    pub(crate) fn members(&self, keyword: &str) -> Vec<(&'a str, Target)> {
         let mut members = Vec::new();
         for (layer, map) in self.all(keyword) {
             let at = child(&layer.at, keyword);
@@ -135,27 +135,27 @@ impl<'a> Layers<'a> {
         members
     }
 
-    pub(super) fn has(&self, keyword: &str) -> bool {
+    pub(crate) fn has(&self, keyword: &str) -> bool {
         self.all(keyword).next().is_some()
     }
 
     /// A text from the outermost layer that has it.
-    pub(super) fn text(&self, keyword: &str) -> Option<&'a str> {
+    pub(crate) fn text(&self, keyword: &str) -> Option<&'a str> {
         self.all(keyword).rev().find_map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn is_marked(&self, keyword: &str) -> bool {
+    pub(crate) fn is_marked(&self, keyword: &str) -> bool {
         self.all(keyword).any(|(_, value)| value == &Value::Bool(true))
     }
 
     /// The names that some `required` lists.
-    pub(super) fn required(&self) -> BTreeSet<&'a str> {
+    pub(crate) fn required(&self) -> BTreeSet<&'a str> {
         let lists = self.all("required").filter_map(|(_, names)| names.as_array());
         lists.flatten().filter_map(Value::as_str).collect()
     }
 
     /// The values that every `const` and `enum` allows; none where no layer has one.
-    pub(super) fn values(&self) -> Option<Vec<&'a Value>> {
+    pub(crate) fn values(&self) -> Option<Vec<&'a Value>> {
         let consts = self.all("const").map(|(_, value)| vec![value]);
         let enums = self.all("enum").filter_map(|(_, v)| Some(v.as_array()?.iter().collect()));
         consts.chain(enums).reduce(|before: Vec<&Value>, now| {
@@ -177,14 +177,14 @@ const NEWER: [&str; 8] = [
 ];
 
 /// Whether nothing beside the `$ref` of a schema counts.
-pub(super) fn lone_reference(file: &SchemaFile, object: &Map<String, Value>) -> bool {
+pub(crate) fn lone_reference(file: &SchemaFile, object: &Map<String, Value>) -> bool {
     file.draft == Draft::V7 && object.contains_key("$ref")
 }
 
-pub(super) fn child(at: &Target, keyword: &str) -> Target {
+pub(crate) fn child(at: &Target, keyword: &str) -> Target {
     Target { file: at.file, pointer: crate::pointer::join(&at.pointer, keyword) }
 }
 
-pub(super) fn below(at: &Target, keyword: &str, index: usize) -> Target {
+pub(crate) fn below(at: &Target, keyword: &str, index: usize) -> Target {
     Target { file: at.file, pointer: format!("{}/{keyword}/{index}", at.pointer) }
 }

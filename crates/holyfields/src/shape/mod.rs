@@ -16,7 +16,7 @@ mod branches;
 mod build;
 mod extra;
 mod kinds;
-mod layers;
+pub(crate) mod layers;
 mod limits;
 mod list;
 mod names;
