@@ -32,6 +32,7 @@ pub struct CreateEvent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attendees: Option<Vec<super::common::Person>>,
     /// Minutes before the start at which attendees are reminded; 0 for no reminder.
+    /// One of 0, 5, 15, 60, 1440.
     pub reminder_minutes: u64,
     /// Where to dial in; absent if nobody has to.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -49,12 +49,31 @@ fn every_golden_compiles_without_a_warning_and_keeps_its_examples() {
 }
 
 /// What generated types do beyond their examples.
-const USES: &str = r#"
+const USES: &str = r##"
     // What is marked sensitive does not show.
     let card = sensitive::library::CardIssued::new("Ada", "0000")
         .with_spare_pins(vec!["1111".into()]);
     let shown = format!("{card:?}");
     assert!(shown.contains("Ada") && !shown.contains("0000") && !shown.contains("1111"), "{shown}");
+
+    let proof = sensitive::library::CardIssuedProof::String("3333".into());
+    assert_eq!(format!("{proof:?}"), "String((hidden))");
+    assert_eq!(format!("{:?}", sensitive::library::CardIssuedProof::Integer(3)), "Integer(3)");
+
+    // What is required and has a default makes one; what is optional stays absent.
+    use defaults::library::{AlarmSet, AlarmSetTone};
+    assert_eq!(AlarmSet::default(), AlarmSet::new(5, AlarmSetTone::Bell, 1.0, Some("Closing.".into())));
+    assert_eq!(AlarmSet::default().repeat, None);
+
+    // A branch of a union by shape is found by what only it asks for.
+    use bloodbank::codec::Payload as _;
+    use shape_union::library::{CopyFound, CopyFoundPlace, CopyFoundScan};
+    let found = bloodbank::serde_json::from_str::<bloodbank::serde_json::Value>(
+        r#"{ "place": { "to": "b", "from": "a" }, "scan": { "version": 2.0, "code": 7 } }"#,
+    ).unwrap();
+    let found = CopyFound::from_valid("library.copy.found", &found).unwrap();
+    assert!(matches!(found.place, CopyFoundPlace::OnTheWay(_)), "{found:?}");
+    assert!(matches!(found.scan, Some(CopyFoundScan::Version2(_))), "{found:?}");
 
     // The key of a value is that of its own field, also where a base lists the keys in another order.
     use bloodbank::Contract as _;
@@ -68,4 +87,4 @@ const USES: &str = r#"
     let by_setter = ReaderChanged::new(None, None, Default::default()).with_nickname(None);
     let literal = ReaderChanged { nickname: Some(None), ..by_setter.clone() };
     assert_eq!(by_setter, literal);
-"#;
+"##;

@@ -1,10 +1,15 @@
 //! What generated code calls to read payloads.
 
+mod branches;
+mod whole_numbers;
+
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::describe::HIDDEN;
 use crate::{CheckError, Contract, Contracts, Refusal, UnknownKey, escape_control};
+
+pub use branches::Branches;
 
 /// For optional fields that may also be null: outer `None` absent, inner `None` null.
 ///
@@ -154,7 +159,11 @@ impl<T: Contract> Payload for T {
         if !T::KEYS.contains(&key) {
             return Err(DecodeError::OtherKey { key: key.to_owned(), wanted: T::KEYS[0] });
         }
-        T::deserialize(payload).map_err(|error| DecodeError::Shape {
+        let typed = match whole_numbers::with_integers(payload) {
+            Some(payload) => T::deserialize(&payload),
+            None => T::deserialize(payload),
+        };
+        typed.map_err(|error| DecodeError::Shape {
             key: key.to_owned(),
             reason: if T::contracts().has_sensitive(key) {
                 HIDDEN.to_owned()

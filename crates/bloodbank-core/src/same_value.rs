@@ -2,15 +2,17 @@
 
 use chrono::DateTime;
 use serde_json::{Number, Value};
+use uuid::Uuid;
 
 /// Whether two payloads mean the same.
 ///
 /// Numbers are compared by value (`1` is `1.0`, large integers exactly), RFC 3339 date-times by
-/// instant, objects without regard to order. Absent and null differ.
+/// instant (up to the nanosecond), UUIDs without regard to case, objects without regard to order.
+/// Absent and null differ.
 pub fn same_value(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => same_number(a, b),
-        (Value::String(a), Value::String(b)) => a == b || same_instant(a, b),
+        (Value::String(a), Value::String(b)) => a == b || same_uuid(a, b) || same_instant(a, b),
         (Value::Array(a), Value::Array(b)) => {
             a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same_value(a, b))
         }
@@ -36,6 +38,14 @@ fn same_number(a: &Number, b: &Number) -> bool {
 fn is_whole(float: f64, whole: i128) -> bool {
     float.fract() == 0.0 && float as i128 == whole
 }
+
+fn same_uuid(a: &str, b: &str) -> bool {
+    let is_uuid = |text: &str| text.len() == UUID_LENGTH && Uuid::try_parse(text).is_ok();
+    a.eq_ignore_ascii_case(b) && is_uuid(a)
+}
+
+/// With hyphens, as the format `uuid` wants it; no other form has as many characters.
+const UUID_LENGTH: usize = 36;
 
 fn same_instant(a: &str, b: &str) -> bool {
     // Shorter than `2025-01-31T12:00:00Z`, or no digit at the front: not worth parsing.
@@ -63,6 +73,10 @@ mod tests {
             (json!(u64::MAX), json!(u64::MAX)),
             (json!({"a": 1, "b": [2]}), json!({"b": [2.0], "a": 1})),
             (json!("2025-01-31T12:00:00Z"), json!("2025-01-31T13:00:00.000+01:00")),
+            (
+                json!("67E55044-10B1-426F-9247-BB680E5FE0C8"),
+                json!("67e55044-10b1-426f-9247-bb680e5fe0c8"),
+            ),
             (json!(null), json!(null)),
         ];
         for (a, b) in same {
@@ -76,6 +90,8 @@ mod tests {
             (json!([1, 2]), json!([2, 1])),
             (json!(""), json!(null)),
             (json!("2025-01-31T12:00:00Z"), json!("2025-01-31T12:00:00+01:00")),
+            (json!("A"), json!("a")),
+            (json!("67E5504410B1426F9247BB680E5FE0C8"), json!("67e5504410b1426f9247bb680e5fe0c8")),
         ];
         for (a, b) in different {
             assert!(!same_value(&a, &b), "{a} is not {b}");

@@ -72,14 +72,14 @@ impl<'a> Context<'a> {
 
     fn reaches(&self, schema: &Value, id: &str, through: fn(&Body) -> bool) -> bool {
         let mut seen = BTreeSet::new();
-        let mut open: Vec<&str> = shape::referenced_id(schema).into_iter().collect();
+        let mut open: Vec<&str> = shape::embedded_ids(schema);
         while let Some(next) = open.pop() {
             if next == id {
                 return true;
             }
             let found = self.types.get(next).filter(|found| through(&found.body));
             if let Some(found) = found.filter(|_| seen.insert(next)) {
-                open.extend(schemas(&found.body).filter_map(shape::referenced_id));
+                open.extend(schemas(&found.body).flat_map(shape::embedded_ids));
             }
         }
         false

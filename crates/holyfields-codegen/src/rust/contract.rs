@@ -1,9 +1,9 @@
 //! What makes a struct a contract: `impl Contract`, and `Event` or `Command`.
 
+use holyfields::Contract;
 use holyfields::identity::Identity;
 use holyfields::key::Kind;
 use holyfields::shape::{self, Body, Struct, TypeShape};
-use holyfields::{Contract, naming};
 use proc_macro2::TokenStream;
 use quote::quote;
 
@@ -55,12 +55,12 @@ fn key_of_value(
     let property = key_property.filter(|_| keys.len() > 1)?;
     let field = body.fields.iter().find(|field| field.wire == property)?;
     let named = shape::referenced_id(&field.schema).and_then(|id| scope.context.named(id))?;
-    let Body::Enum(values) = &named.body else { return None };
+    let Body::Enum(choices) = &named.body else { return None };
     let enum_path = Scope::type_path(named, &shape.module);
     let present = field.required && !field.nullable;
-    let arms = values.iter().filter_map(|value| {
-        let key = keys.iter().find(|key| key.as_str() == value)?;
-        let (route, variant) = (key.route(*version), ident(&naming::type_name(value)));
+    let arms = choices.iter().filter_map(|choice| {
+        let key = keys.iter().find(|key| key.as_str() == choice.wire)?;
+        let (route, variant) = (key.route(*version), ident(&choice.ident));
         Some(match present {
             true => quote!(#enum_path::#variant => #route),
             false => quote!(Some(#enum_path::#variant) => #route),

@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use serde_json::Value;
 
 /// A line of a doc comment has at most so many characters, indentation aside.
 const WIDTH: usize = 92;
@@ -18,16 +19,26 @@ pub(super) fn paragraphs<'t>(texts: impl IntoIterator<Item = &'t str>) -> TokenS
     attributes(&lines)
 }
 
-/// A description and, on a line of its own, what the validator asks for.
-pub(super) fn with_limits(description: &str, limits: &[String]) -> TokenStream {
+/// A description and, on a line of its own, what the validator asks for and what the default is.
+pub(super) fn of_field(
+    description: &str,
+    limits: &[String],
+    default: Option<&Value>,
+) -> TokenStream {
     let mut lines = wrap(description);
+    let mut sentences: Vec<String> = Vec::new();
     if !limits.is_empty() {
         let mut limits = limits.join("; ");
         if let Some(first) = limits.chars().next() {
             limits.replace_range(..first.len_utf8(), &first.to_uppercase().to_string());
         }
-        lines.extend(wrap(&format!("{limits}.")));
+        sentences.push(format!("{limits}."));
     }
+    let default = default.map(Value::to_string);
+    if let Some(default) = default.filter(|text| text.len() <= WIDTH && !text.contains('`')) {
+        sentences.push(format!("Default: `{default}`."));
+    }
+    lines.extend(wrap(&sentences.join(" ")));
     attributes(&lines)
 }
 

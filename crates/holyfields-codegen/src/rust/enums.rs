@@ -1,17 +1,16 @@
-//! Enums of strings, and unions.
+//! Enums of strings.
 
-use holyfields::naming;
-use holyfields::shape::{TypeShape, Union};
+use holyfields::shape::{Choice, TypeShape};
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::contract;
 use super::scope::{Scope, ident};
+use super::{contract, docs};
 
-pub(super) fn emit_enum(
+pub(super) fn emit(
     scope: &mut Scope<'_>,
     shape: &TypeShape,
-    values: &[String],
+    choices: &[Choice],
     items: &mut Vec<TokenStream>,
 ) {
     let name = ident(&shape.name);
@@ -19,18 +18,20 @@ pub(super) fn emit_enum(
     let serde = format!("{}::serde", scope.context.crate_path());
     let documentation = contract::documentation(scope, shape);
     let deprecated = shape.deprecated.then(|| quote!(#[deprecated]));
-    let names: Vec<String> = values.iter().map(|value| naming::type_name(value)).collect();
-    let regular = names.iter().zip(values).all(|(name, value)| snake_case(name) == *value);
+    let regular = choices.iter().all(|choice| snake_case(&choice.ident) == choice.wire);
     let rename_all = regular.then(|| quote!(, rename_all = "snake_case"));
-    let idents: Vec<_> = names.iter().map(|name| ident(name)).collect();
+    let idents: Vec<_> = choices.iter().map(|choice| ident(&choice.ident)).collect();
+    let wires: Vec<&str> = choices.iter().map(|choice| choice.wire.as_str()).collect();
     // Where there is nothing to choose, nothing need be said.
-    let (default, first) = match values.len() {
+    let (default, first) = match choices.len() {
         1 => (Some(quote!(Default,)), Some(quote!(#[default]))),
         _ => (None, None),
     };
-    let variants = idents.iter().zip(values).map(|(ident, value)| {
-        let rename = (!regular).then(|| quote!(#[serde(rename = #value)]));
-        quote!(#first #rename #ident)
+    let variants = idents.iter().zip(choices).map(|(ident, choice)| {
+        let wire = &choice.wire;
+        let rename = (!regular).then(|| quote!(#[serde(rename = #wire)]));
+        let documentation = docs::paragraphs(choice.docs.iter().map(String::as_str));
+        quote!(#documentation #first #rename #ident)
     });
     items.push(quote! {
         #documentation
@@ -43,7 +44,7 @@ pub(super) fn emit_enum(
         impl #name {
             /// The value as it stands in JSON.
             pub fn as_str(self) -> &'static str {
-                match self { #(Self::#idents => #values,)* }
+                match self { #(Self::#idents => #wires,)* }
             }
         }
     });
@@ -53,42 +54,6 @@ pub(super) fn emit_enum(
                 f.write_str(self.as_str())
             }
         }
-    });
-}
-
-pub(super) fn emit_union(
-    scope: &mut Scope<'_>,
-    shape: &TypeShape,
-    union: &Union,
-    items: &mut Vec<TokenStream>,
-) {
-    let name = ident(&shape.name);
-    let (serialize, deserialize) = (scope.name("Serialize"), scope.name("Deserialize"));
-    let serde = format!("{}::serde", scope.context.crate_path());
-    let documentation = contract::documentation(scope, shape);
-    let deprecated = shape.deprecated.then(|| quote!(#[deprecated]));
-    let told = match &union.tag {
-        Some(tag) => quote!(tag = #tag),
-        None => quote!(untagged),
-    };
-    let variants = union.variants.iter().map(|variant| {
-        let ident = ident(&variant.ident);
-        let mut ty = scope.rust_type(&variant.schema, &shape.module);
-        if scope.context.nests_unions(&variant.schema, &shape.id) {
-            let boxed = scope.name("Box");
-            ty = quote!(#boxed<#ty>);
-        }
-        let wire = &variant.wire;
-        let rename = union.tag.is_some().then(|| quote!(#[serde(rename = #wire)]));
-        quote!(#rename #ident(#ty))
-    });
-    let variants: Vec<_> = variants.collect();
-    items.push(quote! {
-        #documentation
-        #deprecated
-        #[derive(Clone, Debug, PartialEq, #serialize, #deserialize)]
-        #[serde(crate = #serde, #told)]
-        pub enum #name { #(#variants,)* }
     });
 }
 

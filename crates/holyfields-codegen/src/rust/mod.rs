@@ -11,6 +11,8 @@ mod print;
 mod scope;
 mod services;
 mod structs;
+mod unions;
+mod values;
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -77,8 +79,8 @@ fn domain(context: &Context<'_>, types: &[&TypeShape]) -> Source {
     for shape in types {
         match &shape.body {
             Body::Struct(body) => structs::emit(&mut scope, shape, body, &mut items),
-            Body::Enum(values) => enums::emit_enum(&mut scope, shape, values, &mut items),
-            Body::Union(union) => enums::emit_union(&mut scope, shape, union, &mut items),
+            Body::Enum(choices) => enums::emit(&mut scope, shape, choices, &mut items),
+            Body::Union(union) => unions::emit(&mut scope, shape, union, &mut items),
         }
     }
     Source { uses: scope.uses(), items }

@@ -12,14 +12,16 @@ use syn::{Ident, Path, Type, TypePath};
 use super::context::Context;
 
 /// Names that generated code imports, by the path they come from. `crate` stands for the runtime.
-const IMPORTS: [(&str, &str); 14] = [
+const IMPORTS: [(&str, &str); 16] = [
     ("Any", "crate"),
     ("BTreeMap", "std::collections"),
+    ("Branches", "crate::codec"),
     ("Command", "crate"),
     ("Contract", "crate"),
     ("Contracts", "crate"),
     ("DateTime", "crate::chrono"),
     ("Deserialize", "crate::serde"),
+    ("Deserializer", "crate::serde"),
     ("Event", "crate"),
     ("Kind", "crate"),
     ("Map", "crate::serde_json"),
@@ -30,11 +32,12 @@ const IMPORTS: [(&str, &str); 14] = [
 ];
 
 /// Names that need no import, and their full paths for where they are taken.
-const PRELUDE: [(&str, &str); 6] = [
+const PRELUDE: [(&str, &str); 7] = [
     ("Box", "::std::boxed"),
     ("Default", "::std::default"),
     ("Into", "::std::convert"),
     ("Option", "::std::option"),
+    ("Result", "::std::result"),
     ("String", "::std::string"),
     ("Vec", "::std::vec"),
 ];

@@ -1,13 +1,12 @@
 //! Objects: a struct with public fields, a constructor of what is required, a setter for the rest.
 
-use holyfields::naming;
-use holyfields::shape::{self, Body, Field, Struct, TypeShape};
+use holyfields::shape::{Field, Struct, TypeShape};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use serde_json::{Value, json};
 
 use super::scope::{Scope, ident};
-use super::{contract, docs};
+use super::{contract, docs, values};
 
 pub(super) fn emit(
     scope: &mut Scope<'_>,
@@ -25,6 +24,7 @@ pub(super) fn emit(
     if !fields.is_empty() || extra.is_some() {
         items.push(constructors(scope, shape, &fields, extra.as_ref()));
     }
+    items.extend(default(scope, shape, &fields));
     if let Some(found) = scope.context.contract(shape) {
         contract::emit(scope, shape, found, body, items);
     }
@@ -44,6 +44,10 @@ struct FieldCode {
     taken: Taken,
     /// What `new` writes where there is nothing to choose.
     only: Option<TokenStream>,
+    /// What `Default` gives `new` for it.
+    default: Option<TokenStream>,
+    /// Whether the derived `Default` of its type says the same.
+    derives_default: bool,
     required: bool,
     sensitive: bool,
     attributes: TokenStream,
@@ -67,9 +71,13 @@ impl FieldCode {
         let option = scope.name("Option");
         let options = usize::from(!field.required) + usize::from(field.nullable);
         let ty = (0..options).fold(bare, |ty, _| quote!(#option<#ty>));
+        let only = only_value(scope, shape, field);
         FieldCode {
             taken,
-            only: only_value(scope, shape, field),
+            default: default_value(scope, shape, field),
+            derives_default: !field.required
+                || (only.is_some() && values::choices(scope, shape, field).is_some()),
+            only,
             attributes: attributes(scope, field),
             ty,
             required: field.required,
@@ -88,7 +96,7 @@ impl Taken {
         bare: &TokenStream,
         boxed: Option<&syn::Path>,
     ) -> Self {
-        let plain_text = field.schema == json!({ "type": "string" });
+        let plain_text = is_text(field);
         let ty = match (field.nullable, plain_text) {
             (true, _) => {
                 let option = scope.name("Option");
@@ -110,20 +118,29 @@ impl Taken {
     }
 }
 
-/// The one value that a required field can have.
+/// What `new` does not ask for, as there is one value only.
 fn only_value(scope: &Scope<'_>, shape: &TypeShape, field: &Field) -> Option<TokenStream> {
-    if !field.required || field.nullable {
-        return None;
+    let only = field.only.as_ref().filter(|_| field.required && !field.nullable)?;
+    let value = values::of_field(scope, shape, field, only)?;
+    Some(if is_text(field) { quote!(#value.into()) } else { value })
+}
+
+/// What a required field is by default, where the schema says so, as `new` takes it.
+fn default_value(scope: &Scope<'_>, shape: &TypeShape, field: &Field) -> Option<TokenStream> {
+    let default = field.default.as_ref()?;
+    if field.nullable && default.is_null() {
+        return Some(quote!(None));
     }
-    let named = shape::referenced_id(&field.schema).and_then(|id| scope.context.named(id))?;
-    match &named.body {
-        Body::Enum(values) if values.len() == 1 => {
-            let (ty, variant) =
-                (Scope::type_path(named, &shape.module), ident(&naming::type_name(&values[0])));
-            Some(quote!(#ty::#variant))
-        }
-        _ => None,
-    }
+    let value = values::of_field(scope, shape, field, default)?;
+    Some(match (field.nullable, is_text(field)) {
+        (false, _) => value,
+        (true, false) => quote!(Some(#value)),
+        (true, true) => quote!(Some(#value.into())),
+    })
+}
+
+fn is_text(field: &Field) -> bool {
+    field.schema == json!({ "type": "string" })
 }
 
 /// The flattened map of properties that the schema does not declare.
@@ -168,11 +185,7 @@ fn definition(
     let key = body.key.as_ref().map(|(property, key)| quote!(, tag = #property, rename = #key));
     let documentation = contract::documentation(scope, shape);
     let debug = (!hides(body)).then(|| quote!(Debug,));
-    // What `new` does without parameters.
-    let default = fields
-        .iter()
-        .all(|field| !field.required || field.only.is_some())
-        .then(|| quote!(Default,));
+    let default = fields.iter().all(|field| field.derives_default).then(|| quote!(Default,));
     let deprecated = shape.deprecated.then(|| quote!(#[deprecated]));
     let name = ident(&shape.name);
     let members = fields.iter().map(|field| {
@@ -199,7 +212,8 @@ fn definition(
 }
 
 fn attributes(scope: &mut Scope<'_>, field: &Field) -> TokenStream {
-    let documentation = docs::with_limits(&field.description, &field.limits);
+    let default = field.default.as_ref().filter(|_| !field.sensitive);
+    let documentation = docs::of_field(&field.description, &field.limits, default);
     let mut serde: Vec<TokenStream> = Vec::new();
     if field.ident.trim_start_matches("r#") != field.wire {
         let wire = &field.wire;
@@ -279,6 +293,23 @@ fn constructors(
             #(#setters)*
         }
     }
+}
+
+/// `Default` where the schema says what the required fields are by default.
+fn default(scope: &mut Scope<'_>, shape: &TypeShape, fields: &[FieldCode]) -> Option<TokenStream> {
+    let given = fields.iter().filter(|field| field.required && field.only.is_none());
+    let values: Vec<_> = given.map(|field| field.default.clone()).collect::<Option<_>>()?;
+    if fields.iter().all(|field| field.derives_default) {
+        return None;
+    }
+    let (name, default) = (ident(&shape.name), scope.name("Default"));
+    Some(quote! {
+        impl #default for #name {
+            fn default() -> Self {
+                Self::new(#(#values),*)
+            }
+        }
+    })
 }
 
 /// `Debug` that does not show what is marked sensitive.

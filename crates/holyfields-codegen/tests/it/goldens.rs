@@ -9,24 +9,35 @@ use expect_test::expect_file;
 use crate::{generate, goldens};
 
 /// The generated files of a feature that are compared; the others are the same for all.
-const FILES: [(&str, &[&str]); 18] = [
+const FILES: [(&str, &[&str]); 29] = [
     ("absent_and_null", &["library"]),
+    ("all_of", &["common", "library"]),
     ("base", &["library"]),
     ("command", &["events", "library"]),
+    ("conditional", &["library"]),
+    ("defaults", &["library"]),
     ("deprecated", &["events", "library"]),
+    ("documented_enum", &["library"]),
+    ("draft_07", &["library"]),
     ("flat_event", &["events", "examples", "keys", "library"]),
     ("lists_and_maps", &["library"]),
+    ("maps", &["library"]),
+    ("nullable", &["library"]),
     ("open_object", &["library"]),
     ("property_names", &["library"]),
     ("recursion", &["library"]),
+    ("same_name", &["common", "library"]),
     ("sensitive", &["library"]),
     ("services", &["services"]),
     ("several_keys", &["events", "keys", "library"]),
+    ("shape_union", &["library"]),
     ("shared_definition", &["common", "library"]),
     ("string_enum", &["library"]),
     ("tagged_union", &["library"]),
+    ("tuples", &["library"]),
     ("type_names", &["events", "option", "poll"]),
     ("type_union", &["library"]),
+    ("union_in_object", &["library"]),
     ("versions", &["keys", "library"]),
 ];
 

@@ -11,7 +11,43 @@ use crate::resolve::{References, Target};
 #[derive(Clone, Debug)]
 pub(crate) struct Layer<'a> {
     pub(crate) at: Target,
-    pub(crate) object: &'a Map<String, Value>,
+    object: &'a Map<String, Value>,
+    draft: Draft,
+    /// A union of which one branch stands beside this layer, so that it has nothing more to say.
+    settled: Option<&'static str>,
+}
+
+impl<'a> Layer<'a> {
+    /// The value of a keyword that its draft knows.
+    pub(crate) fn get(&self, keyword: &str) -> Option<&'a Value> {
+        let unknown = match self.draft {
+            Draft::V7 => NEWER.contains(&keyword),
+            Draft::V2020 => keyword == "additionalItems",
+        };
+        if unknown || self.settled == Some(keyword) { None } else { self.object.get(keyword) }
+    }
+
+    pub(crate) fn keywords(&self) -> impl Iterator<Item = &'a str> {
+        let known = |keyword: &&str| self.get(keyword).is_some();
+        self.object.keys().map(String::as_str).filter(known)
+    }
+
+    /// The schemas of an array's first items, and the keyword that holds them.
+    pub(crate) fn tuple(&self) -> Option<(&'static str, &'a Vec<Value>)> {
+        let keyword = match self.draft {
+            Draft::V7 => "items",
+            Draft::V2020 => "prefixItems",
+        };
+        Some((keyword, self.get(keyword)?.as_array()?))
+    }
+
+    /// The keyword for the items behind those of [`Layer::tuple`].
+    pub(crate) fn further_items(&self) -> &'static str {
+        match self.draft {
+            Draft::V7 => "additionalItems",
+            Draft::V2020 => "items",
+        }
+    }
 }
 
 /// All schema objects that apply to a value: what `$ref` and `allOf` lead to, then the object
@@ -46,14 +82,26 @@ impl<'a> Layers<'a> {
         if let Some(target) = references.target(at) {
             self.collect(target, files, references, seen);
         }
-        if files[at.file].draft == Draft::V7 && object.contains_key("$ref") {
+        if lone_reference(&files[at.file], object) {
             return;
         }
         let all_of = object.get("allOf").and_then(Value::as_array).map_or(0, Vec::len);
         for index in 0..all_of {
             self.collect(&below(at, "allOf", index), files, references, seen);
         }
-        self.0.push(Layer { at: at.clone(), object });
+        let draft = files[at.file].draft;
+        self.0.push(Layer { at: at.clone(), object, draft, settled: None });
+    }
+
+    /// These layers where one branch of a union among them holds.
+    pub(crate) fn with(&self, union: &Target, keyword: &'static str, branch: &Layers<'a>) -> Self {
+        let mut layers = self.0.clone();
+        for layer in layers.iter_mut().filter(|layer| layer.at == *union) {
+            layer.settled = Some(keyword);
+        }
+        let known = |layer: &&Layer<'a>| !self.0.iter().any(|other| other.at == layer.at);
+        layers.extend(branch.0.iter().filter(known).cloned());
+        Layers(layers)
     }
 
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &Layer<'a>> {
@@ -65,7 +113,7 @@ impl<'a> Layers<'a> {
         &self,
         keyword: &str,
     ) -> impl DoubleEndedIterator<Item = (&Layer<'a>, &'a Value)> {
-        self.0.iter().filter_map(move |layer| Some((layer, layer.object.get(keyword)?)))
+        self.0.iter().filter_map(move |layer| Some((layer, layer.get(keyword)?)))
     }
 
     /// The places of a keyword that holds one subschema.
@@ -76,8 +124,19 @@ impl<'a> Layers<'a> {
             .collect()
     }
 
+    /// The places of a keyword that holds a map of subschemas: names and places.
+    pub(crate) fn members(&self, keyword: &str) -> Vec<(&'a str, Target)> {
+        let mut members = Vec::new();
+        for (layer, map) in self.all(keyword) {
+            let at = child(&layer.at, keyword);
+            let names = map.as_object().into_iter().flat_map(Map::keys);
+            members.extend(names.map(|name| (name.as_str(), child(&at, name))));
+        }
+        members
+    }
+
     pub(crate) fn has(&self, keyword: &str) -> bool {
-        self.0.iter().any(|layer| layer.object.contains_key(keyword))
+        self.all(keyword).next().is_some()
     }
 
     /// A text from the outermost layer that has it.
@@ -87,6 +146,12 @@ impl<'a> Layers<'a> {
 
     pub(crate) fn is_marked(&self, keyword: &str) -> bool {
         self.all(keyword).any(|(_, value)| value == &Value::Bool(true))
+    }
+
+    /// The names that some `required` lists.
+    pub(crate) fn required(&self) -> BTreeSet<&'a str> {
+        let lists = self.all("required").filter_map(|(_, names)| names.as_array());
+        lists.flatten().filter_map(Value::as_str).collect()
     }
 
     /// The JSON types that every layer allows; none where no layer says.
@@ -114,6 +179,23 @@ impl<'a> Layers<'a> {
             before.into_iter().filter(|value| now.contains(value)).collect()
         })
     }
+}
+
+/// Words that draft-07 does not know, and so ignores.
+const NEWER: [&str; 8] = [
+    "dependentRequired",
+    "dependentSchemas",
+    "maxContains",
+    "minContains",
+    "prefixItems",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "$dynamicRef",
+];
+
+/// Whether nothing beside the `$ref` of a schema counts.
+pub(crate) fn lone_reference(file: &SchemaFile, object: &Map<String, Value>) -> bool {
+    file.draft == Draft::V7 && object.contains_key("$ref")
 }
 
 /// The types in both sets; an integer is also a number.

@@ -4,11 +4,15 @@ use serde_json::Value;
 
 use super::layers::Layers;
 
-/// `["1 to 200 characters", "matches `^[a-z]+$`"]`.
-pub(super) fn describe(layers: &Layers<'_>) -> Vec<String> {
+/// `["1 to 200 characters", "matches `^[a-z]+$`"]`, for a value of this type.
+pub(super) fn describe(layers: &Layers<'_>, schema: &Value) -> Vec<String> {
+    let is_tuple = schema.get("items").is_some_and(Value::is_array);
     let mut limits = Vec::new();
+    limits.extend(listed(layers));
     limits.extend(range(layers, "minLength", "maxLength", "character"));
-    limits.extend(range(layers, "minItems", "maxItems", "item"));
+    if !is_tuple {
+        limits.extend(range(layers, "minItems", "maxItems", "item"));
+    }
     limits.extend(range(layers, "minProperties", "maxProperties", "property"));
     limits.extend(bounds(layers));
     if let Some(step) = number(layers, "multipleOf") {
@@ -27,6 +31,23 @@ pub(super) fn describe(layers: &Layers<'_>) -> Vec<String> {
     }
     limits.dedup();
     limits
+}
+
+/// More values than these are no help in a comment.
+const MOST_LISTED: usize = 12;
+
+/// The values that there are, where the type does not list them.
+fn listed(layers: &Layers<'_>) -> Option<String> {
+    let values = layers.values()?;
+    let shown = |value: &&Value| value.is_number() || value.is_boolean();
+    let texts: Vec<String> = values.iter().filter(|v| shown(v)).map(|v| plain(v)).collect();
+    match texts.as_slice() {
+        _ if texts.len() != values.iter().filter(|value| !value.is_null()).count() => None,
+        [] => None,
+        [one] => Some(format!("always {one}")),
+        many if many.len() > MOST_LISTED => Some(format!("one of {} values", many.len())),
+        several => Some(format!("one of {}", several.join(", "))),
+    }
 }
 
 fn range(layers: &Layers<'_>, least: &str, most: &str, unit: &str) -> Option<String> {
@@ -61,13 +82,12 @@ fn bounds(layers: &Layers<'_>) -> Option<String> {
 
 /// The outermost layer's number, as written but without a needless `.0`.
 fn number(layers: &Layers<'_>, keyword: &str) -> Option<String> {
-    layers.all(keyword).rev().find_map(|(_, value)| match value {
-        Value::Number(number) => {
-            let text = number.to_string();
-            Some(text.strip_suffix(".0").unwrap_or(&text).to_owned())
-        }
-        _ => None,
-    })
+    layers.all(keyword).rev().map(|(_, value)| value).find(|value| value.is_number()).map(plain)
+}
+
+fn plain(value: &Value) -> String {
+    let text = value.to_string();
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
 }
 
 /// A format that the Rust type does not show.

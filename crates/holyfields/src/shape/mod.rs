@@ -5,13 +5,25 @@
 //! accepts, the type decodes.
 //!
 //! Every struct, enum and union has a name of its own here. The schemas that remain inside fields
-//! are small: a primitive, a list, a map, or `{"$ref": "#/$defs/<id>"}` to another type of the shape.
+//! are small: a primitive, a list, a tuple, a map, or `{"$ref": "#/$defs/<id>"}` to another type of
+//! the shape.
+//!
+//! `build` goes from a place to its type: `layers` are the schema objects that apply there, `kinds` the
+//! JSON types that they allow together. Each kind then has its file: `scalar`, `list`, `object`, and
+//! where there are alternatives, `union` and `objects`.
 
+mod branches;
 mod build;
+mod extra;
+mod kinds;
 pub(crate) mod layers;
 mod limits;
+mod list;
+mod names;
 mod object;
+mod objects;
 mod scalar;
+mod sensitive;
 mod union;
 
 use serde_json::Value;
@@ -51,9 +63,20 @@ pub enum Body {
     /// An object.
     Struct(Struct),
     /// One of several strings.
-    Enum(Vec<String>),
+    Enum(Vec<Choice>),
     /// One of several types.
     Union(Union),
+}
+
+/// One string of an enum.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// The name of its variant: `AsNew`.
+    pub ident: String,
+    /// How it stands in JSON: `as_new`.
+    pub wire: String,
+    /// Its title and description, where the schema gives it any.
+    pub docs: Vec<String>,
 }
 
 /// An object with named fields.
@@ -80,6 +103,10 @@ pub struct Field {
     pub description: String,
     /// What the validator asks of it beyond its type, in words: `1 to 200 characters`.
     pub limits: Vec<String>,
+    /// The one value that it may have.
+    pub only: Option<Value>,
+    /// What its absence means, by the schema. Never written, and nothing is decoded from it.
+    pub default: Option<Value>,
     /// Whether it must be present.
     pub required: bool,
     /// Whether it may be null.
@@ -95,10 +122,22 @@ pub struct Field {
 /// One of several types.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Union {
-    /// The property that tells the variants apart; none where their JSON types do.
-    pub tag: Option<String>,
+    /// What tells the variants apart.
+    pub told: Told,
     /// In the order of the schema.
     pub variants: Vec<Variant>,
+}
+
+/// What tells the variants of a union apart.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Told {
+    /// The text of this property, which the variants themselves do not have.
+    Tag(String),
+    /// Their JSON types, which all differ.
+    JsonType,
+    /// Their shapes: tried in the order of these indices, the first counts that takes a value and
+    /// keeps all of it.
+    Shape(Vec<usize>),
 }
 
 /// One type of a union.
@@ -106,8 +145,10 @@ pub struct Union {
 pub struct Variant {
     /// Its name in code.
     pub ident: String,
-    /// The value of the tag; empty where there is none.
-    pub wire: String,
+    /// The property that says that a value is of this type, and its value there.
+    pub only: Option<(String, Value)>,
+    /// Whether it is never shown.
+    pub sensitive: bool,
     /// Its type.
     pub schema: Value,
 }
@@ -127,6 +168,13 @@ pub(crate) fn of(
 /// The reference to a type of the shape.
 pub(crate) fn reference(id: &str) -> Value {
     serde_json::json!({ "$ref": format!("#/$defs/{id}") })
+}
+
+/// The types of the shape that a value of this schema holds in itself, not behind a list or a map.
+pub fn embedded_ids(schema: &Value) -> Vec<&str> {
+    let parts = schema.get("items").or_else(|| schema.get("oneOf")).and_then(Value::as_array);
+    let parts = parts.into_iter().flatten().flat_map(embedded_ids);
+    referenced_id(schema).into_iter().chain(parts).collect()
 }
 
 /// The id in a reference that [`Shape`] made.

@@ -1,29 +1,26 @@
 //! Objects: structs where properties are declared, maps where they are not.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
-use super::build::{Asked, Builder, Name};
-use super::layers::{Layers, below, child};
-use super::{Body, Field, Struct, limits};
+use super::build::{Asked, Builder};
+use super::kinds::Kinds;
+use super::layers::Layers;
+use super::names::Name;
+use super::{Body, Field, Struct, limits, sensitive};
 use crate::finding::Finding;
 use crate::resolve::Target;
 use crate::{naming, rules};
 
-/// Keywords by which an object may have properties that `properties` does not declare.
-const HIDDEN_PROPERTIES: [&str; 7] =
-    ["anyOf", "oneOf", "if", "then", "else", "dependentSchemas", "patternProperties"];
+/// Keywords that shape an object in a way that its fields do not show.
+const UNSEEN: [&str; 5] = ["if", "dependentSchemas", "dependencies", "oneOf", "anyOf"];
 
 impl<'a> Builder<'a> {
-    pub(super) fn object(&mut self, layers: &Layers<'a>, asked: &Asked, nullable: bool) -> Value {
-        let declares =
-            layers.all("properties").any(|(_, p)| p.as_object().is_some_and(|p| !p.is_empty()));
-        if !declares {
+    pub(super) fn object(&mut self, layers: &Layers<'a>, asked: &Asked) -> Value {
+        if layers.members("properties").is_empty() {
             let values = self.map_values(layers, &asked.name);
             return json!({ "type": "object", "additionalProperties": values });
         }
-        self.named(asked, nullable, layers, |builder, name| {
+        self.named(asked, layers, |builder, name| {
             Body::Struct(builder.structure(layers, name, None))
         })
     }
@@ -35,46 +32,61 @@ impl<'a> Builder<'a> {
         name: &Name,
         key_property: Option<&str>,
     ) -> Struct {
-        for keyword in
-            ["if", "dependentSchemas", "dependencies", "oneOf", "anyOf", "patternProperties"]
-        {
+        for keyword in UNSEEN {
             self.not_carried(layers, keyword, "it is not seen in the fields");
         }
-        let required: BTreeSet<&str> = layers
-            .all("required")
-            .filter_map(|(_, names)| names.as_array())
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let extra = self.extra(layers, name);
-        let mut fields: Vec<Field> = Vec::new();
-        let mut key = None;
-        let all_sensitive = layers.is_marked("x-bloodbank-sensitive");
+        let mut body = Struct {
+            extra: self.extra(layers, name),
+            sensitive_extra: layers.is_marked(sensitive::MARK) || self.extra_is_sensitive(layers),
+            ..Struct::default()
+        };
+        let required = layers.required();
         for (wire, places) in declared(layers) {
+            let is_required = required.contains(wire);
             let property = self.layers(&places);
-            if key_property == Some(wire.as_str())
+            if key_property == Some(wire)
                 && let Some([Value::String(text)]) = property.values().as_deref()
             {
-                self.check_key_required(&places, &wire, required.contains(wire.as_str()));
-                key = Some((wire, text.clone()));
-                continue;
+                self.check_key_required(&places, wire, is_required);
+                body.key = Some((wire.to_owned(), text.clone()));
+            } else if is_required || self.kinds.all(&places) != Kinds::NONE {
+                // What must be absent needs no field.
+                let field = self.field(layers, name, wire, &places, &body);
+                body.fields.push(Field { required: is_required, ..field });
             }
-            let typed = self.value(&places, &name.inner(&wire));
-            fields.push(Field {
-                ident: unused_ident(&naming::identifier(&wire), &fields, extra.is_some()),
-                required: required.contains(wire.as_str()),
-                description: property.text("description").unwrap_or_default().to_owned(),
-                limits: limits::describe(&property),
-                nullable: typed.nullable,
-                sensitive: all_sensitive || self.is_sensitive(&places),
-                deprecated: property.is_marked("deprecated"),
-                schema: typed.schema,
-                wire,
-            });
         }
-        let extra_places: Vec<Target> = extra_keywords(layers);
-        let sensitive_extra = all_sensitive || self.is_sensitive(&extra_places);
-        Struct { fields, extra, sensitive_extra, key }
+        body
+    }
+
+    fn field(
+        &mut self,
+        layers: &Layers<'a>,
+        name: &Name,
+        wire: &str,
+        places: &[Target],
+        body: &Struct,
+    ) -> Field {
+        let property = self.layers(places);
+        let typed = self.value(places, &name.inner(wire));
+        let only = match property.values().as_deref() {
+            Some([only]) => Some((*only).clone()),
+            _ => None,
+        };
+        let default = property.all("default").next_back().map(|(_, value)| value.clone());
+        Field {
+            ident: unused_ident(&naming::identifier(wire), body),
+            wire: wire.to_owned(),
+            description: property.text("description").unwrap_or_default().to_owned(),
+            limits: limits::describe(&property, &typed.schema),
+            only,
+            default,
+            required: false,
+            nullable: typed.nullable,
+            sensitive: layers.is_marked(sensitive::MARK)
+                || self.is_sensitive(places, &typed.schema),
+            deprecated: property.is_marked("deprecated"),
+            schema: typed.schema,
+        }
     }
 
     /// The type always writes the key, so a payload without it would not come back as it was.
@@ -87,108 +99,24 @@ impl<'a> Builder<'a> {
             self.findings.push(finding.help(format!("add \"{property}\" to `required`")));
         }
     }
-
-    /// Whether a value described by these places shows something marked `x-bloodbank-sensitive`.
-    ///
-    /// Objects with declared properties answer for those themselves.
-    fn is_sensitive(&self, places: &[Target]) -> bool {
-        let mut open: Vec<Target> = places.to_vec();
-        let mut seen: BTreeSet<Target> = BTreeSet::new();
-        while let Some(at) = open.pop() {
-            if !seen.insert(at.clone()) {
-                continue;
-            }
-            let layers = self.layers(&[at]);
-            if layers.is_marked("x-bloodbank-sensitive") {
-                return true;
-            }
-            for keyword in ["items", "additionalProperties", "unevaluatedProperties"] {
-                open.extend(layers.places(keyword));
-            }
-            for keyword in ["prefixItems", "anyOf", "oneOf"] {
-                for (layer, list) in layers.all(keyword) {
-                    let count = list.as_array().map_or(0, Vec::len);
-                    open.extend((0..count).map(|index| below(&layer.at, keyword, index)));
-                }
-            }
-            let maps = match layers.types() {
-                // No struct hides them, as none is made.
-                None => ["patternProperties", "properties"].as_slice(),
-                Some(_) => &["patternProperties"],
-            };
-            for keyword in maps {
-                for (layer, members) in layers.all(keyword) {
-                    let names = members.as_object().into_iter().flat_map(|members| members.keys());
-                    let at = child(&layer.at, keyword);
-                    open.extend(names.map(|name| child(&at, name)));
-                }
-            }
-        }
-        false
-    }
-
-    /// The schema of the values beyond the declared ones; none where there can be none.
-    fn extra(&mut self, layers: &Layers<'a>, name: &Name) -> Option<Value> {
-        let closed_by_one = layers.iter().any(|layer| {
-            layer.object.get("additionalProperties") == Some(&Value::Bool(false))
-                && !layer.object.contains_key("patternProperties")
-        });
-        let sees_all = layers.all("unevaluatedProperties").any(|(_, v)| v == &Value::Bool(false));
-        let hidden = HIDDEN_PROPERTIES.iter().any(|keyword| layers.has(keyword));
-        if closed_by_one || (sees_all && !hidden) {
-            return None;
-        }
-        // With one layer only, its `additionalProperties` speaks of exactly the others.
-        let alone = layers.iter().count() == 1 && !layers.has("patternProperties");
-        Some(if alone { self.map_values(layers, name) } else { json!(true) })
-    }
-
-    /// The schema of a map's values.
-    fn map_values(&mut self, layers: &Layers<'a>, name: &Name) -> Value {
-        let places: Vec<Target> = layers
-            .all("additionalProperties")
-            .filter(|(_, value)| value.is_object())
-            .map(|(layer, _)| child(&layer.at, "additionalProperties"))
-            .collect();
-        if layers.has("patternProperties") || places.len() != 1 {
-            return json!(true);
-        }
-        self.value(&places, &name.inner("value")).inline()
-    }
 }
 
 /// Every declared property with all places that declare it, bases first.
-fn declared(layers: &Layers<'_>) -> Vec<(String, Vec<Target>)> {
-    let mut declared: Vec<(String, Vec<Target>)> = Vec::new();
-    for (layer, properties) in layers.all("properties") {
-        let at = child(&layer.at, "properties");
-        for name in properties.as_object().into_iter().flat_map(|p| p.keys()) {
-            let place = child(&at, name);
-            match declared.iter_mut().find(|(known, _)| known == name) {
-                Some((_, places)) => places.push(place),
-                None => declared.push((name.clone(), vec![place])),
-            }
+pub(super) fn declared<'a>(layers: &Layers<'a>) -> Vec<(&'a str, Vec<Target>)> {
+    let mut declared: Vec<(&str, Vec<Target>)> = Vec::new();
+    for (name, place) in layers.members("properties") {
+        match declared.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, places)) => places.push(place),
+            None => declared.push((name, vec![place])),
         }
     }
     declared
 }
 
-/// The places that describe the properties that are not declared.
-fn extra_keywords(layers: &Layers<'_>) -> Vec<Target> {
-    let keywords = ["additionalProperties", "unevaluatedProperties"];
-    let mut places: Vec<Target> =
-        keywords.into_iter().flat_map(|keyword| layers.places(keyword)).collect();
-    for (layer, members) in layers.all("patternProperties") {
-        let at = child(&layer.at, "patternProperties");
-        let names = members.as_object().into_iter().flat_map(|members| members.keys());
-        places.extend(names.map(|name| child(&at, name)));
-    }
-    places
-}
-
-fn unused_ident(ident: &str, fields: &[Field], has_extra: bool) -> String {
+fn unused_ident(ident: &str, body: &Struct) -> String {
     let taken = |ident: &str| {
-        (has_extra && ident == "extra") || fields.iter().any(|field| field.ident == ident)
+        (body.extra.is_some() && ident == "extra")
+            || body.fields.iter().any(|field| field.ident == ident)
     };
     if !taken(ident) {
         return ident.to_owned();

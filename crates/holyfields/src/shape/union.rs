@@ -1,163 +1,173 @@
-//! `oneOf` and `anyOf`: unions told apart by a property or by JSON type; any value where neither
-//! tells.
-
-use std::collections::BTreeSet;
+//! `oneOf` and `anyOf`: which branches a value of one JSON type may take, and the type for them.
+//!
+//! Branches of several JSON types are told apart by that alone. What remains are several objects,
+//! told apart by a property or by their shape, and several texts.
 
 use serde_json::Value;
 
-use super::build::{Asked, Builder, Name, Typed};
+use super::branches::Branch;
+use super::build::{Asked, Builder, SHAPING};
+use super::kinds::Kind;
 use super::layers::{Layers, below};
-use super::{Body, Union, Variant, reference};
-use crate::naming;
+use super::{Body, Told, Union, Variant, sensitive};
 use crate::resolve::Target;
 
-/// One alternative of a union.
-struct Branch<'a> {
-    at: Target,
-    layers: Layers<'a>,
+/// A union among the layers, and the branches of it that are of interest.
+pub(super) struct Alternatives<'a> {
+    pub(super) keyword: &'static str,
+    pub(super) branches: Vec<Branch<'a>>,
+    /// Whether all that is said about the value is said in the branches.
+    pub(super) bare: bool,
 }
 
 impl<'a> Builder<'a> {
-    /// The type of a value with `oneOf` or `anyOf`; none where these only constrain.
-    pub(super) fn union(&mut self, layers: &Layers<'a>, asked: &Asked) -> Option<Typed> {
-        let keywords = ["oneOf", "anyOf"];
-        let mut found =
-            keywords.into_iter().flat_map(|word| layers.all(word).map(move |f| (word, f)));
-        let (keyword, (layer, list)) = found.next()?;
-        let several = found.next().is_some();
-        let count = list.as_array().map_or(0, Vec::len);
-        let branches: Vec<Branch<'a>> = (0..count)
-            .map(|index| below(&layer.at, keyword, index))
-            .map(|at| Branch { layers: self.layers(std::slice::from_ref(&at)), at })
-            .collect();
-        if layers.has("properties") || branches.iter().all(only_constrains) {
-            return None;
-        }
-        let (nulls, branches): (Vec<_>, Vec<_>) = branches.into_iter().partition(is_null);
-        let nullable =
-            !nulls.is_empty() && layers.types().is_none_or(|types| types.contains("null"));
-        let typed = match branches.as_slice() {
-            _ if several => None,
-            [one] => Some(self.value(std::slice::from_ref(&one.at), &asked.name)),
-            _ => self
-                .tagged(layers, &branches, asked, nullable)
-                .or_else(|| self.by_json_type(layers, &branches, asked, nullable))
-                .map(Typed::plain),
-        };
-        let Some(typed) = typed else {
-            self.not_carried(layers, keyword, "it becomes `serde_json::Value`");
-            return Some(Typed::any());
-        };
-        Some(Typed { nullable: typed.nullable || nullable, ..typed })
-    }
-
-    /// Objects with a required property that holds another const in each.
-    fn tagged(
+    /// A type for each JSON type that a value may have.
+    pub(super) fn by_json_type(
         &mut self,
+        kinds: &[Kind],
         layers: &Layers<'a>,
-        branches: &[Branch<'a>],
         asked: &Asked,
-        nullable: bool,
-    ) -> Option<Value> {
-        let tag = tag(branches)?;
-        let wires: Vec<String> =
-            branches.iter().filter_map(|branch| constant(branch, &tag)).collect();
-        Some(self.named(asked, nullable, layers, |builder, name| {
-            let variants = branches.iter().zip(wires).map(|(branch, wire)| {
-                let ident = naming::type_name(&wire);
-                let schema = builder.variant(branch, &name.inner(&wire), &tag);
-                Variant { ident, wire, schema }
+    ) -> Value {
+        self.named(asked, layers, |builder, name| {
+            let variants = kinds.iter().map(|kind| {
+                let part = Asked::part(name.inner(kind.variant()));
+                let schema = builder.of_kind(*kind, layers, &part);
+                Variant {
+                    ident: kind.variant().into(),
+                    sensitive: builder.kind_is_sensitive(*kind, layers, &schema),
+                    schema,
+                    only: None,
+                }
             });
             let variants = variants.collect();
-            Body::Union(Union { tag: Some(tag), variants })
-        }))
-    }
-
-    /// A branch's struct, without the tag: the union writes that.
-    fn variant(&mut self, branch: &Branch<'a>, name: &Name, tag: &str) -> Value {
-        // Only the union has this type: what else refers to the branch has the tag as a field.
-        let id = self.claim(&branch.at, name);
-        let mut body = self.structure(&branch.layers, name, Some(tag));
-        body.key = None;
-        self.define(id.clone(), name.clone(), &branch.layers, Body::Struct(body));
-        reference(&id)
-    }
-
-    /// Alternatives of which each has another JSON type.
-    fn by_json_type(
-        &mut self,
-        layers: &Layers<'a>,
-        branches: &[Branch<'a>],
-        asked: &Asked,
-        nullable: bool,
-    ) -> Option<Value> {
-        let kinds: Vec<&str> =
-            branches.iter().map(|b| json_type(&b.layers)).collect::<Option<_>>()?;
-        let distinct: BTreeSet<&str> =
-            kinds.iter().map(|kind| if *kind == "integer" { "number" } else { kind }).collect();
-        if distinct.len() < kinds.len() {
-            return None;
-        }
-        Some(self.named(asked, nullable, layers, |builder, name| {
-            let variants = branches.iter().zip(kinds).map(|(branch, kind)| {
-                let ident = naming::type_name(if kind == "array" { "list" } else { kind });
-                let typed = builder.value(std::slice::from_ref(&branch.at), &name.inner(&ident));
-                Variant { ident, wire: String::new(), schema: typed.inline() }
-            });
-            let variants = variants.collect();
-            Body::Union(Union { tag: None, variants })
-        }))
-    }
-}
-
-/// The property that tells the branches apart.
-fn tag(branches: &[Branch<'_>]) -> Option<String> {
-    let first = branches.first()?;
-    let objects = branches.iter().all(|branch| json_type(&branch.layers) == Some("object"));
-    let properties = first.layers.all("properties").filter_map(|(_, names)| names.as_object());
-    let mut names = properties.flat_map(|names| names.keys()).filter(|_| objects);
-    names
-        .find(|name| {
-            let values: Option<Vec<String>> =
-                branches.iter().map(|branch| constant(branch, name)).collect();
-            values.is_some_and(|values| {
-                let idents: BTreeSet<String> =
-                    values.iter().map(|value| naming::type_name(value)).collect();
-                idents.len() == branches.len()
-            })
+            Body::Union(Union { told: Told::JsonType, variants })
         })
-        .cloned()
-}
+    }
 
-/// The one text that a required property of a branch may hold.
-fn constant(branch: &Branch<'_>, property: &str) -> Option<String> {
-    let is_required = |names: &Value| {
-        names.as_array().is_some_and(|names| names.iter().any(|name| name == property))
-    };
-    let required = branch.layers.all("required").any(|(_, names)| is_required(names));
-    let mut found = branch.layers.all("properties").filter_map(|(_, p)| p.get(property));
-    let schema = found.next().filter(|_| required)?;
-    let listed = schema.get("enum").and_then(Value::as_array);
-    let only = listed.filter(|values| values.len() == 1).map(|values| &values[0]);
-    schema.get("const").or(only)?.as_str().map(str::to_owned)
-}
+    fn kind_is_sensitive(&mut self, kind: Kind, layers: &Layers<'a>, schema: &Value) -> bool {
+        let mut places: Vec<Target> = Vec::new();
+        for (at, keyword, count) in unions(layers) {
+            places.extend((0..count).map(|index| below(&at, keyword, index)));
+        }
+        places.retain(|at| self.kinds.at(at).meets(kind.into()));
+        layers.is_marked(sensitive::MARK) || self.is_sensitive(&places, schema)
+    }
 
-/// The one JSON type that a branch allows.
-fn json_type<'a>(layers: &Layers<'a>) -> Option<&'a str> {
-    let types: Vec<&str> = layers.types()?.into_iter().collect();
-    match types.as_slice() {
-        [one] => Some(one),
-        _ => None,
+    /// The type of a value of one JSON type for which there are alternatives; none where these say
+    /// nothing that a type can show.
+    pub(super) fn union(
+        &mut self,
+        kind: Kind,
+        layers: &Layers<'a>,
+        asked: &Asked,
+    ) -> Option<Value> {
+        let found = self.alternatives(kind, layers)?;
+        if let [one] = found.branches.as_slice() {
+            return Some(self.only_branch(kind, one, found.bare, asked));
+        }
+        match kind {
+            Kind::String => self.texts(&found.branches, layers, asked),
+            Kind::Object => {
+                let typed = self.objects(&found, layers, asked);
+                if typed.is_none() {
+                    self.not_carried(layers, found.keyword, "nothing tells its branches apart");
+                }
+                typed
+            }
+            Kind::Array if !layers.has("items") => {
+                self.not_carried(layers, found.keyword, "the items become `serde_json::Value`");
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// The one union among the layers that shapes a value of this JSON type.
+    fn alternatives(&mut self, kind: Kind, layers: &Layers<'a>) -> Option<Alternatives<'a>> {
+        let mut found = None;
+        for (at, keyword, count) in unions(layers) {
+            let places: Vec<Target> = (0..count).map(|index| below(&at, keyword, index)).collect();
+            let own: Vec<Layers<'a>> =
+                places.iter().map(|at| self.layers(std::slice::from_ref(at))).collect();
+            if own.iter().all(only_constrains) {
+                continue;
+            }
+            if found.is_some() {
+                return None;
+            }
+            let branches = places.into_iter().zip(own);
+            let branches = branches.filter(|(at, _)| self.kinds.at(at).meets(kind.into()));
+            let branches = branches.map(|(place, own)| {
+                let layers = layers.with(&at, keyword, &own);
+                Branch { at: place, own, layers }
+            });
+            let branches: Vec<Branch<'a>> = branches.collect();
+            let bare = is_bare(layers, &at, keyword);
+            found = Some(Alternatives { keyword, branches, bare });
+        }
+        found.filter(|found| !found.branches.is_empty())
+    }
+
+    /// The type of the only branch that takes values of this JSON type.
+    fn only_branch(&mut self, kind: Kind, one: &Branch<'a>, bare: bool, asked: &Asked) -> Value {
+        match bare && self.kinds.at(&one.at).list() == [kind] {
+            true => self.value(std::slice::from_ref(&one.at), &asked.name).schema,
+            false => self.of_kind(kind, &one.layers, asked),
+        }
+    }
+
+    /// An enum, where each branch lists its texts.
+    fn texts(
+        &mut self,
+        branches: &[Branch<'a>],
+        layers: &Layers<'a>,
+        asked: &Asked,
+    ) -> Option<Value> {
+        let mut texts: Vec<(&'a str, Vec<String>)> = Vec::new();
+        for branch in branches {
+            let values = branch.layers.values()?;
+            let docs = match values.as_slice() {
+                [_] => branch.docs(),
+                _ => Vec::new(),
+            };
+            texts.extend(values.into_iter().filter_map(Value::as_str).map(|t| (t, docs.clone())));
+        }
+        Some(self.choices(texts.into_iter(), layers, asked))
     }
 }
 
-fn is_null(branch: &Branch<'_>) -> bool {
-    let only_null = |values: Vec<&Value>| values.iter().all(|value| value.is_null());
-    json_type(&branch.layers) == Some("null") || branch.layers.values().is_some_and(only_null)
+/// Every union among the layers: its place, its keyword, and how many branches it has.
+fn unions(layers: &Layers<'_>) -> Vec<(Target, &'static str, usize)> {
+    let mut found = Vec::new();
+    for keyword in ["oneOf", "anyOf"] {
+        for (layer, list) in layers.all(keyword) {
+            found.push((layer.at.clone(), keyword, list.as_array().map_or(0, Vec::len)));
+        }
+    }
+    found
+}
+
+/// Whether nothing but one union shapes the value.
+fn is_bare(layers: &Layers<'_>, union: &Target, keyword: &str) -> bool {
+    layers.iter().all(|layer| {
+        let shaping = |word: &str| SHAPING.contains(&word) && word != "type" && word != "allOf";
+        layer.keywords().all(|word| !shaping(word) || (layer.at == *union && word == keyword))
+    })
 }
 
 /// Whether a branch says nothing about the type, as `{"required": ["a"]}` does.
-fn only_constrains(branch: &Branch<'_>) -> bool {
-    let shaping = ["type", "properties", "enum", "const", "items", "prefixItems", "oneOf", "anyOf"];
-    !shaping.iter().any(|keyword| branch.layers.has(keyword))
+fn only_constrains(branch: &Layers<'_>) -> bool {
+    let shaping = [
+        "type",
+        "properties",
+        "patternProperties",
+        "additionalProperties",
+        "enum",
+        "const",
+        "items",
+        "prefixItems",
+        "oneOf",
+        "anyOf",
+    ];
+    !shaping.iter().any(|keyword| branch.has(keyword))
 }

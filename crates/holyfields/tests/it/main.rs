@@ -15,4 +15,5 @@ mod references;
 mod registry;
 mod schemas;
 mod shape;
+mod widening;
 mod words;

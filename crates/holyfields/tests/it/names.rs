@@ -1,4 +1,4 @@
-//! HF025: two schemas that become one name in generated code.
+//! HF025: two contracts that become one name in generated code.
 
 use expect_test::expect;
 
@@ -108,54 +108,4 @@ fn two_keys_of_one_contract() {
           |
           = help: rename one of the two
     "#]].assert_eq(&found(&[("ab.json", text)]));
-}
-
-#[test]
-fn types_inside_contracts_and_libraries() {
-    let part = r#"{
-  "type": "object",
-  "additionalProperties": false,
-  "properties": {
-    "top_comment": { "type": "object", "properties": { "a": {} } },
-    "topComment": { "type": "object", "properties": { "b": {} } },
-    "money": { "$ref": "../_common/types.json#/$defs/money" },
-    "other": { "$ref": "../_common/more.json#/$defs/money" }
-  }
-}"#;
-    let types = r#"{ "$defs": { "money": { "type": "object", "properties": { "c": {} } } } }"#;
-    expect![[r#"
-        error[HF025]: two schemas become `common::Money` in generated code
-         --> _common/more.json:1:14
-          |
-        1 | { "$defs": { "money": { "type": "object", "properties": { "c": {} } } } }
-          |              ^^^^^^^ (/$defs/money)
-          |
-         ::: _common/types.json:1:14
-          |
-        1 | { "$defs": { "money": { "type": "object", "properties": { "c": {} } } } }
-          |              ------- the other one (/$defs/money)
-          |
-          = help: rename one of the two
-
-        error[HF025]: two schemas become `a::BCTopComment` in generated code
-         --> a/b.c.v1.json:6:5
-          |
-        5 |     "top_comment": { "type": "object", "properties": { "a": {} } },
-          |     ------------- the other one (/properties/top_comment)
-        6 |     "topComment": { "type": "object", "properties": { "b": {} } },
-          |     ^^^^^^^^^^^^ (/properties/topComment)
-          |
-          = help: rename one of the two
-    "#]]
-    .assert_eq(&found(&[
-        ("a/b.c.v1.json", part),
-        ("_common/types.json", types),
-        ("_common/more.json", types),
-    ]));
-}
-
-#[test]
-fn values_that_differ_only_in_spelling_stay_text() {
-    let text = r#"{"type": "object", "properties": {"a": {"enum": ["a-b", "a_b", "A B"]}}}"#;
-    assert_eq!(found(&[("a/b.c.v1.json", text)]), "nothing\n");
 }

@@ -8,7 +8,7 @@ use holyfields::shape::{Body, TypeShape};
 use crate::folder::{found, noted};
 
 /// The types of a catalog in short: a line a type, a line a field.
-fn types(files: &[(&str, &str)]) -> String {
+pub(crate) fn types(files: &[(&str, &str)]) -> String {
     let catalog = noted(files);
     let mut types = catalog.shape.types.clone();
     types.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
@@ -30,8 +30,13 @@ fn types(files: &[(&str, &str)]) -> String {
                     writeln!(text, "  …: {extra}{sensitive}").unwrap();
                 }
             }
-            Body::Enum(values) => writeln!(text, "  {values:?}").unwrap(),
+            Body::Enum(choices) => {
+                for choice in choices {
+                    writeln!(text, "  {} {:?}", choice.ident, choice.wire).unwrap();
+                }
+            }
             Body::Union(union) => {
+                writeln!(text, "  told by {:?}", union.told).unwrap();
                 for variant in &union.variants {
                     writeln!(text, "  {} {}", variant.ident, variant.schema).unwrap();
                 }
@@ -42,7 +47,7 @@ fn types(files: &[(&str, &str)]) -> String {
 }
 
 /// The types of one contract with these properties.
-fn of(properties: &str) -> String {
+pub(crate) fn of(properties: &str) -> String {
     let text = format!(
         r#"{{"type": "object", "additionalProperties": false, "properties": {{{properties}}},
             "$defs": {{
@@ -70,7 +75,8 @@ fn a_shared_type_that_may_be_null_may_be_so_each_time() {
           c?: {"$ref":"#/$defs/T3"} or null
           d?: {"$ref":"#/$defs/T3"} or null
         T3 a::BCChoice
-          ["a", "b"]
+          A "a"
+          B "b"
         T2 a::BCMaybe
           a?: true
           …: true
@@ -133,6 +139,7 @@ fn sensitive_values_below_are_sensitive_above() {
           f?: {"$ref":"#/$defs/T3"} sensitive
           g?: {"$ref":"#/$defs/T4"} sensitive
         T2 a::BCD
+          told by JsonType
           String {"type":"string"}
           Integer {"type":"integer","format":"int64"}
         T3 a::BCF
@@ -159,6 +166,7 @@ fn a_tag_may_stand_in_a_base_or_beside_it() {
         T1 a::BC
           u?: {"$ref":"#/$defs/T2"}
         T2 a::BCU
+          told by Tag("kind")
           One {"$ref":"#/$defs/T3"}
           Two {"$ref":"#/$defs/T4"}
         T3 a::BCUOne
@@ -174,17 +182,21 @@ fn a_tag_may_stand_in_a_base_or_beside_it() {
 }
 
 #[test]
-fn equal_branches_become_any_value() {
+fn branches_that_are_alike_become_what_they_share() {
     let text = r#"{"type": "object", "additionalProperties": false, "properties": {
         "a": {"oneOf": [{"type": "object"}, {"type": "object"}]},
         "b": {"anyOf": [{"type": "integer"}, {"type": "number"}]},
         "c": {"anyOf": [{"type": "string"}, {"const": 5}]}}}"#;
-    expect![[r#"
+    expect![[r##"
         T1 a::BC
-          a?: true
-          b?: true
-          c?: true
-    "#]]
+          a?: {"type":"object","additionalProperties":true}
+          b?: {"type":"number","format":"double"}
+          c?: {"$ref":"#/$defs/T2"}
+        T2 a::BCC
+          told by JsonType
+          String {"type":"string"}
+          Integer {"type":"integer","format":"uint64","minimum":0}
+    "##]]
     .assert_eq(&types(&[("a/b.c.v1.json", text)]));
 }
 

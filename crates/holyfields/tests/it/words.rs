@@ -27,12 +27,6 @@ fn what_the_type_cannot_show_is_noted() {
         5 |     "pair": { "type": "array", "prefixItems": [{ "type": "string" }, { "type": "integer" }] },
           |                                ^^^^^^^^^^^^^ (/properties/pair/prefixItems)
 
-        note[HF030]: the type does not show `anyOf`: it becomes `serde_json::Value`; the validator checks
-         --> a/b.c.v1.json:6:17
-          |
-        6 |     "either": { "anyOf": [{ "type": "string" }, { "type": "string", "format": "uuid" }] },
-          |                 ^^^^^^^ (/properties/either/anyOf)
-
         note[HF030]: the type does not show `properties`: no `type` says that this is an object; the validator checks
          --> a/b.c.v1.json:7:18
           |

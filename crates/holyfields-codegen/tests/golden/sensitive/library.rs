@@ -17,6 +17,9 @@ pub struct CardIssued {
     pub r#type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spare_pins: Option<Vec<String>>,
+    /// A passport number, or the number of pages shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<CardIssuedProof>,
     /// Properties that the schema does not declare.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
@@ -29,6 +32,7 @@ impl std::fmt::Debug for CardIssued {
             .field("pin", &format_args!("(hidden)"))
             .field("type", &self.r#type)
             .field("spare_pins", &format_args!("(hidden)"))
+            .field("proof", &format_args!("(hidden)"))
             .field("extra", &format_args!("(hidden)"))
             .finish()
     }
@@ -42,6 +46,7 @@ impl CardIssued {
             pin: pin.into(),
             r#type: None,
             spare_pins: None,
+            proof: None,
             extra: Default::default(),
         }
     }
@@ -55,6 +60,12 @@ impl CardIssued {
     /// Sets `spare_pins`.
     pub fn with_spare_pins(mut self, spare_pins: Vec<String>) -> Self {
         self.spare_pins = Some(spare_pins);
+        self
+    }
+
+    /// Sets `proof`.
+    pub fn with_proof(mut self, proof: CardIssuedProof) -> Self {
+        self.proof = Some(proof);
         self
     }
 }
@@ -71,3 +82,20 @@ impl Contract for CardIssued {
 }
 
 impl Event for CardIssued {}
+
+/// A passport number, or the number of pages shown.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(crate = "::bloodbank::serde", untagged)]
+pub enum CardIssuedProof {
+    String(String),
+    Integer(i64),
+}
+
+impl std::fmt::Debug for CardIssuedProof {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::String(_) => f.write_str("String((hidden))"),
+            Self::Integer(value) => f.debug_tuple("Integer").field(value).finish(),
+        }
+    }
+}
