@@ -42,10 +42,22 @@ pub mod calendar {
     include!("calendar.rs");
 }
 
+/// Contracts of the domain `candystore`.
+#[allow(clippy::all, dead_code, deprecated, missing_docs, rustdoc::all)]
+pub mod candystore {
+    include!("candystore.rs");
+}
+
 /// Types that several domains share.
 #[allow(clippy::all, dead_code, deprecated, missing_docs, rustdoc::all)]
 pub mod common {
     include!("common.rs");
+}
+
+/// Contracts of the domain `conversation`.
+#[allow(clippy::all, dead_code, deprecated, missing_docs, rustdoc::all)]
+pub mod conversation {
+    include!("conversation.rs");
 }
 
 /// Contracts of the domain `github`.
@@ -60,10 +72,22 @@ pub mod llm {
     include!("llm.rs");
 }
 
+/// Contracts of the domain `task`.
+#[allow(clippy::all, dead_code, deprecated, missing_docs, rustdoc::all)]
+pub mod task {
+    include!("task.rs");
+}
+
 /// Contracts of the domain `theboard`.
 #[allow(clippy::all, dead_code, deprecated, missing_docs, rustdoc::all)]
 pub mod theboard {
     include!("theboard.rs");
+}
+
+/// Contracts of the domain `transcription`.
+#[allow(clippy::all, dead_code, deprecated, missing_docs, rustdoc::all)]
+pub mod transcription {
+    include!("transcription.rs");
 }
 
 /// The contracts as JSON: every schema, and the services of registry.yaml.
@@ -88,10 +112,22 @@ pub enum AnyEvent {
     ArtifactFileIngested(Box<artifact::FileIngested>),
     /// `calendar.event.rescheduled`
     CalendarEventRescheduled(Box<calendar::EventRescheduled>),
+    /// `candystore.replay.completed`
+    CandystoreReplayCompleted(Box<candystore::ReplayCompleted>),
+    /// `conversation.message.posted`
+    ConversationMessagePosted(Box<conversation::MessagePosted>),
+    /// `github.issue.opened`, `github.issue.closed`, `github.issue.reopened`
+    GithubIssues(Box<github::Issues>),
     /// `llm.completion.finished`
     LlmCompletionFinished(Box<llm::CompletionFinished>),
     /// `llm.prompt`
     LlmPrompt(Box<llm::Prompt>),
+    /// `task.plan.created`
+    TaskPlanCreated(Box<task::PlanCreated>),
+    /// `task.step.executed`
+    TaskStepExecuted(Box<task::StepExecuted>),
+    /// `task.step.proposed`
+    TaskStepProposed(Box<task::StepProposed>),
     /// `theboard.comment.extracted`
     TheboardCommentExtracted(Box<theboard::CommentExtracted>),
     /// `theboard.meeting.completed`
@@ -100,8 +136,16 @@ pub enum AnyEvent {
     TheboardMeetingCreated(Box<theboard::MeetingCreated>),
     /// `theboard.meeting.created.v2`
     TheboardMeetingCreatedV2(Box<theboard::MeetingCreatedV2>),
+    /// `theboard.meeting.failed`
+    TheboardMeetingFailed(Box<theboard::MeetingFailed>),
     /// `theboard.meeting.started`
     TheboardMeetingStarted(Box<theboard::MeetingStarted>),
+    /// `theboard.round.completed`
+    TheboardRoundCompleted(Box<theboard::RoundCompleted>),
+    /// `transcription.segment.recognized`
+    TranscriptionSegmentRecognized(Box<transcription::SegmentRecognized>),
+    /// `transcription.session.completed`
+    TranscriptionSessionCompleted(Box<transcription::SessionCompleted>),
     /// An event with a key that this catalog does not know.
     Unknown {
         /// Its routing key.
@@ -130,13 +174,23 @@ impl AnyEvent {
             Self::AgentStateChanged(event) => event.key(),
             Self::ArtifactFileIngested(event) => event.key(),
             Self::CalendarEventRescheduled(event) => event.key(),
+            Self::CandystoreReplayCompleted(event) => event.key(),
+            Self::ConversationMessagePosted(event) => event.key(),
+            Self::GithubIssues(event) => event.key(),
             Self::LlmCompletionFinished(event) => event.key(),
             Self::LlmPrompt(event) => event.key(),
+            Self::TaskPlanCreated(event) => event.key(),
+            Self::TaskStepExecuted(event) => event.key(),
+            Self::TaskStepProposed(event) => event.key(),
             Self::TheboardCommentExtracted(event) => event.key(),
             Self::TheboardMeetingCompleted(event) => event.key(),
             Self::TheboardMeetingCreated(event) => event.key(),
             Self::TheboardMeetingCreatedV2(event) => event.key(),
+            Self::TheboardMeetingFailed(event) => event.key(),
             Self::TheboardMeetingStarted(event) => event.key(),
+            Self::TheboardRoundCompleted(event) => event.key(),
+            Self::TranscriptionSegmentRecognized(event) => event.key(),
+            Self::TranscriptionSessionCompleted(event) => event.key(),
             Self::Unknown { key, .. } => key,
         }
     }
@@ -162,11 +216,35 @@ impl Payload for AnyEvent {
                     Box::new(Payload::from_valid(key, payload)?),
                 )
             }
+            keys::CANDYSTORE_REPLAY_COMPLETED => {
+                Self::CandystoreReplayCompleted(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::CONVERSATION_MESSAGE_POSTED => {
+                Self::ConversationMessagePosted(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::GITHUB_ISSUE_OPENED
+            | keys::GITHUB_ISSUE_CLOSED
+            | keys::GITHUB_ISSUE_REOPENED => {
+                Self::GithubIssues(Box::new(Payload::from_valid(key, payload)?))
+            }
             keys::LLM_COMPLETION_FINISHED => {
                 Self::LlmCompletionFinished(Box::new(Payload::from_valid(key, payload)?))
             }
             keys::LLM_PROMPT => {
                 Self::LlmPrompt(Box::new(Payload::from_valid(key, payload)?))
+            }
+            keys::TASK_PLAN_CREATED => {
+                Self::TaskPlanCreated(Box::new(Payload::from_valid(key, payload)?))
+            }
+            keys::TASK_STEP_EXECUTED => {
+                Self::TaskStepExecuted(Box::new(Payload::from_valid(key, payload)?))
+            }
+            keys::TASK_STEP_PROPOSED => {
+                Self::TaskStepProposed(Box::new(Payload::from_valid(key, payload)?))
             }
             keys::THEBOARD_COMMENT_EXTRACTED => {
                 Self::TheboardCommentExtracted(
@@ -188,8 +266,26 @@ impl Payload for AnyEvent {
                     Box::new(Payload::from_valid(key, payload)?),
                 )
             }
+            keys::THEBOARD_MEETING_FAILED => {
+                Self::TheboardMeetingFailed(Box::new(Payload::from_valid(key, payload)?))
+            }
             keys::THEBOARD_MEETING_STARTED => {
                 Self::TheboardMeetingStarted(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::THEBOARD_ROUND_COMPLETED => {
+                Self::TheboardRoundCompleted(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::TRANSCRIPTION_SEGMENT_RECOGNIZED => {
+                Self::TranscriptionSegmentRecognized(
+                    Box::new(Payload::from_valid(key, payload)?),
+                )
+            }
+            keys::TRANSCRIPTION_SESSION_COMPLETED => {
+                Self::TranscriptionSessionCompleted(
                     Box::new(Payload::from_valid(key, payload)?),
                 )
             }

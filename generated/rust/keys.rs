@@ -12,11 +12,35 @@ pub const ARTIFACT_FILE_INGESTED: &str = "artifact.file.ingested";
 /// Calendar event rescheduled (event).
 pub const CALENDAR_EVENT_RESCHEDULED: &str = "calendar.event.rescheduled";
 
+/// Replay completed (event).
+pub const CANDYSTORE_REPLAY_COMPLETED: &str = "candystore.replay.completed";
+
+/// Message posted (event).
+pub const CONVERSATION_MESSAGE_POSTED: &str = "conversation.message.posted";
+
+/// Issue changed (event).
+pub const GITHUB_ISSUE_OPENED: &str = "github.issue.opened";
+
+/// Issue changed (event).
+pub const GITHUB_ISSUE_CLOSED: &str = "github.issue.closed";
+
+/// Issue changed (event).
+pub const GITHUB_ISSUE_REOPENED: &str = "github.issue.reopened";
+
 /// Completion finished (event).
 pub const LLM_COMPLETION_FINISHED: &str = "llm.completion.finished";
 
 /// Prompt (event).
 pub const LLM_PROMPT: &str = "llm.prompt";
+
+/// Plan created (event).
+pub const TASK_PLAN_CREATED: &str = "task.plan.created";
+
+/// Step executed (event).
+pub const TASK_STEP_EXECUTED: &str = "task.step.executed";
+
+/// Step proposed (event).
+pub const TASK_STEP_PROPOSED: &str = "task.step.proposed";
 
 /// Comment extracted (event).
 pub const THEBOARD_COMMENT_EXTRACTED: &str = "theboard.comment.extracted";
@@ -30,11 +54,29 @@ pub const THEBOARD_MEETING_CREATED: &str = "theboard.meeting.created";
 /// Meeting created, version 2 (event).
 pub const THEBOARD_MEETING_CREATED_V2: &str = "theboard.meeting.created.v2";
 
+/// Meeting failed (event).
+pub const THEBOARD_MEETING_FAILED: &str = "theboard.meeting.failed";
+
 /// Meeting started (event).
 pub const THEBOARD_MEETING_STARTED: &str = "theboard.meeting.started";
 
+/// Round completed (event).
+pub const THEBOARD_ROUND_COMPLETED: &str = "theboard.round.completed";
+
+/// Segment recognized (event).
+pub const TRANSCRIPTION_SEGMENT_RECOGNIZED: &str = "transcription.segment.recognized";
+
+/// Transcription session completed (event).
+pub const TRANSCRIPTION_SESSION_COMPLETED: &str = "transcription.session.completed";
+
 /// Create a calendar event (command).
 pub const CALENDAR_EVENT_CREATE: &str = "calendar.event.create";
+
+/// Replay events (command).
+pub const CANDYSTORE_EVENTS_REPLAY: &str = "candystore.events.replay";
+
+/// Post a message (command).
+pub const CONVERSATION_MESSAGE_POST: &str = "conversation.message.post";
 
 /// Merge a pull request (command).
 pub const GITHUB_PULL_REQUEST_MERGE: &str = "github.pull_request.merge";
@@ -42,20 +84,38 @@ pub const GITHUB_PULL_REQUEST_MERGE: &str = "github.pull_request.merge";
 /// Start a meeting (command).
 pub const THEBOARD_MEETING_START: &str = "theboard.meeting.start";
 
+/// Transcribe a recording (command).
+pub const TRANSCRIPTION_RECORDING_TRANSCRIBE: &str = "transcription.recording.transcribe";
+
 /// Every key, events first.
 pub const ALL: &[&str] = &[
     AGENT_FEEDBACK_REQUESTED,
     AGENT_STATE_CHANGED,
     ARTIFACT_FILE_INGESTED,
     CALENDAR_EVENT_RESCHEDULED,
+    CANDYSTORE_REPLAY_COMPLETED,
+    CONVERSATION_MESSAGE_POSTED,
+    GITHUB_ISSUE_OPENED,
+    GITHUB_ISSUE_CLOSED,
+    GITHUB_ISSUE_REOPENED,
     LLM_COMPLETION_FINISHED,
     LLM_PROMPT,
+    TASK_PLAN_CREATED,
+    TASK_STEP_EXECUTED,
+    TASK_STEP_PROPOSED,
     THEBOARD_COMMENT_EXTRACTED,
     THEBOARD_MEETING_COMPLETED,
     THEBOARD_MEETING_CREATED,
     THEBOARD_MEETING_CREATED_V2,
+    THEBOARD_MEETING_FAILED,
     THEBOARD_MEETING_STARTED,
+    THEBOARD_ROUND_COMPLETED,
+    TRANSCRIPTION_SEGMENT_RECOGNIZED,
+    TRANSCRIPTION_SESSION_COMPLETED,
     CALENDAR_EVENT_CREATE,
+    CANDYSTORE_EVENTS_REPLAY,
+    CONVERSATION_MESSAGE_POST,
     GITHUB_PULL_REQUEST_MERGE,
     THEBOARD_MEETING_START,
+    TRANSCRIPTION_RECORDING_TRANSCRIBE,
 ];

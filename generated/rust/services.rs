@@ -33,6 +33,7 @@ impl Service for AgentFeedbackRouter {
 }
 
 impl Consumes<super::agent::FeedbackRequested> for AgentFeedbackRouter {}
+impl Sends<super::conversation::PostMessage> for AgentFeedbackRouter {}
 impl Sends<super::github::MergePullRequest> for AgentFeedbackRouter {}
 
 /// The service `artifact-processor`.
@@ -66,6 +67,24 @@ impl Produces<super::calendar::EventRescheduled> for CalendarBridge {}
 impl Consumes<super::theboard::MeetingCompleted> for CalendarBridge {}
 impl Handles<super::calendar::CreateEvent> for CalendarBridge {}
 
+/// The service `conversation-bot`.
+#[derive(Clone, Copy, Debug)]
+pub struct ConversationBot;
+
+impl Service for ConversationBot {
+    const NAME: &'static str = "conversation-bot";
+
+    fn contracts() -> &'static Contracts {
+        super::contracts()
+    }
+}
+
+impl Produces<super::conversation::MessagePosted> for ConversationBot {}
+impl Consumes<super::theboard::MeetingFailed> for ConversationBot {}
+impl Consumes<super::transcription::SegmentRecognized> for ConversationBot {}
+impl Consumes<super::transcription::SessionCompleted> for ConversationBot {}
+impl Handles<super::conversation::PostMessage> for ConversationBot {}
+
 /// The service `event-store-manager`.
 #[derive(Clone, Copy, Debug)]
 pub struct EventStoreManager;
@@ -78,17 +97,30 @@ impl Service for EventStoreManager {
     }
 }
 
+impl Produces<super::candystore::ReplayCompleted> for EventStoreManager {}
 impl Consumes<super::agent::FeedbackRequested> for EventStoreManager {}
 impl Consumes<super::agent::StateChanged> for EventStoreManager {}
 impl Consumes<super::artifact::FileIngested> for EventStoreManager {}
 impl Consumes<super::calendar::EventRescheduled> for EventStoreManager {}
+impl Consumes<super::candystore::ReplayCompleted> for EventStoreManager {}
+impl Consumes<super::conversation::MessagePosted> for EventStoreManager {}
+impl Consumes<super::github::Issues> for EventStoreManager {}
 impl Consumes<super::llm::CompletionFinished> for EventStoreManager {}
 impl Consumes<super::llm::Prompt> for EventStoreManager {}
+impl Consumes<super::task::PlanCreated> for EventStoreManager {}
+impl Consumes<super::task::StepExecuted> for EventStoreManager {}
+impl Consumes<super::task::StepProposed> for EventStoreManager {}
 impl Consumes<super::theboard::CommentExtracted> for EventStoreManager {}
 impl Consumes<super::theboard::MeetingCompleted> for EventStoreManager {}
 impl Consumes<super::theboard::MeetingCreated> for EventStoreManager {}
 impl Consumes<super::theboard::MeetingCreatedV2> for EventStoreManager {}
+impl Consumes<super::theboard::MeetingFailed> for EventStoreManager {}
 impl Consumes<super::theboard::MeetingStarted> for EventStoreManager {}
+impl Consumes<super::theboard::RoundCompleted> for EventStoreManager {}
+impl Consumes<super::transcription::SegmentRecognized> for EventStoreManager {}
+impl Consumes<super::transcription::SessionCompleted> for EventStoreManager {}
+impl Sends<super::candystore::ReplayEvents> for EventStoreManager {}
+impl Handles<super::candystore::ReplayEvents> for EventStoreManager {}
 
 /// The service `github-bridge`.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +134,7 @@ impl Service for GithubBridge {
     }
 }
 
+impl Produces<super::github::Issues> for GithubBridge {}
 impl Consumes<super::agent::FeedbackRequested> for GithubBridge {}
 impl Handles<super::github::MergePullRequest> for GithubBridge {}
 
@@ -134,6 +167,24 @@ impl Service for LlmCostCalculator {
 
 impl Consumes<super::llm::CompletionFinished> for LlmCostCalculator {}
 impl Consumes<super::llm::Prompt> for LlmCostCalculator {}
+
+/// The service `task-runner`.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskRunner;
+
+impl Service for TaskRunner {
+    const NAME: &'static str = "task-runner";
+
+    fn contracts() -> &'static Contracts {
+        super::contracts()
+    }
+}
+
+impl Produces<super::task::PlanCreated> for TaskRunner {}
+impl Produces<super::task::StepExecuted> for TaskRunner {}
+impl Produces<super::task::StepProposed> for TaskRunner {}
+impl Consumes<super::conversation::MessagePosted> for TaskRunner {}
+impl Consumes<super::github::Issues> for TaskRunner {}
 
 /// The service `theboard-meeting-trigger`.
 #[derive(Clone, Copy, Debug)]
@@ -171,7 +222,10 @@ impl Produces<super::theboard::CommentExtracted> for TheboardProducer {}
 impl Produces<super::theboard::MeetingCompleted> for TheboardProducer {}
 impl Produces<super::theboard::MeetingCreated> for TheboardProducer {}
 impl Produces<super::theboard::MeetingCreatedV2> for TheboardProducer {}
+impl Produces<super::theboard::MeetingFailed> for TheboardProducer {}
 impl Produces<super::theboard::MeetingStarted> for TheboardProducer {}
+impl Produces<super::theboard::RoundCompleted> for TheboardProducer {}
+impl Sends<super::transcription::TranscribeRecording> for TheboardProducer {}
 impl Handles<super::theboard::StartMeeting> for TheboardProducer {}
 
 /// The service `theboard-sync`.
@@ -192,4 +246,22 @@ impl Consumes<super::theboard::CommentExtracted> for TheboardSync {}
 impl Consumes<super::theboard::MeetingCompleted> for TheboardSync {}
 impl Consumes<super::theboard::MeetingCreated> for TheboardSync {}
 impl Consumes<super::theboard::MeetingCreatedV2> for TheboardSync {}
+impl Consumes<super::theboard::MeetingFailed> for TheboardSync {}
 impl Consumes<super::theboard::MeetingStarted> for TheboardSync {}
+impl Consumes<super::theboard::RoundCompleted> for TheboardSync {}
+
+/// The service `transcription-service`.
+#[derive(Clone, Copy, Debug)]
+pub struct TranscriptionService;
+
+impl Service for TranscriptionService {
+    const NAME: &'static str = "transcription-service";
+
+    fn contracts() -> &'static Contracts {
+        super::contracts()
+    }
+}
+
+impl Produces<super::transcription::SegmentRecognized> for TranscriptionService {}
+impl Produces<super::transcription::SessionCompleted> for TranscriptionService {}
+impl Handles<super::transcription::TranscribeRecording> for TranscriptionService {}

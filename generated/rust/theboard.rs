@@ -438,6 +438,80 @@ impl MeetingCreatedV2Topic {
     }
 }
 
+/// Meeting failed.
+///
+/// Emitted by theboard-producer when a meeting cannot go on. Operators look into it; consumers
+/// stop waiting for its end.
+///
+/// Event `theboard.meeting.failed`, from `theboard/meeting.failed.v1.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    crate = "::bloodbank::serde",
+    tag = "event_type",
+    rename = "theboard.meeting.failed"
+)]
+pub struct MeetingFailed {
+    /// The meeting.
+    pub meeting_id: Uuid,
+    /// How the meeting is run.
+    pub strategy: super::common::MeetingStrategy,
+    /// The series that the meeting belongs to; absent for a meeting of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_id: Option<Uuid>,
+    /// What went wrong: a code that is known, or a sentence.
+    pub error: String,
+    /// Round in which it failed; null before the first.
+    pub failed_in_round: Option<u64>,
+    /// Whether it can be taken up again.
+    /// Default: `false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub can_resume: Option<bool>,
+}
+
+impl MeetingFailed {
+    /// With what is required; the rest is absent.
+    pub fn new(
+        meeting_id: Uuid,
+        strategy: super::common::MeetingStrategy,
+        error: impl Into<String>,
+        failed_in_round: Option<u64>,
+    ) -> Self {
+        Self {
+            meeting_id,
+            strategy,
+            series_id: None,
+            error: error.into(),
+            failed_in_round,
+            can_resume: None,
+        }
+    }
+
+    /// Sets `series_id`.
+    pub fn with_series_id(mut self, series_id: Uuid) -> Self {
+        self.series_id = Some(series_id);
+        self
+    }
+
+    /// Sets `can_resume`.
+    pub fn with_can_resume(mut self, can_resume: bool) -> Self {
+        self.can_resume = Some(can_resume);
+        self
+    }
+}
+
+impl Contract for MeetingFailed {
+    const KIND: Kind = Kind::Event;
+    const KEYS: &'static [&'static str] = &["theboard.meeting.failed"];
+    const VERSION: u32 = 1;
+    const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/meeting.failed.v1.json";
+
+    fn contracts() -> &'static Contracts {
+        super::contracts()
+    }
+}
+
+impl Event for MeetingFailed {}
+
 /// Meeting started.
 ///
 /// Emitted by theboard-producer when the first round of a meeting begins. Consumers show the
@@ -513,6 +587,74 @@ impl Contract for MeetingStarted {
 }
 
 impl Event for MeetingStarted {}
+
+/// Round completed.
+///
+/// Emitted by theboard-producer after each round of a meeting. Consumers show its progress.
+///
+/// Event `theboard.round.completed`, from `theboard/round.completed.v1.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(
+    crate = "::bloodbank::serde",
+    tag = "event_type",
+    rename = "theboard.round.completed"
+)]
+pub struct RoundCompleted {
+    /// The meeting.
+    pub meeting_id: Uuid,
+    /// How the meeting is run.
+    pub strategy: super::common::MeetingStrategy,
+    /// The series that the meeting belongs to; absent for a meeting of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series_id: Option<Uuid>,
+    /// The round.
+    /// 1 to 100.
+    pub round: u64,
+    /// Number of comments of each category.
+    pub comments_by_category: BTreeMap<String, u64>,
+    /// Mean novelty of its comments.
+    /// 0 to 1.
+    pub average_novelty: f64,
+}
+
+impl RoundCompleted {
+    /// With what is required; the rest is absent.
+    pub fn new(
+        meeting_id: Uuid,
+        strategy: super::common::MeetingStrategy,
+        round: u64,
+        comments_by_category: BTreeMap<String, u64>,
+        average_novelty: f64,
+    ) -> Self {
+        Self {
+            meeting_id,
+            strategy,
+            series_id: None,
+            round,
+            comments_by_category,
+            average_novelty,
+        }
+    }
+
+    /// Sets `series_id`.
+    pub fn with_series_id(mut self, series_id: Uuid) -> Self {
+        self.series_id = Some(series_id);
+        self
+    }
+}
+
+impl Contract for RoundCompleted {
+    const KIND: Kind = Kind::Event;
+    const KEYS: &'static [&'static str] = &["theboard.round.completed"];
+    const VERSION: u32 = 1;
+    const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/round.completed.v1.json";
+
+    fn contracts() -> &'static Contracts {
+        super::contracts()
+    }
+}
+
+impl Event for RoundCompleted {}
 
 /// Start a meeting.
 ///
