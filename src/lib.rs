@@ -30,6 +30,7 @@
 extern crate self as bloodbank;
 
 mod bus;
+mod versions;
 
 /// The contracts of `schemas/`, compiled.
 pub mod events {

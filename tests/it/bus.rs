@@ -28,6 +28,21 @@ async fn an_event_arrives_as_it_was_published() {
 }
 
 #[tokio::test]
+async fn an_event_of_version_1_is_valid_as_version_2() {
+    let bus = Bus::in_memory();
+    let old = theboard::MeetingCreated::new(
+        Uuid::now_v7(),
+        "x".repeat(1000),
+        bloodbank::events::common::MeetingStrategy::Simple,
+        2,
+        None,
+    );
+    let new = theboard::MeetingCreatedV2::from(old.clone());
+    assert_eq!((new.meeting_id, &new.topic.question), (old.meeting_id, &old.topic));
+    bus.publisher::<services::TheboardProducer>().publish(&new).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_refused_event_reaches_nobody_and_every_reason_is_given() {
     let bus = Bus::in_memory();
     let mut inbox = everything(&bus).await;

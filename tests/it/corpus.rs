@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use holyfields::rules;
+use holyfields_cli::{Console, LintArgs, LintOptions, Outcome, lint};
 use holyfields_codegen::Options;
 
 use crate::scratch::{Scratch, succeeds, workspace};
@@ -18,35 +19,36 @@ fn corpus() -> Option<PathBuf> {
     Some(folder)
 }
 
-/// Copies a folder, without the files that `leave_out` names.
-fn copy(from: &Path, to: &Path, leave_out: &dyn Fn(&Path) -> bool) {
+/// Copies a folder.
+fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
         let target = to.join(path.file_name().unwrap());
         if path.is_dir() {
-            copy(&path, &target, leave_out);
-        } else if !leave_out(&path) {
+            copy(&path, &target);
+        } else {
             fs::copy(&path, &target).unwrap();
         }
     }
 }
 
 #[test]
-fn eight_contracts_accept_nothing_and_the_others_become_code_that_compiles() {
+fn the_dead_contracts_are_named_and_mended_and_then_everything_compiles() {
     let Some(corpus) = corpus() else { return };
-    let (_, findings) = holyfields::read(&corpus, None);
-    let dead: Vec<PathBuf> = findings
-        .iter()
-        .filter(|finding| finding.rule == rules::CLOSED_INHERITANCE)
-        .map(|finding| corpus.join(&finding.places[0].file))
-        .collect();
-    assert_eq!(dead.len(), 8, "{findings:#?}");
-
     let scratch = Scratch::new("corpus");
-    copy(&corpus, &scratch.path("schemas"), &|path| dead.contains(&path.to_owned()));
-    let (catalog, _) = holyfields::read(&scratch.path("schemas"), None);
-    assert_eq!(catalog.contracts.len(), 4);
+    let schemas = scratch.path("schemas");
+    copy(&corpus, &schemas);
+    let dead = || {
+        let (_, findings) = holyfields::read(&schemas, None);
+        let closed = findings.iter().filter(|finding| finding.rule == rules::CLOSED_INHERITANCE);
+        closed.count()
+    };
+    assert_eq!(dead(), 8);
+    lint_fix(&schemas);
+    assert_eq!(dead(), 0);
+    let (catalog, _) = holyfields::read(&schemas, None);
+    assert_eq!(catalog.contracts.len(), 13);
     for file in holyfields_codegen::generate(&catalog, &Options::default()).unwrap() {
         scratch.write(&format!("generated/{}", file.path), &file.contents);
     }
@@ -56,5 +58,19 @@ fn eight_contracts_accept_nothing_and_the_others_become_code_that_compiles() {
          fn main() {\n    println!(\"{}\", events::examples::check().unwrap());\n}\n",
     );
     let said = succeeds(&scratch.cargo(&["run", "--quiet"]));
-    assert!(said.starts_with("4 contracts"), "{said}");
+    assert!(said.starts_with("13 contracts: 11 examples accepted"), "{said}");
+}
+
+/// `lint --fix` on a folder.
+fn lint_fix(schemas: &Path) {
+    let args = LintArgs {
+        schemas: Some(schemas.to_owned()),
+        registry: None,
+        options: LintOptions { fix: true, ..LintOptions::default() },
+    };
+    let mut out = Vec::new();
+    let mut err = Vec::new();
+    let outcome = lint::run_on(&args, "lint", &mut Console::plain(&mut out, &mut err)).unwrap();
+    assert_eq!(outcome, Outcome::Ok, "{}", String::from_utf8_lossy(&out));
+    assert_eq!(String::from_utf8_lossy(&err).lines().count(), 8);
 }

@@ -7,6 +7,7 @@ mod contracts;
 mod corpus;
 mod downstream;
 mod goldens;
+mod mutants;
 mod scratch;
 mod spine;
 mod ui;
