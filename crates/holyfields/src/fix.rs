@@ -170,4 +170,61 @@ mod tests {
         let nowhere = edit("/x/y", Change::Replace(json!(1)));
         assert_eq!(apply(TEXT, &[&nowhere]), TEXT);
     }
+
+    mod any_text {
+        use proptest::prelude::*;
+
+        use super::*;
+
+        /// JSON objects, two deep, written with any spacing.
+        fn texts() -> impl Strategy<Value = String> {
+            let space = || prop::sample::select(vec!["", " ", "\n  ", "\r\n\t", "\n\n"]);
+            let leaf = prop::sample::select(vec!["1", "true", "\"x\\\"]\"", "[ 2,{} ]", "null"]);
+            let member = |name: &'static str, value: BoxedStrategy<String>| {
+                (space(), space(), value)
+                    .prop_map(move |(a, b, value)| format!("{a}\"{name}\"{b}:{b}{value}"))
+            };
+            let leaf = leaf.prop_map(str::to_owned).boxed();
+            let inner = (member("b", leaf.clone()), member("c", leaf.clone()), space())
+                .prop_map(|(b, c, end)| format!("{{{b},{c}{end}}}"))
+                .boxed();
+            (member("a", inner), member("d", leaf), space())
+                .prop_map(|(a, d, end)| format!("{{{a},{d}{end}}}"))
+        }
+
+        fn edits() -> impl Strategy<Value = Edit> {
+            let at = prop::sample::select(vec!["/a/b", "/a/c", "/d"]);
+            let insert = prop::sample::select(vec![("", Some("a")), ("", None), ("/a", Some("b"))]);
+            prop_oneof![
+                at.clone().prop_map(|at| edit(at, Change::Replace(json!("new")))),
+                at.prop_map(|at| edit(at, Change::Rename("z".into()))),
+                insert.prop_map(|(at, after)| super::insert(at, after)),
+            ]
+        }
+
+        proptest! {
+            #[test]
+            fn is_edited_as_its_value_would_be(text in texts(), edit in edits()) {
+                let edited = apply(&text, &[&edit]);
+                let mut wanted: Value = serde_json::from_str(&text).unwrap();
+                match &edit.change {
+                    Change::Replace(value) => *wanted.pointer_mut(&edit.pointer).unwrap() = value.clone(),
+                    Change::Rename(name) => {
+                        let (around, last) = edit.pointer.rsplit_once('/').unwrap();
+                        let object = wanted.pointer_mut(around).unwrap().as_object_mut().unwrap();
+                        let value = object.remove(last).unwrap();
+                        object.insert(name.clone(), value);
+                    }
+                    Change::Insert { name, value, .. } => {
+                        wanted.pointer_mut(&edit.pointer).unwrap()[name] = value.clone();
+                    }
+                }
+                prop_assert_eq!(serde_json::from_str::<Value>(&edited).unwrap(), wanted);
+                // What stands before and behind the change is what stood there.
+                let same = text.bytes().zip(edited.bytes()).take_while(|(a, b)| a == b).count();
+                let tail = text.bytes().rev().zip(edited.bytes().rev()).take_while(|(a, b)| a == b);
+                prop_assert!(same + tail.count() + 10 >= text.len());
+            }
+        }
+    }
 }
