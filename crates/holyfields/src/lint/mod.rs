@@ -15,10 +15,15 @@ mod unions;
 mod values;
 mod widths;
 
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
 use crate::catalog::{Catalog, Contract};
 use crate::file::SchemaFile;
 use crate::finding::{self, Finding};
 use crate::resolve::Target;
+use crate::rules::Level;
 use crate::shape::layers::Layers;
 use crate::walk;
 
@@ -32,13 +37,14 @@ pub fn check(catalog: &Catalog, known: &[Finding]) -> Vec<Finding> {
     for rule in RULES {
         rule(&view, &mut findings);
     }
-    let errors = || known.iter().filter(|finding| finding.level == crate::rules::Level::Error);
+    let errors = known.iter().filter(|finding| finding.level == Level::Error);
+    let places: HashSet<(&str, &str)> = errors
+        .flat_map(|error| &error.places)
+        .map(|place| (place.file.as_str(), place.pointer.as_str()))
+        .collect();
     findings.retain(|finding| {
         let place = &finding.places[0];
-        let is_same = |other: &&finding::Place| {
-            (&other.file, &other.pointer) == (&place.file, &place.pointer)
-        };
-        !errors().any(|error| error.places.iter().find(is_same).is_some())
+        !places.contains(&(place.file.as_str(), place.pointer.as_str()))
     });
     finding::sort(&mut findings, &catalog.sources);
     findings
@@ -78,10 +84,7 @@ impl<'a> View<'a> {
     }
 
     /// Calls `visit` with every place of every file that is a schema and an object.
-    fn each(
-        &self,
-        mut visit: impl FnMut(&'a SchemaFile, Target, &'a serde_json::Map<String, serde_json::Value>),
-    ) {
+    fn each(&self, mut visit: impl FnMut(&'a SchemaFile, Target, &'a Map<String, Value>)) {
         for (index, file) in self.files() {
             walk::each(&file.schema, "", file.draft, &mut |at, schema| {
                 if let Some(object) = schema.as_object() {
