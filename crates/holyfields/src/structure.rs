@@ -109,7 +109,8 @@ impl Inheritance<'_> {
             return None;
         }
         let finding = self.finding(&at, named, !required.is_empty());
-        Some(self.mended(finding, &at, base.says_how_open))
+        let is_said = base.says_how_open || object.contains_key("unevaluatedProperties");
+        Some(self.mended(finding, &at, is_said))
     }
 
     /// Offers the fix where it is right: in 2020-12, and where no base says itself how open it is.

@@ -8,6 +8,7 @@ use std::path::Path;
 use anyhow::Context;
 use holyfields::finding::Finding;
 use holyfields::fix::{self, Edit, Safety};
+use holyfields::rules;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
@@ -53,6 +54,13 @@ fn round(
     }
     let mut has_mended = false;
     for (file, edits) in by_file {
+        // Where a name stands twice, nobody can say which of the two is meant.
+        let is_double = |finding: &Finding| {
+            finding.rule == rules::DUPLICATE_NAME && finding.places[0].file == file
+        };
+        if checked.findings.iter().any(is_double) {
+            continue;
+        }
         let Some(before) = checked.catalog.sources.text(file) else { continue };
         let path = schemas.join(file);
         if path.is_symlink() {
