@@ -94,6 +94,9 @@ fn patch(text: &str, edit: &Edit) -> Option<Patch> {
             let object = locate(Part::Value)?;
             let member = format!("{}: {value}", Value::from(name.as_str()));
             let members = source::members(text, &edit.pointer)?;
+            if members.iter().any(|member| &member.name == name) {
+                return None;
+            }
             let before = members
                 .iter()
                 .find(|member| Some(&member.name) == after.as_ref())

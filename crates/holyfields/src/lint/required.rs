@@ -42,6 +42,10 @@ fn visit<'a>(
     for pointer in below {
         let keyword = pointer[at.pointer.len() + 1..].split('/').next().unwrap_or_default();
         let here = Target { file: at.file, pointer: pointer.clone() };
+        // `not: { required }` forbids a property, which nobody need declare.
+        if keyword == "not" {
+            continue;
+        }
         match IN_PLACE.contains(&keyword) {
             true => visit(view, &here, &declared, findings),
             false => visit(view, &here, &BTreeSet::new(), findings),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::View;
+use crate::file::Draft;
 use crate::finding::{Finding, Place};
 use crate::fix::{Change, Edit, Safety};
 use crate::resolve::Target;
@@ -64,7 +65,9 @@ pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
             let place = Place::key(&file.path, &here.pointer);
             let mut finding = Finding::new(rules::UNMARKED_SECRET, message, place)
                 .help(format!("add `\"{MARK}\": true`, or allow it in bloodbank.toml"));
-            if member.is_object() {
+            // Beside a draft-07 `$ref` nothing reads the mark.
+            let is_lone = file.draft == Draft::V7 && member.get("$ref").is_some();
+            if member.is_object() && !is_lone {
                 let change = Change::Insert { name: MARK.into(), value: json!(true), after: None };
                 let edit = Edit { file: file.path.clone(), pointer: here.pointer, change };
                 finding = finding.fix(Safety::Safe, vec![edit]);
