@@ -64,6 +64,21 @@ pub struct BundledService {
     pub sends: BTreeSet<String>,
     /// Routes of the commands it carries out.
     pub handles: BTreeSet<String>,
+    /// The queues that its events come through, sorted by name; empty if it listens to none.
+    #[serde(default)]
+    pub queues: Vec<BundledQueue>,
+}
+
+/// A queue of a service, and what it is bound with on the exchange of events.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundledQueue {
+    /// Its name on the broker.
+    pub name: String,
+    /// Topic patterns without doubles, in the order of registry.yaml.
+    ///
+    /// Behind a pattern stand the later versions that it means and does not match:
+    /// `shop.order.paid`, then `shop.order.paid.v2`. No command's key is among them.
+    pub bindings: Vec<String>,
 }
 
 impl Bundle {

@@ -17,6 +17,7 @@ pub mod lint;
 pub mod naming;
 pub mod permissions;
 pub mod pointer;
+mod queues;
 pub mod registry;
 pub mod render;
 pub mod resolve;

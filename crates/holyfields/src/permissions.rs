@@ -9,6 +9,7 @@ use crate::catalog::{self, Contract};
 use crate::finding::{Finding, Place};
 use crate::key::{KeyError, Kind, TopicPattern};
 use crate::naming;
+use crate::queues;
 use crate::registry::{self, Key, Registry};
 use crate::rules;
 use crate::suggest;
@@ -50,12 +51,13 @@ pub(crate) fn expand(
             name: name.clone(),
             rust_type,
             produces: expander.routes(Kind::Event, &service.produces),
-            consumes: expander
-                .routes(Kind::Event, service.routing_keys.iter().chain(&service.consumes)),
+            consumes: expander.routes(Kind::Event, service.listens_to()),
             sends: expander.routes(Kind::Command, &service.commands.sends),
             handles: expander.routes(Kind::Command, &service.commands.handles),
+            queues: queues::of(name, service, contracts),
         });
     }
+    queues::check(path, text, registry, contracts, &services, findings);
     services
 }
 
@@ -172,7 +174,7 @@ impl Expander<'_> {
 }
 
 /// The routes of a contract that a pattern means: by the bare key, or with the version.
-fn routes<'c>(
+pub(crate) fn routes<'c>(
     pattern: &'c TopicPattern,
     contract: &'c Contract,
 ) -> impl Iterator<Item = String> + 'c {

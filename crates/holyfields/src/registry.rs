@@ -62,9 +62,14 @@ pub struct Service {
     pub tags: Vec<String>,
     /// Its queue, where it has one.
     pub queue_name: Option<String>,
-    /// Its queues, where it has several.
+    /// Its queues, where it has several that all get the same.
     #[serde(default)]
     pub queue_names: Vec<String>,
+    /// Its queues, where it has several: name → the patterns that the queue is bound with.
+    ///
+    /// They count as `routing_keys` do.
+    #[serde(default)]
+    pub queues: BTreeMap<String, Vec<Key>>,
     /// The patterns its queues are bound with.
     #[serde(default)]
     pub routing_keys: Vec<Key>,
@@ -83,6 +88,24 @@ pub struct Service {
     /// How it is run; free form.
     #[serde(default)]
     pub runtime: BTreeMap<String, serde_json::Value>,
+}
+
+impl Service {
+    /// The names under `queue_name` and `queue_names`, each with the field it stands in.
+    pub(crate) fn queue_names(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        let one = self.queue_name.iter().map(|name| (name.as_str(), "queue_name"));
+        one.chain(self.queue_names.iter().map(|name| (name.as_str(), "queue_names")))
+    }
+
+    /// The patterns that go to no queue by name.
+    pub(crate) fn common_keys(&self) -> impl Iterator<Item = &Key> {
+        self.routing_keys.iter().chain(&self.consumes)
+    }
+
+    /// All patterns of events that it listens to.
+    pub(crate) fn listens_to(&self) -> impl Iterator<Item = &Key> {
+        self.common_keys().chain(self.queues.values().flatten())
+    }
 }
 
 /// The commands a service has to do with.
@@ -150,7 +173,7 @@ pub fn json_schema() -> serde_json::Value {
 /// The fields of [`Registry`], of [`Exchange`], [`Service`] and [`Commands`].
 const FIELDS: [&str; 5] = ["version", "exchange", "services", "event_subscriptions", "topology"];
 const EXCHANGE_FIELDS: [&str; 3] = ["name", "type", "durable"];
-const SERVICE_FIELDS: [&str; 14] = [
+const SERVICE_FIELDS: [&str; 15] = [
     "name",
     "description",
     "type",
@@ -159,6 +182,7 @@ const SERVICE_FIELDS: [&str; 14] = [
     "tags",
     "queue_name",
     "queue_names",
+    "queues",
     "routing_keys",
     "produces",
     "consumes",
@@ -197,29 +221,41 @@ fn find_unknown_fields(path: &str, text: &str, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The name of a field, found by the names of the blocks around it, each further in than the last.
+/// The name of a field, found by the names of the blocks around it, each a member of the last.
+///
+/// Where it does not stand on a line of its own, the innermost of the blocks that does.
 pub(crate) fn field_place(path: &str, text: &str, blocks: &[&str], field: &str) -> Place {
     let mut wanted = blocks.iter().chain([&field]).peekable();
-    let mut depth = None;
+    let mut found = Place::file(path);
+    // How far in the last block that was found stands, and how far its members.
+    let (mut depth, mut members) = (None, None);
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
-        let indent = line.len() - line.trim_start().len();
-        let quote = usize::from(line[indent..].starts_with(['"', '\'']));
+        let start = offset;
+        offset += line.len();
+        let content = line.trim_start();
+        if content.is_empty() || content.starts_with('#') {
+            continue;
+        }
+        let indent = line.len() - content.len();
+        if depth.is_some_and(|depth| indent <= depth) {
+            break;
+        }
+        let quote = usize::from(content.starts_with(['"', '\'']));
         let is_named = wanted.peek().is_some_and(|name| {
-            let rest = line[indent + quote..].strip_prefix(**name);
+            let rest = content[quote..].strip_prefix(**name);
             rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
         });
-        if is_named && depth.is_none_or(|depth| indent > depth) {
-            depth = Some(indent);
-            let name = wanted.next().map_or(0, |name| name.len());
+        if *members.get_or_insert(indent) == indent && is_named {
+            (depth, members) = (Some(indent), None);
+            let start = start + indent + quote;
+            found = Place::bytes(path, start..start + wanted.next().map_or(0, |name| name.len()));
             if wanted.peek().is_none() {
-                let start = offset + indent + quote;
-                return Place::bytes(path, start..start + name);
+                break;
             }
         }
-        offset += line.len();
     }
-    Place::file(path)
+    found
 }
 
 /// What the YAML parser says, without the place and without its own types and options.

@@ -11,6 +11,9 @@ pub(super) const ALL: &[&Rule] = &[
     UNMATCHED_PATTERN,
     FIRST_VERSION_ONLY,
     MISTAKEN_WILDCARD,
+    UNDIVIDED_KEYS,
+    SHARED_QUEUE,
+    CONTRADICTED_QUEUES,
 ];
 
 /// The service registry cannot be read.
@@ -277,6 +280,134 @@ services:
 services:
   theboard-sync:
     routing_keys: ["theboard.*.created"]
+"#,
+        ),
+    ],
+};
+
+/// A second contract, where a sample needs two keys.
+const MEETING_STARTED: Sample = Sample::text(
+    "theboard/meeting.started.v1.json",
+    r#"{
+  "type": "object",
+  "properties": {
+    "event_type": { "const": "theboard.meeting.started" }
+  },
+  "required": ["event_type"]
+}
+"#,
+);
+
+/// The registry does not say which keys a queue gets.
+pub const UNDIVIDED_KEYS: &Rule = &Rule {
+    id: "HF067",
+    level: Level::Warning,
+    purpose: "The registry does not say which keys a queue gets.",
+    why: "Several queues of one service are there for different events. As long as nobody says which \
+          go where, every queue gets all of them and each event is worked off several times; a \
+          queue with an empty list gets none.",
+    fix: "Name the keys of each queue under `queues:`, in place of `queue_names` and `routing_keys`.",
+    failing: &[
+        MEETING_CREATED,
+        MEETING_STARTED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    queue_names: [theboard.created, theboard.started]
+    routing_keys: [theboard.meeting.created, theboard.meeting.started]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        MEETING_STARTED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    queues:
+      theboard.created: [theboard.meeting.created]
+      theboard.started: [theboard.meeting.started]
+"#,
+        ),
+    ],
+};
+
+/// Two services have the same queue.
+pub const SHARED_QUEUE: &Rule = &Rule {
+    id: "HF068",
+    level: Level::Warning,
+    purpose: "Two services have the same queue.",
+    why: "A message in a queue goes to one of those who read it. Services that share a queue take each \
+          other's events away, and each gets those that only the other one listens to.",
+    fix: "Give each service a queue of its own. Where they are meant to share the work, list them as one \
+          service.",
+    failing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    queue_name: theboard
+    routing_keys: [theboard.meeting.created]
+  theboard-archive:
+    queue_name: theboard
+    routing_keys: [theboard.meeting.created]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    queue_name: theboard.sync
+    routing_keys: [theboard.meeting.created]
+  theboard-archive:
+    queue_name: theboard.archive
+    routing_keys: [theboard.meeting.created]
+"#,
+        ),
+    ],
+};
+
+/// What stands beside `queues` names a queue or a key that is not in it.
+pub const CONTRADICTED_QUEUES: &Rule = &Rule {
+    id: "HF069",
+    level: Level::Warning,
+    purpose: "What stands beside `queues` names a queue or a key that is not in it.",
+    why: "Where a service has `queues`, only these are made, bound with these keys only. A queue name \
+          beside it is a queue that is not there; a key beside it is an event that the service may \
+          listen to and never gets.",
+    fix: "Put the queue or the key under `queues:`, or remove it.",
+    failing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    queue_name: theboard.sync
+    queues:
+      theboard.created: [theboard.meeting.created]
+"#,
+        ),
+    ],
+    passing: &[
+        MEETING_CREATED,
+        Sample::text(
+            "registry.yaml",
+            r#"version: "1.0"
+services:
+  theboard-sync:
+    queues:
+      theboard.created: [theboard.meeting.created]
 "#,
         ),
     ],

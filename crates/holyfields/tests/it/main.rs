@@ -10,6 +10,7 @@ mod keys;
 mod locate;
 mod names;
 mod order;
+mod queues;
 mod random;
 mod references;
 mod registry;

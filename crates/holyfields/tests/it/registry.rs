@@ -21,7 +21,7 @@ const CONTRACTS: [(&str, &str); 5] = [
 ];
 
 /// Findings with the folder's own path taken out, and the services.
-fn read(registry: &str) -> (String, Vec<BundledService>) {
+pub fn read(registry: &str) -> (String, Vec<BundledService>) {
     let folder = Folder::new(&CONTRACTS);
     let path = folder.path("registry.yaml");
     fs::write(&path, registry).unwrap();
@@ -30,7 +30,7 @@ fn read(registry: &str) -> (String, Vec<BundledService>) {
     (text.replace(&path.display().to_string(), "registry.yaml"), catalog.services)
 }
 
-fn found(registry: &str) -> String {
+pub fn found(registry: &str) -> String {
     read(registry).0
 }
 
