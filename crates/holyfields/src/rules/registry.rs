@@ -303,10 +303,11 @@ pub const UNDIVIDED_KEYS: &Rule = &Rule {
     id: "HF067",
     level: Level::Warning,
     purpose: "The registry does not say which keys a queue gets.",
-    why: "Several queues of one service are there for different events. As long as nobody says which \
-          go where, every queue gets all of them and each event is worked off several times; a \
-          queue with an empty list gets none.",
-    fix: "Name the keys of each queue under `queues:`, in place of `queue_names` and `routing_keys`.",
+    why: "Several queues of one service are there for different events. As long as nobody says \
+          which go where, every queue gets all of them and each event is worked off several \
+          times; a queue with an empty list gets none.",
+    fix: "Name the keys of each queue under `queues:`, in place of `queue_names` and \
+          `routing_keys`.",
     failing: &[
         MEETING_CREATED,
         MEETING_STARTED,
@@ -341,10 +342,10 @@ pub const SHARED_QUEUE: &Rule = &Rule {
     id: "HF068",
     level: Level::Warning,
     purpose: "Two services have the same queue.",
-    why: "A message in a queue goes to one of those who read it. Services that share a queue take each \
-          other's events away, and each gets those that only the other one listens to.",
-    fix: "Give each service a queue of its own. Where they are meant to share the work, list them as one \
-          service.",
+    why: "A message in a queue goes to one of those who read it. Services that share a queue take \
+          each other's events away, and each gets those that only the other one listens to.",
+    fix: "Give each service a queue of its own. Where they are meant to share the work, list them \
+          as one service.",
     failing: &[
         MEETING_CREATED,
         Sample::text(
@@ -382,9 +383,9 @@ pub const CONTRADICTED_QUEUES: &Rule = &Rule {
     id: "HF069",
     level: Level::Warning,
     purpose: "What stands beside `queues` names a queue or a key that is not in it.",
-    why: "Where a service has `queues`, only these are made, bound with these keys only. A queue name \
-          beside it is a queue that is not there; a key beside it is an event that the service may \
-          listen to and never gets.",
+    why: "Where a service has `queues`, only these are made, bound with these keys only. A queue \
+          name beside it is a queue that is not there; a key beside it is an event that the \
+          service may listen to and never gets.",
     fix: "Put the queue or the key under `queues:`, or remove it.",
     failing: &[
         MEETING_CREATED,

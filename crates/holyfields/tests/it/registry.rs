@@ -1,4 +1,4 @@
-//! HF060 to HF062: what registry.yaml says.
+//! HF060 to HF066: what registry.yaml says.
 
 use std::fs;
 
@@ -21,7 +21,7 @@ const CONTRACTS: [(&str, &str); 5] = [
 ];
 
 /// Findings with the folder's own path taken out, and the services.
-pub fn read(registry: &str) -> (String, Vec<BundledService>) {
+pub(crate) fn read(registry: &str) -> (String, Vec<BundledService>) {
     let folder = Folder::new(&CONTRACTS);
     let path = folder.path("registry.yaml");
     fs::write(&path, registry).unwrap();
@@ -30,7 +30,7 @@ pub fn read(registry: &str) -> (String, Vec<BundledService>) {
     (text.replace(&path.display().to_string(), "registry.yaml"), catalog.services)
 }
 
-pub fn found(registry: &str) -> String {
+pub(crate) fn found(registry: &str) -> String {
     read(registry).0
 }
 
