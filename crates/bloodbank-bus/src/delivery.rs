@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::Headers;
 
@@ -15,7 +16,9 @@ use crate::Headers;
 pub struct Delivery {
     /// What to settle it by.
     pub tag: DeliveryTag,
-    /// The routing key it travelled under.
+    /// The queue it came from.
+    pub queue: Arc<str>,
+    /// The routing key it was published under.
     pub key: Arc<str>,
     /// The bytes as they were published.
     pub body: Arc<[u8]>,
@@ -26,6 +29,8 @@ pub struct Delivery {
     pub attempt: u32,
     /// Whether it was delivered before from this queue and not settled, or was requeued.
     pub redelivered: bool,
+    /// Where the sender of a command waits for an answer. Means nothing to another transport.
+    pub reply_to: Option<Arc<str>>,
 }
 
 /// Names one delivery to one consumer. Means nothing to another transport.
@@ -45,29 +50,31 @@ pub enum Settlement {
     Ack,
     /// Back to where it was in the queue, to be delivered again at once, maybe to another consumer.
     Requeue,
-    /// To the dead-letter queue as it is, with the reason in
-    /// [`headers::REASON`](crate::headers::REASON); dropped if the queue has none.
-    Reject {
-        /// For people.
-        reason: String,
+    /// Into the same queue again after a while, with these headers beside those it has.
+    Retry {
+        /// How long it waits. A transport with a ladder of waiting queues takes the nearest step
+        /// that is not shorter.
+        after: Duration,
+        /// What to note on it.
+        headers: Headers,
     },
-}
-
-impl Settlement {
-    /// A [`Settlement::Reject`].
-    pub fn reject(reason: impl Into<String>) -> Self {
-        Settlement::Reject { reason: reason.into() }
-    }
+    /// To the dead-letter queue, byte for byte, with these headers beside those it has; dropped if
+    /// the queue has none.
+    Park {
+        /// What to note on it: the reason, above all.
+        headers: Headers,
+    },
 }
 
 /// The deliveries to one consumer.
 ///
 /// Dropping it cancels the consumer: what it has not settled goes back to the queue, marked as
-/// redelivered.
+/// redelivered. [`close`](Deliveries::close) does the same and waits for it.
 pub struct Deliveries {
     receiver: mpsc::Receiver<Delivery>,
     // Dropped after the receiver is closed.
-    _cancel: Cancel,
+    cancel: Cancel,
+    closed: Option<oneshot::Receiver<()>>,
 }
 
 impl Deliveries {
@@ -77,7 +84,13 @@ impl Deliveries {
         receiver: mpsc::Receiver<Delivery>,
         cancel: impl FnOnce() + Send + Sync + 'static,
     ) -> Self {
-        Deliveries { receiver, _cancel: Cancel(Some(Box::new(cancel))) }
+        Deliveries { receiver, cancel: Cancel(Some(Box::new(cancel))), closed: None }
+    }
+
+    /// For transports whose `cancel` only starts the cancelling: `closed` ends when it is done.
+    pub fn with_closed(mut self, closed: oneshot::Receiver<()>) -> Self {
+        self.closed = Some(closed);
+        self
     }
 
     /// The next delivery; `None` when the transport has ended the consumer (it is closed, or the queue
@@ -97,21 +110,38 @@ impl Deliveries {
     pub fn try_recv(&mut self) -> Option<Delivery> {
         self.receiver.try_recv().ok()
     }
+
+    /// Cancels the consumer and waits until every acknowledgement so far has been sent.
+    pub async fn close(mut self) {
+        self.receiver.close();
+        let closed = self.closed.take();
+        self.cancel.run();
+        if let Some(closed) = closed {
+            // An error means that the transport is gone, and with it what there was to wait for.
+            let _ = closed.await;
+        }
+    }
 }
 
 impl fmt::Debug for Deliveries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Deliveries").field("waiting", &self.receiver.len()).finish()
+        f.debug_struct("Deliveries").field("waiting", &self.receiver.len()).finish_non_exhaustive()
     }
 }
 
-/// Runs what it holds when it is dropped.
+/// Runs what it holds, once; at the latest when it is dropped.
 struct Cancel(Option<Box<dyn FnOnce() + Send + Sync>>);
 
-impl Drop for Cancel {
-    fn drop(&mut self) {
+impl Cancel {
+    fn run(&mut self) {
         if let Some(cancel) = self.0.take() {
             cancel();
         }
+    }
+}
+
+impl Drop for Cancel {
+    fn drop(&mut self) {
+        self.run();
     }
 }

@@ -4,28 +4,29 @@ mod queue;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bloodbank_core::{Envelope, Kind, Validated};
-use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use self::queue::Message;
 use self::state::State;
 use crate::{
-    BoxFuture, Deliveries, DeliveryTag, Destination, Exchange, Headers, Settlement, Subscription,
-    Topology, Transport, TransportError, Verbatim,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Outcome, Request,
+    Settlement, Subscription, Topology, Transport, TransportError, Verbatim,
 };
 
 /// A bus in one process, with the semantics of RabbitMQ's topic exchanges.
 ///
 /// Envelopes are held as the bytes that a broker would hold. Consumers of a queue take turns, each up
-/// to its prefetch; what is requeued keeps its place and is marked as redelivered; what is rejected
+/// to its prefetch; what is requeued keeps its place and is marked as redelivered; what is parked
 /// goes to the dead-letter queue with its reason. A command has exactly one worker queue, or declaring
 /// the second fails.
 ///
 /// Memory is bounded: a queue that does not say holds 100,000 messages. When one of the queues that
 /// want a message is full, none gets it and publishing fails with [`TransportError::Nacked`].
 ///
-/// Clones are the same bus. Nothing here waits except for delays, which need a tokio runtime.
+/// Clones are the same bus. Nothing here waits except for delays.
 #[derive(Clone, Debug, Default)]
 pub struct InMemory {
     state: Arc<Mutex<State>>,
@@ -47,6 +48,11 @@ impl InMemory {
         self.state().queues.get(queue).map_or(0, |queue| queue.unsettled())
     }
 
+    /// How many events no queue wanted, except those that only record.
+    pub fn unrouted(&self) -> u64 {
+        self.state().unrouted
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -55,50 +61,58 @@ impl InMemory {
         &self,
         envelope: &Validated<Envelope>,
         headers: Headers,
-    ) -> Result<(), TransportError> {
-        let exchange = match envelope.kind() {
-            Kind::Event => Exchange::Events,
-            Kind::Command => Exchange::Commands,
-        };
+        reply_to: Option<Arc<str>>,
+    ) -> Outcome {
         let body = envelope
             .to_bytes()
             .map_err(|error| TransportError::Other { reason: error.to_string() })?;
-        let message = Message::new(envelope.event_type.as_str().into(), body.into(), headers);
-        self.state().route(exchange, &message)
+        let mut message = Message::new(envelope.event_type.as_str().into(), body.into(), headers);
+        message.reply_to = reply_to;
+        let mut state = self.state();
+        if state.closed {
+            return Err(TransportError::Closed);
+        }
+        match envelope.kind() {
+            Kind::Event => state.route(Exchange::Events, &message),
+            Kind::Command => {
+                state.route(Exchange::Commands, &message)?;
+                state.route(Exchange::Audit, &message)
+            }
+        }
     }
 
-    fn forward_now(&self, message: Verbatim, to: Destination) -> Result<(), TransportError> {
+    fn forward_now(&self, message: Verbatim, to: Destination) -> Outcome {
         let Verbatim { key, body, headers } = message;
         let message = Message::new(key, body, headers);
-        let (name, delay) = match to {
-            Destination::Exchange(exchange) => return self.state().route(exchange, &message),
-            Destination::Queue { name, delay } => (name, delay),
-        };
-        let Some(delay) = delay.filter(|delay| !delay.is_zero()) else {
-            let mut state = self.state();
-            let queue = state.queue(&name)?;
-            queue.has_room()?;
-            queue.push(message);
-            return Ok(());
-        };
-        let runtime = Handle::try_current()
-            .map_err(|error| TransportError::Other { reason: error.to_string() })?;
-        {
-            let mut state = self.state();
-            let queue = state.queue(&name)?;
-            queue.has_room()?;
-            queue.expect();
+        let mut state = self.state();
+        match to {
+            Destination::Exchange(exchange) => state.route(exchange, &message),
+            Destination::Queue(name) => {
+                let queue = state.queue(&name)?;
+                queue.has_room()?;
+                queue.push(message);
+                Ok(())
+            }
         }
+    }
+
+    fn settle_now(&self, delivery: &Delivery, settlement: Settlement) -> Outcome {
+        if let Some((queue, after, message)) = self.state().settle(delivery.tag, settlement)? {
+            self.put_back_later(queue, after, message);
+        }
+        Ok(())
+    }
+
+    fn put_back_later(&self, queue: String, after: Duration, message: Message) {
         let state = Arc::downgrade(&self.state);
-        runtime.spawn(async move {
-            tokio::time::sleep(delay).await;
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
             if let Some(state) = state.upgrade()
-                && let Ok(queue) = lock(&state).queue(&name)
+                && let Ok(queue) = lock(&state).queue(&queue)
             {
                 queue.arrive(message);
             }
         });
-        Ok(())
     }
 }
 
@@ -112,20 +126,32 @@ impl Transport for InMemory {
         Box::pin(async move { self.state().declare(topology) })
     }
 
-    fn publish(
-        &self,
-        envelope: Validated<Envelope>,
-        headers: Headers,
-    ) -> BoxFuture<'_, Result<(), TransportError>> {
-        Box::pin(std::future::ready(self.publish_now(&envelope, headers)))
+    fn publish(&self, envelope: Validated<Envelope>, headers: Headers) -> Confirm {
+        Confirm::settled(self.publish_now(&envelope, headers, None))
     }
 
-    fn forward(
-        &self,
-        message: Verbatim,
-        to: Destination,
-    ) -> BoxFuture<'_, Result<(), TransportError>> {
-        Box::pin(async move { self.forward_now(message, to) })
+    fn request(&self, envelope: Validated<Envelope>) -> Request {
+        let (sender, answer) = oneshot::channel();
+        let address: Arc<str> = envelope.id.to_string().into();
+        self.state().waiting.insert(address.clone(), sender);
+        let outcome = self.publish_now(&envelope, Headers::new(), Some(address.clone()));
+        if outcome.is_err() {
+            self.state().waiting.remove(&address);
+        }
+        Request { confirm: Confirm::settled(outcome), answer }
+    }
+
+    fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm {
+        let waiting = command.reply_to.as_ref().and_then(|to| self.state().waiting.remove(to));
+        if let Some(waiting) = waiting {
+            // An error means that nobody waits any more.
+            let _ = waiting.send(body.into());
+        }
+        Confirm::settled(Ok(()))
+    }
+
+    fn forward(&self, message: Verbatim, to: Destination) -> Confirm {
+        Confirm::settled(self.forward_now(message, to))
     }
 
     fn subscribe(
@@ -143,11 +169,16 @@ impl Transport for InMemory {
         })
     }
 
-    fn settle(
-        &self,
-        tag: DeliveryTag,
+    fn settle<'a>(
+        &'a self,
+        delivery: &'a Delivery,
         settlement: Settlement,
-    ) -> BoxFuture<'_, Result<(), TransportError>> {
-        Box::pin(async move { self.state().settle(tag, settlement) })
+    ) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(std::future::ready(self.settle_now(delivery, settlement)))
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        self.state().closed = true;
+        Box::pin(std::future::ready(()))
     }
 }

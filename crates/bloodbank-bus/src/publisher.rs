@@ -1,20 +1,35 @@
 //! Publishing and sending, by those who may.
 
+mod batch;
+mod call;
+mod publishing;
+
 use std::borrow::Cow;
 use std::fmt;
+use std::future::poll_fn;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bloodbank_core::{
     BundledService, Command, Contract, Contracts, Envelope, Event, Kind, Meta, ProducedBy, SentBy,
     Service, Validated,
 };
+use futures_core::Stream;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use uuid::Uuid;
 
-use crate::{BoxFuture, Headers, PublishError, Transport, TransportError};
+use self::batch::Batch;
+use self::publishing::{State, UnderWay};
+use crate::{Headers, PublishError, Transport};
+
+pub use self::batch::Published;
+pub use self::call::{Answer, CallError};
+pub use self::publishing::{Publishing, Receipt};
+
+/// How long [`Publisher::call`] waits.
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Publishes the events and sends the commands of one service.
 ///
@@ -23,14 +38,6 @@ pub struct Publisher<S> {
     transport: Arc<dyn Transport>,
     source: Cow<'static, str>,
     service: PhantomData<fn() -> S>,
-}
-
-/// The bus has taken a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Receipt {
-    /// The id of its envelope.
-    pub id: Uuid,
 }
 
 impl<S: Service> Publisher<S> {
@@ -45,11 +52,11 @@ impl<S: Service> Publisher<S> {
         self
     }
 
-    /// Publishes an event.
+    /// Publishes an event, and waits until the bus has it.
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub fn publish<E: Event + ProducedBy<S>>(&self, event: &E) -> Publishing<'_> {
+    pub fn publish<E: Event + ProducedBy<S>>(&self, event: &E) -> Publishing {
         self.publish_with(event, Meta::new())
     }
 
@@ -57,8 +64,45 @@ impl<S: Service> Publisher<S> {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub fn publish_with<E: Event + ProducedBy<S>>(&self, event: &E, meta: Meta) -> Publishing<'_> {
+    pub fn publish_with<E: Event + ProducedBy<S>>(&self, event: &E, meta: Meta) -> Publishing {
         self.start(self.typed(event, meta))
+    }
+
+    /// Publishes an event, and waits only until the transport has room for it; its outcome comes
+    /// with the future that is handed back. So one task keeps the way full, and no further.
+    ///
+    /// # Errors
+    /// Those that are known at once; else the future has them.
+    pub async fn enqueue<E: Event + ProducedBy<S>>(
+        &self,
+        event: &E,
+    ) -> Result<Publishing, PublishError> {
+        self.publish(event).accepted().await
+    }
+
+    /// The same with an id, a time or a cause of one's own.
+    ///
+    /// # Errors
+    /// See [`enqueue`](Publisher::enqueue).
+    pub async fn enqueue_with<E: Event + ProducedBy<S>>(
+        &self,
+        event: &E,
+        meta: Meta,
+    ) -> Result<Publishing, PublishError> {
+        self.publish_with(event, meta).accepted().await
+    }
+
+    /// Publishes all events of a stream, in order, many at a time, and says which failed.
+    pub async fn publish_all<E: Event + ProducedBy<S>>(
+        &self,
+        events: impl Stream<Item = E>,
+    ) -> Published {
+        let mut events = pin!(events);
+        let mut batch = Batch::default();
+        while let Some(event) = poll_fn(|context| events.as_mut().poll_next(context)).await {
+            batch.add(self.enqueue(&event).await).await;
+        }
+        batch.finish().await
     }
 
     /// Publishes an event whose type is known at run time only.
@@ -66,7 +110,7 @@ impl<S: Service> Publisher<S> {
     /// # Errors
     /// As with the types: what the contract refuses is refused, and what the registry does not
     /// give to the service is [`PublishError::NotAllowed`].
-    pub fn publish_json(&self, key: &str, data: Value) -> Publishing<'_> {
+    pub fn publish_json(&self, key: &str, data: Value) -> Publishing {
         self.publish_json_with(key, data, Meta::new())
     }
 
@@ -74,23 +118,24 @@ impl<S: Service> Publisher<S> {
     ///
     /// # Errors
     /// See [`publish_json`](Publisher::publish_json).
-    pub fn publish_json_with(&self, key: &str, data: Value, meta: Meta) -> Publishing<'_> {
+    pub fn publish_json_with(&self, key: &str, data: Value, meta: Meta) -> Publishing {
         self.start(self.json(Kind::Event, key, data, meta))
     }
 
     /// Sends a command. Done when its worker queue has it.
     ///
     /// # Errors
-    /// See [`PublishError`]; with no worker queue, [`TransportError::Unroutable`].
-    pub fn send<C: Command + SentBy<S>>(&self, command: &C) -> Publishing<'_> {
+    /// See [`PublishError`]; with no worker queue,
+    /// [`TransportError::Unroutable`](crate::TransportError::Unroutable).
+    pub fn send<C: Command + SentBy<S>>(&self, command: &C) -> Publishing {
         self.send_with(command, Meta::new())
     }
 
-    /// Sends a command with an id, a time or a cause of one's own.
+    /// Sends a command with an id, a time, a cause or an idempotency key of one's own.
     ///
     /// # Errors
     /// See [`send`](Publisher::send).
-    pub fn send_with<C: Command + SentBy<S>>(&self, command: &C, meta: Meta) -> Publishing<'_> {
+    pub fn send_with<C: Command + SentBy<S>>(&self, command: &C, meta: Meta) -> Publishing {
         self.start(self.typed(command, meta))
     }
 
@@ -98,7 +143,7 @@ impl<S: Service> Publisher<S> {
     ///
     /// # Errors
     /// Those of [`publish_json`](Publisher::publish_json) and [`send`](Publisher::send).
-    pub fn send_json(&self, key: &str, data: Value) -> Publishing<'_> {
+    pub fn send_json(&self, key: &str, data: Value) -> Publishing {
         self.send_json_with(key, data, Meta::new())
     }
 
@@ -106,15 +151,40 @@ impl<S: Service> Publisher<S> {
     ///
     /// # Errors
     /// See [`send_json`](Publisher::send_json).
-    pub fn send_json_with(&self, key: &str, data: Value, meta: Meta) -> Publishing<'_> {
+    pub fn send_json_with(&self, key: &str, data: Value, meta: Meta) -> Publishing {
         self.start(self.json(Kind::Command, key, data, meta))
     }
 
-    fn start(&self, envelope: Result<Validated<Envelope>, PublishError>) -> Publishing<'_> {
+    /// Sends a command and waits up to 30 s for what its handler answers.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call<R: DeserializeOwned>(
+        &self,
+        command: &(impl Command + SentBy<S>),
+    ) -> Result<R, CallError> {
+        self.call_with(command, Meta::new(), CALL_DEADLINE).await
+    }
+
+    /// The same with a deadline, an id, a cause or an idempotency key of one's own.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_with<R: DeserializeOwned>(
+        &self,
+        command: &(impl Command + SentBy<S>),
+        meta: Meta,
+        deadline: Duration,
+    ) -> Result<R, CallError> {
+        call::call(&*self.transport, self.typed(command, meta)?, deadline).await
+    }
+
+    fn start(&self, envelope: Result<Validated<Envelope>, PublishError>) -> Publishing {
         let state = match envelope {
             Ok(envelope) => {
-                let id = envelope.id;
-                State::UnderWay(id, self.transport.publish(envelope, Headers::new()))
+                let (id, kind) = (envelope.id, envelope.kind());
+                let confirm = self.transport.publish(envelope, Headers::new());
+                State::UnderWay(UnderWay { id, kind, since: Instant::now(), confirm })
             }
             Err(error) => State::Failed(Some(error)),
         };
@@ -170,51 +240,6 @@ impl<S: Service> Publisher<S> {
         // A contract without `$id` goes by its path, which would say nothing to others.
         envelope.schema = schema.contains(':').then(|| schema.to_owned());
         Ok(contracts.validate(envelope)?)
-    }
-}
-
-/// A message on its way: already checked, maybe already with the transport; done when the bus is
-/// responsible for it.
-///
-/// Await one after the other, or hold several at once to keep the way full.
-#[must_use = "whether the message was published shows only when this is awaited"]
-pub struct Publishing<'a> {
-    state: State<'a>,
-}
-
-enum State<'a> {
-    /// The transport has not seen it. Taken when it is told.
-    Failed(Option<PublishError>),
-    UnderWay(Uuid, BoxFuture<'a, Result<(), TransportError>>),
-}
-
-impl Future for Publishing<'_> {
-    type Output = Result<Receipt, PublishError>;
-
-    /// Like any future, not to be polled again once it is done.
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut self.state {
-            State::Failed(error) => {
-                error.take().map_or(Poll::Pending, |error| Poll::Ready(Err(error)))
-            }
-            State::UnderWay(id, transport) => {
-                let id = *id;
-                transport.as_mut().poll(context).map(|outcome| match outcome {
-                    Ok(()) => Ok(Receipt { id }),
-                    Err(source) => Err(PublishError::Transport { id, source }),
-                })
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Publishing<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Publishing");
-        match &self.state {
-            State::Failed(error) => debug.field("error", error).finish(),
-            State::UnderWay(id, _) => debug.field("id", id).finish_non_exhaustive(),
-        }
     }
 }
 

@@ -1,160 +1,284 @@
-//! Receiving what keeps its contract.
+//! Services on the listening side: handlers on queues.
+
+mod handlers;
+mod plan;
+mod worker;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
-use bloodbank_core::codec::{self, DecodeError, Payload};
-use bloodbank_core::{Contracts, Envelope, escape_control};
+use bloodbank_core::codec::Payload;
+use bloodbank_core::{Command, ConsumedBy, Event, HandledBy, Service, TopicPattern};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
+use self::handlers::Handlers;
+use self::worker::{Consumer, Shared};
 use crate::{
-    Deliveries, Delivery, DeliveryTag, Settlement, Subscription, Transport, TransportError,
+    Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Transport,
+    TransportError,
 };
 
-/// Characters of a reason for parking that are kept.
-const LONGEST_REASON: usize = 1_000;
-
-/// Messages of one queue, decoded and checked.
+/// Consumes the queues of one service and hands each message to its handler.
 ///
-/// `P` is a contract's type, the generated `AnyEvent`, or [`serde_json::Value`]. What is no envelope,
-/// breaks its contract or is not a `P` is parked with the reason and not handed out.
-pub struct Subscriber<P> {
+/// Queues and bindings come from registry.yaml unless they are named here. A message leaves its queue
+/// when its handler is done with it: see [`Verdict`](crate::Verdict) for what handlers may return. A
+/// panic is a failure like any other. What is no envelope, or breaks its contract, reaches no handler
+/// and is parked with the reason.
+#[must_use = "nothing is consumed until `run_until`"]
+pub struct Subscriber<S> {
     transport: Arc<dyn Transport>,
-    deliveries: Deliveries,
-    contracts: &'static Contracts,
-    parked: u64,
-    payload: PhantomData<fn() -> P>,
+    queues: Vec<Queue>,
+    handlers: Handlers,
+    options: Options,
+    /// What is wrong with what was said so far; told by `run_until`.
+    faults: Vec<String>,
+    service: PhantomData<fn() -> S>,
 }
 
-impl<P: Payload> Subscriber<P> {
-    /// Starts to consume a queue, which must be declared.
-    ///
-    /// # Errors
-    /// Those of [`Transport::subscribe`].
-    pub async fn open(
-        transport: Arc<dyn Transport>,
-        contracts: &'static Contracts,
-        subscription: Subscription,
-    ) -> Result<Self, TransportError> {
-        let deliveries = transport.subscribe(subscription).await?;
-        Ok(Subscriber { transport, deliveries, contracts, parked: 0, payload: PhantomData })
+/// How a subscriber works.
+#[derive(Clone)]
+struct Options {
+    prefetch: u16,
+    concurrency: usize,
+    strict_order: bool,
+    skip_others: bool,
+    retry: RetryPolicy,
+    dedup: Arc<dyn Dedup>,
+    drain: Duration,
+}
+
+/// Why a subscriber does not run, or runs no more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// It cannot work as it was put together; everything that is wrong.
+    #[error("service `{service}` cannot subscribe:{}", list(faults))]
+    Setup {
+        /// The service's name.
+        service: &'static str,
+        /// For people; at least one.
+        faults: Vec<String>,
+    },
+    /// The transport does not do its part.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The transport has ended a consumer.
+    #[error("queue `{queue}` can no longer be consumed")]
+    Ended {
+        /// Its name.
+        queue: String,
+    },
+    /// Some handlers were not done when the time for draining was over. Their messages come again.
+    #[error(
+        "{unfinished} handlers were not done {waited:?} after the shutdown; their messages come again"
+    )]
+    Drain {
+        /// How many.
+        unfinished: usize,
+        /// How long was waited.
+        waited: Duration,
+    },
+}
+
+fn list(faults: &[String]) -> String {
+    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+}
+
+impl<S: Service> Subscriber<S> {
+    /// A subscriber without handlers.
+    pub fn new(transport: Arc<dyn Transport>) -> Self {
+        Subscriber {
+            transport,
+            queues: Vec::new(),
+            handlers: Handlers::default(),
+            options: Options {
+                prefetch: 100,
+                concurrency: 8,
+                strict_order: false,
+                skip_others: false,
+                retry: RetryPolicy::default(),
+                dedup: Arc::new(LocalDedup::default()),
+                drain: Duration::from_secs(30),
+            },
+            faults: Vec::new(),
+            service: PhantomData,
+        }
     }
 
-    /// The next message; `None` when the transport has ended the consumer.
-    ///
-    /// Safe to drop before it is done: nothing is lost.
-    ///
-    /// # Errors
-    /// If a message must be parked and cannot be; it then stays in the queue.
-    pub async fn next(&mut self) -> Result<Option<Received<P>>, TransportError> {
-        while let Some(delivery) = self.deliveries.recv().await {
-            match self.read(&delivery) {
-                Ok((envelope, payload)) => {
-                    return Ok(Some(Received {
-                        envelope,
-                        payload,
-                        attempt: delivery.attempt,
-                        redelivered: delivery.redelivered,
-                        tag: delivery.tag,
-                        transport: self.transport.clone(),
-                    }));
-                }
-                Err(fault) => {
-                    let reason: String = fault.to_string().chars().take(LONGEST_REASON).collect();
-                    self.transport.settle(delivery.tag, Settlement::reject(reason)).await?;
-                    self.parked += 1;
-                }
+    /// Names a queue by hand, instead of those of registry.yaml; [`bind`](Subscriber::bind) it.
+    pub fn queue(mut self, name: impl Into<String>) -> Self {
+        self.queues.push(Queue::new(name));
+        self
+    }
+
+    /// Binds the queue that was named last to a key or pattern of events, as it is written.
+    pub fn bind(mut self, pattern: &str) -> Self {
+        match (pattern.parse::<TopicPattern>(), self.queues.pop()) {
+            (Ok(pattern), Some(queue)) => self.queues.push(queue.bind(Exchange::Events, pattern)),
+            (Err(error), queue) => {
+                self.queues.extend(queue);
+                self.faults.push(format!("`{pattern}` is no topic pattern: {error}"));
+            }
+            (Ok(_), None) => {
+                self.faults.push(format!("bind({pattern:?}) before any queue({{name}})"));
             }
         }
-        Ok(None)
+        self
     }
 
-    /// How many messages it has parked.
-    pub fn parked(&self) -> u64 {
-        self.parked
+    /// Handles one event.
+    pub fn on<E, F, R>(mut self, handler: F) -> Self
+    where
+        E: Event + ConsumedBy<S>,
+        F: Fn(Received<E>) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoVerdict> + Send + 'static,
+    {
+        self.handlers.insert_event(E::KEYS, &handlers::of_event(handler));
+        self
     }
 
-    fn read(&self, delivery: &Delivery) -> Result<(Envelope, P), Fault> {
-        let envelope = Envelope::from_bytes(&delivery.body)
-            .map_err(|error| Fault::NoEnvelope(escape_control(&error.to_string())))?;
-        if envelope.event_type != *delivery.key {
-            return Err(Fault::Key {
-                key: escape_control(&delivery.key),
-                event_type: escape_control(&envelope.event_type),
-            });
+    /// Handles two versions of one event with a handler that knows only the new one.
+    pub fn on_upcast<Old, New, F, R>(mut self, handler: F) -> Self
+    where
+        Old: Event + ConsumedBy<S>,
+        New: Event + ConsumedBy<S> + From<Old>,
+        F: Fn(Received<New>) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoVerdict> + Send + 'static,
+    {
+        let handler = Arc::new(handler);
+        self.handlers
+            .insert_event(Old::KEYS, &handlers::of_older::<Old, New, F, R>(handler.clone()));
+        self.handlers.insert_event(New::KEYS, &handlers::of_event(move |new| handler(new)));
+        self
+    }
+
+    /// Handles every event that no other handler takes. `P` is the generated `AnyEvent`, or
+    /// [`serde_json::Value`].
+    pub fn on_any<P, F, R>(mut self, handler: F) -> Self
+    where
+        P: Payload,
+        F: Fn(Received<P>) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoVerdict> + Send + 'static,
+    {
+        self.handlers.insert_any_event(handlers::of_event(handler));
+        self
+    }
+
+    /// Leaves alone what no handler takes, instead of parking it.
+    pub fn skip_others(mut self) -> Self {
+        self.options.skip_others = true;
+        self
+    }
+
+    /// Carries out a command, from its worker queue.
+    ///
+    /// Who called gets the result or the error at once. A command that was only sent, and failed, is
+    /// retried like an event.
+    pub fn handle<C, F, R, T, E>(mut self, handler: F) -> Self
+    where
+        C: Command + HandledBy<S>,
+        F: Fn(Received<C>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, E>> + Send + 'static,
+        T: Serialize + 'static,
+        E: fmt::Display + 'static,
+    {
+        self.handlers.insert_command(C::KEYS, &handlers::of_command(handler));
+        self
+    }
+
+    /// How many messages each queue gives ahead; 100 unless said. RabbitMQ's quorum queues give no
+    /// more than 2,000.
+    pub fn prefetch(mut self, messages: u16) -> Self {
+        self.options.prefetch = messages;
+        self
+    }
+
+    /// How many messages of each queue are handled at a time; 8 unless said.
+    pub fn concurrency(mut self, handlers: usize) -> Self {
+        self.options.concurrency = handlers.max(1);
+        self
+    }
+
+    /// One message at a time, in order, also across processes: what fails is tried again in place,
+    /// and parked at the end, so that nothing overtakes it.
+    pub fn strict_order(mut self) -> Self {
+        self.options.strict_order = true;
+        self
+    }
+
+    /// When a failed message is tried again; after 1 s, 10 s, 1 min and 10 min unless said.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.options.retry = policy;
+        self
+    }
+
+    /// What remembers the messages that were handled; the last 100,000 in this process unless said.
+    pub fn dedup(mut self, dedup: impl Dedup) -> Self {
+        self.options.dedup = Arc::new(dedup);
+        self
+    }
+
+    /// How long handlers may go on after the shutdown; 30 s unless said.
+    pub fn drain(mut self, time: Duration) -> Self {
+        self.options.drain = time;
+        self
+    }
+
+    /// Consumes until `shutdown` is done: then takes nothing new, lets handlers finish, sends every
+    /// acknowledgement, and returns.
+    ///
+    /// # Errors
+    /// See [`SubscribeError`]. Broken connections are none: the transport subscribes again.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), SubscribeError> {
+        let (topology, queues) = self.plan()?;
+        self.transport.declare(&topology).await?;
+        let (stop, stopped) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            transport: self.transport,
+            contracts: S::contracts(),
+            handlers: self.handlers,
+            options: self.options,
+            stopped,
+        });
+        let mut consumers = Vec::new();
+        for queue in queues {
+            consumers.push(Consumer::start(shared.clone(), queue).await?);
         }
-        let Envelope { event_type, data, .. } = &envelope;
-        let payload = codec::check_and_read(self.contracts, event_type, data)?;
-        Ok((envelope, payload))
+        let ended = tokio::select! {
+            () = shutdown => None,
+            queue = worker::first_to_end(&mut consumers) => Some(queue),
+        };
+        // An error would mean that no worker listens, which is what is wanted.
+        let _ = stop.send(true);
+        drain(&mut consumers, shared.options.drain).await?;
+        match ended {
+            None => Ok(()),
+            Some(queue) => Err(SubscribeError::Ended { queue }),
+        }
     }
 }
 
-impl<P> fmt::Debug for Subscriber<P> {
+/// Lets workers finish; ends those that do not.
+async fn drain(consumers: &mut Vec<Consumer>, time: Duration) -> Result<(), SubscribeError> {
+    let finish = async {
+        for consumer in consumers.iter_mut() {
+            consumer.finish().await;
+        }
+    };
+    let on_time = timeout(time, finish).await.is_ok();
+    let unfinished: usize = consumers.iter().map(Consumer::working).sum();
+    for consumer in consumers.drain(..) {
+        consumer.close().await;
+    }
+    if on_time { Ok(()) } else { Err(SubscribeError::Drain { unfinished, waited: time }) }
+}
+
+impl<S> fmt::Debug for Subscriber<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Subscriber");
-        debug.field("deliveries", &self.deliveries).field("parked", &self.parked);
-        debug.finish_non_exhaustive()
-    }
-}
-
-/// Why a message is parked.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("no envelope: {0}")]
-    NoEnvelope(String),
-    #[error("it travelled as `{key}` and says that it is `{event_type}`")]
-    Key { key: String, event_type: String },
-    #[error(transparent)]
-    Payload(#[from] DecodeError),
-}
-
-/// A message that keeps its contract, and is still in the queue.
-///
-/// Dropping it settles nothing: it comes again when the subscriber is gone.
-#[must_use = "settle it with `ack`, `requeue` or `reject`"]
-pub struct Received<P> {
-    /// Who said it, when, and because of what.
-    pub envelope: Envelope,
-    /// What was said.
-    pub payload: P,
-    /// Which attempt this is, from 1.
-    pub attempt: u32,
-    /// Whether it was delivered before.
-    pub redelivered: bool,
-    tag: DeliveryTag,
-    transport: Arc<dyn Transport>,
-}
-
-impl<P> Received<P> {
-    /// Done: it leaves the queue.
-    ///
-    /// # Errors
-    /// Those of [`Transport::settle`].
-    pub async fn ack(self) -> Result<(), TransportError> {
-        self.transport.settle(self.tag, Settlement::Ack).await
-    }
-
-    /// Back into the queue, to be delivered again at once.
-    ///
-    /// # Errors
-    /// Those of [`Transport::settle`].
-    pub async fn requeue(self) -> Result<(), TransportError> {
-        self.transport.settle(self.tag, Settlement::Requeue).await
-    }
-
-    /// To the dead-letter queue, with a reason for people.
-    ///
-    /// # Errors
-    /// Those of [`Transport::settle`].
-    pub async fn reject(self, reason: impl Into<String>) -> Result<(), TransportError> {
-        self.transport.settle(self.tag, Settlement::reject(reason)).await
-    }
-}
-
-impl<P: fmt::Debug> fmt::Debug for Received<P> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Received");
-        debug.field("id", &self.envelope.id).field("payload", &self.payload);
-        debug.field("attempt", &self.attempt).finish_non_exhaustive()
+        f.debug_struct("Subscriber").field("queues", &self.queues).finish_non_exhaustive()
     }
 }

@@ -1,6 +1,11 @@
 //! Queues, and what they are bound to.
 
-use bloodbank_core::TopicPattern;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bloodbank_core::{Bundle, BundledQueue, BundledService, TopicPattern};
+
+use crate::RetryPolicy;
 
 /// The topic exchanges of the bus. Every transport has them without being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,6 +15,8 @@ pub enum Exchange {
     Events,
     /// Where commands are sent.
     Commands,
+    /// Where a copy of each command goes once its worker queue has it, for the record.
+    Audit,
 }
 
 impl Exchange {
@@ -18,6 +25,7 @@ impl Exchange {
         match self {
             Exchange::Events => "bloodbank.events.v1",
             Exchange::Commands => "bloodbank.commands.v1",
+            Exchange::Audit => "bloodbank.commands.audit.v1",
         }
     }
 }
@@ -28,6 +36,8 @@ impl Exchange {
 pub struct Topology {
     /// In any order; dead-letter queues may come after the queues that name them.
     pub queues: Vec<Queue>,
+    /// How long messages may have to wait before they are tried again. Sorted, no two alike.
+    pub delays: BTreeSet<Duration>,
 }
 
 impl Topology {
@@ -36,11 +46,39 @@ impl Topology {
         Topology::default()
     }
 
+    /// Everything that the services of a registry need: their queues, a worker queue for each command
+    /// that one of them carries out, the dead-letter queues, and the delays of the default retries.
+    pub fn of(bundle: &Bundle) -> Self {
+        let events = bundle.services.iter().flat_map(Queue::all_of);
+        let commands: BTreeSet<&String> =
+            bundle.services.iter().flat_map(|service| &service.handles).collect();
+        let commands = commands.into_iter().filter_map(|route| Queue::of_command(route));
+        let topology = Topology::new().with_delays(RetryPolicy::default().delays().iter().copied());
+        events.chain(commands).fold(topology, Topology::with_parked_queue)
+    }
+
     /// Adds a queue.
     pub fn with_queue(mut self, queue: Queue) -> Self {
         self.queues.push(queue);
         self
     }
+
+    /// Adds a queue and its dead-letter queue, `<name>.dlq`.
+    pub fn with_parked_queue(self, queue: Queue) -> Self {
+        let dead_letters = dead_letters_of(&queue.name);
+        self.with_queue(queue.with_dead_letters(&dead_letters)).with_queue(Queue::new(dead_letters))
+    }
+
+    /// Adds the delays of a retry policy.
+    pub fn with_delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
+        self.delays.extend(delays);
+        self
+    }
+}
+
+/// The name of the dead-letter queue of a queue.
+pub fn dead_letters_of(queue: &str) -> String {
+    format!("{queue}.dlq")
 }
 
 /// One queue.
@@ -58,8 +96,12 @@ pub struct Queue {
     /// The most messages it holds, delivered and not settled ones included. When it is full,
     /// publishing fails; nothing is dropped. `None` leaves it to the transport, which documents it.
     pub max_len: Option<usize>,
-    /// The queue for rejected messages. `None` drops them.
+    /// The queue for parked messages. `None` drops them.
     pub dead_letters: Option<String>,
+    /// Whether one consumer at a time gets all of it, so that order holds across processes.
+    pub ordered: bool,
+    /// Whether it only records what passes: an event that no other queue wants counts as unrouted.
+    pub recorder: bool,
 }
 
 impl Queue {
@@ -71,7 +113,34 @@ impl Queue {
             durability: Durability::Durable,
             max_len: None,
             dead_letters: None,
+            ordered: false,
+            recorder: false,
         }
+    }
+
+    /// The worker queue of a command, by its routing key with version; `None` if that is no key.
+    pub fn of_command(route: &str) -> Option<Self> {
+        let pattern: TopicPattern = route.parse().ok()?;
+        (!pattern.is_wild())
+            .then(|| Queue::new(format!("commands.{route}")).bind(Exchange::Commands, pattern))
+    }
+
+    /// The queues that registry.yaml gives a service, bound to what it listens to.
+    ///
+    /// A queue that is bound to every event is a recorder.
+    pub fn all_of(service: &BundledService) -> Vec<Self> {
+        let queue = |queue: &BundledQueue| {
+            let patterns = queue.bindings.iter().filter_map(|pattern| pattern.parse().ok());
+            let bind = |queue: Queue, pattern| queue.bind(Exchange::Events, pattern);
+            let recorder = queue.bindings.iter().any(|pattern| pattern == "#");
+            Queue { recorder, ..patterns.fold(Queue::new(&*queue.name), bind) }
+        };
+        service.queues.iter().map(queue).collect()
+    }
+
+    /// Whether a message with this key on this exchange goes here.
+    pub fn wants(&self, exchange: Exchange, key: &str) -> bool {
+        self.bindings.iter().any(|b| b.exchange == exchange && b.pattern.matches(key))
     }
 
     /// Binds it.
@@ -92,7 +161,19 @@ impl Queue {
         self
     }
 
-    /// Names the queue for rejected messages. It must be declared, too.
+    /// Lets one consumer at a time have all of it; the others wait.
+    pub fn ordered(mut self) -> Self {
+        self.ordered = true;
+        self
+    }
+
+    /// Makes it one that only records what passes.
+    pub fn recorder(mut self) -> Self {
+        self.recorder = true;
+        self
+    }
+
+    /// Names the queue for parked messages. It must be declared, too.
     pub fn with_dead_letters(mut self, queue: impl Into<String>) -> Self {
         self.dead_letters = Some(queue.into());
         self

@@ -4,7 +4,9 @@ use std::pin::Pin;
 
 use bloodbank_core::{Envelope, Validated};
 
-use crate::{Deliveries, DeliveryTag, Destination, Headers, Settlement, Topology, Verbatim};
+use crate::{
+    Confirm, Deliveries, Delivery, Destination, Headers, Request, Settlement, Topology, Verbatim,
+};
 
 /// A boxed future, so that `dyn Transport` works.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -13,7 +15,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// At least once: a message that was accepted is delivered until it is settled, so it may come twice;
 /// [`Envelope::id`] tells. Every method has a deadline of the transport's own: none hangs because
-/// the other side is away.
+/// the other side is away. Methods are called inside a tokio runtime.
 pub trait Transport: Send + Sync + 'static {
     /// Makes sure that queues and bindings exist. Idempotent; never removes anything.
     ///
@@ -27,33 +29,37 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Publishes an event, or sends a command, under the key that the envelope says.
     ///
-    /// Returns when the bus is responsible for it: on RabbitMQ when the broker has confirmed it, on a
-    /// log when it is committed. The transport may start before the future is polled, and messages
-    /// published by one task one after the other keep their order.
+    /// Starts at once; messages published by one task one after the other keep their order. The
+    /// [`Confirm`] is done when the bus is responsible for the message: on RabbitMQ when the broker
+    /// has confirmed it, on a log when it is committed. A command is copied to
+    /// [`Exchange::Audit`](crate::Exchange::Audit) once its worker queue has it.
     ///
-    /// `headers` travel beside the envelope (a reply address, say); mostly there are none.
+    /// `headers` travel beside the envelope; mostly there are none.
     ///
     /// # Errors
     /// An event that no queue wants is fine, a command is [`TransportError::Unroutable`]. See
     /// [`TransportError::is_retryable`]; retry with the same [`Envelope::id`].
-    fn publish(
-        &self,
-        envelope: Validated<Envelope>,
-        headers: Headers,
-    ) -> BoxFuture<'_, Result<(), TransportError>>;
+    fn publish(&self, envelope: Validated<Envelope>, headers: Headers) -> Confirm;
 
-    /// Passes bytes on as they are. Returns when the bus is responsible for them, like
-    /// [`publish`](Transport::publish); settle the original only then.
+    /// Sends a command and waits for what its handler answers.
     ///
-    /// On RabbitMQ a delay is a waiting queue with a time to live; a log notes the time.
+    /// # Errors
+    /// Those of [`publish`](Transport::publish).
+    fn request(&self, envelope: Validated<Envelope>) -> Request;
+
+    /// Answers a command that came with [`Delivery::reply_to`]. An answer that nobody waits for any
+    /// more is dropped.
+    ///
+    /// # Errors
+    /// If it cannot be sent.
+    fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm;
+
+    /// Passes bytes on as they are. Done when the bus is responsible for them, like
+    /// [`publish`](Transport::publish); settle the original only then.
     ///
     /// # Errors
     /// [`TransportError::Undeclared`] for a queue that is not there, else those of `publish`.
-    fn forward(
-        &self,
-        message: Verbatim,
-        to: Destination,
-    ) -> BoxFuture<'_, Result<(), TransportError>>;
+    fn forward(&self, message: Verbatim, to: Destination) -> Confirm;
 
     /// Starts to consume a queue. Consumers of one queue compete.
     ///
@@ -69,13 +75,17 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`TransportError::Stale`] if the delivery was settled before or its consumer is gone. Where
-    /// the dead-letter queue cannot take a rejected message, that error, and the delivery is not
-    /// settled.
-    fn settle(
-        &self,
-        tag: DeliveryTag,
+    /// the message cannot be put where it should go (the dead-letter queue is full), that error, and
+    /// the delivery is not settled.
+    fn settle<'a>(
+        &'a self,
+        delivery: &'a Delivery,
         settlement: Settlement,
-    ) -> BoxFuture<'_, Result<(), TransportError>>;
+    ) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Waits until everything accepted has its answer, and lets go of the bus. Everything asked
+    /// afterwards is [`TransportError::Closed`].
+    fn close(&self) -> BoxFuture<'_, ()>;
 }
 
 /// What to consume, and how much at a time.
@@ -86,12 +96,20 @@ pub struct Subscription {
     pub queue: String,
     /// The most deliveries that are under way and not settled; 0 counts as 1.
     pub prefetch: u16,
+    /// Ends after what lies in the queue now, instead of waiting for more. Nothing bounds what is
+    /// under way then, so that a whole queue can be looked at.
+    pub until_empty: bool,
 }
 
 impl Subscription {
     /// A queue, with a prefetch of 100.
     pub fn new(queue: impl Into<String>) -> Self {
-        Subscription { queue: queue.into(), prefetch: 100 }
+        Subscription { queue: queue.into(), prefetch: 100, until_empty: false }
+    }
+
+    /// A look at what lies in a queue now. What is not settled stays there.
+    pub fn browse(queue: impl Into<String>) -> Self {
+        Subscription { until_empty: true, ..Subscription::new(queue) }
     }
 
     /// Sets the most deliveries that are under way and not settled.
@@ -124,8 +142,17 @@ pub enum TransportError {
     #[error("the broker takes no messages at the moment")]
     Blocked,
     /// There is no connection. Nothing was taken.
-    #[error("no connection to the broker")]
-    Disconnected,
+    #[error("no connection to the broker: {reason}")]
+    Disconnected {
+        /// Why there is none, as far as it is known.
+        reason: String,
+    },
+    /// The broker will not have us as we are configured; trying again is of no use.
+    #[error("the broker refuses us: {reason}")]
+    Refused {
+        /// What it says, and what to do.
+        reason: String,
+    },
     /// There is no such queue.
     #[error("there is no queue `{queue}`: it was not declared")]
     Undeclared {
@@ -158,6 +185,6 @@ impl TransportError {
     /// Whether the same call may succeed later. Publish again with the same id only.
     pub fn is_retryable(&self) -> bool {
         use TransportError::{Blocked, Disconnected, Nacked, Unknown};
-        matches!(self, Nacked { .. } | Unknown | Blocked | Disconnected)
+        matches!(self, Nacked { .. } | Unknown | Blocked | Disconnected { .. })
     }
 }

@@ -1,7 +1,6 @@
 //! Messages that are passed on byte for byte.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::{Delivery, Exchange, Headers};
 
@@ -49,23 +48,12 @@ pub enum Destination {
     /// To an exchange, routed by its key like anything published there.
     Exchange(Exchange),
     /// Into one queue, past all bindings.
-    Queue {
-        /// The queue's name.
-        name: String,
-        /// How long it waits before the queue delivers it. A transport with a ladder of waiting queues
-        /// takes the nearest step that is not shorter.
-        delay: Option<Duration>,
-    },
+    Queue(String),
 }
 
 impl Destination {
-    /// Into a queue, without delay.
+    /// Into a queue.
     pub fn queue(name: impl Into<String>) -> Self {
-        Destination::Queue { name: name.into(), delay: None }
-    }
-
-    /// Into a queue, to be delivered after a while.
-    pub fn queue_after(name: impl Into<String>, delay: Duration) -> Self {
-        Destination::Queue { name: name.into(), delay: Some(delay) }
+        Destination::Queue(name.into())
     }
 }

@@ -122,3 +122,13 @@ impl<E, S: Produces<E>> ProducedBy<S> for E {}
 pub trait SentBy<S> {}
 
 impl<C, S: Sends<C>> SentBy<S> for C {}
+
+/// [`Consumes`], seen from the event; see [`ProducedBy`].
+pub trait ConsumedBy<S> {}
+
+impl<E, S: Consumes<E>> ConsumedBy<S> for E {}
+
+/// [`Handles`], seen from the command; see [`ProducedBy`].
+pub trait HandledBy<S> {}
+
+impl<C, S: Handles<C>> HandledBy<S> for C {}

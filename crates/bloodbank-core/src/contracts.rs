@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use holyfields::suggest;
 use serde_json::Value;
 
+use crate::bounds;
 use crate::schema::{SchemaError, Validator};
 use crate::{Bundle, BundledContract, CheckError, Envelope, Refusal, UnknownKey, Validated};
 
@@ -82,14 +83,25 @@ impl Contracts {
         self.check_at(self.index(route)?, route, payload)
     }
 
-    /// Checks the payload of an envelope: the only way to a [`Validated`] envelope.
+    /// Checks an envelope and its payload: the only way to a [`Validated`] envelope.
     ///
     /// # Errors
-    /// Those of [`Contracts::check`].
+    /// Those of [`Contracts::check`]. What is wrong with the envelope's own fields comes first, with
+    /// pointers that begin with `(envelope)`.
     pub fn validate(&self, envelope: Envelope) -> Result<Validated<Envelope>, CheckError> {
         let index = self.index(&envelope.event_type)?;
-        self.check_at(index, &envelope.event_type, &envelope.data)?;
-        Ok(Validated::new(envelope, self.bundle.contracts[index].kind))
+        let mut faults = bounds::faults(&envelope);
+        match self.check_at(index, &envelope.event_type, &envelope.data) {
+            Ok(()) if faults.is_empty() => {
+                Ok(Validated::new(envelope, self.bundle.contracts[index].kind))
+            }
+            Err(CheckError::Refused(refusal)) => {
+                faults.extend(refusal.violations);
+                Err(Refusal { key: envelope.event_type, violations: faults }.into())
+            }
+            Ok(()) => Err(Refusal { key: envelope.event_type, violations: faults }.into()),
+            Err(other) => Err(other),
+        }
     }
 
     /// Whether the contract of this key marks anything as sensitive. False for an unknown key.

@@ -50,10 +50,12 @@ impl Envelope {
         data: Value,
         meta: Meta,
     ) -> Self {
+        let (event_type, source) = (event_type.into(), source.into());
+        let derived = meta.idempotency_key.map(|key| derived_id(&event_type, &source, &key));
         Envelope {
-            id: meta.id.unwrap_or_else(Uuid::now_v7),
-            event_type: event_type.into(),
-            source: source.into(),
+            id: meta.id.or(derived).unwrap_or_else(Uuid::now_v7),
+            event_type,
+            source,
             // Microseconds: what the stores and the other languages can carry.
             timestamp: meta.timestamp.unwrap_or_else(Utc::now).trunc_subsecs(6),
             correlation_id: meta.correlation_id,
@@ -83,6 +85,16 @@ impl Envelope {
         serde_json::from_slice(bytes)
     }
 }
+
+/// The same for the same key, source and idempotency key, everywhere and always.
+fn derived_id(event_type: &str, source: &str, key: &str) -> Uuid {
+    // A line break stands in no routing key, so that no two triples read alike.
+    let name = format!("{event_type}\n{}\n{source}\n{key}", source.len());
+    Uuid::new_v5(&IDEMPOTENCY_KEYS, name.as_bytes())
+}
+
+/// The namespace (RFC 9562) of ids that are made from idempotency keys.
+const IDEMPOTENCY_KEYS: Uuid = Uuid::from_u128(0x0195_c3b9_4e77_7a21_9d38_5c0b_6f1e_2a94);
 
 /// `2025-01-31T12:00:00.000000Z`, at a tenth of the cost of chrono's formatter.
 fn write_timestamp<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -115,6 +127,9 @@ fn write_timestamp<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result
 pub struct Meta {
     /// See [`Envelope::id`]. Set it to publish the same message again.
     pub id: Option<Uuid>,
+    /// Makes the id, unless one is set: messages of one key and source with the same idempotency key
+    /// have the same id, so that only the first of them is handled.
+    pub idempotency_key: Option<String>,
     /// See [`Envelope::timestamp`].
     pub timestamp: Option<DateTime<Utc>>,
     /// See [`Envelope::correlation_id`].
@@ -136,6 +151,12 @@ impl Meta {
     /// Sets the id, to publish the same message again.
     pub fn with_id(mut self, id: Uuid) -> Self {
         self.id = Some(id);
+        self
+    }
+
+    /// Sets what makes the id: whoever repeats it means the same message.
+    pub fn with_idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.idempotency_key = Some(key.into());
         self
     }
 
@@ -228,6 +249,19 @@ mod tests {
             prop_assert_eq!(DateTime::parse_from_rfc3339(text).unwrap(), time);
             prop_assert_eq!(text.len(), 27);
         }
+    }
+
+    #[test]
+    fn an_idempotency_key_is_an_id() {
+        let id = |key: &str, source: &str, idempotency: &str| {
+            let meta = Meta::new().with_idempotency_key(idempotency);
+            Envelope::new(key, source, Value::Null, meta).id
+        };
+        let first = id("a.b", "s", "order-7");
+        assert_eq!(first, id("a.b", "s", "order-7"));
+        let others = [id("a.c", "s", "order-7"), id("a.b", "t", "order-7"), id("a.b", "s", "8")];
+        assert!(!others.contains(&first));
+        assert_ne!(id("a.b", "s\nx", "y"), id("a.b", "s", "x\ny"));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod bounds;
 pub mod codec;
 mod contract;
 mod contracts;
@@ -23,7 +24,8 @@ mod validated;
 mod violation;
 
 pub use contract::{
-    Command, Consumes, Contract, Event, Handles, ProducedBy, Produces, Sends, SentBy, Service,
+    Command, ConsumedBy, Consumes, Contract, Event, HandledBy, Handles, ProducedBy, Produces,
+    Sends, SentBy, Service,
 };
 pub use contracts::Contracts;
 pub use describe::escape_control;

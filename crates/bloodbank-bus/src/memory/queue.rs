@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::headers::ATTEMPTS;
-use crate::{Delivery, DeliveryTag, Durability, Exchange, Headers, Queue, TransportError};
+use crate::{Delivery, DeliveryTag, Durability, Headers, Queue, TransportError};
 
 /// The most messages of a queue that does not say.
 pub(super) const DEFAULT_MAX_LEN: usize = 100_000;
@@ -21,11 +21,19 @@ pub(super) struct Message {
     place: u64,
     deliveries: u32,
     redelivered: bool,
+    pub(super) reply_to: Option<Arc<str>>,
 }
 
 impl Message {
     pub(super) fn new(key: Arc<str>, body: Arc<[u8]>, headers: Headers) -> Self {
-        Message { key, body, headers, place: 0, deliveries: 0, redelivered: false }
+        Message { key, body, headers, place: 0, deliveries: 0, redelivered: false, reply_to: None }
+    }
+
+    /// The same message with more noted on it, as if it was new.
+    pub(super) fn again_with(self, more: Headers) -> Self {
+        let mut headers = self.headers;
+        headers.extend(more);
+        Message { reply_to: self.reply_to, ..Message::new(self.key, self.body, headers) }
     }
 
     /// How often it was tried, here and where it came from.
@@ -76,9 +84,14 @@ impl QueueState {
         }
     }
 
-    /// Whether a message with this key on this exchange goes here.
-    pub(super) fn wants(&self, exchange: Exchange, key: &str) -> bool {
-        self.spec.bindings.iter().any(|b| b.exchange == exchange && b.pattern.matches(key))
+    /// A copy of everything that is ready, for a consumer that ends there; in its unsettled.
+    pub(super) fn add_browser(&mut self, id: u64) -> mpsc::Receiver<Delivery> {
+        let receiver = self.add_consumer(id, self.ready.len().max(1));
+        // Without its sender the consumer gets nothing more, and its receiver ends.
+        if let Some(consumer) = self.consumers.iter_mut().find(|consumer| consumer.id == id) {
+            consumer.sender = mpsc::channel(1).0;
+        }
+        receiver
     }
 
     /// # Errors
@@ -147,7 +160,9 @@ impl QueueState {
     pub(super) fn dispatch(&mut self) {
         while !self.ready.is_empty() {
             let count = self.consumers.len();
-            let mut turns = (0..count).map(|i| (self.turn + i) % count);
+            // The first consumer of an ordered queue gets everything.
+            let eligible = if self.spec.ordered { count.min(1) } else { count };
+            let mut turns = (0..eligible).map(|i| (self.turn + i) % eligible);
             let Some(index) = turns.find(|&i| self.consumers[i].is_free()) else { return };
             let Some(mut message) = self.ready.pop_front() else { return };
             self.turn = index + 1;
@@ -156,11 +171,13 @@ impl QueueState {
             consumer.last_number += 1;
             let delivery = Delivery {
                 tag: DeliveryTag { consumer: consumer.id, number: consumer.last_number },
+                queue: self.spec.name.as_str().into(),
                 key: message.key.clone(),
                 body: message.body.clone(),
                 headers: message.headers.clone(),
                 attempt: message.attempts(),
                 redelivered: message.redelivered,
+                reply_to: message.reply_to.clone(),
             };
             consumer.unsettled.insert(consumer.last_number, message);
             // If the receiver went this very moment, its cancel puts the message back.

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Message, QueueState};
-use crate::headers::{ATTEMPTS, PARKED_FROM, REASON};
 use crate::{
     Delivery, DeliveryTag, Exchange, Queue, Settlement, Subscription, Topology, TransportError,
 };
@@ -17,6 +17,11 @@ pub(super) struct State {
     /// The queue of each consumer.
     consumers: HashMap<u64, Arc<str>>,
     last_consumer: u64,
+    /// Events that no queue wanted but those that record.
+    pub(super) unrouted: u64,
+    /// Who waits for an answer, by the address in the command.
+    pub(super) waiting: HashMap<Arc<str>, oneshot::Sender<Arc<[u8]>>>,
+    pub(super) closed: bool,
 }
 
 impl State {
@@ -51,9 +56,7 @@ impl State {
         };
         let same_name = |other: &&Queue| other.name == queue.name;
         for other in others().filter(same_name) {
-            if (other.durability, other.max_len, &other.dead_letters)
-                != (queue.durability, queue.max_len, &queue.dead_letters)
-            {
+            if properties(other) != properties(queue) {
                 return conflict("it exists with other properties".to_owned());
             }
         }
@@ -84,10 +87,16 @@ impl State {
         exchange: Exchange,
         message: &Message,
     ) -> Result<(), TransportError> {
-        let mut targets: Vec<&mut QueueState> =
-            self.queues.values_mut().filter(|queue| queue.wants(exchange, &message.key)).collect();
+        let mut targets: Vec<&mut QueueState> = self
+            .queues
+            .values_mut()
+            .filter(|queue| queue.spec.wants(exchange, &message.key))
+            .collect();
         if targets.is_empty() && exchange == Exchange::Commands {
             return Err(TransportError::Unroutable { key: message.key.to_string() });
+        }
+        if exchange == Exchange::Events && targets.iter().all(|queue| queue.spec.recorder) {
+            self.unrouted += 1;
         }
         targets.iter().try_for_each(|queue| queue.has_room())?;
         targets.iter_mut().for_each(|queue| queue.push(message.clone()));
@@ -100,7 +109,12 @@ impl State {
     ) -> Result<(u64, mpsc::Receiver<Delivery>), TransportError> {
         let id = self.last_consumer + 1;
         let prefetch = usize::from(subscription.prefetch.max(1));
-        let receiver = self.queue(&subscription.queue)?.add_consumer(id, prefetch);
+        let queue = self.queue(&subscription.queue)?;
+        let receiver = if subscription.until_empty {
+            queue.add_browser(id)
+        } else {
+            queue.add_consumer(id, prefetch)
+        };
         self.last_consumer = id;
         self.consumers.insert(id, subscription.queue.as_str().into());
         Ok((id, receiver))
@@ -115,37 +129,45 @@ impl State {
         }
     }
 
+    /// The message to put back after a delay, if that is what is to be done.
     pub(super) fn settle(
         &mut self,
         tag: DeliveryTag,
         settlement: Settlement,
-    ) -> Result<(), TransportError> {
+    ) -> Result<Option<(String, Duration, Message)>, TransportError> {
         let name = self.consumers.get(&tag.consumer).ok_or(TransportError::Stale)?.clone();
         let dead_letters = self.queue(&name)?.spec.dead_letters.clone();
-        if let (Settlement::Reject { .. }, Some(dead)) = (&settlement, &dead_letters) {
+        if let (Settlement::Park { .. }, Some(dead)) = (&settlement, &dead_letters) {
             self.queue(dead)?.has_room()?;
         }
         let queue = self.queue(&name)?;
         let message = queue.take(tag)?;
+        let mut delayed = None;
         match settlement {
             Settlement::Ack => {}
             Settlement::Requeue => queue.put_back(message),
-            Settlement::Reject { reason } => {
+            Settlement::Retry { after, headers } => {
+                queue.expect();
+                delayed = Some((name.to_string(), after, message.again_with(headers)));
+            }
+            Settlement::Park { headers } => {
                 if let Some(dead) = dead_letters {
-                    let mut headers = message.headers.clone();
-                    headers.insert(ATTEMPTS.to_owned(), message.attempts().to_string());
-                    headers.insert(PARKED_FROM.to_owned(), name.to_string());
-                    headers.insert(REASON.to_owned(), reason);
-                    self.queue(&dead)?.push(Message::new(message.key, message.body, headers));
+                    self.queue(&dead)?.push(message.again_with(headers));
                 }
             }
         }
         self.queue(&name)?.dispatch();
-        Ok(())
+        Ok(delayed)
     }
 
     pub(super) fn queue(&mut self, name: &str) -> Result<&mut QueueState, TransportError> {
         let missing = || TransportError::Undeclared { queue: name.to_owned() };
         self.queues.get_mut(name).ok_or_else(missing)
     }
+}
+
+/// What two declarations of a queue must agree in.
+fn properties(queue: &Queue) -> impl PartialEq {
+    let Queue { durability, max_len, dead_letters, ordered, recorder, .. } = queue;
+    (*durability, *max_len, dead_letters.clone(), *ordered, *recorder)
 }

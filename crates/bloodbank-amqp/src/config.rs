@@ -1,0 +1,274 @@
+//! What to connect to, and how to behave there.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+
+use crate::Exchanges;
+
+/// Seconds between heartbeats, unless the URL says so.
+const HEARTBEAT: u16 = 10;
+
+/// How to reach RabbitMQ, and how to behave there.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct AmqpConfig {
+    /// Tried in turn; at least one.
+    pub(crate) hosts: Vec<AMQPUri>,
+    /// For `amqps`.
+    pub tls: Tls,
+    /// Names of the exchanges.
+    pub exchanges: Exchanges,
+    /// What to do about exchanges and queues.
+    pub mode: Mode,
+    /// Shown in the broker's list of connections.
+    pub name: String,
+    /// How long a publish may take, from the call to its outcome; 5 s.
+    pub deadline: Duration,
+    /// How many messages of a lane are on their way to the broker at a time; 256.
+    pub window: usize,
+    /// How many messages of a lane are held at a time, those on their way included; 4,096. When all
+    /// places are taken, publishing waits.
+    pub capacity: usize,
+    /// How long the broker may be away or blocked before publishing fails at once; 1 s.
+    pub grace: Duration,
+    /// How long a connection attempt may take; 5 s.
+    pub connect_timeout: Duration,
+    /// How long [`Amqp::connect`](crate::Amqp::connect) waits for the first connection; 10 s.
+    pub patience: Duration,
+}
+
+/// Certificates for `amqps`, as PEM files. The system's authorities are trusted, too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tls {
+    /// Authorities to trust; `RABBIT_CA_FILE`.
+    pub ca: Option<PathBuf>,
+    /// The client's certificate and its PKCS #8 key; `RABBIT_CERT_FILE` and `RABBIT_KEY_FILE`.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// What to do about exchanges, queues and bindings; `RABBIT_TOPOLOGY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Mode {
+    /// `create`: declare what is missing. Nothing is ever deleted.
+    #[default]
+    Create,
+    /// `verify`: fail if something is missing. Needs no right to configure.
+    Verify,
+    /// `off`: take for granted that all is there.
+    Off,
+}
+
+/// Why a configuration is none; everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", faults.join("\n"))]
+pub struct ConfigError {
+    /// For people; at least one. Passwords stand in none.
+    pub faults: Vec<String>,
+}
+
+impl AmqpConfig {
+    /// The brokers at these URLs, `amqp[s]://user:password@host:port/vhost`, separated by commas.
+    ///
+    /// # Errors
+    /// If one of them is no such URL.
+    pub fn from_urls(urls: &str) -> Result<Self, ConfigError> {
+        AmqpConfig::from_lookup(|name| (name == "RABBIT_URL").then(|| urls.to_owned())).map(|config| {
+            // `from_lookup` gives none only where there is no `RABBIT_URL`.
+            config.unwrap_or_else(|| AmqpConfig::of(Vec::new()))
+        })
+    }
+
+    /// What the environment says; `None` if it names neither `RABBIT_URL` nor `RABBIT_HOST`.
+    ///
+    /// # Errors
+    /// If a variable is not what it should be; all of them at once.
+    pub fn from_env() -> Result<Option<Self>, ConfigError> {
+        AmqpConfig::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn from_lookup(get: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
+        let mut faults = Vec::new();
+        let hosts = match get("RABBIT_URL") {
+            Some(urls) => hosts_of_urls(&urls, &mut faults),
+            None => hosts_of_parts(&get, &mut faults),
+        };
+        if hosts.is_empty() && faults.is_empty() {
+            return Ok(None);
+        }
+        let mut config = AmqpConfig::of(hosts);
+        config.exchanges.events = get("EXCHANGE_NAME").unwrap_or(config.exchanges.events);
+        config.exchanges.events_type =
+            get("EXCHANGE_TYPE").unwrap_or(config.exchanges.events_type);
+        match get("EXCHANGE_DURABLE").as_deref() {
+            None | Some("true" | "1") => {}
+            Some("false" | "0") => config.exchanges.durable = false,
+            Some(other) => {
+                faults.push(format!("EXCHANGE_DURABLE is `{other}`; expected `true` or `false`"));
+            }
+        }
+        match get("RABBIT_TOPOLOGY").as_deref() {
+            None | Some("create") => {}
+            Some("verify") => config.mode = Mode::Verify,
+            Some("off") => config.mode = Mode::Off,
+            Some(other) => faults.push(format!(
+                "RABBIT_TOPOLOGY is `{other}`; expected `create`, `verify` or `off`"
+            )),
+        }
+        config.tls.ca = get("RABBIT_CA_FILE").map(PathBuf::from);
+        config.tls.identity = match (get("RABBIT_CERT_FILE"), get("RABBIT_KEY_FILE")) {
+            (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
+            (None, None) => None,
+            _ => {
+                faults.push("RABBIT_CERT_FILE and RABBIT_KEY_FILE go together; one is missing".into());
+                None
+            }
+        };
+        if faults.is_empty() { Ok(Some(config)) } else { Err(ConfigError { faults }) }
+    }
+
+    fn of(hosts: Vec<AMQPUri>) -> Self {
+        AmqpConfig {
+            hosts,
+            tls: Tls::default(),
+            exchanges: Exchanges::default(),
+            mode: Mode::default(),
+            name: "bloodbank".to_owned(),
+            deadline: Duration::from_secs(5),
+            window: 256,
+            capacity: 4_096,
+            grace: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(5),
+            patience: Duration::from_secs(10),
+        }
+    }
+
+    /// The brokers, without passwords: `amqp://user@host:port/vhost`.
+    pub fn shown_hosts(&self) -> Vec<String> {
+        self.hosts.iter().map(shown).collect()
+    }
+
+    /// Whether the user `guest` is used for a host that is not this one. RabbitMQ refuses that.
+    pub fn uses_guest_remotely(&self) -> bool {
+        self.hosts.iter().any(|uri| {
+            let host = uri.authority.host.as_str();
+            let local = matches!(host, "localhost" | "::1" | "[::1]") || host.starts_with("127.");
+            uri.authority.userinfo.username == "guest" && !local
+        })
+    }
+
+    /// Host and port of each broker, and whether it speaks TLS.
+    pub fn addresses(&self) -> Vec<(String, u16, bool)> {
+        let address = |uri: &AMQPUri| {
+            let tls = uri.scheme == AMQPScheme::AMQPS;
+            (uri.authority.host.clone(), uri.authority.port, tls)
+        };
+        self.hosts.iter().map(address).collect()
+    }
+}
+
+/// A URL without its password.
+pub(crate) fn shown(uri: &AMQPUri) -> String {
+    let AMQPAuthority { userinfo, host, port } = &uri.authority;
+    format!("{}://{}@{host}:{port}/{}", uri.scheme, userinfo.username, uri.vhost)
+}
+
+impl fmt::Debug for AmqpConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("AmqpConfig");
+        debug.field("hosts", &self.shown_hosts()).field("mode", &self.mode);
+        debug.field("exchanges", &self.exchanges).finish_non_exhaustive()
+    }
+}
+
+fn hosts_of_urls(urls: &str, faults: &mut Vec<String>) -> Vec<AMQPUri> {
+    let mut hosts = Vec::new();
+    for (index, url) in urls.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
+        match url.parse::<AMQPUri>() {
+            Ok(mut uri) => {
+                uri.query.heartbeat.get_or_insert(HEARTBEAT);
+                hosts.push(uri);
+            }
+            // The text may hold a password, so it is not repeated.
+            Err(error) => faults.push(format!(
+                "RABBIT_URL, entry {}: {error}; expected amqp://user:password@host:port/vhost",
+                index + 1
+            )),
+        }
+    }
+    hosts
+}
+
+fn hosts_of_parts(get: &impl Fn(&str) -> Option<String>, faults: &mut Vec<String>) -> Vec<AMQPUri> {
+    let Some(hosts) = get("RABBIT_HOST") else { return Vec::new() };
+    let default_port = match get("RABBIT_PORT").map(|text| (text.parse(), text)) {
+        None => 5672,
+        Some((Ok(port), _)) => port,
+        Some((Err(_), text)) => {
+            faults.push(format!("RABBIT_PORT is `{text}`; expected a port number"));
+            5672
+        }
+    };
+    let uri = |host: &str| {
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) => (host, port.parse().unwrap_or(default_port)),
+            None => (host, default_port),
+        };
+        AMQPUri {
+            scheme: if port == 5671 { AMQPScheme::AMQPS } else { AMQPScheme::AMQP },
+            authority: AMQPAuthority {
+                userinfo: AMQPUserInfo {
+                    username: get("RABBIT_USER").unwrap_or_else(|| "guest".to_owned()),
+                    password: get("RABBIT_PASSWORD").unwrap_or_else(|| "guest".to_owned()),
+                },
+                host: host.to_owned(),
+                port,
+            },
+            vhost: get("RABBIT_VHOST").unwrap_or_else(|| "/".to_owned()),
+            query: AMQPQueryString { heartbeat: Some(HEARTBEAT), ..AMQPQueryString::default() },
+        }
+    };
+    hosts.split(',').map(str::trim).filter(|host| !host.is_empty()).map(uri).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn config(variables: &[(&str, &str)]) -> Result<Option<AmqpConfig>, ConfigError> {
+        let map: HashMap<_, _> = variables.iter().copied().collect();
+        AmqpConfig::from_lookup(|name| map.get(name).map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn several_hosts_by_url_or_by_parts() {
+        let by_url = config(&[("RABBIT_URL", "amqp://u:p@a:1/v, amqps://u:p@b/v")]).unwrap().unwrap();
+        assert_eq!(by_url.shown_hosts(), ["amqp://u@a:1/v", "amqps://u@b:5671/v"]);
+        let parts = [("RABBIT_HOST", "a:1,b"), ("RABBIT_PORT", "2"), ("RABBIT_VHOST", "v")];
+        let by_parts = config(&parts).unwrap().unwrap();
+        assert_eq!(by_parts.shown_hosts(), ["amqp://guest@a:1/v", "amqp://guest@b:2/v"]);
+        assert!(by_parts.uses_guest_remotely());
+        assert!(config(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn every_fault_is_told_and_no_password() {
+        let error = config(&[
+            ("RABBIT_URL", "http://u:secret@a"),
+            ("EXCHANGE_DURABLE", "maybe"),
+            ("RABBIT_TOPOLOGY", "delete"),
+            ("RABBIT_CERT_FILE", "c.pem"),
+        ])
+        .unwrap_err();
+        assert_eq!(error.faults.len(), 4, "{error}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+        let config = config(&[("RABBIT_URL", "amqp://u:secret@a")]).unwrap().unwrap();
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,118 @@
+//! The exchanges of the bus, by name.
+//!
+//! Events are published to one exchange and heard at another behind it, so that "nobody listens" has
+//! a meaning: what records everything is bound to the first, what listens to the second, and the
+//! alternate exchange of the second catches what no listener wants.
+//!
+//! ```text
+//! events ──#──► events.listeners ──pattern──► queues of services
+//!    └──#──► recorders     └──nobody──► events.unrouted ──► queue events.unrouted
+//! ```
+
+use std::time::Duration;
+
+use bloodbank_bus::Exchange;
+use lapin::ExchangeKind;
+
+/// Names and properties of the exchanges.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exchanges {
+    /// Where events are published; `EXCHANGE_NAME`, `bloodbank.events.v1`.
+    pub events: String,
+    /// Its type; `EXCHANGE_TYPE`, `topic`. Any other type is taken as it is, without listeners.
+    pub events_type: String,
+    /// Whether it outlives the broker's restart; `EXCHANGE_DURABLE`, true.
+    pub durable: bool,
+    /// Where commands are sent.
+    pub commands: String,
+    /// Where commands are copied to for the record.
+    pub audit: String,
+}
+
+impl Default for Exchanges {
+    fn default() -> Self {
+        Exchanges {
+            events: Exchange::Events.name().to_owned(),
+            events_type: "topic".to_owned(),
+            durable: true,
+            commands: Exchange::Commands.name().to_owned(),
+            audit: Exchange::Audit.name().to_owned(),
+        }
+    }
+}
+
+impl Exchanges {
+    /// Where a message for this exchange is published.
+    pub(crate) fn entry(&self, exchange: Exchange) -> &str {
+        match exchange {
+            Exchange::Commands => &self.commands,
+            Exchange::Audit => &self.audit,
+            _ => &self.events,
+        }
+    }
+
+    /// Where a queue that listens to this exchange is bound; a recorder is bound at the entry.
+    pub(crate) fn listening(&self, exchange: Exchange, recorder: bool) -> String {
+        match exchange {
+            Exchange::Events if self.is_topic() && !recorder => self.listeners(),
+            other => self.entry(other).to_owned(),
+        }
+    }
+
+    pub(crate) fn is_topic(&self) -> bool {
+        self.events_type == "topic"
+    }
+
+    /// The exchange that listeners are bound to.
+    pub(crate) fn listeners(&self) -> String {
+        format!("{}.listeners", self.events)
+    }
+
+    /// The exchange and the queue for events that nobody listens to.
+    pub(crate) fn unrouted(&self) -> String {
+        // `bloodbank.events.v1` → `bloodbank.unrouted`; another name keeps its own.
+        match self.events == Exchange::Events.name() {
+            true => "bloodbank.unrouted".to_owned(),
+            false => format!("{}.unrouted", self.events),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> ExchangeKind {
+        match self.events_type.as_str() {
+            "topic" => ExchangeKind::Topic,
+            "direct" => ExchangeKind::Direct,
+            "fanout" => ExchangeKind::Fanout,
+            "headers" => ExchangeKind::Headers,
+            other => ExchangeKind::Custom(other.to_owned()),
+        }
+    }
+}
+
+/// The exchange and the queue in which messages wait this long.
+pub(crate) fn waiting_room(delay: Duration) -> String {
+    let millis = delay.as_millis();
+    let (number, unit) = match millis {
+        0 => (0, "ms"),
+        _ if millis.is_multiple_of(3_600_000) => (millis / 3_600_000, "h"),
+        _ if millis.is_multiple_of(60_000) => (millis / 60_000, "m"),
+        _ if millis.is_multiple_of(1_000) => (millis / 1_000, "s"),
+        _ => (millis, "ms"),
+    };
+    format!("bloodbank.retry.{number}{unit}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_waiting_room_is_named_after_its_time() {
+        let name = |millis| waiting_room(Duration::from_millis(millis));
+        assert_eq!(name(50), "bloodbank.retry.50ms");
+        assert_eq!(name(1_000), "bloodbank.retry.1s");
+        assert_eq!(name(90_000), "bloodbank.retry.90s");
+        assert_eq!(name(600_000), "bloodbank.retry.10m");
+        assert_eq!(name(7_200_000), "bloodbank.retry.2h");
+    }
+}

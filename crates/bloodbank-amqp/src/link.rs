@@ -1,0 +1,134 @@
+//! The state of the connection, as everyone sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bloodbank_bus::TransportError;
+use lapin::{Channel, Connection};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+/// A connection that is up, and its number: it goes up with each reconnect.
+pub(crate) struct Generation {
+    pub(crate) number: u64,
+    pub(crate) connection: Connection,
+    /// Told by whoever has reason to think that the connection is dead.
+    pub(crate) suspected: Notify,
+}
+
+impl Generation {
+    pub(crate) async fn channel(&self) -> Result<Channel, lapin::Error> {
+        self.connection.create_channel().await
+    }
+}
+
+/// Where the connection stands.
+#[derive(Clone)]
+pub(crate) enum State {
+    /// There is none, for this reason.
+    Down(String),
+    Up(Arc<Generation>),
+    /// The broker will not have us; nothing is tried any more.
+    Refused(String),
+    Closed,
+}
+
+#[derive(Clone)]
+pub(crate) struct Status {
+    pub(crate) state: State,
+    /// The broker takes no messages at the moment.
+    pub(crate) blocked: bool,
+    /// Since when nothing could be published, if so.
+    since: Option<Instant>,
+}
+
+/// What the supervisor tells all others.
+#[derive(Clone)]
+pub(crate) struct Link {
+    sender: Arc<watch::Sender<Status>>,
+    grace: Duration,
+}
+
+impl Link {
+    pub(crate) fn new(grace: Duration) -> Self {
+        let state = State::Down("not connected yet".to_owned());
+        let status = Status { state, blocked: false, since: Some(Instant::now()) };
+        Link { sender: Arc::new(watch::Sender::new(status)), grace }
+    }
+
+    pub(crate) fn set(&self, state: State) {
+        self.sender.send_modify(|status| {
+            status.blocked = false;
+            status.since = match &state {
+                State::Up(_) => None,
+                _ => status.since.or_else(|| Some(Instant::now())),
+            };
+            status.state = state;
+        });
+    }
+
+    pub(crate) fn set_blocked(&self, blocked: bool) {
+        self.sender.send_modify(|status| {
+            status.blocked = blocked;
+            status.since = blocked.then(Instant::now);
+        });
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<Status> {
+        self.sender.subscribe()
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        self.sender.borrow().clone()
+    }
+
+    /// The breaker: why publishing fails at once, if it does.
+    pub(crate) fn broken(&self) -> Option<TransportError> {
+        let status = self.sender.borrow();
+        let waited = status.since.is_some_and(|since| since.elapsed() > self.grace);
+        match &status.state {
+            State::Refused(_) | State::Closed => Some(status.error()),
+            _ if waited => Some(status.error()),
+            _ => None,
+        }
+    }
+
+    /// The connection, once there is one.
+    ///
+    /// # Errors
+    /// When there will never be one, or none by the deadline.
+    pub(crate) async fn up(&self, deadline: Instant) -> Result<Arc<Generation>, TransportError> {
+        let mut watch = self.watch();
+        let settled = |status: &Status| !matches!(status.state, State::Down(_));
+        let status = match tokio::time::timeout_at(deadline, watch.wait_for(settled)).await {
+            Ok(Ok(status)) => status.clone(),
+            _ => self.status(),
+        };
+        match &status.state {
+            State::Up(generation) => Ok(generation.clone()),
+            _ => Err(status.error()),
+        }
+    }
+}
+
+impl Status {
+    /// Why nothing can be published, for a message that was not sent.
+    pub(crate) fn error(&self) -> TransportError {
+        match &self.state {
+            State::Up(_) if self.blocked => TransportError::Blocked,
+            State::Up(_) => TransportError::Disconnected {
+                reason: "the broker answers too slowly".to_owned(),
+            },
+            State::Down(reason) => TransportError::Disconnected { reason: reason.clone() },
+            State::Refused(reason) => TransportError::Refused { reason: reason.clone() },
+            State::Closed => TransportError::Closed,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> Option<&Arc<Generation>> {
+        match &self.state {
+            State::Up(generation) => Some(generation),
+            _ => None,
+        }
+    }
+}

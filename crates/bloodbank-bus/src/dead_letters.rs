@@ -1,0 +1,217 @@
+//! The dead letters of a queue: look at them, bring them back, let them go.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use bloodbank_core::TopicPattern;
+use chrono::{DateTime, Utc};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{
+    Deliveries, Delivery, Destination, Reason, Settlement, Subscription, Transport, TransportError,
+    Verbatim, headers,
+};
+
+/// Which dead letters are meant. What is `None` does not choose.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Filter {
+    /// Those whose key matches.
+    pub key: Option<TopicPattern>,
+    /// Those that were parked for this reason.
+    pub reason: Option<Reason>,
+    /// Those that were parked at least this long ago.
+    pub older_than: Option<Duration>,
+    /// The one of this envelope id.
+    pub id: Option<String>,
+}
+
+/// A message that was parked.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// The envelope's id, if it is an envelope.
+    pub id: Option<String>,
+    /// The routing key.
+    pub key: String,
+    /// Why it was parked.
+    pub reason: Option<Reason>,
+    /// What the handler or the contract said.
+    pub error: Option<String>,
+    /// The queue it was parked from, and goes back to.
+    pub parked_from: Option<String>,
+    /// When it was parked.
+    pub parked_at: Option<DateTime<Utc>>,
+    /// When it first failed.
+    pub first_failed: Option<DateTime<Utc>>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How often it was brought back before.
+    pub redrives: u32,
+    /// The bytes as they came.
+    pub body: std::sync::Arc<[u8]>,
+}
+
+/// What became of the dead letters that were to be brought back.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Redriven {
+    /// How many went back to their queue.
+    pub count: u64,
+    /// Those that stayed, by key, and why.
+    pub failed: Vec<(String, TransportError)>,
+}
+
+impl Filter {
+    /// All dead letters.
+    pub fn all() -> Self {
+        Filter::default()
+    }
+
+    fn takes(&self, letter: &DeadLetter) -> bool {
+        let old_enough = |age: &Duration| {
+            let parked_at = letter.parked_at.map(|at| Utc::now().signed_duration_since(at));
+            parked_at.is_some_and(|since| since.to_std().is_ok_and(|since| since >= *age))
+        };
+        self.key.as_ref().is_none_or(|key| key.matches(&letter.key))
+            && self.reason.is_none_or(|reason| letter.reason == Some(reason))
+            && self.older_than.as_ref().is_none_or(old_enough)
+            && self.id.as_ref().is_none_or(|id| letter.id.as_ref() == Some(id))
+    }
+}
+
+impl DeadLetter {
+    fn of(delivery: &Delivery) -> Self {
+        let header = |name: &str| delivery.headers.get(name).cloned();
+        let time = |name: &str| {
+            let time = DateTime::parse_from_rfc3339(&header(name)?).ok()?;
+            Some(time.with_timezone(&Utc))
+        };
+        let number = |name: &str| header(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        let envelope = bloodbank_core::Envelope::from_bytes(&delivery.body).ok();
+        DeadLetter {
+            id: envelope.map(|envelope| envelope.id.to_string()),
+            key: delivery.key.to_string(),
+            reason: header(headers::REASON).and_then(|word| word.parse().ok()),
+            error: header(headers::ERROR),
+            parked_from: header(headers::PARKED_FROM),
+            parked_at: time(headers::PARKED_AT),
+            first_failed: time(headers::FIRST_FAILED),
+            attempts: number(headers::ATTEMPTS),
+            redrives: number(headers::REDRIVES),
+            body: delivery.body.clone(),
+        }
+    }
+}
+
+/// The dead letters in `queue` that are meant. They stay where they are.
+///
+/// # Errors
+/// Those of [`Transport::subscribe`].
+pub async fn list(
+    transport: &dyn Transport,
+    queue: &str,
+    filter: &Filter,
+) -> Result<Vec<DeadLetter>, TransportError> {
+    let mut letters = Vec::new();
+    let mut deliveries = transport.subscribe(Subscription::browse(queue)).await?;
+    while let Some((_, letter)) = next(&mut deliveries, filter).await {
+        letters.push(letter);
+    }
+    deliveries.close().await;
+    Ok(letters)
+}
+
+/// Brings those that are meant back to the queue they were parked from, as new messages would come:
+/// attempts are counted anew. Each leaves the dead letters only when its queue has it.
+///
+/// `rate` is the most per second.
+///
+/// # Errors
+/// Those of [`Transport::subscribe`]; what happens to single messages is in [`Redriven`].
+pub async fn redrive(
+    transport: &dyn Transport,
+    queue: &str,
+    filter: &Filter,
+    rate: u32,
+) -> Result<Redriven, TransportError> {
+    let mut pace = interval(Duration::from_secs(1) / rate.max(1));
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut redriven = Redriven::default();
+    let mut deliveries = transport.subscribe(Subscription::browse(queue)).await?;
+    while let Some((delivery, letter)) = next(&mut deliveries, filter).await {
+        pace.tick().await;
+        match bring_back(transport, &delivery, &letter).await {
+            Ok(()) => redriven.count += 1,
+            Err(error) => redriven.failed.push((letter.key, error)),
+        }
+    }
+    deliveries.close().await;
+    Ok(redriven)
+}
+
+/// Lets those go that are meant, and says how many.
+///
+/// # Errors
+/// Those of [`Transport::subscribe`] and [`Transport::settle`].
+pub async fn purge(
+    transport: &dyn Transport,
+    queue: &str,
+    filter: &Filter,
+) -> Result<u64, TransportError> {
+    let mut count = 0;
+    let mut deliveries = transport.subscribe(Subscription::browse(queue)).await?;
+    while let Some((delivery, _)) = next(&mut deliveries, filter).await {
+        transport.settle(&delivery, Settlement::Ack).await?;
+        count += 1;
+    }
+    deliveries.close().await;
+    Ok(count)
+}
+
+async fn bring_back(
+    transport: &dyn Transport,
+    delivery: &Delivery,
+    letter: &DeadLetter,
+) -> Result<(), TransportError> {
+    let Some(target) = &letter.parked_from else {
+        let reason =
+            format!("it does not say which queue it was parked from ({})", headers::PARKED_FROM);
+        return Err(TransportError::Other { reason });
+    };
+    let mut message = Verbatim::of(delivery);
+    for name in [
+        headers::ATTEMPTS,
+        headers::ERROR,
+        headers::FIRST_FAILED,
+        headers::PARKED_AT,
+        headers::PARKED_FROM,
+        headers::REASON,
+    ] {
+        message.headers.remove(name);
+    }
+    let message = message.with_header(headers::REDRIVES, (letter.redrives + 1).to_string());
+    transport.forward(message, Destination::queue(target)).await?;
+    transport.settle(delivery, Settlement::Ack).await
+}
+
+async fn next(deliveries: &mut Deliveries, filter: &Filter) -> Option<(Delivery, DeadLetter)> {
+    while let Some(delivery) = deliveries.recv().await {
+        let letter = DeadLetter::of(&delivery);
+        if filter.takes(&letter) {
+            return Some((delivery, letter));
+        }
+    }
+    None
+}
+
+impl FromStr for Reason {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        Reason::ALL.into_iter().find(|reason| reason.as_str() == word).ok_or_else(|| {
+            let words = Reason::ALL.map(Reason::as_str).join(", ");
+            format!("`{word}` is no reason; reasons are {words}")
+        })
+    }
+}

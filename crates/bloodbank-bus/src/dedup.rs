@@ -1,0 +1,140 @@
+//! Knowing what was handled before.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
+
+use crate::BoxFuture;
+
+/// Remembers which messages were handled, so that a second copy is not handled again.
+///
+/// A name is a queue and an envelope's id. Between [`begin`](Dedup::begin) and
+/// [`finish`](Dedup::finish) or [`release`](Dedup::release) a name is taken.
+pub trait Dedup: Send + Sync + 'static {
+    /// Takes a name.
+    ///
+    /// # Errors
+    /// If the memory cannot be asked. The message is then handled: at least once is the promise.
+    fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Claim, DedupError>>;
+
+    /// The message was handled, and this was the answer if somebody asked for one.
+    ///
+    /// # Errors
+    /// If it cannot be noted.
+    fn finish<'a>(
+        &'a self,
+        name: &'a str,
+        answer: Option<Arc<[u8]>>,
+    ) -> BoxFuture<'a, Result<(), DedupError>>;
+
+    /// The message was not handled, and may come again.
+    ///
+    /// # Errors
+    /// If it cannot be noted.
+    fn release<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DedupError>>;
+}
+
+/// What [`Dedup::begin`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Not handled yet; the name is now taken.
+    New,
+    /// Somebody is at it.
+    Busy,
+    /// Handled, with this answer.
+    Done(Option<Arc<[u8]>>),
+}
+
+/// The memory of what was handled does not work.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the memory of handled messages cannot be reached: {reason}")]
+pub struct DedupError {
+    /// For people.
+    pub reason: String,
+}
+
+/// The memory of one process: the last names that were used.
+///
+/// Bounded: the name that was not used for the longest time is forgotten first.
+pub struct LocalDedup {
+    names: Mutex<Names>,
+}
+
+/// `Claim::Busy` or `Claim::Done` by name.
+type Names = LruCache<String, Claim>;
+
+impl LocalDedup {
+    /// Remembers this many names.
+    pub fn new(capacity: NonZeroUsize) -> Self {
+        LocalDedup { names: Mutex::new(LruCache::new(capacity)) }
+    }
+
+    fn with<T>(&self, use_it: impl FnOnce(&mut Names) -> T) -> T {
+        // Nothing that holds the lock can leave the map half changed.
+        use_it(&mut self.names.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// 100,000 names, some 10 MB.
+impl Default for LocalDedup {
+    fn default() -> Self {
+        LocalDedup::new(NonZeroUsize::new(100_000).unwrap_or(NonZeroUsize::MIN))
+    }
+}
+
+impl fmt::Debug for LocalDedup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalDedup").field("names", &self.with(|names| names.len())).finish()
+    }
+}
+
+impl Dedup for LocalDedup {
+    fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Claim, DedupError>> {
+        let claim = self.with(|names| match names.get(name) {
+            Some(claim) => claim.clone(),
+            None => {
+                names.put(name.to_owned(), Claim::Busy);
+                Claim::New
+            }
+        });
+        Box::pin(std::future::ready(Ok(claim)))
+    }
+
+    fn finish<'a>(
+        &'a self,
+        name: &'a str,
+        answer: Option<Arc<[u8]>>,
+    ) -> BoxFuture<'a, Result<(), DedupError>> {
+        self.with(|names| names.put(name.to_owned(), Claim::Done(answer)));
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn release<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DedupError>> {
+        self.with(|names| names.pop(name));
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// No memory: every copy is handled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoDedup;
+
+impl Dedup for NoDedup {
+    fn begin<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Claim, DedupError>> {
+        Box::pin(std::future::ready(Ok(Claim::New)))
+    }
+
+    fn finish<'a>(
+        &'a self,
+        _: &'a str,
+        _: Option<Arc<[u8]>>,
+    ) -> BoxFuture<'a, Result<(), DedupError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn release<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), DedupError>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}

@@ -1,0 +1,82 @@
+//! Commands that are answered.
+
+use std::time::Duration;
+
+use bloodbank_core::{Envelope, Validated};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
+
+use crate::{PublishError, Request, Transport};
+
+/// What a handler answers, as it travels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// The command was carried out, with this result.
+    Ok(Value),
+    /// It was not, and this is why.
+    Error(String),
+}
+
+/// Why a call has no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// The command was not sent.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The handler failed.
+    #[error("the handler of command {id} failed: {reason}")]
+    Handler {
+        /// The command's id.
+        id: Uuid,
+        /// What the handler says.
+        reason: String,
+    },
+    /// No answer came in time. The command lies in its worker queue or is being handled; call again
+    /// with the same idempotency key to wait for the same work.
+    #[error("command {id} was sent, and no answer came in {waited:?}")]
+    NoAnswer {
+        /// The command's id.
+        id: Uuid,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The connection was lost while the answer was on its way; the command was sent.
+    #[error("command {id} was sent, and the way back of the answer was lost")]
+    WayBackLost {
+        /// The command's id.
+        id: Uuid,
+    },
+    /// The answer is not what the caller asked for.
+    #[error("the answer to command {id} is not what was asked for: {reason}")]
+    Decode {
+        /// The command's id.
+        id: Uuid,
+        /// What the decoder says.
+        reason: String,
+    },
+}
+
+/// Sends a command and waits for its answer.
+pub(super) async fn call<R: DeserializeOwned>(
+    transport: &dyn Transport,
+    command: Validated<Envelope>,
+    within: Duration,
+) -> Result<R, CallError> {
+    let (id, deadline) = (command.id, Instant::now() + within);
+    let Request { confirm, answer } = transport.request(command);
+    confirm.await.map_err(|source| PublishError::Transport { id, source })?;
+    let answer = timeout_at(deadline, answer)
+        .await
+        .map_err(|_| CallError::NoAnswer { id, waited: within })?
+        .map_err(|_| CallError::WayBackLost { id })?;
+    let decode = |error: serde_json::Error| CallError::Decode { id, reason: error.to_string() };
+    match serde_json::from_slice(&answer).map_err(decode)? {
+        Answer::Ok(value) => serde_json::from_value(value).map_err(decode),
+        Answer::Error(reason) => Err(CallError::Handler { id, reason }),
+    }
+}

@@ -1,0 +1,53 @@
+//! When a message that failed is tried again.
+
+use std::time::Duration;
+
+/// How long to wait after each failure. The attempt is counted in the message, not in the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    delays: Vec<Duration>,
+}
+
+/// After 1 s, 10 s, 1 min and 10 min; then the message is parked.
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy::ladder([1, 10, 60, 600].map(Duration::from_secs))
+    }
+}
+
+impl RetryPolicy {
+    /// One more attempt after each of these delays, in order.
+    pub fn ladder(delays: impl IntoIterator<Item = Duration>) -> Self {
+        RetryPolicy { delays: delays.into_iter().collect() }
+    }
+
+    /// No second attempt: what fails is parked.
+    pub fn never() -> Self {
+        RetryPolicy::ladder([])
+    }
+
+    /// The delays between attempts.
+    pub fn delays(&self) -> &[Duration] {
+        &self.delays
+    }
+
+    /// How long to wait after this attempt (from 1) has failed; `None` when it was the last.
+    pub fn after(&self, attempt: u32) -> Option<Duration> {
+        let index = usize::try_from(attempt).ok()?.checked_sub(1)?;
+        self.delays.get(index).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_attempts_by_default() {
+        let policy = RetryPolicy::default();
+        let waits: Vec<_> = (1..=5).map(|attempt| policy.after(attempt)).collect();
+        let seconds = |s| Some(Duration::from_secs(s));
+        assert_eq!(waits, [seconds(1), seconds(10), seconds(60), seconds(600), None]);
+        assert_eq!(RetryPolicy::never().after(1), None);
+    }
+}

@@ -1,0 +1,361 @@
+//! Workers: one message after the other, from the queue through its handler to its end.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bloodbank_core::{Contracts, Envelope};
+use chrono::Utc;
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use tracing::{Instrument, debug, error, info_span, warn};
+
+use super::Options;
+use super::handlers::{Handled, Handlers, Incoming};
+use crate::metrics::QueueMetrics;
+use crate::reading::{self, Fault};
+use crate::{
+    Answer, Claim, Deliveries, Delivery, Reason, Settlement, Subscription, Transport,
+    TransportError, Verdict, headers,
+};
+
+/// How long to wait before something that failed for now is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// What all workers of a subscriber use.
+pub(super) struct Shared {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) contracts: &'static Contracts,
+    pub(super) handlers: Handlers,
+    pub(super) options: Options,
+    /// True once nothing new is to be taken.
+    pub(super) stopped: watch::Receiver<bool>,
+}
+
+/// The workers on one queue.
+pub(super) struct Consumer {
+    queue: String,
+    deliveries: Arc<Mutex<Deliveries>>,
+    workers: JoinSet<()>,
+    working: Arc<AtomicUsize>,
+}
+
+impl Consumer {
+    pub(super) async fn start(shared: Arc<Shared>, queue: String) -> Result<Self, TransportError> {
+        let subscription = Subscription::new(&*queue).with_prefetch(shared.options.prefetch);
+        let deliveries = shared.transport.subscribe(subscription).await?;
+        let deliveries = Arc::new(Mutex::new(deliveries));
+        let count = if shared.options.strict_order { 1 } else { shared.options.concurrency };
+        let metrics = Arc::new(QueueMetrics::new(&queue));
+        let working = Arc::new(AtomicUsize::new(0));
+        let mut workers = JoinSet::new();
+        for _ in 0..count {
+            let worker = Worker { shared: shared.clone(), metrics: metrics.clone() };
+            workers.spawn(worker.run(deliveries.clone(), working.clone()));
+        }
+        Ok(Consumer { queue, deliveries, workers, working })
+    }
+
+    /// Waits for all workers.
+    pub(super) async fn finish(&mut self) {
+        while self.workers.join_next().await.is_some() {}
+    }
+
+    /// How many messages are being handled.
+    pub(super) fn working(&self) -> usize {
+        self.working.load(Ordering::Relaxed)
+    }
+
+    /// Ends workers that are left, and gives back what they have not settled.
+    pub(super) async fn close(mut self) {
+        self.workers.shutdown().await;
+        if let Some(deliveries) = Arc::into_inner(self.deliveries) {
+            deliveries.into_inner().close().await;
+        }
+    }
+}
+
+/// Waits until a worker has ended by itself, and says on which queue.
+pub(super) async fn first_to_end(consumers: &mut [Consumer]) -> String {
+    std::future::poll_fn(|context| {
+        for consumer in consumers.iter_mut() {
+            if let Poll::Ready(Some(_)) = consumer.workers.poll_join_next(context) {
+                return Poll::Ready(consumer.queue.clone());
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    metrics: Arc<QueueMetrics>,
+}
+
+impl Worker {
+    async fn run(self, deliveries: Arc<Mutex<Deliveries>>, working: Arc<AtomicUsize>) {
+        let mut stopped = self.shared.stopped.clone();
+        let next = || async { deliveries.lock().await.recv().await };
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => return,
+                delivery = next() => delivery,
+            };
+            let Some(delivery) = delivery else { return };
+            working.fetch_add(1, Ordering::Relaxed);
+            self.metrics.in_process.increment(1);
+            let since = Instant::now();
+            self.process(delivery).await;
+            self.metrics.duration.record(since.elapsed().as_secs_f64());
+            self.metrics.in_process.decrement(1);
+            working.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn process(&self, delivery: Delivery) {
+        self.metrics.received.increment(1);
+        self.metrics.size.record(delivery.body.len() as f64);
+        let delivery = Arc::new(delivery);
+        let settlement = match reading::envelope(&delivery) {
+            Ok(envelope) => {
+                let lag = Utc::now().signed_duration_since(envelope.timestamp);
+                self.metrics.lag.set(lag.num_milliseconds() as f64 / 1_000.0);
+                let span = info_span!(
+                    "handle",
+                    id = %envelope.id,
+                    key = %envelope.event_type,
+                    correlation_id = envelope.correlation_id.map(tracing::field::display),
+                    traceparent = envelope.traceparent,
+                    attempt = delivery.attempt,
+                    queue = %delivery.queue,
+                );
+                self.handle(envelope, &delivery).instrument(span).await
+            }
+            Err(fault) => Some(self.park_fault(&delivery, &fault).await),
+        };
+        if let Some(settlement) = settlement {
+            self.settle(&delivery, settlement).await;
+        }
+    }
+
+    /// What is to become of a message; `None` if it is to stay where it is.
+    async fn handle(&self, envelope: Envelope, delivery: &Arc<Delivery>) -> Option<Settlement> {
+        let name = name_of(&envelope, delivery);
+        match self.claim(&name).await? {
+            Claim::Done(answer) => {
+                debug!("handled before");
+                self.metrics.duplicates.increment(1);
+                self.metrics.processed("skipped");
+                if let (Some(answer), Some(_)) = (answer, &delivery.reply_to) {
+                    self.reply(delivery, answer.to_vec()).await;
+                }
+                return Some(Settlement::Ack);
+            }
+            Claim::New | Claim::Busy => {}
+        }
+        let attempted = if self.shared.options.strict_order {
+            self.attempt_in_place(envelope, delivery).await
+        } else {
+            self.attempt(envelope, delivery).await.map(Some)
+        };
+        match attempted {
+            Ok(Some(handled)) => Some(self.conclude(&name, handled, delivery).await),
+            Ok(None) => {
+                self.release(&name).await;
+                Some(Settlement::Requeue)
+            }
+            Err(fault) => {
+                self.release(&name).await;
+                Some(self.park_fault(delivery, &fault).await)
+            }
+        }
+    }
+
+    /// Waits while another worker is at the same message; `None` on shutdown.
+    async fn claim(&self, name: &str) -> Option<Claim> {
+        loop {
+            match self.shared.options.dedup.begin(name).await {
+                Ok(Claim::Busy) => {}
+                Ok(claim) => return Some(claim),
+                Err(error) => {
+                    warn!(%error, "a message is handled without a look at what was handled before");
+                    return Some(Claim::New);
+                }
+            }
+            self.pause(PAUSE).await?;
+        }
+    }
+
+    async fn release(&self, name: &str) {
+        if let Err(error) = self.shared.options.dedup.release(name).await {
+            warn!(%error, "a message that was not handled may be taken for one that is");
+        }
+    }
+
+    /// One call of the handler; a panic is a failure.
+    async fn attempt(
+        &self,
+        envelope: Envelope,
+        delivery: &Arc<Delivery>,
+    ) -> Result<Handled, Fault> {
+        let Some(handler) = self.shared.handlers.find(&envelope.event_type) else {
+            if self.shared.options.skip_others {
+                return Ok(Handled { verdict: Verdict::Done, answer: None });
+            }
+            return Err(Fault::NoHandler(envelope.event_type));
+        };
+        let contracts = self.shared.contracts;
+        let mut running = handler(Incoming { contracts, envelope, delivery: delivery.clone() });
+        let caught = std::future::poll_fn(move |context| {
+            std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)))
+                .map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
+        });
+        caught.await.unwrap_or_else(|panic| {
+            let reason = format!("the handler panicked: {}", words_of(&*panic));
+            let answer = Some(Answer::Error(reason.clone()));
+            Ok(Handled { verdict: Verdict::Retry(reason), answer })
+        })
+    }
+
+    /// Calls the handler until it is done, as often as the policy says, without letting go; `None` on
+    /// shutdown.
+    async fn attempt_in_place(
+        &self,
+        envelope: Envelope,
+        delivery: &Arc<Delivery>,
+    ) -> Result<Option<Handled>, Fault> {
+        let mut delivery = Arc::clone(delivery);
+        loop {
+            let handled = self.attempt(envelope.clone(), &delivery).await?;
+            let (Verdict::Retry(reason), None) = (&handled.verdict, &delivery.reply_to) else {
+                return Ok(Some(handled));
+            };
+            let Some(after) = self.shared.options.retry.after(delivery.attempt) else {
+                return Ok(Some(handled));
+            };
+            warn!(attempt = delivery.attempt, error = %reason, "tried again in {after:?}");
+            self.metrics.retries.increment(1);
+            if self.pause(after).await.is_none() {
+                return Ok(None);
+            }
+            let mut next = Delivery::clone(&delivery);
+            next.headers.extend(reading::retrying(&delivery, reason));
+            next.attempt += 1;
+            delivery = Arc::new(next);
+        }
+    }
+
+    /// From what the handler said to what becomes of the message.
+    async fn conclude(&self, name: &str, handled: Handled, delivery: &Delivery) -> Settlement {
+        let Handled { verdict, answer } = handled;
+        let answer = answer.and_then(|answer| serde_json::to_vec(&answer).ok());
+        // Who calls is told of a failure at once, and decides whether to call again.
+        let called = delivery.reply_to.is_some();
+        if let (Some(answer), true) = (&answer, called) {
+            self.reply(delivery, answer.clone()).await;
+        }
+        let retry = &self.shared.options.retry;
+        match verdict {
+            Verdict::Done => {
+                if let Err(error) =
+                    self.shared.options.dedup.finish(name, answer.map(Into::into)).await
+                {
+                    warn!(%error, "a message that was handled may be handled again");
+                }
+                self.metrics.processed("acked");
+                return Settlement::Ack;
+            }
+            _ => self.release(name).await,
+        }
+        match verdict {
+            Verdict::Retry(reason) if called => {
+                warn!(error = %reason, "the caller was told of a failure");
+                self.metrics.processed("dropped");
+                Settlement::Ack
+            }
+            Verdict::Retry(reason) => match retry.after(delivery.attempt) {
+                Some(after) if !self.shared.options.strict_order => {
+                    warn!(error = %reason, "tried again in {after:?}");
+                    self.metrics.retries.increment(1);
+                    self.metrics.processed("retried");
+                    Settlement::Retry { after, headers: reading::retrying(delivery, &reason) }
+                }
+                _ => self.park(delivery, Reason::Exhausted, &reason),
+            },
+            Verdict::Park(reason) => self.park(delivery, Reason::Parked, &reason),
+            Verdict::Drop(reason) => {
+                warn!(%reason, "dropped");
+                self.metrics.processed("dropped");
+                Settlement::Ack
+            }
+            Verdict::Done => Settlement::Ack,
+        }
+    }
+
+    fn park(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settlement {
+        error!(%reason, %error, "parked");
+        self.metrics.parked(reason.as_str());
+        self.metrics.processed("parked");
+        Settlement::Park { headers: reading::parking(delivery, reason, error) }
+    }
+
+    /// Parks what no handler can take, and tells whoever called.
+    async fn park_fault(&self, delivery: &Delivery, fault: &Fault) -> Settlement {
+        if delivery.reply_to.is_some()
+            && let Ok(answer) = serde_json::to_vec(&Answer::Error(fault.to_string()))
+        {
+            self.reply(delivery, answer).await;
+        }
+        self.park(delivery, fault.reason(), &fault.to_string())
+    }
+
+    async fn reply(&self, delivery: &Delivery, answer: Vec<u8>) {
+        if let Err(error) = self.shared.transport.answer(delivery, answer).await {
+            warn!(%error, "an answer was not sent");
+        }
+    }
+
+    /// Settles until it is settled; what cannot be put where it should go stays in the queue.
+    async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
+        loop {
+            match self.shared.transport.settle(delivery, settlement.clone()).await {
+                Ok(()) => return,
+                Err(TransportError::Stale) => {
+                    debug!("settled too late: the message comes again");
+                    return;
+                }
+                Err(error) => warn!(%error, queue = %delivery.queue, "not settled yet"),
+            }
+            if self.pause(PAUSE).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Waits; `None` on shutdown.
+    async fn pause(&self, time: Duration) -> Option<()> {
+        let mut stopped = self.shared.stopped.clone();
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+            () = sleep(time) => Some(()),
+        }
+    }
+}
+
+/// A message on one queue; in a replay it is another one.
+fn name_of(envelope: &Envelope, delivery: &Delivery) -> String {
+    match delivery.headers.get(headers::REPLAY) {
+        None => format!("{}/{}", delivery.queue, envelope.id),
+        Some(replay) => format!("{}/{}/{replay}", delivery.queue, envelope.id),
+    }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}

@@ -1,0 +1,93 @@
+//! What a handler makes of a message.
+
+use std::fmt;
+
+/// What becomes of a message that was handled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It leaves the queue.
+    Done,
+    /// It comes again later, until the retries are used up; then it is parked.
+    Retry(String),
+    /// It goes to the dead letters now: trying again would not help.
+    Park(String),
+    /// It is of no use to anybody, and goes.
+    Drop(String),
+}
+
+/// What handlers may return: nothing, a [`Verdict`], or a `Result` whose error means retry.
+pub trait IntoVerdict {
+    /// The verdict that it stands for.
+    fn into_verdict(self) -> Verdict;
+}
+
+impl IntoVerdict for () {
+    fn into_verdict(self) -> Verdict {
+        Verdict::Done
+    }
+}
+
+impl IntoVerdict for Verdict {
+    fn into_verdict(self) -> Verdict {
+        self
+    }
+}
+
+impl<T: IntoVerdict, E: fmt::Display> IntoVerdict for Result<T, E> {
+    fn into_verdict(self) -> Verdict {
+        match self {
+            Ok(value) => value.into_verdict(),
+            // The alternate form shows the causes of an `anyhow::Error`, too.
+            Err(error) => Verdict::Retry(format!("{error:#}")),
+        }
+    }
+}
+
+/// Why a message is among the dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It is no envelope, or travelled under another key than it says.
+    NoEnvelope,
+    /// Its payload breaks its contract.
+    BreaksContract,
+    /// No contract has its key, or no handler takes it.
+    NoHandler,
+    /// Its handler failed as often as it may.
+    Exhausted,
+    /// Its handler said that it is of no use to try again.
+    Parked,
+    /// The broker gave up: it was delivered too often without an answer.
+    DeliveryLimit,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Reason; 6] = [
+        Reason::NoEnvelope,
+        Reason::BreaksContract,
+        Reason::NoHandler,
+        Reason::Exhausted,
+        Reason::Parked,
+        Reason::DeliveryLimit,
+    ];
+
+    /// Its word in [`headers::REASON`](crate::headers::REASON).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::NoEnvelope => "no-envelope",
+            Reason::BreaksContract => "breaks-contract",
+            Reason::NoHandler => "no-handler",
+            Reason::Exhausted => "exhausted",
+            Reason::Parked => "parked",
+            Reason::DeliveryLimit => "delivery-limit",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
