@@ -7,8 +7,14 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use crate::child::blocking;
-use crate::node::{Home, Node, VHOSTS, vhost};
+use crate::node::{Home, Node, vhost};
 use crate::{Certificates, Proxy};
+
+/// How many vhosts are there from the start. Sixty more make each start a second slower.
+pub(crate) const VHOSTS: usize = 8;
+
+/// How many the shared broker has.
+const VHOSTS_SHARED: usize = 64;
 
 /// The broker that the tests of one binary share.
 static SHARED: OnceCell<Broker> = OnceCell::const_new();
@@ -22,10 +28,11 @@ pub struct Broker {
 }
 
 /// What a broker is started with.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct BrokerOptions {
     conf: String,
     tls: Option<String>,
+    vhosts: usize,
 }
 
 impl BrokerOptions {
@@ -54,6 +61,14 @@ impl BrokerOptions {
         self
     }
 
+    /// How many vhosts are there from the start: as many [fresh ones](Broker::fresh_vhost) cost
+    /// nothing, each further one takes seconds. Usually 8.
+    #[must_use]
+    pub fn vhosts(mut self, count: usize) -> BrokerOptions {
+        self.vhosts = count;
+        self
+    }
+
     /// Starts the broker, and waits until it is up.
     ///
     /// # Panics
@@ -62,8 +77,8 @@ impl BrokerOptions {
     pub async fn start(self) -> Broker {
         blocking(move || {
             retry(|| {
-                let node =
-                    Node::launch(&Arc::new(Home::new()), "n1", &self.conf, self.tls.as_deref());
+                let home = Arc::new(Home::new(self.vhosts));
+                let node = Node::launch(&home, "n1", &self.conf, self.tls.as_deref());
                 node.wait_ready().map(|()| Broker::new(node))
             })
         })
@@ -95,7 +110,7 @@ impl Broker {
     /// What a broker is started with, to be changed before the start.
     #[must_use]
     pub fn options() -> BrokerOptions {
-        BrokerOptions::default()
+        BrokerOptions { conf: String::new(), tls: None, vhosts: VHOSTS }
     }
 
     /// Starts a broker of the caller's own, and waits until it is up.
@@ -110,7 +125,7 @@ impl Broker {
     /// The broker that all tests of this binary share. Do not stop it; take a
     /// [fresh vhost](Broker::fresh_url).
     pub async fn shared() -> &'static Broker {
-        SHARED.get_or_init(Broker::start).await
+        SHARED.get_or_init(|| Broker::options().vhosts(VHOSTS_SHARED).start()).await
     }
 
     /// The port for AMQP without TLS. It stays the same after a restart.
@@ -151,12 +166,12 @@ impl Broker {
         url("amqps", "localhost", self.tls_port(), vhost)
     }
 
-    /// A vhost that no other caller got: empty, and guest may do everything there. The first 32
-    /// cost nothing, each further one takes seconds.
+    /// A vhost that no other caller got: empty, and guest may do everything there. The first ones
+    /// cost nothing (8, of the shared broker 64), each further one takes seconds.
     pub fn fresh_vhost(&self) -> String {
-        let number = self.node.home.vhosts.fetch_add(1, Ordering::Relaxed);
+        let number = self.node.home.given.fetch_add(1, Ordering::Relaxed);
         let name = vhost(number);
-        if number >= VHOSTS {
+        if number >= self.node.home.vhosts {
             self.ctl(&["add_vhost", &name]);
             self.ctl(&["set_permissions", "-p", &name, "guest", ".*", ".*", ".*"]);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Broker;
-use crate::broker::retry;
+use crate::broker::{VHOSTS, retry};
 use crate::child::{blocking, until};
 use crate::node::{Home, Node};
 
@@ -53,7 +53,7 @@ fn start(count: usize) -> Result<Cluster, String> {
         writeln!(conf, "cluster_formation.classic_config.nodes.{number} = c{number}@localhost")
             .unwrap();
     }
-    let home = Arc::new(Home::new());
+    let home = Arc::new(Home::new(VHOSTS));
     let launch = |number| Broker::new(Node::launch(&home, &format!("c{number}"), &conf, None));
     let nodes: Vec<Broker> = (1..=count).map(launch).collect();
     for node in &nodes {

@@ -21,9 +21,6 @@ const CTL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 /// How long a node may take to come up.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How many vhosts a node has from the start; each makes the start a little slower.
-pub(crate) const VHOSTS: usize = 32;
-
 /// The salt 01 02 03 04, then the SHA-256 of the salt and "guest", in base64.
 const GUEST_HASH: &str = "AQIDBEMMOXwY6PKx/JKP9PAqfsb4ozuD0Ta3pxxa9gEYBMmD";
 
@@ -31,14 +28,16 @@ const GUEST_HASH: &str = "AQIDBEMMOXwY6PKx/JKP9PAqfsb4ozuD0Ta3pxxa9gEYBMmD";
 pub(crate) struct Home {
     dir: PathBuf,
     epmd_port: u16,
+    /// How many vhosts are there from the start.
+    pub(crate) vhosts: usize,
     /// How many vhosts were given out.
-    pub(crate) vhosts: AtomicUsize,
+    pub(crate) given: AtomicUsize,
     /// Ends last, and removes the folder.
     _epmd: Child,
 }
 
 impl Home {
-    pub(crate) fn new() -> Home {
+    pub(crate) fn new(vhosts: usize) -> Home {
         let dir = tempfile::Builder::new().prefix("bloodbank-").tempdir().unwrap().keep();
         let cookie = dir.join(".erlang.cookie");
         fs::write(&cookie, "BLOODBANKTESTKIT").unwrap();
@@ -56,7 +55,7 @@ impl Home {
         });
         let up = until(LIMIT, || TcpStream::connect((Ipv4Addr::LOCALHOST, epmd_port)).is_ok());
         assert!(up, "epmd does not come up: {}", tail(log));
-        Home { dir, epmd_port, vhosts: AtomicUsize::new(0), _epmd: epmd }
+        Home { dir, epmd_port, vhosts, given: AtomicUsize::new(0), _epmd: epmd }
     }
 }
 
@@ -78,7 +77,7 @@ impl Node {
         fs::create_dir_all(dir.join("mnesia")).unwrap();
         fs::create_dir_all(dir.join("log")).unwrap();
         fs::write(dir.join("enabled_plugins"), "[].\n").unwrap();
-        fs::write(dir.join("definitions.json"), definitions()).unwrap();
+        fs::write(dir.join("definitions.json"), definitions(home.vhosts)).unwrap();
         let (port, dist_port) = (ports::free(), ports::free());
         let tls_port = tls.map(|_| ports::free());
         let mut text = format!(
@@ -86,7 +85,8 @@ impl Node {
              loopback_users = none\n\
              disk_free_limit.absolute = 50MB\n\
              heartbeat = 10\n\
-             load_definitions = {}/definitions.json\n\
+             definitions.import_backend = local_filesystem\n\
+             definitions.local.path = {}/definitions.json\n\
              definitions.skip_if_unchanged = true\n",
             dir.display()
         );
@@ -116,8 +116,14 @@ impl Node {
             return Ok(());
         }
         let why = if is_dead() { "ended while it started" } else { "did not come up in time" };
-        let more = self.dir.join("log").join(format!("{}.log", self.name));
-        Err(format!("{} {why}\n{}\n{}", self.name, tail(&more), tail(&log)))
+        let all = self.dir.join("log").join(format!("{}.log", self.name));
+        let all = fs::read_to_string(all).unwrap_or_default();
+        let errors: String = all
+            .lines()
+            .filter(|line| line.contains("[error]"))
+            .take(20)
+            .fold(String::new(), |text, line| text + line + "\n");
+        Err(format!("{} {why}\n{errors}{}", self.name, tail(&log)))
     }
 
     /// `rabbitmqctl` for this node.
@@ -187,9 +193,9 @@ pub(crate) fn vhost(number: usize) -> String {
 
 /// The vhosts, and the user guest with every right in each: where definitions are loaded, the
 /// server makes none of its own.
-fn definitions() -> String {
+fn definitions(vhosts: usize) -> String {
     let names: Vec<String> =
-        [String::from("/")].into_iter().chain((0..VHOSTS).map(vhost)).collect();
+        [String::from("/")].into_iter().chain((0..vhosts).map(vhost)).collect();
     let list =
         |item: &dyn Fn(&String) -> String| names.iter().map(item).collect::<Vec<_>>().join(",");
     let vhosts = list(&|name| format!(r#"{{"name":"{name}"}}"#));
