@@ -103,10 +103,6 @@ impl Broker {
         Broker { node: Arc::new(node) }
     }
 
-    pub(crate) fn node(&self) -> &Node {
-        &self.node
-    }
-
     /// What a broker is started with, to be changed before the start.
     #[must_use]
     pub fn options() -> BrokerOptions {
