@@ -1,10 +1,31 @@
 //! Bloodbank on RabbitMQ.
 //!
-//! [`Amqp`] is a [`Transport`](bloodbank_bus::Transport) on one connection that is kept up for ever:
-//! a [`supervisor`] connects, declares what was declared before, and hands each new connection
-//! to the [`lane`]s that publish and the [`consumer`]s that receive.
+//! [`Amqp`] is a [`Transport`](bloodbank_bus::Transport) on one connection that is kept up for ever: a
+//! supervisor connects, declares what was declared before, and hands each new connection to the lanes
+//! that publish and the consumers that receive.
 //!
 //! The client library logs returned messages whole, at level `warn` under the target `lapin`; filter
 //! that target where payloads must stay out of logs.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod acks;
+mod amqp;
+mod assert;
+mod browse;
+mod config;
+mod connect;
+mod consumer;
+mod diff;
+mod exchanges;
+mod lane;
+mod link;
+mod replies;
+mod supervisor;
+mod wire;
+
+pub use amqp::Amqp;
+pub use config::{AmqpConfig, ConfigError, Mode, Tls};
+pub use connect::ConnectError;
+pub use diff::Difference;
+pub use exchanges::Exchanges;

@@ -1,0 +1,87 @@
+//! Acknowledgements of one consumer, gathered: many in one frame, in order.
+
+use std::collections::BTreeSet;
+
+/// Which delivery tags of a channel are settled, and up to where the broker knows.
+#[derive(Debug, Default)]
+pub(crate) struct Acks {
+    /// Every tag up to this one is settled.
+    settled: u64,
+    /// The broker knows that every tag up to this one is settled.
+    told: u64,
+    /// Settled tags above `settled`.
+    ahead: BTreeSet<u64>,
+    /// The highest tag that was delivered.
+    delivered: u64,
+}
+
+impl Acks {
+    /// Notes that a tag was delivered.
+    pub(crate) fn deliver(&mut self, tag: u64) {
+        self.delivered = self.delivered.max(tag);
+    }
+
+    /// Whether a tag is delivered and not settled.
+    pub(crate) fn is_open(&self, tag: u64) -> bool {
+        tag > self.settled && tag <= self.delivered && !self.ahead.contains(&tag)
+    }
+
+    /// Settles a tag; false if it is not open.
+    pub(crate) fn settle(&mut self, tag: u64) -> bool {
+        if !self.is_open(tag) {
+            return false;
+        }
+        self.ahead.insert(tag);
+        while self.ahead.remove(&(self.settled + 1)) {
+            self.settled += 1;
+        }
+        true
+    }
+
+    /// How many settled tags the broker does not know of that one frame would tell.
+    pub(crate) fn untold(&self) -> u64 {
+        self.settled - self.told
+    }
+
+    /// Whether settled tags wait behind one that is open.
+    pub(crate) fn has_stragglers(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    /// The tag up to which to tell the broker now, if there is anything to tell.
+    pub(crate) fn take(&mut self) -> Option<u64> {
+        (self.untold() > 0).then(|| {
+            self.told = self.settled;
+            self.settled
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivered(count: u64) -> Acks {
+        let mut acks = Acks::default();
+        (1..=count).for_each(|tag| acks.deliver(tag));
+        acks
+    }
+
+    #[test]
+    fn one_frame_tells_all_that_are_settled_in_a_row() {
+        let mut acks = delivered(5);
+        for tag in [2, 1, 4] {
+            assert!(acks.settle(tag));
+        }
+        assert_eq!((acks.untold(), acks.take(), acks.take()), (2, Some(2), None));
+        assert!(acks.has_stragglers());
+        assert!(acks.settle(3));
+        assert_eq!(acks.take(), Some(4));
+    }
+
+    #[test]
+    fn what_was_never_delivered_or_is_settled_is_not_settled() {
+        let mut acks = delivered(2);
+        assert!(acks.settle(2) && !acks.settle(2) && !acks.settle(3) && !acks.settle(0));
+    }
+}

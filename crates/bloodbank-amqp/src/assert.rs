@@ -1,0 +1,321 @@
+//! Exchanges, queues and bindings, declared or looked for.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bloodbank_bus::{Binding, Durability, Exchange, Queue, Topology, TransportError};
+use lapin::options::{
+    ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
+
+use crate::config::{AmqpConfig, Mode};
+use crate::connect::{channel_error, code};
+use crate::exchanges::{Exchanges, waiting_room};
+use crate::wire::short;
+
+/// The most messages of a queue that does not say.
+pub(crate) const MAX_LEN: usize = 1_000_000;
+/// How often a message may come back without an answer before the broker parks it.
+const DELIVERY_LIMIT: i64 = 20;
+/// The same where there is no place to park: there the broker would drop it.
+const NO_LIMIT: i64 = i32::MAX as i64;
+/// The most unrouted events that are kept; the oldest go first.
+const MAX_UNROUTED: i64 = 10_000;
+
+/// An exchange as it is declared.
+pub(crate) struct ExchangeSpec {
+    pub(crate) name: String,
+    pub(crate) kind: ExchangeKind,
+    pub(crate) durable: bool,
+    pub(crate) alternate: Option<String>,
+}
+
+/// A queue as it is declared.
+pub(crate) struct QueueSpec {
+    pub(crate) name: String,
+    pub(crate) durable: bool,
+    pub(crate) temporary: bool,
+    pub(crate) arguments: Vec<(&'static str, AMQPValue)>,
+    /// Exchange and pattern.
+    pub(crate) bindings: Vec<(String, String)>,
+}
+
+/// All that a topology needs, in the order in which it is declared.
+pub(crate) struct Plan {
+    pub(crate) exchanges: Vec<ExchangeSpec>,
+    /// Source and destination; everything passes.
+    pub(crate) links: Vec<(String, String)>,
+    pub(crate) queues: Vec<QueueSpec>,
+}
+
+/// Declares or verifies everything, as the mode says.
+pub(crate) async fn all(
+    channel: &Channel,
+    config: &AmqpConfig,
+    topology: &Topology,
+) -> Result<(), TransportError> {
+    let plan = Plan::of(&config.exchanges, topology)?;
+    match config.mode {
+        Mode::Off => {
+            // Temporary queues are nobody's but ours.
+            for queue in plan.queues.iter().filter(|queue| queue.temporary) {
+                declare_queue(channel, queue, false).await?;
+            }
+            Ok(())
+        }
+        Mode::Create => plan.declare(channel, false).await,
+        Mode::Verify => plan.declare(channel, true).await,
+    }
+}
+
+impl Plan {
+    /// # Errors
+    /// If a queue names a dead-letter queue that is not in the topology, or two command queues want
+    /// the same command.
+    pub(crate) fn of(names: &Exchanges, topology: &Topology) -> Result<Self, TransportError> {
+        check(topology)?;
+        let unrouted = names.unrouted();
+        let exchange = |name: &str, kind, alternate: Option<&str>| ExchangeSpec {
+            name: name.to_owned(),
+            kind,
+            durable: true,
+            alternate: alternate.map(str::to_owned),
+        };
+        let mut exchanges = vec![exchange(&unrouted, ExchangeKind::Fanout, None)];
+        let mut links = Vec::new();
+        let mut entry = exchange(&names.events, names.kind(), None);
+        entry.durable = names.durable;
+        if names.is_topic() {
+            let listeners = names.listeners();
+            exchanges.push(exchange(&listeners, ExchangeKind::Topic, Some(&unrouted)));
+            links.push((names.events.clone(), listeners));
+        } else {
+            entry.alternate = Some(unrouted.clone());
+        }
+        exchanges.push(entry);
+        exchanges.push(exchange(&names.commands, ExchangeKind::Topic, None));
+        exchanges.push(exchange(&names.audit, ExchangeKind::Topic, None));
+        let mut queues = vec![unrouted_queue(unrouted)];
+        for &delay in &topology.delays {
+            let room = waiting_room(delay);
+            exchanges.push(exchange(&room, ExchangeKind::Fanout, None));
+            queues.push(waiting_queue(room, delay.as_millis()));
+        }
+        // Dead-letter queues first: a message must have a place to go from the start.
+        let (last, first): (Vec<&Queue>, Vec<&Queue>) =
+            topology.queues.iter().partition(|queue| queue.dead_letters.is_some());
+        queues.extend(first.into_iter().chain(last).map(|queue| queue_spec(names, queue)));
+        Ok(Plan { exchanges, links, queues })
+    }
+
+    async fn declare(&self, channel: &Channel, passive: bool) -> Result<(), TransportError> {
+        for exchange in &self.exchanges {
+            declare_exchange(channel, exchange, passive).await?;
+        }
+        if !passive {
+            for (source, destination) in &self.links {
+                let options = ExchangeBindOptions::default();
+                channel
+                    .exchange_bind(
+                        short(destination)?,
+                        short(source)?,
+                        "#".into(),
+                        options,
+                        FieldTable::default(),
+                    )
+                    .await
+                    .map_err(|error| channel_error(&error))?;
+            }
+        }
+        for queue in &self.queues {
+            declare_queue(channel, queue, passive && !queue.temporary).await?;
+        }
+        Ok(())
+    }
+}
+
+fn check(topology: &Topology) -> Result<(), TransportError> {
+    let names: HashSet<&str> = topology.queues.iter().map(|queue| queue.name.as_str()).collect();
+    let mut workers: BTreeMap<String, &str> = BTreeMap::new();
+    for queue in &topology.queues {
+        if let Some(dead) = &queue.dead_letters
+            && !names.contains(dead.as_str())
+        {
+            return Err(TransportError::Undeclared { queue: dead.clone() });
+        }
+        let commands = queue.bindings.iter().filter(|b| b.exchange == Exchange::Commands);
+        for Binding { pattern, .. } in commands {
+            let conflict = |reason| TransportError::Conflict { queue: queue.name.clone(), reason };
+            if pattern.is_wild() {
+                let reason = format!("`{pattern}` is a pattern; a command queue names its commands");
+                return Err(conflict(reason));
+            }
+            let rival = workers.insert(pattern.to_string(), &queue.name);
+            if let Some(rival) = rival.filter(|rival| *rival != queue.name) {
+                return Err(conflict(format!("`{pattern}` has its worker queue, `{rival}`")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unrouted_queue(name: String) -> QueueSpec {
+    QueueSpec {
+        durable: true,
+        temporary: false,
+        arguments: vec![
+            ("x-queue-type", text("quorum")),
+            ("x-max-length", AMQPValue::LongLongInt(MAX_UNROUTED)),
+            ("x-overflow", text("drop-head")),
+            ("x-delivery-limit", AMQPValue::LongLongInt(NO_LIMIT)),
+        ],
+        bindings: vec![(name.clone(), String::new())],
+        name,
+    }
+}
+
+/// Messages wait here and go back, through the default exchange, to the queue that is their routing
+/// key.
+fn waiting_queue(name: String, millis: u128) -> QueueSpec {
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+    let mut arguments = vec![("x-message-ttl", AMQPValue::LongLongInt(millis))];
+    arguments.extend(lasting(MAX_LEN));
+    arguments.extend(dead_lettering(None));
+    QueueSpec {
+        durable: true,
+        temporary: false,
+        arguments,
+        bindings: vec![(name.clone(), String::new())],
+        name,
+    }
+}
+
+fn queue_spec(names: &Exchanges, queue: &Queue) -> QueueSpec {
+    let temporary = queue.durability == Durability::Temporary;
+    let max_len = queue.max_len.unwrap_or(MAX_LEN);
+    let mut arguments = Vec::new();
+    if temporary {
+        arguments.push(("x-max-length", AMQPValue::LongLongInt(length(max_len))));
+        arguments.push(("x-overflow", text("drop-head")));
+    } else {
+        arguments.extend(lasting(max_len));
+        let limit = if queue.dead_letters.is_some() { DELIVERY_LIMIT } else { NO_LIMIT };
+        arguments.push(("x-delivery-limit", AMQPValue::LongLongInt(limit)));
+        if let Some(dead) = &queue.dead_letters {
+            arguments.extend(dead_lettering(Some(dead)));
+        }
+        if queue.ordered {
+            arguments.push(("x-single-active-consumer", AMQPValue::Boolean(true)));
+        }
+    }
+    let bindings = queue.bindings.iter().map(|binding| {
+        (names.listening(binding.exchange, queue.recorder), binding.pattern.to_string())
+    });
+    QueueSpec {
+        name: queue.name.clone(),
+        durable: !temporary,
+        temporary,
+        arguments,
+        bindings: bindings.collect(),
+    }
+}
+
+/// A queue that survives, and says no when it is full.
+fn lasting(max_len: usize) -> [(&'static str, AMQPValue); 3] {
+    [
+        ("x-queue-type", text("quorum")),
+        ("x-max-length", AMQPValue::LongLongInt(length(max_len))),
+        ("x-overflow", text("reject-publish")),
+    ]
+}
+
+/// Through the default exchange, and only gone when it has arrived.
+fn dead_lettering(to: Option<&str>) -> impl Iterator<Item = (&'static str, AMQPValue)> {
+    let exchange = [
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-strategy", text("at-least-once")),
+    ];
+    exchange.into_iter().chain(to.map(|to| ("x-dead-letter-routing-key", text(to))))
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(value.into())
+}
+
+fn length(messages: usize) -> i64 {
+    i64::try_from(messages).unwrap_or(i64::MAX)
+}
+
+pub(crate) async fn declare_exchange(
+    channel: &Channel,
+    exchange: &ExchangeSpec,
+    passive: bool,
+) -> Result<(), TransportError> {
+    let options = ExchangeDeclareOptions {
+        passive,
+        durable: exchange.durable,
+        ..ExchangeDeclareOptions::default()
+    };
+    let mut arguments = FieldTable::default();
+    if let Some(alternate) = &exchange.alternate {
+        arguments.insert("alternate-exchange".into(), text(alternate));
+    }
+    let declared =
+        channel.exchange_declare(short(&exchange.name)?, exchange.kind.clone(), options, arguments);
+    declared.await.map_err(|error| refusal("exchange", &exchange.name, &error))
+}
+
+pub(crate) async fn declare_queue(
+    channel: &Channel,
+    queue: &QueueSpec,
+    passive: bool,
+) -> Result<(), TransportError> {
+    let options = QueueDeclareOptions {
+        passive,
+        durable: queue.durable,
+        exclusive: queue.temporary,
+        auto_delete: queue.temporary,
+        nowait: false,
+    };
+    let mut arguments = FieldTable::default();
+    for (name, value) in &queue.arguments {
+        arguments.insert((*name).into(), value.clone());
+    }
+    let refused = |error: lapin::Error| refusal("queue", &queue.name, &error);
+    channel.queue_declare(short(&queue.name)?, options, arguments).await.map_err(refused)?;
+    if passive {
+        return Ok(());
+    }
+    for (exchange, pattern) in &queue.bindings {
+        channel
+            .queue_bind(
+                short(&queue.name)?,
+                short(exchange)?,
+                short(pattern)?,
+                QueueBindOptions::default(),
+                FieldTable::default(),
+            )
+            .await
+            .map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// What the broker has against a declaration.
+fn refusal(what: &str, name: &str, error: &lapin::Error) -> TransportError {
+    let said = match channel_error(error) {
+        TransportError::Other { reason } => reason,
+        disconnected => return disconnected,
+    };
+    match code(error) {
+        Some(404) if what == "queue" => TransportError::Undeclared { queue: name.to_owned() },
+        Some(406) => TransportError::Conflict {
+            queue: name.to_owned(),
+            reason: format!("the {what} exists with other properties: {said}"),
+        },
+        // Exclusive to a connection of ours that the broker has not given up yet.
+        Some(405) => TransportError::Disconnected { reason: said },
+        _ => TransportError::Other { reason: format!("{what} `{name}`: {said}") },
+    }
+}

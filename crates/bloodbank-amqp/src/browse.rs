@@ -1,0 +1,67 @@
+//! A look at what lies in a queue now.
+
+use std::sync::Arc;
+
+use bloodbank_bus::{Deliveries, Delivery, TransportError};
+use lapin::Channel;
+use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::types::FieldTable;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::connect::{channel_error, code};
+use crate::consumer::{Intake, Intakes};
+use crate::link::Generation;
+use crate::wire::short;
+
+/// How many deliveries are taken ahead.
+const AHEAD: usize = 100;
+
+/// Takes what is in the queue now, message by message: consumers of quorum queues get no more than
+/// 2,000 at a time. What is not settled goes back at the end.
+pub(crate) async fn browse(
+    generation: &Generation,
+    intakes: &Intakes,
+    queue: &str,
+) -> Result<Deliveries, TransportError> {
+    let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let looked = channel.queue_declare(short(queue)?, passive, FieldTable::default()).await;
+    let count = match looked {
+        Ok(queue) => queue.message_count(),
+        Err(error) if code(&error) == Some(404) => {
+            return Err(TransportError::Undeclared { queue: queue.to_owned() });
+        }
+        Err(error) => return Err(channel_error(&error)),
+    };
+    let intake = Arc::new(Intake::new(channel.clone(), 0));
+    intakes.add(intake.clone());
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (closed_sender, closed) = oneshot::channel();
+    let (intakes, queue) = (intakes.clone(), Arc::from(queue));
+    tokio::spawn(async move {
+        take(&channel, &intake, &queue, count, sender).await;
+        // An error says the same: it is over.
+        let _ = stopped.await;
+        intake.close().await;
+        intakes.remove(intake.number);
+        drop(closed_sender);
+    });
+    Ok(Deliveries::new(receiver, move || drop(stop)).with_closed(closed))
+}
+
+async fn take(
+    channel: &Channel,
+    intake: &Intake,
+    queue: &Arc<str>,
+    count: u32,
+    sender: mpsc::Sender<Delivery>,
+) {
+    for _ in 0..count {
+        let got = channel.basic_get((&**queue).into(), BasicGetOptions::default()).await;
+        let Ok(Some(message)) = got else { return };
+        if sender.send(intake.receive(queue, message.delivery)).await.is_err() {
+            return;
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Consuming one queue, over all connections to come.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bloodbank_bus::{Delivery, DeliveryTag, Settlement, Topology, TransportError};
+use futures_core::Stream;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer as Incoming};
+use metrics::gauge;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::acks::Acks;
+use crate::assert;
+use crate::config::AmqpConfig;
+use crate::connect::channel_error;
+use crate::link::{Generation, Link};
+use crate::wire::{self, short};
+
+/// How long an acknowledgement waits for others at most.
+const GATHER: Duration = Duration::from_millis(5);
+/// How many acknowledgements one frame tells at most.
+const MOST_GATHERED: u64 = 100;
+/// The pause before a consumer that the broker has ended subscribes again.
+const PAUSE: Duration = Duration::from_millis(250);
+/// How often the depth of the queue is looked up.
+const MEASURE: Duration = Duration::from_secs(15);
+
+/// Numbers channels that consume; a delivery tag means nothing without it.
+static NUMBERS: AtomicU64 = AtomicU64::new(1);
+
+/// One channel that consumes.
+pub(crate) struct Intake {
+    pub(crate) number: u64,
+    channel: Channel,
+    acks: Mutex<Acks>,
+    /// How many acknowledgements are worth a frame.
+    enough: u64,
+    /// Told when there is something to acknowledge by and by.
+    dirty: Notify,
+    is_dirty: AtomicBool,
+}
+
+impl Intake {
+    pub(crate) fn new(channel: Channel, prefetch: u16) -> Self {
+        Intake {
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            channel,
+            acks: Mutex::default(),
+            enough: u64::from(prefetch / 4).clamp(1, MOST_GATHERED),
+            dirty: Notify::new(),
+            is_dirty: AtomicBool::new(false),
+        }
+    }
+
+    /// A message that came on this channel.
+    pub(crate) fn receive(&self, queue: &Arc<str>, message: lapin::message::Delivery) -> Delivery {
+        self.acks().deliver(message.delivery_tag);
+        let tag = DeliveryTag { consumer: self.number, number: message.delivery_tag };
+        let came = wire::Incoming {
+            exchange: message.exchange.as_str(),
+            routing_key: message.routing_key.as_str(),
+            redelivered: message.redelivered,
+            properties: &message.properties,
+        };
+        wire::delivery(tag, queue, &came, message.data)
+    }
+
+    /// Sends what is left to acknowledge, and lets go; the broker puts the rest back.
+    pub(crate) async fn close(&self) {
+        self.flush().await;
+        if self.channel.status().connected() {
+            let closing = self.channel.close(200, "done".into());
+            // A broker that does not answer puts back what is not settled, too.
+            let _ = timeout(Duration::from_secs(2), closing).await;
+        }
+    }
+
+    pub(crate) fn is_open(&self, tag: u64) -> bool {
+        self.channel.status().connected() && self.acks().is_open(tag)
+    }
+
+    /// Acknowledges, now or with the next ones.
+    pub(crate) async fn ack(&self, tag: u64) -> Result<(), TransportError> {
+        let up_to = {
+            let mut acks = self.acks();
+            if !self.channel.status().connected() || !acks.settle(tag) {
+                return Err(TransportError::Stale);
+            }
+            if acks.untold() >= self.enough { acks.take() } else { None }
+        };
+        match up_to {
+            Some(up_to) => self.tell(up_to).await,
+            None => {
+                if !self.is_dirty.swap(true, Ordering::AcqRel) {
+                    self.dirty.notify_one();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(crate) async fn requeue(&self, tag: u64) -> Result<(), TransportError> {
+        if !self.is_open(tag) {
+            return Err(TransportError::Stale);
+        }
+        let options = BasicNackOptions { requeue: true, multiple: false };
+        let nacked = self.channel.basic_nack(tag, options).await;
+        // Only now: a frame that acknowledges up to a later tag must come after it.
+        self.acks().settle(tag);
+        nacked.map_err(|_| TransportError::Stale)
+    }
+
+    /// Sends what was acknowledged, a little later, again and again.
+    async fn keep_flushing(&self) -> Infallible {
+        loop {
+            self.dirty.notified().await;
+            sleep(GATHER).await;
+            self.flush().await;
+        }
+    }
+
+    /// Tells the broker what it does not know yet.
+    pub(crate) async fn flush(&self) {
+        self.is_dirty.store(false, Ordering::Release);
+        let up_to = self.acks().take();
+        if let Some(up_to) = up_to
+            && let Err(error) = self.tell(up_to).await
+        {
+            debug!(%error, "acknowledgements were not sent; the messages come again");
+        }
+    }
+
+    async fn tell(&self, up_to: u64) -> Result<(), TransportError> {
+        let options = BasicAckOptions { multiple: true };
+        self.channel.basic_ack(up_to, options).await.map_err(|_| TransportError::Stale)
+    }
+
+    fn acks(&self) -> MutexGuard<'_, Acks> {
+        self.acks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The channels that consume at the moment, by number.
+#[derive(Clone, Default)]
+pub(crate) struct Intakes(Arc<Mutex<Vec<Arc<Intake>>>>);
+
+impl Intakes {
+    pub(crate) fn add(&self, intake: Arc<Intake>) {
+        self.lock().push(intake);
+    }
+
+    pub(crate) fn remove(&self, number: u64) {
+        self.lock().retain(|intake| intake.number != number);
+    }
+
+    pub(crate) fn find(&self, tag: DeliveryTag) -> Result<Arc<Intake>, TransportError> {
+        let intakes = self.lock();
+        let found = intakes.iter().find(|intake| intake.number == tag.consumer);
+        found.cloned().ok_or(TransportError::Stale)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Intake>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A queue that is consumed.
+pub(crate) struct Consumer {
+    pub(crate) config: Arc<AmqpConfig>,
+    pub(crate) link: Link,
+    pub(crate) intakes: Intakes,
+    pub(crate) declared: Arc<Mutex<Topology>>,
+    pub(crate) queue: Arc<str>,
+    pub(crate) prefetch: u16,
+    pub(crate) sender: mpsc::Sender<Delivery>,
+}
+
+/// Why one channel's consuming ended.
+enum End {
+    /// Nobody wants more.
+    Unwanted,
+    Broken(String),
+}
+
+impl Consumer {
+    /// Subscribes for the first time.
+    pub(crate) async fn open(
+        &self,
+        generation: &Generation,
+    ) -> Result<(Arc<Intake>, Incoming), TransportError> {
+        let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
+        let started = self.start(&channel).await;
+        let incoming = started.map_err(|error| match crate::connect::code(&error) {
+            Some(404) => TransportError::Undeclared { queue: self.queue.to_string() },
+            _ => channel_error(&error),
+        })?;
+        let intake = Arc::new(Intake::new(channel, self.prefetch));
+        self.intakes.add(intake.clone());
+        Ok((intake, incoming))
+    }
+
+    async fn start(&self, channel: &Channel) -> Result<Incoming, lapin::Error> {
+        channel.basic_qos(self.prefetch.max(1), BasicQosOptions::default()).await?;
+        let queue = self.queue.as_ref().into();
+        let options = BasicConsumeOptions::default();
+        channel.basic_consume(queue, "".into(), options, FieldTable::default()).await
+    }
+
+    /// Consumes until nobody wants more, over all connections; `closed` ends after the last frame.
+    pub(crate) async fn run(
+        self,
+        first: (Arc<Intake>, Incoming),
+        _closed: oneshot::Sender<()>,
+    ) {
+        let mut current = Some(first);
+        loop {
+            if let Some((intake, incoming)) = current.take() {
+                let end = self.take_in(&intake, incoming).await;
+                self.leave(&intake).await;
+                match end {
+                    End::Unwanted => return,
+                    End::Broken(why) => warn!(queue = %self.queue, %why, "consuming anew"),
+                }
+            }
+            tokio::select! {
+                () = self.sender.closed() => return,
+                again = self.again() => current = again,
+            }
+        }
+    }
+
+    async fn again(&self) -> Option<(Arc<Intake>, Incoming)> {
+        sleep(PAUSE).await;
+        let far = Instant::now() + Duration::from_secs(3_600);
+        let generation = match self.link.up(far).await {
+            Ok(generation) => generation,
+            Err(TransportError::Refused { .. } | TransportError::Closed) => {
+                // There will be nothing more; whoever listens is told by the end of the channel.
+                self.sender.closed().await;
+                return None;
+            }
+            Err(_) => return None,
+        };
+        match self.open(&generation).await {
+            Ok(opened) => Some(opened),
+            Err(error) => {
+                warn!(queue = %self.queue, %error, "cannot be consumed at the moment");
+                if matches!(error, TransportError::Undeclared { .. }) {
+                    self.declare_again(&generation).await;
+                }
+                None
+            }
+        }
+    }
+
+    /// A queue that somebody has deleted is declared again, where that is ours to do.
+    async fn declare_again(&self, generation: &Generation) {
+        let declared =
+            self.declared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Ok(channel) = generation.channel().await
+            && let Err(error) = assert::all(&channel, &self.config, &declared).await
+        {
+            warn!(%error, "the topology cannot be declared");
+        }
+    }
+
+    /// Hands out deliveries from one channel, and sends acknowledgements that nothing else sends.
+    async fn take_in(&self, intake: &Intake, incoming: Incoming) -> End {
+        tokio::select! {
+            end = self.hand_out_all(intake, incoming) => end,
+            never = intake.keep_flushing() => match never {},
+        }
+    }
+
+    async fn hand_out_all(&self, intake: &Intake, mut incoming: Incoming) -> End {
+        let mut measure = tokio::time::interval(MEASURE);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.sender.closed() => return End::Unwanted,
+                message = poll_fn(|context| Pin::new(&mut incoming).poll_next(context)) => {
+                    match message {
+                        Some(Ok(message)) => {
+                            if !self.hand_out(intake, message).await {
+                                return End::Unwanted;
+                            }
+                        }
+                        Some(Err(error)) => return End::Broken(error.to_string()),
+                        None => return End::Broken("the broker has cancelled the consumer".into()),
+                    }
+                }
+                _ = measure.tick() => self.measure(intake).await,
+            }
+        }
+    }
+
+    async fn hand_out(&self, intake: &Intake, message: lapin::message::Delivery) -> bool {
+        let delivery = intake.receive(&self.queue, message);
+        self.sender.send(delivery).await.is_ok()
+    }
+
+    /// Looks up how many messages wait.
+    async fn measure(&self, intake: &Intake) {
+        let options = lapin::options::QueueDeclareOptions {
+            passive: true,
+            ..lapin::options::QueueDeclareOptions::default()
+        };
+        let Ok(name) = short(&self.queue) else { return };
+        let looked = intake.channel.queue_declare(name, options, FieldTable::default());
+        if let Ok(Ok(queue)) = timeout(GATHER * 100, looked).await {
+            gauge!("bloodbank_queue_depth", "queue" => self.queue.to_string())
+                .set(f64::from(queue.message_count()));
+        }
+    }
+
+    async fn leave(&self, intake: &Intake) {
+        intake.close().await;
+        self.intakes.remove(intake.number);
+    }
+}

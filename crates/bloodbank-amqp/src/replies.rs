@@ -1,0 +1,63 @@
+//! Answers to commands, over RabbitMQ's direct reply-to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lapin::Channel;
+use lapin::message::DeliveryResult;
+use lapin::options::BasicConsumeOptions;
+use lapin::types::{FieldTable, ShortString};
+use tokio::sync::oneshot;
+
+/// The queue that stands for "back to this channel".
+pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+/// Who waits for an answer, by the id of the command.
+#[derive(Clone, Default)]
+pub(crate) struct Replies {
+    waiting: Arc<Mutex<HashMap<ShortString, oneshot::Sender<Arc<[u8]>>>>>,
+}
+
+impl Replies {
+    /// Waits for the answer to a command. Ends without one when the channel is lost.
+    pub(crate) fn expect(&self, command: ShortString) -> oneshot::Receiver<Arc<[u8]>> {
+        let (sender, receiver) = oneshot::channel();
+        let mut waiting = self.waiting();
+        waiting.retain(|_, sender| !sender.is_closed());
+        waiting.insert(command, sender);
+        receiver
+    }
+
+    /// The channel is lost, and with it the way back.
+    pub(crate) fn forget_all(&self) {
+        self.waiting().clear();
+    }
+
+    /// Receives the answers to what is sent on this channel.
+    pub(crate) async fn listen(&self, channel: &Channel) -> Result<(), lapin::Error> {
+        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        let consumer = channel
+            .basic_consume(REPLY_TO.into(), "".into(), options, FieldTable::default())
+            .await?;
+        let replies = self.clone();
+        consumer.set_delegate(move |answer: DeliveryResult| {
+            replies.receive(answer);
+            std::future::ready(())
+        });
+        Ok(())
+    }
+
+    fn receive(&self, answer: DeliveryResult) {
+        if let Ok(Some(delivery)) = answer
+            && let Some(command) = delivery.properties.correlation_id()
+            && let Some(waiting) = self.waiting().remove(command)
+        {
+            // An error means that the caller has given up.
+            let _ = waiting.send(delivery.data.into());
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<ShortString, oneshot::Sender<Arc<[u8]>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,191 @@
+//! Keeps one connection up, for ever.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bloodbank_bus::{Topology, TransportError};
+use futures_core::Stream;
+use lapin::{Connection, Event};
+use metrics::counter;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{error, info, warn};
+
+use crate::assert;
+use crate::config::{AmqpConfig, shown};
+use crate::connect::{ConnectError, connect};
+use crate::link::{Generation, Link, State};
+
+/// The shortest and the longest pause between two rounds of attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// How often the connection is looked at, beside its own events.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What the supervisor works with.
+pub(crate) struct Supervisor {
+    pub(crate) config: Arc<AmqpConfig>,
+    pub(crate) link: Link,
+    /// Everything that was declared, to be asserted again on each connection.
+    pub(crate) declared: Arc<Mutex<Topology>>,
+    pub(crate) closing: Arc<Notify>,
+}
+
+impl Supervisor {
+    /// Runs until it is told to close, or the broker refuses us for good.
+    pub(crate) async fn run(self) {
+        let closing = self.closing.clone();
+        tokio::select! {
+            () = closing.notified() => self.link.set(State::Closed),
+            reason = self.keep_up() => {
+                error!(%reason, "the broker refuses us; not tried again");
+                self.link.set(State::Refused(reason));
+                closing.notified().await;
+                self.link.set(State::Closed);
+            }
+        }
+    }
+
+    /// Ends only with a reason why trying again is of no use.
+    async fn keep_up(&self) -> String {
+        let mut number = 0;
+        let mut pause = PAUSES.0;
+        let mut host = fastrand::usize(..self.config.hosts.len().max(1));
+        loop {
+            match self.round(&mut host).await {
+                Ok(connection) => {
+                    number += 1;
+                    if number > 1 {
+                        counter!("bloodbank_reconnects_total").increment(1);
+                    }
+                    let since = Instant::now();
+                    let why = self.hold(connection, number).await;
+                    match why {
+                        ConnectError::Refused { reason } => return reason,
+                        ConnectError::Unreachable { reason } => {
+                            warn!(%reason, "the connection is lost");
+                            self.link.set(State::Down(reason));
+                        }
+                    }
+                    // A connection that held proves the broker well; one that did not, does not.
+                    if since.elapsed() > PAUSES.1 {
+                        pause = PAUSES.0;
+                    }
+                }
+                Err(ConnectError::Refused { reason }) => return reason,
+                Err(ConnectError::Unreachable { reason }) => {
+                    warn!(%reason, "no connection");
+                    self.link.set(State::Down(reason));
+                }
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    /// Tries each host once, from the one whose turn it is.
+    async fn round(&self, host: &mut usize) -> Result<Connection, ConnectError> {
+        let hosts = &self.config.hosts;
+        let mut reasons = Vec::new();
+        for _ in 0..hosts.len() {
+            let uri = &hosts[*host % hosts.len()];
+            *host += 1;
+            match connect(&self.config, uri).await {
+                Ok(connection) => {
+                    info!(host = shown(uri), "connected");
+                    return Ok(connection);
+                }
+                Err(ConnectError::Unreachable { reason }) => reasons.push(reason),
+                Err(refused) => return Err(refused),
+            }
+        }
+        Err(ConnectError::Unreachable { reason: reasons.join("; ") })
+    }
+
+    /// Declares, hands the connection to everyone, and waits for its end.
+    async fn hold(&self, connection: Connection, number: u64) -> ConnectError {
+        let events = connection.events_listener();
+        let declared = self.declared().clone();
+        let channel = connection.create_channel().await;
+        let asserted = match channel {
+            Ok(channel) => assert::all(&channel, &self.config, &declared).await,
+            Err(error) => Err(TransportError::Disconnected { reason: error.to_string() }),
+        };
+        match asserted {
+            Ok(()) => {}
+            Err(TransportError::Disconnected { reason }) => {
+                return ConnectError::Unreachable { reason };
+            }
+            Err(error) => {
+                close(&connection).await;
+                return ConnectError::Refused { reason: error.to_string() };
+            }
+        }
+        let generation = Arc::new(Generation { number, connection, suspected: Notify::new() });
+        self.link.set(State::Up(generation.clone()));
+        let reason = tokio::select! {
+            reason = self.end_of(&generation, events) => reason,
+            () = generation.suspected.notified() => "it does not answer".to_owned(),
+        };
+        self.link.set(State::Down(reason.clone()));
+        close(&generation.connection).await;
+        ConnectError::Unreachable { reason }
+    }
+
+    /// Waits for the end of a connection; tells the link when it is blocked.
+    async fn end_of(
+        &self,
+        generation: &Generation,
+        events: impl Stream<Item = Event>,
+    ) -> String {
+        let mut events = pin!(events);
+        let mut blocked_since: Option<Instant> = None;
+        loop {
+            let event = poll_fn(|context| Pin::as_mut(&mut events).poll_next(context));
+            match timeout(LOOK, event).await {
+                Ok(Some(Event::ConnectionBlocked(reason))) => {
+                    warn!(%reason, "the broker takes no messages");
+                    blocked_since.get_or_insert_with(Instant::now);
+                    self.link.set_blocked(true);
+                }
+                Ok(Some(Event::ConnectionUnblocked)) => {
+                    info!("the broker takes messages again");
+                    count_blocked(blocked_since.take());
+                    self.link.set_blocked(false);
+                }
+                Ok(Some(Event::Error(error))) => {
+                    if !generation.connection.status().connected() {
+                        count_blocked(blocked_since);
+                        return error.to_string();
+                    }
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return "it was closed".to_owned(),
+                Err(_) => {
+                    if !generation.connection.status().connected() {
+                        count_blocked(blocked_since);
+                        return "it was lost".to_owned();
+                    }
+                }
+            }
+        }
+    }
+
+    fn declared(&self) -> MutexGuard<'_, Topology> {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn count_blocked(since: Option<Instant>) {
+    if let Some(since) = since {
+        counter!("bloodbank_blocked_seconds_total").increment(since.elapsed().as_secs());
+    }
+}
+
+/// Says goodbye; a broker that does not answer is left alone.
+pub(crate) async fn close(connection: &Connection) {
+    let goodbye = connection.close(200, "goodbye".into());
+    // It is of no interest whether the other side heard it.
+    let _ = timeout(Duration::from_secs(1), goodbye).await;
+}
