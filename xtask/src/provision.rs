@@ -29,14 +29,15 @@ const NEEDS: [Need; 3] = [
 
 /// Puts there what is missing. Fails if that does not work and the environment has `CI=true`.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let done = install().and_then(|()| make_python());
-    match done {
-        Err(error) if env::var("CI").as_deref() != Ok("true") => {
-            eprintln!("warning: tests are skipped: {error:#}");
-            Ok(())
+    for done in [install(), make_python()] {
+        match done {
+            Err(error) if env::var("CI").as_deref() != Ok("true") => {
+                eprintln!("warning: tests are skipped: {error:#}");
+            }
+            done => done?,
         }
-        done => done,
     }
+    Ok(())
 }
 
 /// The interpreter of our own Python, which may not be there.
