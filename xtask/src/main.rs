@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod layers;
+mod provision;
 mod suite;
 
 use std::env;
@@ -40,7 +41,7 @@ enum Task {
     Lint(LintOptions),
     /// Say what a lint rule looks for, why, and what to do; without one, list them all.
     Explain(ExplainArgs),
-    /// Run all tests; what follows goes to `cargo test`.
+    /// Get what tests need, then run them all; what follows goes to `cargo test`.
     Test {
         /// Arguments for `cargo test`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -80,6 +81,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         }
         Task::Explain(args) => explain::run(&args).map(Outcome::code),
         Task::Test { args } => {
+            provision::run()?;
             cargo(["test", "--workspace"].into_iter().map(String::from).chain(args))
         }
         Task::Bench { what } => bench::run(what),
@@ -107,7 +109,9 @@ fn codegen(check: bool) -> anyhow::Result<u8> {
 
 /// Runs cargo and gives its exit code.
 fn cargo(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> anyhow::Result<u8> {
-    let status = Command::new("cargo").args(args).status().context("cargo does not start")?;
+    let mut command = Command::new("cargo");
+    command.args(args).env(provision::PYTHON, provision::python());
+    let status = command.status().context("cargo does not start")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use bloodbank_testkit::{Broker, Certificates, Cluster, Proxy, Redis, rabbitmq, redis};
+use bloodbank_testkit::{Broker, Certificates, Cluster, Proxy, Redis, python, rabbitmq, redis};
 
 /// Tells the test that is started as a process of its own that it is.
 const CHILD: &str = "BLOODBANK_TESTKIT_CHILD";
@@ -189,6 +189,13 @@ async fn redis_comes_again_on_its_port() {
     assert!(ping().is_err());
     redis.restart().await;
     assert_eq!(ping().unwrap(), "+PONG\r\n");
+}
+
+#[test]
+fn our_python_has_its_packages() {
+    let Some(python) = python() else { return };
+    let output = Command::new(python).args(["-c", "import aio_pika, pydantic"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A server that answers with what it was told; gives its port.

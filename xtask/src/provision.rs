@@ -1,0 +1,125 @@
+//! What the tests need on the machine: RabbitMQ, Redis, and a Python with packages.
+//!
+//! As root on Debian it is put there; elsewhere what is missing is said, and the tests that need it
+//! are skipped. With `CI=true` nothing may be missing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, fs};
+
+use anyhow::{Context, ensure};
+
+/// Tells the tests which Python is ours.
+pub(crate) const PYTHON: &str = "BLOODBANK_PYTHON";
+
+/// What our Python has.
+const PACKAGES: [&str; 2] = ["aio-pika==9.5.7", "pydantic==2.11.7"];
+
+/// Asked before a service is started after an installation; by this file the answer is no.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// A package of Debian, and whether what we need of it is there.
+type Need = (&'static str, fn() -> bool);
+
+const NEEDS: [Need; 3] = [
+    ("rabbitmq-server", || Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists()),
+    ("redis-server", || Path::new("/usr/bin/redis-server").exists()),
+    ("python3-venv", || python().exists() || quiet("python3", &["-c", "import venv, ensurepip"])),
+];
+
+/// Puts there what is missing. Fails if that does not work and the environment has `CI=true`.
+pub(crate) fn run() -> anyhow::Result<()> {
+    for done in [install(), make_python()] {
+        match done {
+            Err(error) if env::var("CI").as_deref() != Ok("true") => {
+                eprintln!("warning: tests are skipped: {error:#}");
+            }
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// The interpreter of our own Python, which may not be there.
+pub(crate) fn python() -> PathBuf {
+    folder().join("bin/python")
+}
+
+fn folder() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    crate::root().join(target).join("python")
+}
+
+fn missing() -> Vec<&'static str> {
+    NEEDS.iter().filter(|(_, there)| !there()).map(|(package, _)| *package).collect()
+}
+
+fn install() -> anyhow::Result<()> {
+    let packages = missing();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let is_root = Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n");
+    if is_root && quiet("apt-get", &["--version"]) {
+        eprintln!("== apt-get install {}", packages.join(" "));
+        let policy = (!Path::new(POLICY).exists()).then(NoServices::new).transpose()?;
+        // The list of packages may be as old as the machine's image.
+        let _ = call("apt-get", &["update", "-qq"]);
+        let mut args = vec!["install", "-qq", "-y", "--no-install-recommends"];
+        args.extend(&packages);
+        call("apt-get", &args)?;
+        drop(policy);
+    }
+    let packages = missing().join(" ");
+    ensure!(packages.is_empty(), "missing: {packages}\nhelp: sudo apt-get install {packages}");
+    Ok(())
+}
+
+/// Makes our Python, unless it is there with these very packages.
+fn make_python() -> anyhow::Result<()> {
+    let folder = folder();
+    let (marker, wanted) = (folder.join("packages.txt"), PACKAGES.join("\n"));
+    if fs::read_to_string(&marker).is_ok_and(|made| made == wanted) && python().exists() {
+        return Ok(());
+    }
+    eprintln!("== a Python with {}", PACKAGES.join(" "));
+    call("python3", &["-m", "venv", "--clear", &folder.to_string_lossy()])?;
+    let mut args = vec!["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
+    args.extend(PACKAGES);
+    call(&python().to_string_lossy(), &args)?;
+    fs::write(marker, wanted).context("the marker of our Python cannot be written")
+}
+
+/// While it lasts, an installation starts no service.
+struct NoServices;
+
+impl NoServices {
+    fn new() -> anyhow::Result<NoServices> {
+        fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+        let policy = NoServices;
+        call("chmod", &["755", POLICY])?;
+        Ok(policy)
+    }
+}
+
+impl Drop for NoServices {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(POLICY);
+    }
+}
+
+fn call(program: &str, args: &[&str]) -> anyhow::Result<()> {
+    let mut command = Command::new(program);
+    let command = command.args(args).env("DEBIAN_FRONTEND", "noninteractive");
+    // What it says is for whoever looks, not the output of ours.
+    let status = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
+    let status = status.with_context(|| format!("{program} does not start"))?;
+    ensure!(status.success(), "{program} {} failed", args.join(" "));
+    Ok(())
+}
+
+fn quiet(program: &str, args: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    let status = command.args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
