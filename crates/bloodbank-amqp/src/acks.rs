@@ -1,6 +1,6 @@
 //! Acknowledgements of one consumer, gathered: many in one frame, in order.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Which delivery tags of a channel are settled, and up to where the broker knows.
 #[derive(Debug, Default)]
@@ -9,8 +9,8 @@ pub(crate) struct Acks {
     settled: u64,
     /// The broker knows that every tag up to this one is settled.
     told: u64,
-    /// Settled tags above `settled`.
-    ahead: BTreeSet<u64>,
+    /// Settled tags above `settled`, and whether the broker knows.
+    ahead: BTreeMap<u64, bool>,
     /// The highest tag that was delivered.
     delivered: u64,
 }
@@ -23,7 +23,7 @@ impl Acks {
 
     /// Whether a tag is delivered and not settled.
     pub(crate) fn is_open(&self, tag: u64) -> bool {
-        tag > self.settled && tag <= self.delivered && !self.ahead.contains(&tag)
+        tag > self.settled && tag <= self.delivered && !self.ahead.contains_key(&tag)
     }
 
     /// Settles a tag; false if it is not open.
@@ -31,8 +31,8 @@ impl Acks {
         if !self.is_open(tag) {
             return false;
         }
-        self.ahead.insert(tag);
-        while self.ahead.remove(&(self.settled + 1)) {
+        self.ahead.insert(tag, false);
+        while self.ahead.remove(&(self.settled + 1)).is_some() {
             self.settled += 1;
         }
         true
@@ -43,9 +43,21 @@ impl Acks {
         self.settled - self.told
     }
 
-    /// Whether settled tags wait behind one that is open.
-    pub(crate) fn has_stragglers(&self) -> bool {
-        !self.ahead.is_empty()
+    /// Settled tags that wait behind an open one, for a frame each: one slow handler must not hold
+    /// back the others.
+    pub(crate) fn take_ahead(&mut self) -> Vec<u64> {
+        let untold = self.ahead.iter_mut().filter(|(_, told)| !**told);
+        untold
+            .map(|(tag, told)| {
+                *told = true;
+                *tag
+            })
+            .collect()
+    }
+
+    /// Whether there are such tags that the broker does not know of.
+    pub(crate) fn is_ahead(&self) -> bool {
+        self.ahead.values().any(|told| !told)
     }
 
     /// The tag up to which to tell the broker now, if there is anything to tell.
@@ -74,7 +86,7 @@ mod tests {
             assert!(acks.settle(tag));
         }
         assert_eq!((acks.untold(), acks.take(), acks.take()), (2, Some(2), None));
-        assert!(acks.has_stragglers());
+        assert_eq!((acks.take_ahead(), acks.take_ahead()), (vec![4], vec![]));
         assert!(acks.settle(3));
         assert_eq!(acks.take(), Some(4));
     }

@@ -281,15 +281,16 @@ impl Inner {
     async fn declare(&self, topology: &Topology) -> Result<(), TransportError> {
         let generation = self.link.up(self.deadline()).await?;
         let asserting = async {
-            let channel = generation
+            let channel: lapin::Channel = generation
                 .channel()
                 .await
                 .map_err(|error| TransportError::Disconnected { reason: error.to_string() })?;
             assert::all(&channel, &self.config, &self.with_known(topology)).await?;
             // It closes with the connection at the latest.
             let _ = channel.close(200, "done".into()).await;
-            Ok(())
+            Ok::<(), TransportError>(())
         };
+        // A topology may be a hundred round trips.
         match timeout_at(self.deadline() + self.config.deadline, asserting).await {
             Ok(asserted) => asserted?,
             Err(_) => return Err(TransportError::Unknown),
@@ -314,10 +315,7 @@ impl Inner {
         all
     }
 
-    async fn subscribe(
-        &self,
-        subscription: Subscription,
-    ) -> Result<Deliveries, TransportError> {
+    async fn subscribe(&self, subscription: Subscription) -> Result<Deliveries, TransportError> {
         let generation = self.link.up(self.deadline()).await?;
         if subscription.until_empty {
             return browse::browse(&generation, &self.intakes, &subscription.queue).await;

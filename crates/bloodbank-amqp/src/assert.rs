@@ -148,7 +148,8 @@ fn check(topology: &Topology) -> Result<(), TransportError> {
         for Binding { pattern, .. } in commands {
             let conflict = |reason| TransportError::Conflict { queue: queue.name.clone(), reason };
             if pattern.is_wild() {
-                let reason = format!("`{pattern}` is a pattern; a command queue names its commands");
+                let reason =
+                    format!("`{pattern}` is a pattern; a command queue names its commands");
                 return Err(conflict(reason));
             }
             let rival = workers.insert(pattern.to_string(), &queue.name);
@@ -232,10 +233,8 @@ fn lasting(max_len: usize) -> [(&'static str, AMQPValue); 3] {
 
 /// Through the default exchange, and only gone when it has arrived.
 fn dead_lettering(to: Option<&str>) -> impl Iterator<Item = (&'static str, AMQPValue)> {
-    let exchange = [
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-strategy", text("at-least-once")),
-    ];
+    let exchange =
+        [("x-dead-letter-exchange", text("")), ("x-dead-letter-strategy", text("at-least-once"))];
     exchange.into_iter().chain(to.map(|to| ("x-dead-letter-routing-key", text(to))))
 }
 
@@ -266,7 +265,28 @@ pub(crate) async fn declare_exchange(
     declared.await.map_err(|error| refusal("exchange", &exchange.name, &error))
 }
 
+/// Declares a queue and binds it.
 pub(crate) async fn declare_queue(
+    channel: &Channel,
+    queue: &QueueSpec,
+    passive: bool,
+) -> Result<(), TransportError> {
+    declare_unbound(channel, queue, passive).await?;
+    if passive {
+        return Ok(());
+    }
+    for (exchange, pattern) in &queue.bindings {
+        let (name, exchange, pattern) = (short(&queue.name)?, short(exchange)?, short(pattern)?);
+        channel
+            .queue_bind(name, exchange, pattern, QueueBindOptions::default(), FieldTable::default())
+            .await
+            .map_err(|error| refusal("queue", &queue.name, &error))?;
+    }
+    Ok(())
+}
+
+/// Declares a queue, or looks for it.
+pub(crate) async fn declare_unbound(
     channel: &Channel,
     queue: &QueueSpec,
     passive: bool,
@@ -282,24 +302,8 @@ pub(crate) async fn declare_queue(
     for (name, value) in &queue.arguments {
         arguments.insert((*name).into(), value.clone());
     }
-    let refused = |error: lapin::Error| refusal("queue", &queue.name, &error);
-    channel.queue_declare(short(&queue.name)?, options, arguments).await.map_err(refused)?;
-    if passive {
-        return Ok(());
-    }
-    for (exchange, pattern) in &queue.bindings {
-        channel
-            .queue_bind(
-                short(&queue.name)?,
-                short(exchange)?,
-                short(pattern)?,
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            )
-            .await
-            .map_err(refused)?;
-    }
-    Ok(())
+    let declared = channel.queue_declare(short(&queue.name)?, options, arguments).await;
+    declared.map(|_| ()).map_err(|error| refusal("queue", &queue.name, &error))
 }
 
 /// What the broker has against a declaration.

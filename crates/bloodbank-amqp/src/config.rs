@@ -77,10 +77,12 @@ impl AmqpConfig {
     /// # Errors
     /// If one of them is no such URL.
     pub fn from_urls(urls: &str) -> Result<Self, ConfigError> {
-        AmqpConfig::from_lookup(|name| (name == "RABBIT_URL").then(|| urls.to_owned())).map(|config| {
-            // `from_lookup` gives none only where there is no `RABBIT_URL`.
-            config.unwrap_or_else(|| AmqpConfig::of(Vec::new()))
-        })
+        AmqpConfig::from_lookup(|name| (name == "RABBIT_URL").then(|| urls.to_owned())).map(
+            |config| {
+                // `from_lookup` gives none only where there is no `RABBIT_URL`.
+                config.unwrap_or_else(|| AmqpConfig::of(Vec::new()))
+            },
+        )
     }
 
     /// What the environment says; `None` if it names neither `RABBIT_URL` nor `RABBIT_HOST`.
@@ -102,8 +104,7 @@ impl AmqpConfig {
         }
         let mut config = AmqpConfig::of(hosts);
         config.exchanges.events = get("EXCHANGE_NAME").unwrap_or(config.exchanges.events);
-        config.exchanges.events_type =
-            get("EXCHANGE_TYPE").unwrap_or(config.exchanges.events_type);
+        config.exchanges.events_type = get("EXCHANGE_TYPE").unwrap_or(config.exchanges.events_type);
         match get("EXCHANGE_DURABLE").as_deref() {
             None | Some("true" | "1") => {}
             Some("false" | "0") => config.exchanges.durable = false,
@@ -124,7 +125,9 @@ impl AmqpConfig {
             (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
             (None, None) => None,
             _ => {
-                faults.push("RABBIT_CERT_FILE and RABBIT_KEY_FILE go together; one is missing".into());
+                faults.push(
+                    "RABBIT_CERT_FILE and RABBIT_KEY_FILE go together; one is missing".into(),
+                );
                 None
             }
         };
@@ -248,7 +251,8 @@ mod tests {
 
     #[test]
     fn several_hosts_by_url_or_by_parts() {
-        let by_url = config(&[("RABBIT_URL", "amqp://u:p@a:1/v, amqps://u:p@b/v")]).unwrap().unwrap();
+        let by_url =
+            config(&[("RABBIT_URL", "amqp://u:p@a:1/v, amqps://u:p@b/v")]).unwrap().unwrap();
         assert_eq!(by_url.shown_hosts(), ["amqp://u@a:1/v", "amqps://u@b:5671/v"]);
         let parts = [("RABBIT_HOST", "a:1,b"), ("RABBIT_PORT", "2"), ("RABBIT_VHOST", "v")];
         let by_parts = config(&parts).unwrap().unwrap();

@@ -82,7 +82,8 @@ fn certificates(tls: &Tls) -> Result<OwnedTLSConfig, String> {
 
 /// Which errors are final is said by AMQP's codes.
 fn meaning(host: &str, uri: &AMQPUri, error: &lapin::Error) -> ConnectError {
-    let refused = |what: &str| ConnectError::Refused { reason: format!("{host}: {what} ({error})") };
+    let refused =
+        |what: &str| ConnectError::Refused { reason: format!("{host}: {what} ({error})") };
     if let ErrorKind::ProtocolError(amqp) = error.kind() {
         match amqp.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {

@@ -2,12 +2,11 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bloodbank_bus::{Delivery, DeliveryTag, Settlement, Topology, TransportError};
+use bloodbank_bus::{Delivery, DeliveryTag, Topology, TransportError};
 use futures_core::Stream;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
@@ -76,6 +75,7 @@ impl Intake {
     /// Sends what is left to acknowledge, and lets go; the broker puts the rest back.
     pub(crate) async fn close(&self) {
         self.flush().await;
+        self.flush().await; // What is ahead comes second.
         if self.channel.status().connected() {
             let closing = self.channel.close(200, "done".into());
             // A broker that does not answer puts back what is not settled, too.
@@ -97,7 +97,7 @@ impl Intake {
             if acks.untold() >= self.enough { acks.take() } else { None }
         };
         match up_to {
-            Some(up_to) => self.tell(up_to).await,
+            Some(up_to) => self.tell(up_to, true).await,
             None => {
                 if !self.is_dirty.swap(true, Ordering::AcqRel) {
                     self.dirty.notify_one();
@@ -131,16 +131,30 @@ impl Intake {
     pub(crate) async fn flush(&self) {
         self.is_dirty.store(false, Ordering::Release);
         let up_to = self.acks().take();
-        if let Some(up_to) = up_to
-            && let Err(error) = self.tell(up_to).await
-        {
+        let told = match up_to {
+            Some(up_to) => self.tell(up_to, true).await,
+            None => self.tell_ahead().await,
+        };
+        if let Err(error) = told {
             debug!(%error, "acknowledgements were not sent; the messages come again");
+        }
+        if self.acks().is_ahead() {
+            // Only if the one they wait for is not settled by then.
+            self.dirty.notify_one();
         }
     }
 
-    async fn tell(&self, up_to: u64) -> Result<(), TransportError> {
-        let options = BasicAckOptions { multiple: true };
-        self.channel.basic_ack(up_to, options).await.map_err(|_| TransportError::Stale)
+    async fn tell_ahead(&self) -> Result<(), TransportError> {
+        let ahead = self.acks().take_ahead();
+        for tag in ahead {
+            self.tell(tag, false).await?;
+        }
+        Ok(())
+    }
+
+    async fn tell(&self, tag: u64, multiple: bool) -> Result<(), TransportError> {
+        let options = BasicAckOptions { multiple };
+        self.channel.basic_ack(tag, options).await.map_err(|_| TransportError::Stale)
     }
 
     fn acks(&self) -> MutexGuard<'_, Acks> {
@@ -215,11 +229,7 @@ impl Consumer {
     }
 
     /// Consumes until nobody wants more, over all connections; `closed` ends after the last frame.
-    pub(crate) async fn run(
-        self,
-        first: (Arc<Intake>, Incoming),
-        _closed: oneshot::Sender<()>,
-    ) {
+    pub(crate) async fn run(self, first: (Arc<Intake>, Incoming), _closed: oneshot::Sender<()>) {
         let mut current = Some(first);
         loop {
             if let Some((intake, incoming)) = current.take() {
@@ -263,8 +273,7 @@ impl Consumer {
 
     /// A queue that somebody has deleted is declared again, where that is ours to do.
     async fn declare_again(&self, generation: &Generation) {
-        let declared =
-            self.declared.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Ok(channel) = generation.channel().await
             && let Err(error) = assert::all(&channel, &self.config, &declared).await
         {

@@ -55,10 +55,9 @@ pub(crate) async fn compare(
     let mut differences = Vec::new();
     for exchange in &plan.exchanges {
         let name = &exchange.name;
-        let is_there = exists(
-            generation,
-            async |channel| assert::declare_exchange(channel, exchange, true).await,
-        );
+        let is_there = exists(generation, async |channel| {
+            assert::declare_exchange(channel, exchange, true).await
+        });
         if !is_there.await? {
             differences.push(Difference::Missing { what: "exchange", name: name.clone() });
             continue;
@@ -67,22 +66,24 @@ pub(crate) async fn compare(
         if let Err(TransportError::Conflict { reason, .. }) =
             assert::declare_exchange(&channel, exchange, false).await
         {
-            differences.push(Difference::Otherwise { what: "exchange", name: name.clone(), reason });
+            differences.push(Difference::Otherwise {
+                what: "exchange",
+                name: name.clone(),
+                reason,
+            });
         }
     }
     for queue in &plan.queues {
         let name = &queue.name;
-        let is_there = exists(
-            generation,
-            async |channel| assert::declare_queue(channel, queue, true).await,
-        );
+        let is_there =
+            exists(generation, async |channel| assert::declare_unbound(channel, queue, true).await);
         if !is_there.await? {
             differences.push(Difference::Missing { what: "queue", name: name.clone() });
             continue;
         }
         let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
         if let Err(TransportError::Conflict { reason, .. }) =
-            assert::declare_queue_only(&channel, queue).await
+            assert::declare_unbound(&channel, queue, false).await
         {
             differences.push(Difference::Otherwise { what: "queue", name: name.clone(), reason });
         }

@@ -194,7 +194,8 @@ impl Shared {
 
 impl Job {
     fn fail(self, error: TransportError) {
-        self.settle(Err(if self.sent { TransportError::Unknown } else { error }));
+        let error = if self.sent { TransportError::Unknown } else { error };
+        self.settle(Err(error));
     }
 
     fn settle(self, outcome: Outcome) {

@@ -116,9 +116,9 @@ impl Status {
     pub(crate) fn error(&self) -> TransportError {
         match &self.state {
             State::Up(_) if self.blocked => TransportError::Blocked,
-            State::Up(_) => TransportError::Disconnected {
-                reason: "the broker answers too slowly".to_owned(),
-            },
+            State::Up(_) => {
+                TransportError::Disconnected { reason: "the broker answers too slowly".to_owned() }
+            }
             State::Down(reason) => TransportError::Disconnected { reason: reason.clone() },
             State::Refused(reason) => TransportError::Refused { reason: reason.clone() },
             State::Closed => TransportError::Closed,

@@ -134,11 +134,7 @@ impl Supervisor {
     }
 
     /// Waits for the end of a connection; tells the link when it is blocked.
-    async fn end_of(
-        &self,
-        generation: &Generation,
-        events: impl Stream<Item = Event>,
-    ) -> String {
+    async fn end_of(&self, generation: &Generation, events: impl Stream<Item = Event>) -> String {
         let mut events = pin!(events);
         let mut blocked_since: Option<Instant> = None;
         loop {
