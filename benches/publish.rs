@@ -44,14 +44,13 @@ fn main() {
     let publisher = bus.publisher::<services::TheboardProducer>();
     let queue =
         || Queue::new("bench").bind(Exchange::Events, "theboard.#".parse().expect("a pattern"));
-    let mut inbox = runtime
-        .block_on(bus.subscribe::<services::Any, serde_json::Value>(queue()))
-        .expect("a queue");
+    let mut inbox =
+        runtime.block_on(bus.inbox::<services::Any, serde_json::Value>(queue())).expect("a queue");
     let drain = || {
         runtime.block_on(async {
             for _ in 0..CALLS {
                 let received = inbox.next().await.expect("open").expect("a message");
-                received.ack().await.expect("settled");
+                inbox.ack(received).await.expect("settled");
             }
         });
     };

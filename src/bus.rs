@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::codec::Payload;
 use crate::{
-    InMemory, Publisher, Queue, Service, Subscriber, Subscription, Topology, Transport,
+    InMemory, Inbox, Publisher, Queue, Service, Subscriber, Subscription, Topology, Transport,
     TransportError,
 };
 
@@ -30,20 +30,33 @@ impl Bus {
         Publisher::new(self.transport.clone())
     }
 
-    /// Declares a queue and consumes it as the service `S`; what breaks its contract is parked.
+    /// A subscriber that gives the handlers of a service the messages of its queues.
+    pub fn subscriber<S: Service>(&self) -> Subscriber<S> {
+        Subscriber::new(self.transport.clone())
+    }
+
+    /// Declares a queue and hands out its messages one at a time, to be settled by hand; what breaks
+    /// its contract is parked. For tools and tests.
     ///
-    /// `P` is one event type, the generated `AnyEvent`, or `serde_json::Value`.
+    /// `P` is one event type, the generated `AnyEvent`, or `serde_json::Value`; `S` is any service of
+    /// the contracts.
     ///
     /// # Errors
     ///
     /// Those of [`Transport::declare`] and [`Transport::subscribe`].
-    pub async fn subscribe<S: Service, P: Payload>(
+    pub async fn inbox<S: Service, P: Payload>(
         &self,
         queue: Queue,
-    ) -> Result<Subscriber<P>, TransportError> {
+    ) -> Result<Inbox<P>, TransportError> {
         let subscription = Subscription::new(queue.name.clone());
         self.transport.declare(&Topology::new().with_queue(queue)).await?;
-        Subscriber::open(self.transport.clone(), S::contracts(), subscription).await
+        Inbox::open(self.transport.clone(), S::contracts(), subscription).await
+    }
+
+    /// Waits until everything accepted has its answer, and lets go of the bus; see
+    /// [`Transport::close`].
+    pub async fn close(&self) {
+        self.transport.close().await;
     }
 
     /// The transport, for what the bus has no words for.

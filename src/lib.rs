@@ -23,6 +23,28 @@
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
 //! ```
 //!
+//! On the other side a [`Subscriber`] hands each event to its handler, from the queues that
+//! `services/registry.yaml` gives the service, until a future of the caller's is done:
+//!
+//! ```
+//! use bloodbank::events::{services, theboard};
+//! use bloodbank::{Bus, Received};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! # let bus = Bus::in_memory();
+//! # let shutdown = std::future::ready(());
+//! bus.subscriber::<services::TheboardSync>()
+//!     .on(|meeting: Received<theboard::MeetingCreatedV2>| async move {
+//!         println!("{}", meeting.payload.topic.title);
+//!     })
+//!     .skip_others()
+//!     .run_until(shutdown)
+//!     .await?;
+//! # Ok(())
+//! # }
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(example()).unwrap();
+//! ```
+//!
 //! Other crates compile schemas of their own: `holyfields_build::compile("schemas")` in build.rs,
 //! [`include_events!`] in a module.
 

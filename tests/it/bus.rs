@@ -3,15 +3,16 @@
 use bloodbank::events::{AnyEvent, keys, llm, services, theboard};
 use bloodbank::serde_json::json;
 use bloodbank::uuid::Uuid;
-use bloodbank::{Bus, Exchange, PublishError, Queue};
+use bloodbank::{Bus, Exchange, PublishError, Queue, Service, Topology, TransportError};
+use tokio::sync::mpsc;
 
 fn prompt() -> llm::Prompt {
     llm::Prompt::new(Uuid::now_v7(), "Alice", "gpt-5", "Hello?")
 }
 
-async fn everything(bus: &Bus) -> bloodbank::Subscriber<AnyEvent> {
+async fn everything(bus: &Bus) -> bloodbank::Inbox<AnyEvent> {
     let queue = Queue::new("everything").bind(Exchange::Events, "#".parse().unwrap());
-    bus.subscribe::<services::Any, _>(queue).await.unwrap()
+    bus.inbox::<services::Any, _>(queue).await.unwrap()
 }
 
 #[tokio::test]
@@ -24,7 +25,7 @@ async fn an_event_arrives_as_it_was_published() {
     assert_eq!(received.envelope.source, "llm-collector");
     assert_eq!(received.envelope.event_type, keys::LLM_PROMPT);
     assert!(matches!(received.payload, AnyEvent::LlmPrompt(_)));
-    received.ack().await.unwrap();
+    inbox.ack(received).await.unwrap();
 }
 
 #[tokio::test]
@@ -101,9 +102,54 @@ async fn a_command_goes_to_its_worker_or_back_to_the_sender() {
     let queue =
         Queue::new("work").bind(Exchange::Commands, keys::THEBOARD_MEETING_START.parse().unwrap());
     let mut worker =
-        bus.subscribe::<services::TheboardProducer, theboard::StartMeeting>(queue).await.unwrap();
+        bus.inbox::<services::TheboardProducer, theboard::StartMeeting>(queue).await.unwrap();
     sender.send(&start).await.unwrap();
     let received = worker.next().await.unwrap().unwrap();
     assert_eq!(received.payload, start);
-    received.ack().await.unwrap();
+    worker.ack(received).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_hears_on_the_queues_that_the_registry_gives_it() {
+    let bus = Bus::in_memory();
+    bus.transport()
+        .declare(&Topology::of(services::TheboardSync::contracts().bundle()))
+        .await
+        .unwrap();
+    let old = theboard::MeetingCreated::new(
+        Uuid::now_v7(),
+        "Which way?",
+        bloodbank::events::common::MeetingStrategy::Simple,
+        2,
+        None,
+    );
+    let publisher = bus.publisher::<services::TheboardProducer>();
+    publisher.publish(&old).await.unwrap();
+    publisher.publish(&theboard::MeetingCreatedV2::from(old)).await.unwrap();
+    let (sender, mut heard) = mpsc::unbounded_channel();
+    bus.subscriber::<services::TheboardSync>()
+        .on_upcast::<theboard::MeetingCreated, theboard::MeetingCreatedV2, _, _>(move |meeting| {
+            let sender = sender.clone();
+            async move { sender.send(meeting.payload.topic.question).unwrap() }
+        })
+        .skip_others()
+        .run_until(async {
+            for _ in 0..2 {
+                assert_eq!(heard.recv().await.unwrap(), "Which way?");
+            }
+        })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_bus_that_was_closed_takes_nothing() {
+    let bus = Bus::in_memory();
+    let publisher = bus.publisher::<services::LlmCollector>();
+    bus.close().await;
+    let error = publisher.publish(&prompt()).await.unwrap_err();
+    assert!(
+        matches!(error, PublishError::Transport { source: TransportError::Closed, .. }),
+        "{error}"
+    );
 }
