@@ -2,11 +2,26 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "amqp")]
+use crate::amqp::{Amqp, AmqpConfig};
 use crate::codec::Payload;
 use crate::{
     InMemory, Inbox, Publisher, Queue, Service, Subscriber, Subscription, Topology, Transport,
     TransportError,
 };
+
+/// Why there is no bus.
+#[cfg(feature = "amqp")]
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BusError {
+    /// The environment does not say what it should.
+    #[error(transparent)]
+    Config(#[from] crate::amqp::ConfigError),
+    /// There is no connection.
+    #[error(transparent)]
+    Connect(#[from] crate::amqp::ConnectError),
+}
 
 /// A bus. Cheap to clone; clones share the transport.
 #[derive(Clone)]
@@ -23,6 +38,19 @@ impl Bus {
     /// A bus inside this process: for tests, and to try things out. Nothing outlives the process.
     pub fn in_memory() -> Self {
         Bus::new(Arc::new(InMemory::new()))
+    }
+
+    /// The bus that the environment names: RabbitMQ where there is `RABBIT_URL` or `RABBIT_HOST`, else
+    /// one inside this process.
+    ///
+    /// # Errors
+    /// If the variables are not what they should be, or no broker can be reached.
+    #[cfg(feature = "amqp")]
+    pub async fn from_env() -> Result<Self, BusError> {
+        match AmqpConfig::from_env()? {
+            Some(config) => Ok(Bus::new(Arc::new(Amqp::connect(config).await?))),
+            None => Ok(Bus::in_memory()),
+        }
     }
 
     /// A publisher that may do what registry.yaml lets the service do.

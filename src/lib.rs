@@ -59,10 +59,15 @@ pub mod events {
     crate::include_events!();
 }
 
+/// RabbitMQ.
+#[cfg(feature = "amqp")]
+pub use bloodbank_amqp as amqp;
 pub use bloodbank_bus::*;
 pub use bloodbank_core::export::{chrono, serde, serde_json, uuid};
 pub use bloodbank_core::*;
 pub use bus::Bus;
+#[cfg(feature = "amqp")]
+pub use bus::BusError;
 
 /// Brings in the code that `holyfields_build::compile` made from a schema folder.
 ///
