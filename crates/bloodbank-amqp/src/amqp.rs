@@ -23,7 +23,7 @@ use crate::link::{Link, State};
 use crate::replies::{REPLY_TO, Replies};
 use crate::supervisor::Supervisor;
 use crate::wire::{self, Outgoing, short};
-use crate::{assert, browse, diff};
+use crate::{assert, browse, diff, history, probe};
 
 /// A bus on RabbitMQ. Clones share the connection, which lasts until [`close`](Transport::close).
 #[derive(Clone)]
@@ -118,6 +118,33 @@ impl Amqp {
     pub async fn depth(&self, queue: &str) -> Result<u32, TransportError> {
         let generation = self.inner.link.up(self.inner.deadline()).await?;
         diff::depth(&generation, queue).await
+    }
+
+    /// Declares a stream that keeps every event for seven days.
+    ///
+    /// # Errors
+    /// If the broker has no streams (before 3.9), or does not let us.
+    pub async fn keep_history(&self) -> Result<(), TransportError> {
+        let generation = self.inner.link.up(self.inner.deadline()).await?;
+        history::declare(&generation, &self.inner.config.exchanges).await
+    }
+
+    /// What passed from about `age` ago on, as far as it was kept, and what comes.
+    ///
+    /// # Errors
+    /// [`TransportError::Undeclared`] if there is no history.
+    pub async fn history(&self, age: Duration) -> Result<Deliveries, TransportError> {
+        let generation = self.inner.link.up(self.inner.deadline()).await?;
+        history::read(&generation, &self.inner.intakes, age).await
+    }
+
+    /// How far the broker's clock is from ours, in seconds; positive if it is ahead.
+    ///
+    /// # Errors
+    /// If the broker takes no message at the moment.
+    pub async fn clock_skew(&self) -> Result<i64, TransportError> {
+        let generation = self.inner.link.up(self.inner.deadline()).await?;
+        probe::clock_skew(&generation).await
     }
 
     /// Whether the broker takes no messages at the moment: an alarm of its memory or disk.

@@ -119,7 +119,7 @@ impl Intake {
     }
 
     /// Sends what was acknowledged, a little later, again and again.
-    async fn keep_flushing(&self) -> Infallible {
+    pub(crate) async fn keep_flushing(&self) -> Infallible {
         loop {
             self.dirty.notified().await;
             sleep(GATHER).await;
