@@ -19,7 +19,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ),
     ("bloodbank-core", &["holyfields"]),
     ("bloodbank-bus", &["bloodbank-core"]),
-    ("bloodbank-testkit", &[]),
+    ("bloodbank-testkit", &["bloodbank-bus", "bloodbank-core"]),
     ("bloodbank", &["bloodbank-bus", "bloodbank-core", "holyfields-build"]),
     ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
     (

@@ -325,7 +325,7 @@ impl Worker {
         loop {
             match self.shared.transport.settle(delivery, settlement.clone()).await {
                 Ok(()) => return,
-                Err(TransportError::Stale) => {
+                Err(TransportError::Stale | TransportError::Closed) => {
                     debug!("settled too late: the message comes again");
                     return;
                 }
