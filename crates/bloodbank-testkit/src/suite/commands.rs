@@ -77,8 +77,7 @@ pub async fn a_call_that_is_not_answered_ends_at_its_deadline(bus: Bus) {
     declare_workers(&bus).await;
     let publisher = Publisher::<Any>::new(bus.clone());
     let (meta, started) = (Meta::new().with_idempotency_key("once"), Instant::now());
-    let call = publisher.call_with::<Created>(&create("x"), meta, ms(300));
-    let error = call.await.unwrap_err();
+    let error = publisher.call_with::<Created>(&create("x"), meta, ms(300)).await.unwrap_err();
     assert!(matches!(error, CallError::NoAnswer { waited, .. } if waited == ms(300)), "{error}");
     assert!(started.elapsed() >= ms(300));
     // It lies there until somebody comes, whose answer nobody waits for.
