@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use bloodbank_bus::{
     PublishError, Publisher, Received, Settlement, SubscribeError, Subscriber, Subscription,
@@ -122,10 +121,10 @@ pub async fn a_closed_transport_takes_nothing_and_ends_its_consumers(bus: Bus) {
 pub async fn a_subscriber_on_a_closed_transport_ends(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    // The handler is done only when the transport is closed.
-    let running = run(on_q(&bus).on(move |_: Received<Prompt>| {
+    // The only worker is done with its message when the transport is closed.
+    let running = run(on_q(&bus).concurrency(1).on(move |_: Received<Prompt>| {
         sender.send(()).unwrap();
-        sleep(Duration::from_millis(200))
+        sleep(ms(200))
     }));
     prompts(&bus, 0..1).await;
     calls.next().await;
