@@ -20,7 +20,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
     ("bloodbank-core", &["holyfields"]),
     ("bloodbank-bus", &["bloodbank-core"]),
     ("bloodbank-amqp", &["bloodbank-bus", "bloodbank-core"]),
-    ("bloodbank-testkit", &[]),
+    ("bloodbank-testkit", &["bloodbank-bus", "bloodbank-core"]),
     ("bloodbank", &["bloodbank-amqp", "bloodbank-bus", "bloodbank-core", "holyfields-build"]),
     ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
     (

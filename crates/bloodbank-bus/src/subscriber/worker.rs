@@ -161,10 +161,11 @@ impl Worker {
         let attempted = if self.shared.options.strict_order {
             self.attempt_in_place(envelope, delivery).await
         } else {
-            self.attempt(envelope, delivery).await.map(Some)
+            let attempted = self.attempt(envelope, delivery).await;
+            attempted.map(|handled| Some((handled, Arc::clone(delivery))))
         };
         match attempted {
-            Ok(Some(handled)) => Some(self.conclude(&name, handled, delivery).await),
+            Ok(Some((handled, last))) => Some(self.conclude(&name, handled, &last).await),
             Ok(None) => {
                 self.release(&name).await;
                 Some(Settlement::Requeue)
@@ -222,21 +223,21 @@ impl Worker {
         })
     }
 
-    /// Calls the handler until it is done, as often as the policy says, without letting go; `None` on
-    /// shutdown.
+    /// Calls the handler until it is done, as often as the policy says, without letting go. Gives what
+    /// it made of the message, and the delivery with what the last attempt knew; `None` on shutdown.
     async fn attempt_in_place(
         &self,
         envelope: Envelope,
         delivery: &Arc<Delivery>,
-    ) -> Result<Option<Handled>, Fault> {
+    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
         let mut delivery = Arc::clone(delivery);
         loop {
             let handled = self.attempt(envelope.clone(), &delivery).await?;
             let (Verdict::Retry(reason), None) = (&handled.verdict, &delivery.reply_to) else {
-                return Ok(Some(handled));
+                return Ok(Some((handled, delivery)));
             };
             let Some(after) = self.shared.options.retry.after(delivery.attempt) else {
-                return Ok(Some(handled));
+                return Ok(Some((handled, delivery)));
             };
             warn!(attempt = delivery.attempt, error = %reason, "tried again in {after:?}");
             self.metrics.retries.increment(1);
@@ -325,7 +326,7 @@ impl Worker {
         loop {
             match self.shared.transport.settle(delivery, settlement.clone()).await {
                 Ok(()) => return,
-                Err(TransportError::Stale) => {
+                Err(TransportError::Stale | TransportError::Closed) => {
                     debug!("settled too late: the message comes again");
                     return;
                 }
