@@ -26,6 +26,11 @@ impl Acks {
         tag > self.settled && tag <= self.delivered && !self.ahead.contains_key(&tag)
     }
 
+    /// The tags that are open, in order.
+    pub(crate) fn open(&self) -> Vec<u64> {
+        (self.settled + 1..=self.delivered).filter(|tag| self.is_open(*tag)).collect()
+    }
+
     /// Settles a tag; false if it is not open.
     pub(crate) fn settle(&mut self, tag: u64) -> bool {
         if !self.is_open(tag) {

@@ -183,8 +183,13 @@ impl Inner {
     }
 
     /// Sends a command; once its queue has it, copies it for the record.
-    fn send(self: &Arc<Self>, message: Outgoing) -> Confirm {
-        let sending = self.commands.publish(message.clone());
+    fn send(self: &Arc<Self>, message: Outgoing, is_call: bool) -> Confirm {
+        let mut command = message.clone();
+        if is_call {
+            // Not on the record: nobody there may answer, and the broker refuses it elsewhere.
+            command.properties = command.properties.with_reply_to(REPLY_TO.into());
+        }
+        let sending = self.commands.publish(command);
         let (outcome, receiver) = oneshot::channel();
         let inner = self.clone();
         let record = async move {
@@ -396,7 +401,7 @@ impl Transport for Amqp {
             }
             Kind::Command => {
                 let message = inner.outgoing(&envelope, Exchange::Commands, &headers);
-                message.map(|message| inner.send(message))
+                message.map(|message| inner.send(message, false))
             }
         })
     }
@@ -406,10 +411,9 @@ impl Transport for Amqp {
         let message = inner.outgoing(&envelope, Exchange::Commands, &Headers::new());
         let id = short(&envelope.id.to_string());
         match message.and_then(|message| Ok((message, id?))) {
-            Ok((mut message, id)) => {
-                message.properties = message.properties.with_reply_to(REPLY_TO.into());
+            Ok((message, id)) => {
                 let answer = inner.replies.expect(id);
-                Request { confirm: inner.send(message), answer }
+                Request { confirm: inner.send(message, true), answer }
             }
             Err(error) => {
                 let (_, answer) = oneshot::channel();

@@ -1,12 +1,14 @@
 //! A look at what lies in a queue now.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bloodbank_bus::{Deliveries, Delivery, TransportError};
 use lapin::Channel;
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep;
 
 use crate::connect::{channel_error, code};
 use crate::consumer::{Intake, Intakes};
@@ -15,6 +17,11 @@ use crate::wire::short;
 
 /// How many deliveries are taken ahead.
 const AHEAD: usize = 100;
+
+/// How often it is looked whether what was given back is there, at most.
+const LOOKS: u32 = 50;
+/// The time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Takes what is in the queue now, message by message: consumers of quorum queues get no more than
 /// 2,000 at a time. What is not settled goes back at the end.
@@ -43,6 +50,7 @@ pub(crate) async fn browse(
         take(&channel, &intake, &queue, count, sender).await;
         // An error says the same: it is over.
         let _ = stopped.await;
+        give_back(&channel, &intake, &queue).await;
         intake.close().await;
         intakes.remove(intake.number);
         drop(closed_sender);
@@ -62,6 +70,19 @@ async fn take(
         let Ok(Some(message)) = got else { return };
         if sender.send(intake.receive(queue, message.delivery)).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Gives back what is open, and waits until it lies there again: whoever looks next shall see it.
+async fn give_back(channel: &Channel, intake: &Intake, queue: &Arc<str>) {
+    let count = intake.give_back().await;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    for _ in 0..LOOKS {
+        let looked = channel.queue_declare((&**queue).into(), passive, FieldTable::default()).await;
+        match looked {
+            Ok(queue) if (queue.message_count() as usize) < count => sleep(BETWEEN_LOOKS).await,
+            _ => return,
         }
     }
 }

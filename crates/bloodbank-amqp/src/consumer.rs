@@ -27,6 +27,8 @@ use crate::wire::{self, short};
 const GATHER: Duration = Duration::from_millis(5);
 /// How many acknowledgements one frame tells at most.
 const MOST_GATHERED: u64 = 100;
+/// The most messages that a quorum queue puts back in order, if they come back at once.
+const MOST_IN_ORDER: usize = 32;
 /// The pause before a consumer that the broker has ended subscribes again.
 const PAUSE: Duration = Duration::from_millis(250);
 /// How often the depth of the queue is looked up.
@@ -72,13 +74,30 @@ impl Intake {
         wire::delivery(tag, queue, &came, message.data)
     }
 
-    /// Sends what is left to acknowledge, and lets go; the broker puts the rest back.
-    pub(crate) async fn close(&self) {
+    /// Sends what is left to acknowledge, and gives back the rest, in order. Says how many these are.
+    pub(crate) async fn give_back(&self) -> usize {
         self.flush().await;
         self.flush().await; // What is ahead comes second.
+        let open = self.acks().open();
+        let options = BasicNackOptions { requeue: true, multiple: true };
+        for tags in open.chunks(MOST_IN_ORDER) {
+            if let Some(&last) = tags.last()
+                && self.channel.basic_nack(last, options).await.is_err()
+            {
+                break; // The channel is gone, and all of it is given back.
+            }
+        }
+        open.len()
+    }
+
+    /// Gives back what is open, and lets go.
+    pub(crate) async fn close(&self) {
+        let closing = async {
+            self.give_back().await;
+            self.channel.close(200, "done".into()).await
+        };
         if self.channel.status().connected() {
-            let closing = self.channel.close(200, "done".into());
-            // A broker that does not answer puts back what is not settled, too.
+            // A broker that does not answer gives back what is open, too.
             let _ = timeout(Duration::from_secs(2), closing).await;
         }
     }
@@ -197,6 +216,14 @@ pub(crate) struct Consumer {
     pub(crate) sender: mpsc::Sender<Delivery>,
 }
 
+/// Whether a queue can be consumed again.
+enum Again {
+    Now((Arc<Intake>, Incoming)),
+    NotYet,
+    /// The transport is closed, or refused for good.
+    Never,
+}
+
 /// Why one channel's consuming ended.
 enum End {
     /// Nobody wants more.
@@ -242,31 +269,32 @@ impl Consumer {
             }
             tokio::select! {
                 () = self.sender.closed() => return,
-                again = self.again() => current = again,
+                again = self.again() => match again {
+                    Again::Now(opened) => current = Some(opened),
+                    Again::NotYet => {}
+                    // Whoever listens is told by the end of the channel.
+                    Again::Never => return,
+                },
             }
         }
     }
 
-    async fn again(&self) -> Option<(Arc<Intake>, Incoming)> {
+    async fn again(&self) -> Again {
         sleep(PAUSE).await;
         let far = Instant::now() + Duration::from_secs(3_600);
         let generation = match self.link.up(far).await {
             Ok(generation) => generation,
-            Err(TransportError::Refused { .. } | TransportError::Closed) => {
-                // There will be nothing more; whoever listens is told by the end of the channel.
-                self.sender.closed().await;
-                return None;
-            }
-            Err(_) => return None,
+            Err(TransportError::Refused { .. } | TransportError::Closed) => return Again::Never,
+            Err(_) => return Again::NotYet,
         };
         match self.open(&generation).await {
-            Ok(opened) => Some(opened),
+            Ok(opened) => Again::Now(opened),
             Err(error) => {
                 warn!(queue = %self.queue, %error, "cannot be consumed at the moment");
                 if matches!(error, TransportError::Undeclared { .. }) {
                     self.declare_again(&generation).await;
                 }
-                None
+                Again::NotYet
             }
         }
     }

@@ -37,7 +37,7 @@ impl Supervisor {
     pub(crate) async fn run(self) {
         let closing = self.closing.clone();
         tokio::select! {
-            () = closing.notified() => self.link.set(State::Closed),
+            () = closing.notified() => self.close().await,
             reason = self.keep_up() => {
                 error!(%reason, "the broker refuses us; not tried again");
                 self.link.set(State::Refused(reason));
@@ -45,6 +45,14 @@ impl Supervisor {
                 self.link.set(State::Closed);
             }
         }
+    }
+
+    async fn close(&self) {
+        let status = self.link.status();
+        if let Some(generation) = status.generation() {
+            close(&generation.connection).await;
+        }
+        self.link.set(State::Closed);
     }
 
     /// Ends only with a reason why trying again is of no use.
@@ -115,6 +123,11 @@ impl Supervisor {
         match asserted {
             Ok(()) => {}
             Err(TransportError::Disconnected { reason }) => {
+                return ConnectError::Unreachable { reason };
+            }
+            // A temporary queue of ours, held by a connection that the broker has not given up yet.
+            Err(TransportError::Conflict { reason, .. }) if reason.contains("RESOURCE_LOCKED") => {
+                close(&connection).await;
                 return ConnectError::Unreachable { reason };
             }
             Err(error) => {

@@ -25,6 +25,9 @@ use crate::{
 /// How long to wait before something that failed for now is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
+const MOST_IN_ORDER: u16 = 32;
+
 /// What all workers of a subscriber use.
 pub(super) struct Shared {
     pub(super) transport: Arc<dyn Transport>,
@@ -45,7 +48,11 @@ pub(super) struct Consumer {
 
 impl Consumer {
     pub(super) async fn start(shared: Arc<Shared>, queue: String) -> Result<Self, TransportError> {
-        let subscription = Subscription::new(&*queue).with_prefetch(shared.options.prefetch);
+        let mut prefetch = shared.options.prefetch;
+        if shared.options.strict_order {
+            prefetch = prefetch.min(MOST_IN_ORDER);
+        }
+        let subscription = Subscription::new(&*queue).with_prefetch(prefetch);
         let deliveries = shared.transport.subscribe(subscription).await?;
         let deliveries = Arc::new(Mutex::new(deliveries));
         let count = if shared.options.strict_order { 1 } else { shared.options.concurrency };
@@ -166,9 +173,10 @@ impl Worker {
         };
         match attempted {
             Ok(Some((handled, last))) => Some(self.conclude(&name, handled, &last).await),
+            // It goes back with what came after it, in order, when the consumer is closed.
             Ok(None) => {
                 self.release(&name).await;
-                Some(Settlement::Requeue)
+                None
             }
             Err(fault) => {
                 self.release(&name).await;
