@@ -69,6 +69,11 @@ impl Checker {
         self.unrouted.insert(number);
     }
 
+    /// How many events are confirmed.
+    pub(crate) fn confirmed_count(&self) -> usize {
+        self.confirmed.len()
+    }
+
     /// How many confirmed events are nowhere yet.
     pub(crate) fn missing(&self) -> u64 {
         let gone =

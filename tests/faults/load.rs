@@ -105,6 +105,19 @@ impl Load {
         Load { bus, log, options, publishing, subscribing, stop, drain: DRAIN }
     }
 
+    /// Waits until events are confirmed again, and then for a while.
+    pub(crate) async fn flows(&self, time: Duration) {
+        let count = || self.log.checker().confirmed_count();
+        // Answers to what was sent before the fault may still come in.
+        let enough = count() + 500;
+        let end = Instant::now() + DRAIN;
+        while count() < enough {
+            assert!(Instant::now() < end, "nothing is confirmed {DRAIN:?} after a fault");
+            sleep(TICK * 5).await;
+        }
+        sleep(time).await;
+    }
+
     /// Publishes nothing until [`go_on`](Load::go_on), and waits until everything is handled.
     pub(crate) async fn pause(&self) {
         self.log.paused.store(true, Ordering::Relaxed);

@@ -28,6 +28,11 @@ impl Form {
         }
     }
 
+    /// How long everything goes well between two faults.
+    fn steady(self) -> Duration {
+        self.pick(seconds(1.0), seconds(2.0))
+    }
+
     /// Which scenarios there are.
     pub(crate) fn scenarios(self) -> &'static [Scenario] {
         match self {
@@ -92,13 +97,13 @@ impl Scenario {
         };
         let load = start(self, form, &url).await;
         let faults = match self {
-            Scenario::Kill => kill(form, broker).await,
-            Scenario::Terminate => terminate(broker).await,
-            Scenario::Stop => stop(broker).await,
-            Scenario::Alarm => alarm(broker).await,
-            Scenario::Cut => cut(form, &proxy).await,
-            Scenario::HalfOpen => half_open(form, &proxy).await,
-            Scenario::Delete => delete(&load, broker, &vhost).await,
+            Scenario::Kill => kill(form, &load, broker).await,
+            Scenario::Terminate => terminate(form, &load, broker).await,
+            Scenario::Stop => stop(form, &load, broker).await,
+            Scenario::Alarm => alarm(form, &load, broker).await,
+            Scenario::Cut => cut(form, &load, &proxy).await,
+            Scenario::HalfOpen => half_open(form, &load, &proxy).await,
+            Scenario::Delete => delete(form, &load, broker, &vhost).await,
             Scenario::Leader => 0,
         };
         row(self, form, faults, load).await
@@ -127,43 +132,43 @@ async fn row(scenario: Scenario, form: Form, faults: u32, load: Load) -> Row {
     Row { name: scenario.name(), faults, deadline: options(scenario, form).deadline, report }
 }
 
-async fn kill(form: Form, broker: &Broker) -> u32 {
+async fn kill(form: Form, load: &Load, broker: &Broker) -> u32 {
     let times = form.pick(1, 3);
     for _ in 0..times {
         block_in_place(|| broker.kill());
         pass(1.0).await;
         broker.restart().await;
-        pass(form.pick(1.0, 3.0)).await;
+        load.flows(form.steady()).await;
     }
     times
 }
 
-async fn terminate(broker: &Broker) -> u32 {
+async fn terminate(form: Form, load: &Load, broker: &Broker) -> u32 {
     for _ in 0..3 {
         block_in_place(|| broker.terminate());
         pass(1.0).await;
         broker.restart().await;
-        pass(3.0).await;
+        load.flows(form.steady()).await;
     }
     3
 }
 
-async fn stop(broker: &Broker) -> u32 {
+async fn stop(form: Form, load: &Load, broker: &Broker) -> u32 {
     for _ in 0..2 {
         block_in_place(|| broker.stop_signal());
         pass(10.0).await;
         block_in_place(|| broker.cont_signal());
-        pass(4.0).await;
+        load.flows(form.steady()).await;
     }
     2
 }
 
-async fn alarm(broker: &Broker) -> u32 {
+async fn alarm(form: Form, load: &Load, broker: &Broker) -> u32 {
     for _ in 0..3 {
         limit_memory(broker, &["absolute", "1MB"]);
-        pass(5.0).await;
+        pass(6.0).await;
         limit_memory(broker, &["0.4"]);
-        pass(3.0).await;
+        load.flows(form.steady()).await;
     }
     3
 }
@@ -173,22 +178,22 @@ fn limit_memory(broker: &Broker, limit: &[&str]) {
     block_in_place(|| broker.ctl(&command));
 }
 
-async fn cut(form: Form, proxy: &Proxy) -> u32 {
-    let times = form.pick(4, 15);
+async fn cut(form: Form, load: &Load, proxy: &Proxy) -> u32 {
+    let times = form.pick(4, 10);
     for _ in 0..times {
         proxy.cut();
-        pass(1.5).await;
+        load.flows(form.steady() / 2).await;
     }
     times
 }
 
-async fn half_open(form: Form, proxy: &Proxy) -> u32 {
+async fn half_open(form: Form, load: &Load, proxy: &Proxy) -> u32 {
     let times = form.pick(1, 3);
     for _ in 0..times {
         proxy.half_open(true);
         pass(form.pick(3.0, 7.0)).await;
         proxy.half_open(false);
-        pass(form.pick(1.0, 3.0)).await;
+        load.flows(form.steady()).await;
     }
     times
 }
@@ -196,26 +201,25 @@ async fn half_open(form: Form, proxy: &Proxy) -> u32 {
 /// What a deleted queue held is gone by somebody's order, so it holds nothing when it is deleted.
 /// What is published before the consumer has declared it again goes to the queue for what nobody
 /// listens to, and must be there.
-async fn delete(load: &Load, broker: &Broker, vhost: &str) -> u32 {
+async fn delete(form: Form, load: &Load, broker: &Broker, vhost: &str) -> u32 {
     for _ in 0..3 {
         load.pause().await;
         block_in_place(|| broker.ctl(&["-p", vhost, "delete_queue", QUEUE]));
         load.go_on();
-        pass(3.0).await;
+        load.flows(form.steady()).await;
     }
     3
 }
 
 async fn kill_leaders(form: Form, load: &Load, cluster: &Cluster, vhost: &str) -> u32 {
-    let _ = (form, load);
-    for _ in 0..2 {
+    for _ in 0..3 {
         let leader = leader(cluster, vhost);
         block_in_place(|| leader.kill());
-        pass(6.0).await;
+        load.flows(form.steady()).await;
         leader.restart().await;
-        pass(4.0).await;
+        load.flows(form.steady()).await;
     }
-    2
+    3
 }
 
 /// The node that leads the queue.

@@ -29,6 +29,8 @@ const GATHER: Duration = Duration::from_millis(5);
 const MOST_GATHERED: u64 = 100;
 /// The pause before a consumer that the broker has ended subscribes again.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long saying goodbye may take.
+const LEAVE: Duration = Duration::from_secs(2);
 /// How often the depth of the queue is looked up.
 const MEASURE: Duration = Duration::from_secs(15);
 
@@ -74,13 +76,16 @@ impl Intake {
 
     /// Sends what is left to acknowledge, and lets go; the broker puts the rest back.
     pub(crate) async fn close(&self) {
-        self.flush().await;
-        self.flush().await; // What is ahead comes second.
-        if self.channel.status().connected() {
-            let closing = self.channel.close(200, "done".into());
-            // A broker that does not answer puts back what is not settled, too.
-            let _ = timeout(Duration::from_secs(2), closing).await;
-        }
+        let closing = async {
+            self.flush().await;
+            self.flush().await; // What is ahead comes second.
+            if self.channel.status().connected() {
+                // An error means that it is closed.
+                let _ = self.channel.close(200, "done".into()).await;
+            }
+        };
+        // A broker that does not answer puts back what is not settled, too.
+        let _ = timeout(LEAVE, closing).await;
     }
 
     pub(crate) fn is_open(&self, tag: u64) -> bool {
@@ -114,7 +119,7 @@ impl Intake {
         let options = BasicNackOptions { requeue: true, multiple: false };
         let nacked = self.channel.basic_nack(tag, options).await;
         // Only now: a frame that acknowledges up to a later tag must come after it.
-        self.acks().settle(tag);
+        self.acks().settle_told(tag);
         nacked.map_err(|_| TransportError::Stale)
     }
 
@@ -197,6 +202,13 @@ pub(crate) struct Consumer {
     pub(crate) sender: mpsc::Sender<Delivery>,
 }
 
+/// A channel that has begun to consume.
+pub(crate) struct Opened {
+    generation: Arc<Generation>,
+    intake: Arc<Intake>,
+    incoming: Incoming,
+}
+
 /// Why one channel's consuming ended.
 enum End {
     /// Nobody wants more.
@@ -208,8 +220,8 @@ impl Consumer {
     /// Subscribes for the first time.
     pub(crate) async fn open(
         &self,
-        generation: &Generation,
-    ) -> Result<(Arc<Intake>, Incoming), TransportError> {
+        generation: &Arc<Generation>,
+    ) -> Result<Opened, TransportError> {
         let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
         let started = self.start(&channel).await;
         let incoming = started.map_err(|error| match crate::connect::code(&error) {
@@ -218,7 +230,7 @@ impl Consumer {
         })?;
         let intake = Arc::new(Intake::new(channel, self.prefetch));
         self.intakes.add(intake.clone());
-        Ok((intake, incoming))
+        Ok(Opened { generation: generation.clone(), intake, incoming })
     }
 
     async fn start(&self, channel: &Channel) -> Result<Incoming, lapin::Error> {
@@ -229,12 +241,12 @@ impl Consumer {
     }
 
     /// Consumes until nobody wants more, over all connections; `closed` ends after the last frame.
-    pub(crate) async fn run(self, first: (Arc<Intake>, Incoming), _closed: oneshot::Sender<()>) {
+    pub(crate) async fn run(self, first: Opened, _closed: oneshot::Sender<()>) {
         let mut current = Some(first);
         loop {
-            if let Some((intake, incoming)) = current.take() {
-                let end = self.take_in(&intake, incoming).await;
-                self.leave(&intake).await;
+            if let Some(opened) = current.take() {
+                let end = self.take_in(&opened).await;
+                self.leave(&opened.intake).await;
                 match end {
                     End::Unwanted => return,
                     End::Broken(why) => warn!(queue = %self.queue, %why, "consuming anew"),
@@ -242,29 +254,41 @@ impl Consumer {
             }
             tokio::select! {
                 () = self.sender.closed() => return,
-                again = self.again() => current = again,
+                again = self.again() => match again {
+                    Ok(again) => current = again,
+                    // There will be nothing more; the end of `sender` tells whoever listens.
+                    Err(_) => return,
+                }
             }
         }
     }
 
-    async fn again(&self) -> Option<(Arc<Intake>, Incoming)> {
+    /// # Errors
+    /// When there will never be a connection again.
+    async fn again(&self) -> Result<Option<Opened>, TransportError> {
         sleep(PAUSE).await;
         let far = Instant::now() + Duration::from_secs(3_600);
         let generation = match self.link.up(far).await {
             Ok(generation) => generation,
-            Err(TransportError::Refused { .. } | TransportError::Closed) => {
-                // There will be nothing more; whoever listens is told by the end of the channel.
-                self.sender.closed().await;
-                return None;
+            Err(error @ (TransportError::Refused { .. } | TransportError::Closed)) => {
+                return Err(error);
             }
-            Err(_) => return None,
+            Err(_) => return Ok(None),
         };
-        match self.open(&generation).await {
+        tokio::select! {
+            opened = self.open_or_declare(&generation) => Ok(opened),
+            // A broker that stands still would hold it up for ever.
+            () = self.link.left(&generation) => Ok(None),
+        }
+    }
+
+    async fn open_or_declare(&self, generation: &Arc<Generation>) -> Option<Opened> {
+        match self.open(generation).await {
             Ok(opened) => Some(opened),
             Err(error) => {
                 warn!(queue = %self.queue, %error, "cannot be consumed at the moment");
                 if matches!(error, TransportError::Undeclared { .. }) {
-                    self.declare_again(&generation).await;
+                    self.declare_again(generation).await;
                 }
                 None
             }
@@ -282,10 +306,12 @@ impl Consumer {
     }
 
     /// Hands out deliveries from one channel, and sends acknowledgements that nothing else sends.
-    async fn take_in(&self, intake: &Intake, incoming: Incoming) -> End {
+    async fn take_in(&self, opened: &Opened) -> End {
+        let Opened { generation, intake, incoming } = opened;
         tokio::select! {
-            end = self.hand_out_all(intake, incoming) => end,
+            end = self.hand_out_all(intake, incoming.clone()) => end,
             never = intake.keep_flushing() => match never {},
+            () = self.link.left(generation) => End::Broken("the connection is lost".into()),
         }
     }
 

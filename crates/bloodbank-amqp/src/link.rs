@@ -93,6 +93,16 @@ impl Link {
         }
     }
 
+    /// Waits until a connection is no longer the one that is up. The client itself may notice much
+    /// later that it is dead, or never.
+    pub(crate) async fn left(&self, generation: &Generation) {
+        let mut watch = self.watch();
+        let left =
+            |status: &Status| status.generation().is_none_or(|now| now.number != generation.number);
+        // An error means that the supervisor is gone, and the connection with it.
+        let _ = watch.wait_for(left).await;
+    }
+
     /// The connection, once there is one.
     ///
     /// # Errors

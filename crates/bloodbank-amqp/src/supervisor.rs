@@ -15,11 +15,15 @@ use tracing::{error, info, warn};
 
 use crate::assert;
 use crate::config::{AmqpConfig, shown};
-use crate::connect::{ConnectError, connect};
+use crate::connect::{ConnectError, channel_error, connect};
 use crate::link::{Generation, Link, State};
 
 /// The shortest and the longest pause between two rounds of attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+///
+/// An attempt costs next to nothing; whoever publishes gets errors until one succeeds.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How long it may take to declare everything again on a new connection.
+const ASSERT: Duration = Duration::from_secs(15);
 /// How often the connection is looked at, beside its own events.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -68,8 +72,8 @@ impl Supervisor {
                             self.link.set(State::Down(reason));
                         }
                     }
-                    // A connection that held proves the broker well; one that did not, does not.
-                    if since.elapsed() > PAUSES.1 {
+                    // A connection that held longer than we waited for it proves the broker well.
+                    if since.elapsed() > pause {
                         pause = PAUSES.0;
                     }
                 }
@@ -106,15 +110,17 @@ impl Supervisor {
     /// Declares, hands the connection to everyone, and waits for its end.
     async fn hold(&self, connection: Connection, number: u64) -> ConnectError {
         let events = connection.events_listener();
-        let declared = self.declared().clone();
-        let channel = connection.create_channel().await;
-        let asserted = match channel {
-            Ok(channel) => assert::all(&channel, &self.config, &declared).await,
-            Err(error) => Err(TransportError::Disconnected { reason: error.to_string() }),
+        // A broker that stands still in the middle of it is no broker.
+        let asserted = match timeout(ASSERT, self.assert(&connection)).await {
+            Ok(asserted) => asserted,
+            Err(_) => {
+                Err(TransportError::Disconnected { reason: format!("no answer in {ASSERT:?}") })
+            }
         };
         match asserted {
             Ok(()) => {}
             Err(TransportError::Disconnected { reason }) => {
+                close(&connection).await;
                 return ConnectError::Unreachable { reason };
             }
             Err(error) => {
@@ -131,6 +137,14 @@ impl Supervisor {
         self.link.set(State::Down(reason.clone()));
         close(&generation.connection).await;
         ConnectError::Unreachable { reason }
+    }
+
+    /// Declares everything that was declared before.
+    async fn assert(&self, connection: &Connection) -> Result<(), TransportError> {
+        let declared = self.declared().clone();
+        let channel = connection.create_channel().await;
+        let channel = channel.map_err(|error| channel_error(&error))?;
+        assert::all(&channel, &self.config, &declared).await
     }
 
     /// Waits for the end of a connection; tells the link when it is blocked.
