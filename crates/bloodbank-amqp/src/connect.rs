@@ -44,10 +44,10 @@ impl From<ConnectError> for TransportError {
 pub(crate) async fn connect(
     config: &AmqpConfig,
     uri: &AMQPUri,
+    name: &str,
 ) -> Result<Connection, ConnectError> {
     let host = shown(uri);
-    let properties =
-        ConnectionProperties::default().with_connection_name(config.name.as_str().into());
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
     let tls = certificates(&config.tls)
         .map_err(|reason| ConnectError::Refused { reason: format!("{host}: {reason}") })?;
     let runtime = lapin::runtime::default_runtime()

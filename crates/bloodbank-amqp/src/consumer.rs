@@ -42,6 +42,9 @@ pub(crate) struct Intake {
     pub(crate) number: u64,
     channel: Channel,
     acks: Mutex<Acks>,
+    /// Held from the look at what is to be told until it is told: frames must go out in order, or
+    /// one names a tag that a later one has told already.
+    telling: tokio::sync::Mutex<()>,
     /// How many acknowledgements are worth a frame.
     enough: u64,
     /// Told when there is something to acknowledge by and by.
@@ -55,6 +58,7 @@ impl Intake {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             channel,
             acks: Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
             enough: u64::from(prefetch / 4).clamp(1, MOST_GATHERED),
             dirty: Notify::new(),
             is_dirty: AtomicBool::new(false),
@@ -94,22 +98,20 @@ impl Intake {
 
     /// Acknowledges, now or with the next ones.
     pub(crate) async fn ack(&self, tag: u64) -> Result<(), TransportError> {
-        let up_to = {
+        let untold = {
             let mut acks = self.acks();
             if !self.channel.status().connected() || !acks.settle(tag) {
                 return Err(TransportError::Stale);
             }
-            if acks.untold() >= self.enough { acks.take() } else { None }
+            acks.untold()
         };
-        match up_to {
-            Some(up_to) => self.tell(up_to, true).await,
-            None => {
-                if !self.is_dirty.swap(true, Ordering::AcqRel) {
-                    self.dirty.notify_one();
-                }
-                Ok(())
-            }
+        if untold >= self.enough {
+            return self.tell_in_a_row().await.map(|_| ());
         }
+        if !self.is_dirty.swap(true, Ordering::AcqRel) {
+            self.dirty.notify_one();
+        }
+        Ok(())
     }
 
     pub(crate) async fn requeue(&self, tag: u64) -> Result<(), TransportError> {
@@ -135,10 +137,9 @@ impl Intake {
     /// Tells the broker what it does not know yet.
     pub(crate) async fn flush(&self) {
         self.is_dirty.store(false, Ordering::Release);
-        let up_to = self.acks().take();
-        let told = match up_to {
-            Some(up_to) => self.tell(up_to, true).await,
-            None => self.tell_ahead().await,
+        let told = match self.tell_in_a_row().await {
+            Ok(false) => self.tell_ahead().await,
+            told => told.map(|_| ()),
         };
         if let Err(error) = told {
             debug!(%error, "acknowledgements were not sent; the messages come again");
@@ -149,7 +150,18 @@ impl Intake {
         }
     }
 
+    /// Tells of the tags that are settled in a row, if there are any.
+    async fn tell_in_a_row(&self) -> Result<bool, TransportError> {
+        let _telling = self.telling.lock().await;
+        let up_to = self.acks().take();
+        match up_to {
+            Some(up_to) => self.tell(up_to, true).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     async fn tell_ahead(&self) -> Result<(), TransportError> {
+        let _telling = self.telling.lock().await;
         let ahead = self.acks().take_ahead();
         for tag in ahead {
             self.tell(tag, false).await?;

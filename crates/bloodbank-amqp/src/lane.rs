@@ -251,7 +251,7 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
         }
         let status = watch.borrow_and_update().clone();
         match &status.state {
-            State::Up(generation) if generation.connection.status().connected() => {
+            State::Up(generation) if generation.is_connected() => {
                 let opening = open(generation, replies.as_ref());
                 match lane.unless_left(generation, &mut ticks, opening).await {
                     Ok(channel) => {
@@ -283,7 +283,7 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
 }
 
 async fn open(generation: &Generation, replies: Option<&Replies>) -> Result<Channel, lapin::Error> {
-    let channel = generation.channel().await?;
+    let channel = generation.outgoing_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     if let Some(replies) = replies {
         replies.listen(&channel).await?;
