@@ -44,6 +44,8 @@ struct Log {
     checker: Mutex<Checker>,
     /// Of the longest call of publish, in microseconds.
     longest: AtomicU64,
+    /// For how long the machine let nothing of ours run, in microseconds.
+    stalled: AtomicU64,
     paused: AtomicBool,
     ended: AtomicBool,
 }
@@ -80,6 +82,8 @@ pub(crate) struct Load {
 pub(crate) struct Report {
     pub(crate) tally: Tally,
     pub(crate) longest: Duration,
+    /// For how long the machine let nothing of ours run, at most.
+    pub(crate) stalled: Duration,
 }
 
 impl Load {
@@ -87,6 +91,8 @@ impl Load {
     pub(crate) async fn start(bus: Bus, options: Options) -> Load {
         let log = Arc::new(Log::default());
         declare(&bus).await;
+        let watching = log.clone();
+        std::thread::spawn(move || watch_machine(&watching));
         let (stop, stopped) = oneshot::channel();
         let handler_log = log.clone();
         let subscriber = bus
@@ -154,8 +160,9 @@ impl Load {
         let ended = timeout(DRAIN, self.subscribing).await.expect("a subscriber that stops");
         ended.expect("the subscriber does not panic").expect("the subscriber runs to its end");
         timeout(DRAIN, self.bus.close()).await.expect("a bus that can be closed");
-        let longest = Duration::from_micros(self.log.longest.load(Ordering::Relaxed));
-        Report { tally: self.log.checker().tally(), longest }
+        let micros = |count: &AtomicU64| Duration::from_micros(count.load(Ordering::Relaxed));
+        let (longest, stalled) = (micros(&self.log.longest), micros(&self.log.stalled));
+        Report { tally: self.log.checker().tally(), longest, stalled }
     }
 
     /// The account so far, with what lies in the queue for what nobody listens to.
@@ -183,6 +190,16 @@ async fn declare(bus: &Bus) {
     let queues = Queue::all_of(service);
     let topology = queues.into_iter().fold(Topology::new(), Topology::with_parked_queue);
     bus.transport().declare(&topology).await.expect("the queue can be declared");
+}
+
+/// Sees on a thread of its own how late it wakes up: a shared machine may have other things to do.
+fn watch_machine(log: &Log) {
+    while !log.ended.load(Ordering::Relaxed) {
+        let since = Instant::now();
+        std::thread::sleep(TICK);
+        let late = since.elapsed().saturating_sub(TICK).as_micros();
+        log.stalled.fetch_max(u64::try_from(late).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 fn handle(log: &Log, received: &Received<llm::Prompt>, mistake: Option<Mistake>) {

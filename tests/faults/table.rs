@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::load::Report;
 
-/// Beside the deadline, for a machine that has other things to do.
+/// What a call may take beside its deadline, and beside the time in which the machine stood still.
 const SLACK: Duration = Duration::from_millis(250);
 
 /// A scenario that was run.
@@ -38,7 +38,7 @@ pub(crate) fn head() {
 
 impl Row {
     pub(crate) fn print(&self) {
-        let Report { tally, longest } = &self.report;
+        let Report { tally, longest, .. } = &self.report;
         println!(
             "{:<22} {:>6} {:>9} {:>9} {:>7} {:>9} {:>10} {:>6} {:>5} {:>6.2} {:>4.2} s",
             self.name,
@@ -51,7 +51,7 @@ impl Row {
             tally.twice,
             tally.lost,
             longest.as_secs_f64(),
-            (self.deadline + SLACK).as_secs_f64(),
+            self.limit().as_secs_f64(),
         );
         if tally.unrouted > 0 {
             println!(
@@ -64,15 +64,20 @@ impl Row {
         }
     }
 
+    /// The longest that a call may take.
+    fn limit(&self) -> Duration {
+        self.deadline + SLACK + self.report.stalled
+    }
+
     /// What is not as it must be.
     pub(crate) fn faults_of(&self) -> Vec<&'static str> {
-        let Report { tally, longest } = &self.report;
+        let Report { tally, longest, .. } = &self.report;
         let must = [
             (self.faults > 0, "no fault was injected"),
             (tally.confirmed > 0, "nothing was confirmed"),
             (tally.lost == 0, "confirmed events are lost"),
             (tally.twice == 0, "a handler got an event twice"),
-            (*longest <= self.deadline + SLACK, "a call outlived its deadline"),
+            (*longest <= self.limit(), "a call outlived its deadline"),
         ];
         must.into_iter().filter(|(holds, _)| !holds).map(|(_, fault)| fault).collect()
     }
