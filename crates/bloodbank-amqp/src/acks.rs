@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 pub(crate) struct Acks {
     /// Every tag up to this one is settled.
     settled: u64,
-    /// The broker knows that every tag up to this one is settled.
-    told: u64,
+    /// The last of these that the broker does not know of; it takes no tag twice.
+    last_untold: u64,
+    /// How many of these the broker does not know of.
+    untold: u64,
     /// Settled tags above `settled`, and whether the broker knows.
     ahead: BTreeMap<u64, bool>,
     /// The highest tag that was delivered.
@@ -33,19 +35,32 @@ impl Acks {
 
     /// Settles a tag; false if it is not open.
     pub(crate) fn settle(&mut self, tag: u64) -> bool {
+        self.note(tag, false)
+    }
+
+    /// The same for a tag of which the broker was told.
+    pub(crate) fn settle_told(&mut self, tag: u64) -> bool {
+        self.note(tag, true)
+    }
+
+    fn note(&mut self, tag: u64, told: bool) -> bool {
         if !self.is_open(tag) {
             return false;
         }
-        self.ahead.insert(tag, false);
-        while self.ahead.remove(&(self.settled + 1)).is_some() {
+        self.ahead.insert(tag, told);
+        while let Some(told) = self.ahead.remove(&(self.settled + 1)) {
             self.settled += 1;
+            if !told {
+                self.last_untold = self.settled;
+                self.untold += 1;
+            }
         }
         true
     }
 
     /// How many settled tags the broker does not know of that one frame would tell.
     pub(crate) fn untold(&self) -> u64 {
-        self.settled - self.told
+        self.untold
     }
 
     /// Settled tags that wait behind an open one, for a frame each: one slow handler must not hold
@@ -67,9 +82,9 @@ impl Acks {
 
     /// The tag up to which to tell the broker now, if there is anything to tell.
     pub(crate) fn take(&mut self) -> Option<u64> {
-        (self.untold() > 0).then(|| {
-            self.told = self.settled;
-            self.settled
+        (self.untold > 0).then(|| {
+            self.untold = 0;
+            self.last_untold
         })
     }
 }
@@ -93,7 +108,10 @@ mod tests {
         assert_eq!((acks.untold(), acks.take(), acks.take()), (2, Some(2), None));
         assert_eq!((acks.take_ahead(), acks.take_ahead()), (vec![4], vec![]));
         assert!(acks.settle(3));
-        assert_eq!(acks.take(), Some(4));
+        // The broker was told of 4; to tell it again would be an error.
+        assert_eq!(acks.take(), Some(3));
+        assert!(acks.settle_told(5));
+        assert_eq!((acks.take(), acks.is_open(5)), (None, false));
     }
 
     #[test]

@@ -350,7 +350,11 @@ impl Inner {
     async fn subscribe(&self, subscription: Subscription) -> Result<Deliveries, TransportError> {
         let generation = self.link.up(self.deadline()).await?;
         if subscription.until_empty {
-            return browse::browse(&generation, &self.intakes, &subscription.queue).await;
+            let browsing = browse::browse(&generation, &self.intakes, &subscription.queue);
+            return match timeout_at(self.deadline(), browsing).await {
+                Ok(browsed) => browsed,
+                Err(_) => Err(TransportError::Unknown),
+            };
         }
         let prefetch = subscription.prefetch.max(1);
         let (sender, receiver) = mpsc::channel(usize::from(prefetch));

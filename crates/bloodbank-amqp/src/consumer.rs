@@ -31,6 +31,8 @@ const MOST_GATHERED: u64 = 100;
 const MOST_IN_ORDER: usize = 32;
 /// The pause before a consumer that the broker has ended subscribes again.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long saying goodbye may take.
+const LEAVE: Duration = Duration::from_secs(2);
 /// How often the depth of the queue is looked up.
 const MEASURE: Duration = Duration::from_secs(15);
 
@@ -42,6 +44,9 @@ pub(crate) struct Intake {
     pub(crate) number: u64,
     channel: Channel,
     acks: Mutex<Acks>,
+    /// Held from the look at what is to be told until it is told: frames must go out in order, or
+    /// one names a tag that a later one has told already.
+    telling: tokio::sync::Mutex<()>,
     /// How many acknowledgements are worth a frame.
     enough: u64,
     /// Told when there is something to acknowledge by and by.
@@ -55,6 +60,7 @@ impl Intake {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             channel,
             acks: Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
             enough: u64::from(prefetch / 4).clamp(1, MOST_GATHERED),
             dirty: Notify::new(),
             is_dirty: AtomicBool::new(false),
@@ -98,7 +104,7 @@ impl Intake {
         };
         if self.channel.status().connected() {
             // A broker that does not answer gives back what is open, too.
-            let _ = timeout(Duration::from_secs(2), closing).await;
+            let _ = timeout(LEAVE, closing).await;
         }
     }
 
@@ -108,22 +114,20 @@ impl Intake {
 
     /// Acknowledges, now or with the next ones.
     pub(crate) async fn ack(&self, tag: u64) -> Result<(), TransportError> {
-        let up_to = {
+        let untold = {
             let mut acks = self.acks();
             if !self.channel.status().connected() || !acks.settle(tag) {
                 return Err(TransportError::Stale);
             }
-            if acks.untold() >= self.enough { acks.take() } else { None }
+            acks.untold()
         };
-        match up_to {
-            Some(up_to) => self.tell(up_to, true).await,
-            None => {
-                if !self.is_dirty.swap(true, Ordering::AcqRel) {
-                    self.dirty.notify_one();
-                }
-                Ok(())
-            }
+        if untold >= self.enough {
+            return self.tell_in_a_row().await.map(|_| ());
         }
+        if !self.is_dirty.swap(true, Ordering::AcqRel) {
+            self.dirty.notify_one();
+        }
+        Ok(())
     }
 
     pub(crate) async fn requeue(&self, tag: u64) -> Result<(), TransportError> {
@@ -133,7 +137,7 @@ impl Intake {
         let options = BasicNackOptions { requeue: true, multiple: false };
         let nacked = self.channel.basic_nack(tag, options).await;
         // Only now: a frame that acknowledges up to a later tag must come after it.
-        self.acks().settle(tag);
+        self.acks().settle_told(tag);
         nacked.map_err(|_| TransportError::Stale)
     }
 
@@ -149,10 +153,9 @@ impl Intake {
     /// Tells the broker what it does not know yet.
     pub(crate) async fn flush(&self) {
         self.is_dirty.store(false, Ordering::Release);
-        let up_to = self.acks().take();
-        let told = match up_to {
-            Some(up_to) => self.tell(up_to, true).await,
-            None => self.tell_ahead().await,
+        let told = match self.tell_in_a_row().await {
+            Ok(false) => self.tell_ahead().await,
+            told => told.map(|_| ()),
         };
         if let Err(error) = told {
             debug!(%error, "acknowledgements were not sent; the messages come again");
@@ -163,7 +166,18 @@ impl Intake {
         }
     }
 
+    /// Tells of the tags that are settled in a row, if there are any.
+    async fn tell_in_a_row(&self) -> Result<bool, TransportError> {
+        let _telling = self.telling.lock().await;
+        let up_to = self.acks().take();
+        match up_to {
+            Some(up_to) => self.tell(up_to, true).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     async fn tell_ahead(&self) -> Result<(), TransportError> {
+        let _telling = self.telling.lock().await;
         let ahead = self.acks().take_ahead();
         for tag in ahead {
             self.tell(tag, false).await?;
@@ -216,12 +230,11 @@ pub(crate) struct Consumer {
     pub(crate) sender: mpsc::Sender<Delivery>,
 }
 
-/// Whether a queue can be consumed again.
-enum Again {
-    Now((Arc<Intake>, Incoming)),
-    NotYet,
-    /// The transport is closed, or refused for good.
-    Never,
+/// A channel that has begun to consume.
+pub(crate) struct Opened {
+    generation: Arc<Generation>,
+    intake: Arc<Intake>,
+    incoming: Incoming,
 }
 
 /// Why one channel's consuming ended.
@@ -235,8 +248,8 @@ impl Consumer {
     /// Subscribes for the first time.
     pub(crate) async fn open(
         &self,
-        generation: &Generation,
-    ) -> Result<(Arc<Intake>, Incoming), TransportError> {
+        generation: &Arc<Generation>,
+    ) -> Result<Opened, TransportError> {
         let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
         let started = self.start(&channel).await;
         let incoming = started.map_err(|error| match crate::connect::code(&error) {
@@ -245,7 +258,7 @@ impl Consumer {
         })?;
         let intake = Arc::new(Intake::new(channel, self.prefetch));
         self.intakes.add(intake.clone());
-        Ok((intake, incoming))
+        Ok(Opened { generation: generation.clone(), intake, incoming })
     }
 
     async fn start(&self, channel: &Channel) -> Result<Incoming, lapin::Error> {
@@ -256,12 +269,12 @@ impl Consumer {
     }
 
     /// Consumes until nobody wants more, over all connections; `closed` ends after the last frame.
-    pub(crate) async fn run(self, first: (Arc<Intake>, Incoming), _closed: oneshot::Sender<()>) {
+    pub(crate) async fn run(self, first: Opened, _closed: oneshot::Sender<()>) {
         let mut current = Some(first);
         loop {
-            if let Some((intake, incoming)) = current.take() {
-                let end = self.take_in(&intake, incoming).await;
-                self.leave(&intake).await;
+            if let Some(opened) = current.take() {
+                let end = self.take_in(&opened).await;
+                self.leave(&opened.intake).await;
                 match end {
                     End::Unwanted => return,
                     End::Broken(why) => warn!(queue = %self.queue, %why, "consuming anew"),
@@ -270,31 +283,42 @@ impl Consumer {
             tokio::select! {
                 () = self.sender.closed() => return,
                 again = self.again() => match again {
-                    Again::Now(opened) => current = Some(opened),
-                    Again::NotYet => {}
-                    // Whoever listens is told by the end of the channel.
-                    Again::Never => return,
-                },
+                    Ok(again) => current = again,
+                    // There will be nothing more; the end of `sender` tells whoever listens.
+                    Err(_) => return,
+                }
             }
         }
     }
 
-    async fn again(&self) -> Again {
+    /// # Errors
+    /// When there will never be a connection again.
+    async fn again(&self) -> Result<Option<Opened>, TransportError> {
         sleep(PAUSE).await;
         let far = Instant::now() + Duration::from_secs(3_600);
         let generation = match self.link.up(far).await {
             Ok(generation) => generation,
-            Err(TransportError::Refused { .. } | TransportError::Closed) => return Again::Never,
-            Err(_) => return Again::NotYet,
+            Err(error @ (TransportError::Refused { .. } | TransportError::Closed)) => {
+                return Err(error);
+            }
+            Err(_) => return Ok(None),
         };
-        match self.open(&generation).await {
-            Ok(opened) => Again::Now(opened),
+        tokio::select! {
+            opened = self.open_or_declare(&generation) => Ok(opened),
+            // A broker that stands still would hold it up for ever.
+            () = self.link.left(&generation) => Ok(None),
+        }
+    }
+
+    async fn open_or_declare(&self, generation: &Arc<Generation>) -> Option<Opened> {
+        match self.open(generation).await {
+            Ok(opened) => Some(opened),
             Err(error) => {
                 warn!(queue = %self.queue, %error, "cannot be consumed at the moment");
                 if matches!(error, TransportError::Undeclared { .. }) {
-                    self.declare_again(&generation).await;
+                    self.declare_again(generation).await;
                 }
-                Again::NotYet
+                None
             }
         }
     }
@@ -310,10 +334,12 @@ impl Consumer {
     }
 
     /// Hands out deliveries from one channel, and sends acknowledgements that nothing else sends.
-    async fn take_in(&self, intake: &Intake, incoming: Incoming) -> End {
+    async fn take_in(&self, opened: &Opened) -> End {
+        let Opened { generation, intake, incoming } = opened;
         tokio::select! {
-            end = self.hand_out_all(intake, incoming) => end,
+            end = self.hand_out_all(intake, incoming.clone()) => end,
             never = intake.keep_flushing() => match never {},
+            () = self.link.left(generation) => End::Broken("the connection is lost".into()),
         }
     }
 
