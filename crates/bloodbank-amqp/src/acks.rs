@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 /// Which delivery tags of a channel are settled, and up to where the broker knows.
+///
+/// The broker closes a channel on which a tag is told twice, also as the last of several.
 #[derive(Debug, Default)]
 pub(crate) struct Acks {
     /// Every tag up to this one is settled.
     settled: u64,
-    /// The broker knows that every tag up to this one is settled.
-    told: u64,
+    /// The highest tag up to `settled` that the broker does not know of, and how many there are.
+    untold: (u64, u64),
     /// Settled tags above `settled`, and whether the broker knows.
     ahead: BTreeMap<u64, bool>,
     /// The highest tag that was delivered.
@@ -28,19 +30,31 @@ impl Acks {
 
     /// Settles a tag; false if it is not open.
     pub(crate) fn settle(&mut self, tag: u64) -> bool {
+        self.insert(tag, false)
+    }
+
+    /// Settles a tag of which the broker was told; false if it is not open.
+    pub(crate) fn settle_told(&mut self, tag: u64) -> bool {
+        self.insert(tag, true)
+    }
+
+    fn insert(&mut self, tag: u64, told: bool) -> bool {
         if !self.is_open(tag) {
             return false;
         }
-        self.ahead.insert(tag, false);
-        while self.ahead.remove(&(self.settled + 1)).is_some() {
+        self.ahead.insert(tag, told);
+        while let Some(told) = self.ahead.remove(&(self.settled + 1)) {
             self.settled += 1;
+            if !told {
+                self.untold = (self.settled, self.untold.1 + 1);
+            }
         }
         true
     }
 
     /// How many settled tags the broker does not know of that one frame would tell.
     pub(crate) fn untold(&self) -> u64 {
-        self.settled - self.told
+        self.untold.1
     }
 
     /// Settled tags that wait behind an open one, for a frame each: one slow handler must not hold
@@ -62,10 +76,8 @@ impl Acks {
 
     /// The tag up to which to tell the broker now, if there is anything to tell.
     pub(crate) fn take(&mut self) -> Option<u64> {
-        (self.untold() > 0).then(|| {
-            self.told = self.settled;
-            self.settled
-        })
+        let (tag, count) = std::mem::take(&mut self.untold);
+        (count > 0).then_some(tag)
     }
 }
 
@@ -88,7 +100,18 @@ mod tests {
         assert_eq!((acks.untold(), acks.take(), acks.take()), (2, Some(2), None));
         assert_eq!((acks.take_ahead(), acks.take_ahead()), (vec![4], vec![]));
         assert!(acks.settle(3));
-        assert_eq!(acks.take(), Some(4));
+        assert_eq!(acks.take(), Some(3));
+    }
+
+    #[test]
+    fn no_frame_ends_with_a_tag_that_was_told_before() {
+        let mut acks = delivered(4);
+        assert!(acks.settle(2) && acks.settle_told(3));
+        assert_eq!(acks.take_ahead(), vec![2]);
+        assert!(acks.settle(1));
+        assert_eq!((acks.untold(), acks.take()), (1, Some(1)));
+        assert!(acks.settle_told(4));
+        assert_eq!((acks.untold(), acks.take()), (0, None));
     }
 
     #[test]

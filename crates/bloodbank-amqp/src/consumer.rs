@@ -40,6 +40,9 @@ pub(crate) struct Intake {
     pub(crate) number: u64,
     channel: Channel,
     acks: Mutex<Acks>,
+    /// Held from looking up what to tell until it is told: a frame for one tag must not follow one
+    /// that covers it.
+    telling: tokio::sync::Mutex<()>,
     /// How many acknowledgements are worth a frame.
     enough: u64,
     /// Told when there is something to acknowledge by and by.
@@ -53,6 +56,7 @@ impl Intake {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             channel,
             acks: Mutex::default(),
+            telling: tokio::sync::Mutex::default(),
             enough: u64::from(prefetch / 4).clamp(1, MOST_GATHERED),
             dirty: Notify::new(),
             is_dirty: AtomicBool::new(false),
@@ -89,22 +93,24 @@ impl Intake {
 
     /// Acknowledges, now or with the next ones.
     pub(crate) async fn ack(&self, tag: u64) -> Result<(), TransportError> {
-        let up_to = {
+        let is_enough = {
             let mut acks = self.acks();
             if !self.channel.status().connected() || !acks.settle(tag) {
                 return Err(TransportError::Stale);
             }
-            if acks.untold() >= self.enough { acks.take() } else { None }
+            acks.untold() >= self.enough
         };
-        match up_to {
-            Some(up_to) => self.tell(up_to, true).await,
-            None => {
-                if !self.is_dirty.swap(true, Ordering::AcqRel) {
-                    self.dirty.notify_one();
-                }
-                Ok(())
+        if is_enough {
+            let _turn = self.telling.lock().await;
+            let up_to = self.acks().take();
+            // Else another has told it in the meantime.
+            if let Some(up_to) = up_to {
+                return self.tell(up_to, true).await;
             }
+        } else if !self.is_dirty.swap(true, Ordering::AcqRel) {
+            self.dirty.notify_one();
         }
+        Ok(())
     }
 
     pub(crate) async fn requeue(&self, tag: u64) -> Result<(), TransportError> {
@@ -114,7 +120,7 @@ impl Intake {
         let options = BasicNackOptions { requeue: true, multiple: false };
         let nacked = self.channel.basic_nack(tag, options).await;
         // Only now: a frame that acknowledges up to a later tag must come after it.
-        self.acks().settle(tag);
+        self.acks().settle_told(tag);
         nacked.map_err(|_| TransportError::Stale)
     }
 
@@ -129,6 +135,7 @@ impl Intake {
 
     /// Tells the broker what it does not know yet.
     pub(crate) async fn flush(&self) {
+        let _turn = self.telling.lock().await;
         self.is_dirty.store(false, Ordering::Release);
         let up_to = self.acks().take();
         let told = match up_to {
@@ -204,6 +211,9 @@ enum End {
     Broken(String),
 }
 
+/// The transport is closed, or the broker will not have us.
+struct Over;
+
 impl Consumer {
     /// Subscribes for the first time.
     pub(crate) async fn open(
@@ -242,24 +252,24 @@ impl Consumer {
             }
             tokio::select! {
                 () = self.sender.closed() => return,
-                again = self.again() => current = again,
+                again = self.again() => match again {
+                    Ok(again) => current = again,
+                    // Whoever listens is told by the end of the channel.
+                    Err(Over) => return,
+                },
             }
         }
     }
 
-    async fn again(&self) -> Option<(Arc<Intake>, Incoming)> {
+    async fn again(&self) -> Result<Option<(Arc<Intake>, Incoming)>, Over> {
         sleep(PAUSE).await;
         let far = Instant::now() + Duration::from_secs(3_600);
         let generation = match self.link.up(far).await {
             Ok(generation) => generation,
-            Err(TransportError::Refused { .. } | TransportError::Closed) => {
-                // There will be nothing more; whoever listens is told by the end of the channel.
-                self.sender.closed().await;
-                return None;
-            }
-            Err(_) => return None,
+            Err(TransportError::Refused { .. } | TransportError::Closed) => return Err(Over),
+            Err(_) => return Ok(None),
         };
-        match self.open(&generation).await {
+        Ok(match self.open(&generation).await {
             Ok(opened) => Some(opened),
             Err(error) => {
                 warn!(queue = %self.queue, %error, "cannot be consumed at the moment");
@@ -268,7 +278,7 @@ impl Consumer {
                 }
                 None
             }
-        }
+        })
     }
 
     /// A queue that somebody has deleted is declared again, where that is ours to do.

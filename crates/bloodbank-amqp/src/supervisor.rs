@@ -114,12 +114,16 @@ impl Supervisor {
         };
         match asserted {
             Ok(()) => {}
-            Err(TransportError::Disconnected { reason }) => {
-                return ConnectError::Unreachable { reason };
-            }
             Err(error) => {
                 close(&connection).await;
-                return ConnectError::Refused { reason: error.to_string() };
+                let reason = error.to_string();
+                return match error {
+                    // Without its majority a cluster declares nothing, for now.
+                    TransportError::Disconnected { .. } | TransportError::Unknown => {
+                        ConnectError::Unreachable { reason }
+                    }
+                    _ => ConnectError::Refused { reason },
+                };
             }
         }
         let generation = Arc::new(Generation { number, connection, suspected: Notify::new() });
