@@ -28,6 +28,11 @@ impl Acks {
         tag > self.settled && tag <= self.delivered && !self.ahead.contains_key(&tag)
     }
 
+    /// How many tags are open, if each was delivered.
+    pub(crate) fn open(&self) -> u64 {
+        (self.delivered - self.settled).saturating_sub(self.ahead.len() as u64)
+    }
+
     /// Settles a tag; false if it is not open.
     pub(crate) fn settle(&mut self, tag: u64) -> bool {
         self.insert(tag, false)
@@ -100,7 +105,7 @@ mod tests {
         assert_eq!((acks.untold(), acks.take(), acks.take()), (2, Some(2), None));
         assert_eq!((acks.take_ahead(), acks.take_ahead()), (vec![4], vec![]));
         assert!(acks.settle(3));
-        assert_eq!(acks.take(), Some(3));
+        assert_eq!((acks.take(), acks.open()), (Some(3), 1));
     }
 
     #[test]

@@ -318,7 +318,7 @@ impl Inner {
     async fn subscribe(&self, subscription: Subscription) -> Result<Deliveries, TransportError> {
         let generation = self.link.up(self.deadline()).await?;
         if subscription.until_empty {
-            return browse::browse(&generation, &self.intakes, &subscription.queue).await;
+            return browse::browse(generation, &self.intakes, &subscription.queue).await;
         }
         let prefetch = subscription.prefetch.max(1);
         let (sender, receiver) = mpsc::channel(usize::from(prefetch));
@@ -442,6 +442,7 @@ impl Transport for Amqp {
             inner.events.close().await;
             inner.commands.close().await;
             inner.forwards.close().await;
+            inner.intakes.flush().await;
             inner.closing.notify_one();
             let mut watch = inner.link.watch();
             // An error means that the supervisor is gone, which is what is waited for.

@@ -100,7 +100,7 @@ fn meaning(host: &str, uri: &AMQPUri, error: &lapin::Error) -> ConnectError {
             _ => {}
         }
     }
-    if says(error, "UnknownIssuer") {
+    if says(error, "UnknownIssuer") || says(error, "BadSignature") {
         return refused(
             "nobody whom we trust has signed the broker's certificate; name its authority in \
              RABBIT_CA_FILE",

@@ -78,8 +78,7 @@ impl Intake {
 
     /// Sends what is left to acknowledge, and lets go; the broker puts the rest back.
     pub(crate) async fn close(&self) {
-        self.flush().await;
-        self.flush().await; // What is ahead comes second.
+        self.flush_all().await;
         if self.channel.status().connected() {
             let closing = self.channel.close(200, "done".into());
             // A broker that does not answer puts back what is not settled, too.
@@ -89,6 +88,11 @@ impl Intake {
 
     pub(crate) fn is_open(&self, tag: u64) -> bool {
         self.channel.status().connected() && self.acks().is_open(tag)
+    }
+
+    /// How many messages are not settled.
+    pub(crate) fn open(&self) -> u64 {
+        self.acks().open()
     }
 
     /// Acknowledges, now or with the next ones.
@@ -131,6 +135,11 @@ impl Intake {
             sleep(GATHER).await;
             self.flush().await;
         }
+    }
+
+    async fn flush_all(&self) {
+        self.flush().await;
+        self.flush().await; // What is ahead comes second.
     }
 
     /// Tells the broker what it does not know yet.
@@ -186,6 +195,16 @@ impl Intakes {
         let intakes = self.lock();
         let found = intakes.iter().find(|intake| intake.number == tag.consumer);
         found.cloned().ok_or(TransportError::Stale)
+    }
+
+    /// Sends every acknowledgement so far.
+    pub(crate) async fn flush(&self) {
+        let all = self.lock().clone();
+        for intake in all {
+            let flushing = intake.flush_all();
+            // A broker that does not answer gets none.
+            let _ = timeout(Duration::from_secs(1), flushing).await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Intake>>> {

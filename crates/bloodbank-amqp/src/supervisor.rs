@@ -19,7 +19,7 @@ use crate::connect::{ConnectError, connect};
 use crate::link::{Generation, Link, State};
 
 /// The shortest and the longest pause between two rounds of attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 /// How often the connection is looked at, beside its own events.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -37,14 +37,18 @@ impl Supervisor {
     pub(crate) async fn run(self) {
         let closing = self.closing.clone();
         tokio::select! {
-            () = closing.notified() => self.link.set(State::Closed),
+            () = closing.notified() => {}
             reason = self.keep_up() => {
                 error!(%reason, "the broker refuses us; not tried again");
                 self.link.set(State::Refused(reason));
                 closing.notified().await;
-                self.link.set(State::Closed);
             }
         }
+        let status = self.link.status();
+        if let Some(generation) = status.generation() {
+            close(&generation.connection).await;
+        }
+        self.link.set(State::Closed);
     }
 
     /// Ends only with a reason why trying again is of no use.
