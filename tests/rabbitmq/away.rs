@@ -52,7 +52,7 @@ async fn publishing_fails_in_time_while_the_broker_is_away_and_goes_on_when_it_i
     let (bus, amqp) = bus(&broker).await;
     let prompts = bus.publisher::<services::LlmCollector>();
     assert_eq!(publish(&prompts).await.0, Ok(()));
-    broker.kill();
+    broker.terminate();
     let gone = Instant::now();
     let mut at_once = 0;
     while gone.elapsed() < GRACE + DEADLINE + SLACK * 2 {

@@ -71,14 +71,6 @@ impl Raw {
         }
     }
 
-    pub(crate) async fn publish(&self, exchange: &str, key: &str, body: &[u8]) {
-        let options = lapin::options::BasicPublishOptions::default();
-        let properties = lapin::BasicProperties::default();
-        let published =
-            self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
-        published.await.unwrap().await.unwrap();
-    }
-
     pub(crate) async fn declare(&self, queue: &str) {
         let options = lapin::options::QueueDeclareOptions { durable: true, ..Default::default() };
         self.channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap();

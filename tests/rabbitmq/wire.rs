@@ -58,7 +58,6 @@ async fn properties_and_headers_mirror_the_envelope() {
     assert_eq!(text(headers, "x-bloodbank-causation-id"), Some(cause.to_string()));
     assert_eq!(text(headers, "x-bloodbank-session-id").as_deref(), Some("session-7"));
     assert_eq!(text(headers, "x-bloodbank-replay").as_deref(), Some("r1"));
-    assert_eq!(headers.inner().len(), 5);
 }
 
 #[tokio::test]
@@ -73,6 +72,7 @@ async fn what_an_envelope_does_not_have_is_in_no_header() {
     let message = space.raw().await.get("work").await;
     assert!(message.properties.correlation_id().is_none());
     let headers = message.properties.headers().as_ref().unwrap();
-    let names: Vec<&str> = headers.inner().keys().map(|name| name.as_str()).collect();
+    let ours = headers.inner().keys().filter(|name| name.as_str() != "x-delivery-count");
+    let names: Vec<&str> = ours.map(|name| name.as_str()).collect();
     assert_eq!(names, ["x-bloodbank-schema"]);
 }
