@@ -477,6 +477,7 @@ impl Transport for Amqp {
             inner.events.close().await;
             inner.commands.close().await;
             inner.forwards.close().await;
+            inner.intakes.flush().await;
             inner.closing.notify_one();
             let mut watch = inner.link.watch();
             // An error means that the supervisor is gone, which is what is waited for.

@@ -318,6 +318,7 @@ fn refusal(what: &str, name: &str, error: &lapin::Error) -> TransportError {
             queue: name.to_owned(),
             reason: format!("the {what} exists with other properties: {said}"),
         },
+        Some(403) => TransportError::Refused { reason: format!("{what} `{name}`: {said}") },
         _ => TransportError::Other { reason: format!("{what} `{name}`: {said}") },
     }
 }

@@ -100,7 +100,25 @@ fn meaning(host: &str, uri: &AMQPUri, error: &lapin::Error) -> ConnectError {
             _ => {}
         }
     }
+    if says(error, "UnknownIssuer") || says(error, "BadSignature") {
+        return refused(
+            "nobody whom we trust has signed the broker's certificate; name its authority in \
+             RABBIT_CA_FILE",
+        );
+    }
     ConnectError::Unreachable { reason: format!("{host}: {error}") }
+}
+
+/// Whether an error, or what caused it, says this. TLS has no better way to tell.
+fn says(error: &lapin::Error, word: &str) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        if error.to_string().contains(word) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// What an error on a channel means to whoever asked for something there.

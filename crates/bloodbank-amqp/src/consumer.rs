@@ -82,8 +82,7 @@ impl Intake {
 
     /// Sends what is left to acknowledge, and gives back the rest, in order. Says how many these are.
     pub(crate) async fn give_back(&self) -> usize {
-        self.flush().await;
-        self.flush().await; // What is ahead comes second.
+        self.flush_all().await;
         let open = self.acks().open();
         let options = BasicNackOptions { requeue: true, multiple: true };
         for tags in open.chunks(MOST_IN_ORDER) {
@@ -150,6 +149,11 @@ impl Intake {
         }
     }
 
+    async fn flush_all(&self) {
+        self.flush().await;
+        self.flush().await; // What is ahead comes second.
+    }
+
     /// Tells the broker what it does not know yet.
     pub(crate) async fn flush(&self) {
         self.is_dirty.store(false, Ordering::Release);
@@ -212,6 +216,15 @@ impl Intakes {
         let intakes = self.lock();
         let found = intakes.iter().find(|intake| intake.number == tag.consumer);
         found.cloned().ok_or(TransportError::Stale)
+    }
+
+    /// Sends every acknowledgement so far.
+    pub(crate) async fn flush(&self) {
+        let all = self.lock().clone();
+        for intake in all {
+            // A broker that does not answer gets none.
+            let _ = timeout(LEAVE, intake.flush_all()).await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Intake>>> {

@@ -456,6 +456,12 @@ impl<'l> Drive<'l> {
                 None => {}
             }
         }
+        // Those that wait for the confirms of others.
+        while self.judging.front().is_some_and(|judged| judged.job.deadline <= now) {
+            if let Some(judged) = self.judging.pop_front() {
+                judged.job.settle(Err(TransportError::Unknown));
+            }
+        }
         late
     }
 

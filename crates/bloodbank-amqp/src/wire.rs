@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bloodbank_bus::{Delivery, DeliveryTag, Headers, Reason, TransportError, headers};
 use bloodbank_core::{Envelope, Validated};
+use chrono::DateTime;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
 use uuid::Uuid;
@@ -89,8 +90,14 @@ pub(crate) fn body(envelope: &Validated<Envelope>) -> Result<Arc<[u8]>, Transpor
     bytes.map(Into::into).map_err(|error| TransportError::Other { reason: error.to_string() })
 }
 
+/// Headers in which the broker counts what it did with a message; of one that is passed on it
+/// counts anew.
+const OF_THE_BROKER: [&str; 5] =
+    ["x-delivery-count", "x-acquired-count", "x-death", "x-first-death-", "x-last-death-"];
+
 fn add_headers(table: &mut FieldTable, headers: &Headers) -> Result<(), TransportError> {
-    for (name, value) in headers {
+    let ours = |name: &str| !OF_THE_BROKER.iter().any(|prefix| name.starts_with(prefix));
+    for (name, value) in headers.iter().filter(|(name, _)| ours(name)) {
         table.insert(short(name)?, AMQPValue::LongString(value.as_str().into()));
     }
     Ok(())
@@ -166,6 +173,8 @@ struct Death {
     reason: String,
     queue: String,
     routing_key: Option<String>,
+    /// Seconds since 1970.
+    time: Option<u64>,
 }
 
 fn last_death(table: &FieldTable) -> Option<Death> {
@@ -177,7 +186,11 @@ fn last_death(table: &FieldTable) -> Option<Death> {
         Some(AMQPValue::FieldArray(keys)) => first(keys),
         _ => None,
     };
-    Some(Death { reason: text("reason")?, queue: text("queue")?, routing_key })
+    let time = match death.inner().get("time") {
+        Some(AMQPValue::Timestamp(seconds)) => Some(*seconds),
+        _ => None,
+    };
+    Some(Death { reason: text("reason")?, queue: text("queue")?, routing_key, time })
 }
 
 /// What the broker parked by itself says why and from where, as what we park does.
@@ -185,6 +198,10 @@ fn note_death(texts: &mut Headers, death: &Death) {
     if death.reason == "delivery_limit" && !texts.contains_key(headers::REASON) {
         texts.insert(headers::REASON.to_owned(), Reason::DeliveryLimit.to_string());
         texts.insert(headers::PARKED_FROM.to_owned(), death.queue.clone());
+        let time = death.time.and_then(|seconds| i64::try_from(seconds).ok());
+        if let Some(time) = time.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) {
+            texts.insert(headers::PARKED_AT.to_owned(), time.to_rfc3339());
+        }
     }
 }
 

@@ -25,6 +25,8 @@ mod verbatim;
 mod verdict;
 
 pub use confirm::{Confirm, Outcome, Request};
+#[cfg(feature = "redis")]
+pub use dedup::RedisDedup;
 pub use dedup::{Claim, Dedup, DedupError, LocalDedup, NoDedup};
 pub use delivery::{Deliveries, Delivery, DeliveryTag, Settlement};
 pub use headers::Headers;

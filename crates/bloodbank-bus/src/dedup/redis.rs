@@ -1,0 +1,131 @@
+//! The memory of many processes, in Redis.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use ::redis::{Client, Cmd, FromRedisValue, RedisError, cmd};
+
+use super::{Claim, Dedup, DedupError};
+use crate::BoxFuture;
+
+/// How long a name is taken by somebody who never says what came of it; in seconds.
+const LEASE: u64 = 60;
+/// How long it is known that a message was handled; in seconds.
+const KEPT: u64 = 24 * 60 * 60;
+/// How long Redis may take for an answer before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Before each name, so that others may use the same server.
+const PREFIX: &str = "bloodbank:handled:";
+
+/// The value of a name that is taken.
+const BUSY: &[u8] = b"busy";
+/// The start of the value of a message that was handled; its answer follows, if there is one.
+const DONE: &[u8] = b"done";
+const DONE_WITH_ANSWER: &[u8] = b"done:";
+
+/// The memory of many processes, in Redis: a message that one of them has handled is not handled by
+/// another.
+///
+/// Handled messages are known for 24 hours. A process that dies while it handles a message holds its
+/// name for another 60 seconds at most; a handler that takes longer than that may see its message
+/// handled twice. While Redis is away, messages are handled without it.
+#[derive(Clone)]
+pub struct RedisDedup {
+    connection: ConnectionManager,
+}
+
+impl RedisDedup {
+    /// Connects to `redis://[user:password@]host[:port][/database]`. The connection comes back by
+    /// itself.
+    ///
+    /// # Errors
+    /// If this is no such URL, or nobody answers there.
+    pub async fn connect(url: &str) -> Result<Self, DedupError> {
+        let client = Client::open(url)?;
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connection = ConnectionManager::new_with_config(client, config).await?;
+        Ok(RedisDedup { connection })
+    }
+
+    async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> Result<T, DedupError> {
+        let mut connection = self.connection.clone();
+        Ok(question.query_async(&mut connection).await?)
+    }
+
+    async fn claim(&self, name: &str) -> Result<Claim, DedupError> {
+        let mut take = cmd("SET");
+        take.arg(key(name)).arg(BUSY).arg("NX").arg("EX").arg(LEASE);
+        let mut look = cmd("GET");
+        look.arg(key(name));
+        loop {
+            // Nothing is said where the name is taken.
+            if self.ask::<Option<String>>(&take).await?.is_some() {
+                return Ok(Claim::New);
+            }
+            let value: Option<Vec<u8>> = self.ask(&look).await?;
+            // Between the two it may have been let go.
+            if let Some(value) = value {
+                return Ok(claim_in(&value));
+            }
+        }
+    }
+}
+
+fn key(name: &str) -> String {
+    format!("{PREFIX}{name}")
+}
+
+fn claim_in(value: &[u8]) -> Claim {
+    match value.strip_prefix(DONE_WITH_ANSWER) {
+        Some(answer) => Claim::Done(Some(answer.into())),
+        None if value == DONE => Claim::Done(None),
+        None => Claim::Busy,
+    }
+}
+
+impl Dedup for RedisDedup {
+    fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Claim, DedupError>> {
+        Box::pin(self.claim(name))
+    }
+
+    fn finish<'a>(
+        &'a self,
+        name: &'a str,
+        answer: Option<Arc<[u8]>>,
+    ) -> BoxFuture<'a, Result<(), DedupError>> {
+        Box::pin(async move {
+            let value = match &answer {
+                Some(answer) => [DONE_WITH_ANSWER, answer].concat(),
+                None => DONE.to_vec(),
+            };
+            let mut note = cmd("SET");
+            note.arg(key(name)).arg(value).arg("EX").arg(KEPT);
+            self.ask(&note).await
+        })
+    }
+
+    fn release<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DedupError>> {
+        Box::pin(async move {
+            let mut forget = cmd("DEL");
+            forget.arg(key(name));
+            self.ask(&forget).await
+        })
+    }
+}
+
+impl From<RedisError> for DedupError {
+    fn from(error: RedisError) -> Self {
+        DedupError { reason: error.to_string() }
+    }
+}
+
+impl fmt::Debug for RedisDedup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisDedup").finish_non_exhaustive()
+    }
+}

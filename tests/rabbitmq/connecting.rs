@@ -1,0 +1,81 @@
+//! Why there is no connection.
+
+use std::time::Duration;
+
+use bloodbank::Transport;
+use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError};
+use tokio::time::Instant;
+
+use crate::support::{Space, close};
+
+async fn refused(url: &str) -> String {
+    let started = Instant::now();
+    let error = Amqp::connect(AmqpConfig::from_urls(url).unwrap()).await.unwrap_err();
+    let ConnectError::Refused { reason } = error else { panic!("{error:?}") };
+    assert!(started.elapsed() < Duration::from_secs(4), "not at once: {:?}", started.elapsed());
+    reason
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_at_once_and_not_repeated() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let port = space.broker.port();
+    let url = format!("amqp://guest:s3cr3t@127.0.0.1:{port}/{}", space.vhost);
+    let reason = refused(&url).await;
+    assert!(reason.contains(&format!("guest@127.0.0.1:{port}")), "{reason}");
+    assert!(reason.contains("wrong user or password"), "{reason}");
+    assert!(!reason.contains("s3cr3t"), "{reason}");
+}
+
+#[tokio::test]
+async fn an_unknown_vhost_is_refused_by_name() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let reason = refused(&space.broker.url("nowhere")).await;
+    assert!(reason.contains("vhost `nowhere` is unknown"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_port_on_which_nobody_listens_is_named() {
+    let mut config = AmqpConfig::from_urls("amqp://guest:guest@127.0.0.1:1/v").unwrap();
+    config.patience = Duration::from_millis(300);
+    let error = Amqp::connect(config).await.unwrap_err();
+    let ConnectError::Unreachable { reason } = error else { panic!("{error:?}") };
+    assert!(reason.contains("127.0.0.1:1/"), "{reason}");
+    assert!(reason.to_lowercase().contains("refused"), "{reason}");
+}
+
+#[tokio::test]
+async fn the_next_host_is_taken_where_one_is_dead() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let urls = format!("amqp://guest:guest@127.0.0.1:1/v,{}", space.url());
+    // It begins with any of them.
+    for _ in 0..4 {
+        let amqp = Amqp::connect(AmqpConfig::from_urls(&urls).unwrap()).await.unwrap();
+        close(&amqp).await;
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_of_a_closed_transport_ends() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    amqp.declare(&crate::support::prompts("work")).await.unwrap();
+    let subscription = bloodbank::Subscription::new("work");
+    let mut deliveries = amqp.subscribe(subscription).await.unwrap();
+    close(&amqp).await;
+    let end = tokio::time::timeout(Duration::from_secs(5), deliveries.recv()).await;
+    assert_eq!(end, Ok(None));
+    assert_eq!(amqp.depth("work").await, Err(bloodbank::TransportError::Closed));
+}

@@ -1,0 +1,16 @@
+//! The bus on RabbitMQ: real brokers, real connections that break.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod away;
+mod comeback;
+mod connecting;
+mod dedup;
+mod delivery_limit;
+mod python;
+mod retries;
+mod returns;
+mod support;
+mod tls;
+mod topology;
+mod verify;
+mod wire;

@@ -1,0 +1,75 @@
+//! Connections with TLS.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bloodbank::Bus;
+use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError};
+use bloodbank::events::{llm, services};
+use bloodbank_testkit::{Broker, Certificates};
+
+use crate::support::prompt;
+
+async fn publish_and_consume(config: AmqpConfig) {
+    let bus = Bus::new(Arc::new(Amqp::connect(config).await.unwrap()));
+    let queue = bloodbank::Queue::new("over-tls")
+        .bind(bloodbank::Exchange::Events, "llm.#".parse().unwrap());
+    let mut inbox = bus.inbox::<services::LlmCostCalculator, llm::Prompt>(queue).await.unwrap();
+    let receipt = bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
+    let received = inbox.next().await.unwrap().unwrap();
+    assert_eq!(received.envelope.id, receipt.id);
+    inbox.ack(received).await.unwrap();
+    bus.close().await;
+}
+
+fn config(broker: &Broker, certificates: Option<&Certificates>) -> AmqpConfig {
+    let mut config = AmqpConfig::from_urls(&broker.tls_url(&broker.fresh_vhost())).unwrap();
+    config.tls.ca = certificates.map(Certificates::ca);
+    config.patience = Duration::from_secs(3);
+    config
+}
+
+#[tokio::test]
+async fn a_broker_is_trusted_by_its_authority_and_by_nothing_else() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let certificates = Certificates::generate();
+    let broker = Broker::options().tls(&certificates).start().await;
+    publish_and_consume(config(&broker, Some(&certificates))).await;
+
+    let error = Amqp::connect(config(&broker, None)).await.unwrap_err();
+    let ConnectError::Refused { reason } = &error else { panic!("{error:?}") };
+    let host = format!("localhost:{}", broker.tls_port());
+    for word in [&*host, "certificate", "RABBIT_CA_FILE"] {
+        assert!(reason.contains(word), "{reason}");
+    }
+    let other = Certificates::generate();
+    let error = Amqp::connect(config(&broker, Some(&other))).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Refused { .. }), "{error:?}");
+
+    let mut missing = config(&broker, None);
+    missing.tls.ca = Some("/nowhere/ca.pem".into());
+    let error = Amqp::connect(missing).await.unwrap_err();
+    assert!(error.to_string().contains("`/nowhere/ca.pem` cannot be read"), "{error}");
+}
+
+#[tokio::test]
+async fn a_client_shows_its_certificate_where_the_broker_demands_one() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let certificates = Certificates::generate();
+    let broker = Broker::options()
+        .tls(&certificates)
+        .conf("ssl_options.fail_if_no_peer_cert = true")
+        .start()
+        .await;
+    let error = Amqp::connect(config(&broker, Some(&certificates))).await.unwrap_err();
+    let host = format!("localhost:{}", broker.tls_port());
+    assert!(error.to_string().contains(&host), "{error}");
+
+    let mut config = config(&broker, Some(&certificates));
+    config.tls.identity = Some((certificates.client_cert(), certificates.client_key()));
+    publish_and_consume(config).await;
+}

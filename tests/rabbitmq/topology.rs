@@ -1,0 +1,144 @@
+//! What is declared, and where events go that nobody wants.
+
+use std::collections::HashMap;
+
+use bloodbank::amqp::{Amqp, Difference};
+use bloodbank::events::services;
+use bloodbank::{Bus, Exchange, Queue, Topology, Transport, TransportError};
+
+use crate::support::{Space, prompt, prompts, until_depth};
+
+/// Type and arguments of each queue, as the broker prints them.
+fn queues(space: &Space) -> HashMap<String, String> {
+    let printed = space.broker.ctl(&[
+        "list_queues",
+        "-q",
+        "--no-table-headers",
+        "-p",
+        &space.vhost,
+        "name",
+        "type",
+        "arguments",
+    ]);
+    let lines = printed.lines().filter_map(|line| line.split_once('\t'));
+    lines.map(|(name, rest)| (name.to_owned(), rest.to_owned())).collect()
+}
+
+fn assert_has(queue: &str, arguments: &[&str]) {
+    for argument in arguments {
+        assert!(queue.contains(argument), "{argument} is not in {queue}");
+    }
+}
+
+async fn publish(amqp: &Amqp) {
+    let bus = Bus::new(std::sync::Arc::new(amqp.clone()));
+    bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
+}
+
+#[tokio::test]
+async fn queues_are_quorum_with_limits_and_a_place_for_dead_letters() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    let topology = prompts("work")
+        .with_queue(Queue::new("ordered").with_max_len(10).ordered())
+        .with_delays([std::time::Duration::from_secs(10)]);
+    amqp.declare(&topology).await.unwrap();
+    // A second time changes nothing.
+    amqp.declare(&topology).await.unwrap();
+    let queues = queues(&space);
+    let mut names: Vec<&str> = queues.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["bloodbank.retry.10s", "bloodbank.unrouted", "ordered", "work", "work.dlq"]);
+    for queue in queues.values() {
+        assert_has(queue, &["quorum", "{\"x-max-length\","]);
+    }
+    let refuses = "{\"x-overflow\",\"reject-publish\"}";
+    let strategy = "{\"x-dead-letter-strategy\",\"at-least-once\"}";
+    let exchange = "{\"x-dead-letter-exchange\",[]}";
+    assert_has(
+        &queues["work"],
+        &[
+            "{\"x-delivery-limit\",20}",
+            "{\"x-dead-letter-routing-key\",\"work.dlq\"}",
+            "{\"x-max-length\",1000000}",
+            refuses,
+            strategy,
+        ],
+    );
+    assert!(queues["work"].contains(exchange) || queues["work"].contains("exchange\",\"\"}"));
+    assert_has(&queues["work.dlq"], &["{\"x-delivery-limit\",2147483647}", refuses]);
+    assert_has(
+        &queues["ordered"],
+        &["{\"x-single-active-consumer\",true}", "{\"x-max-length\",10}"],
+    );
+    assert_has(&queues["bloodbank.retry.10s"], &["{\"x-message-ttl\",10000}", refuses, strategy]);
+    assert_has(&queues["bloodbank.unrouted"], &["{\"x-overflow\",\"drop-head\"}"]);
+}
+
+#[tokio::test]
+async fn an_event_that_only_a_recorder_hears_is_unrouted() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    assert_eq!(amqp.unrouted_queue(), "bloodbank.unrouted");
+    publish(&amqp).await;
+    until_depth(&amqp, "bloodbank.unrouted", 1).await;
+
+    let recorder = Queue::new("record").bind(Exchange::Events, "#".parse().unwrap()).recorder();
+    amqp.declare(&Topology::new().with_queue(recorder)).await.unwrap();
+    publish(&amqp).await;
+    until_depth(&amqp, "record", 1).await;
+    until_depth(&amqp, "bloodbank.unrouted", 2).await;
+
+    amqp.declare(&prompts("work")).await.unwrap();
+    publish(&amqp).await;
+    until_depth(&amqp, "work", 1).await;
+    until_depth(&amqp, "record", 2).await;
+    assert_eq!(amqp.depth("bloodbank.unrouted").await, Ok(2));
+}
+
+#[tokio::test]
+async fn a_queue_that_is_there_with_other_properties_is_a_conflict() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    space.raw().await.declare("work").await;
+    let error = amqp.declare(&prompts("work")).await.unwrap_err();
+    let TransportError::Conflict { queue, reason } = error else { panic!("{error:?}") };
+    assert_eq!(queue, "work");
+    assert!(reason.contains("inequivalent arg"), "{reason}");
+    // Nothing else suffers.
+    publish(&amqp).await;
+    let differences = amqp.compare(&prompts("work")).await.unwrap();
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert!(
+        matches!(&differences[0], Difference::Otherwise { what: "queue", name, .. } if name == "work"),
+        "{differences:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_exchange_of_events_can_have_another_name() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let mut config = space.config();
+    config.exchanges.events = "acme.events".to_owned();
+    let amqp = Amqp::connect(config).await.unwrap();
+    assert_eq!(amqp.unrouted_queue(), "acme.events.unrouted");
+    publish(&amqp).await;
+    until_depth(&amqp, "acme.events.unrouted", 1).await;
+    amqp.declare(&prompts("work")).await.unwrap();
+    publish(&amqp).await;
+    assert_eq!(space.raw().await.get("work").await.exchange.as_str(), "acme.events");
+    let exchanges = space.broker.ctl(&["list_exchanges", "-q", "-p", &space.vhost, "name"]);
+    assert!(!exchanges.contains("bloodbank.events.v1"), "{exchanges}");
+}
