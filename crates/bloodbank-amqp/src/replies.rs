@@ -15,8 +15,10 @@ pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// Who waits for an answer, by the id of the command.
 #[derive(Clone, Default)]
 pub(crate) struct Replies {
-    waiting: Arc<Mutex<HashMap<ShortString, oneshot::Sender<Arc<[u8]>>>>>,
+    waiting: Arc<Mutex<Waiting>>,
 }
+
+type Waiting = HashMap<ShortString, oneshot::Sender<Arc<[u8]>>>;
 
 impl Replies {
     /// Waits for the answer to a command. Ends without one when the channel is lost.
@@ -57,7 +59,7 @@ impl Replies {
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<ShortString, oneshot::Sender<Arc<[u8]>>>> {
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
