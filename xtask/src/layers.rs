@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A crate, and every crate of ours that it may name in `dependencies` or `build-dependencies`.
 ///
 /// Dev-dependencies are free. An edge that is not here fails `cargo xtask ci`.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("holyfields", &[]),
     ("holyfields-codegen", &["holyfields"]),
     ("holyfields-build", &["holyfields", "holyfields-codegen"]),
@@ -19,8 +19,9 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ),
     ("bloodbank-core", &["holyfields"]),
     ("bloodbank-bus", &["bloodbank-core"]),
-    ("bloodbank-testkit", &[]),
-    ("bloodbank", &["bloodbank-bus", "bloodbank-core", "holyfields-build"]),
+    ("bloodbank-amqp", &["bloodbank-bus", "bloodbank-core"]),
+    ("bloodbank-testkit", &["bloodbank-bus", "bloodbank-core"]),
+    ("bloodbank", &["bloodbank-amqp", "bloodbank-bus", "bloodbank-core", "holyfields-build"]),
     ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
     (
         "xtask",

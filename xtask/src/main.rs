@@ -42,8 +42,11 @@ enum Task {
     /// Say what a lint rule looks for, why, and what to do; without one, list them all.
     Explain(ExplainArgs),
     /// Get what tests need, then run them all; what follows goes to `cargo test`.
+    ///
+    /// `test faults` runs the long form of the fault tests instead, some minutes; a part of a name
+    /// after it chooses scenarios.
     Test {
-        /// Arguments for `cargo test`.
+        /// Arguments for `cargo test`, or `faults`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -82,7 +85,10 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Explain(args) => explain::run(&args).map(Outcome::code),
         Task::Test { args } => {
             provision::run()?;
-            cargo(["test", "--workspace"].into_iter().map(String::from).chain(args))
+            match args.split_first() {
+                Some((first, scenarios)) if first == "faults" => faults(scenarios),
+                _ => cargo(["test", "--workspace"].into_iter().map(String::from).chain(args)),
+            }
         }
         Task::Bench { what } => bench::run(what),
         Task::Suite { dir } => suite::run(&dir),
@@ -107,10 +113,20 @@ fn codegen(check: bool) -> anyhow::Result<u8> {
     Ok(code.code().max(docs.code()))
 }
 
+/// The fault tests in their long form.
+fn faults(scenarios: &[String]) -> anyhow::Result<u8> {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--package", "bloodbank", "--test", "faults", "--"]).args(scenarios);
+    exit_code(command.env("BLOODBANK_FAULTS", "full"))
+}
+
 /// Runs cargo and gives its exit code.
 fn cargo(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> anyhow::Result<u8> {
     let mut command = Command::new("cargo");
-    command.args(args).env(provision::PYTHON, provision::python());
+    exit_code(command.args(args).env(provision::PYTHON, provision::python()))
+}
+
+fn exit_code(command: &mut Command) -> anyhow::Result<u8> {
     let status = command.status().context("cargo does not start")?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }

@@ -23,7 +23,7 @@ use crate::link::{Link, State};
 use crate::replies::{REPLY_TO, Replies};
 use crate::supervisor::Supervisor;
 use crate::wire::{self, Outgoing, short};
-use crate::{assert, browse, diff};
+use crate::{assert, browse, diff, history, probe};
 
 /// A bus on RabbitMQ. Clones share the connection, which lasts until [`close`](Transport::close).
 #[derive(Clone)]
@@ -120,6 +120,33 @@ impl Amqp {
         diff::depth(&generation, queue).await
     }
 
+    /// Declares a stream that keeps every event for seven days.
+    ///
+    /// # Errors
+    /// If the broker has no streams (before 3.9), or does not let us.
+    pub async fn keep_history(&self) -> Result<(), TransportError> {
+        let generation = self.inner.link.up(self.inner.deadline()).await?;
+        history::declare(&generation, &self.inner.config.exchanges).await
+    }
+
+    /// What passed from about `age` ago on, as far as it was kept, and what comes.
+    ///
+    /// # Errors
+    /// [`TransportError::Undeclared`] if there is no history.
+    pub async fn history(&self, age: Duration) -> Result<Deliveries, TransportError> {
+        let generation = self.inner.link.up(self.inner.deadline()).await?;
+        history::read(&generation, &self.inner.intakes, age).await
+    }
+
+    /// How far the broker's clock is from ours, in seconds; positive if it is ahead.
+    ///
+    /// # Errors
+    /// If the broker takes no message at the moment.
+    pub async fn clock_skew(&self) -> Result<i64, TransportError> {
+        let generation = self.inner.link.up(self.inner.deadline()).await?;
+        probe::clock_skew(&generation).await
+    }
+
     /// Whether the broker takes no messages at the moment: an alarm of its memory or disk.
     pub fn is_blocked(&self) -> bool {
         self.inner.link.status().blocked
@@ -156,8 +183,13 @@ impl Inner {
     }
 
     /// Sends a command; once its queue has it, copies it for the record.
-    fn send(self: &Arc<Self>, message: Outgoing) -> Confirm {
-        let sending = self.commands.publish(message.clone());
+    fn send(self: &Arc<Self>, message: Outgoing, is_call: bool) -> Confirm {
+        let mut command = message.clone();
+        if is_call {
+            // Not on the record: nobody there may answer, and the broker refuses it elsewhere.
+            command.properties = command.properties.with_reply_to(REPLY_TO.into());
+        }
+        let sending = self.commands.publish(command);
         let (outcome, receiver) = oneshot::channel();
         let inner = self.clone();
         let record = async move {
@@ -318,7 +350,11 @@ impl Inner {
     async fn subscribe(&self, subscription: Subscription) -> Result<Deliveries, TransportError> {
         let generation = self.link.up(self.deadline()).await?;
         if subscription.until_empty {
-            return browse::browse(generation, &self.intakes, &subscription.queue).await;
+            let browsing = browse::browse(&generation, &self.intakes, &subscription.queue);
+            return match timeout_at(self.deadline(), browsing).await {
+                Ok(browsed) => browsed,
+                Err(_) => Err(TransportError::Unknown),
+            };
         }
         let prefetch = subscription.prefetch.max(1);
         let (sender, receiver) = mpsc::channel(usize::from(prefetch));
@@ -369,7 +405,7 @@ impl Transport for Amqp {
             }
             Kind::Command => {
                 let message = inner.outgoing(&envelope, Exchange::Commands, &headers);
-                message.map(|message| inner.send(message))
+                message.map(|message| inner.send(message, false))
             }
         })
     }
@@ -379,10 +415,9 @@ impl Transport for Amqp {
         let message = inner.outgoing(&envelope, Exchange::Commands, &Headers::new());
         let id = short(&envelope.id.to_string());
         match message.and_then(|message| Ok((message, id?))) {
-            Ok((mut message, id)) => {
-                message.properties = message.properties.with_reply_to(REPLY_TO.into());
+            Ok((message, id)) => {
                 let answer = inner.replies.expect(id);
-                Request { confirm: inner.send(message), answer }
+                Request { confirm: inner.send(message, true), answer }
             }
             Err(error) => {
                 let (_, answer) = oneshot::channel();

@@ -314,13 +314,11 @@ fn refusal(what: &str, name: &str, error: &lapin::Error) -> TransportError {
     };
     match code(error) {
         Some(404) if what == "queue" => TransportError::Undeclared { queue: name.to_owned() },
-        Some(406) => TransportError::Conflict {
+        Some(405 | 406) => TransportError::Conflict {
             queue: name.to_owned(),
             reason: format!("the {what} exists with other properties: {said}"),
         },
         Some(403) => TransportError::Refused { reason: format!("{what} `{name}`: {said}") },
-        // Exclusive to a connection of ours that the broker has not given up yet.
-        Some(405) => TransportError::Disconnected { reason: said },
         _ => TransportError::Other { reason: format!("{what} `{name}`: {said}") },
     }
 }

@@ -8,24 +8,25 @@ use lapin::Channel;
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::connect::{channel_error, code};
 use crate::consumer::{Intake, Intakes};
-use crate::diff;
 use crate::link::Generation;
 use crate::wire::short;
 
 /// How many deliveries are taken ahead.
 const AHEAD: usize = 100;
-/// How often and how long to look whether messages are back in their queue.
-const LOOK: Duration = Duration::from_millis(10);
-const MOST_WAIT: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether what was given back is there, at most.
+const LOOKS: u32 = 50;
+/// The time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Takes what is in the queue now, message by message: consumers of quorum queues get no more than
 /// 2,000 at a time. What is not settled goes back at the end.
 pub(crate) async fn browse(
-    generation: Arc<Generation>,
+    generation: &Generation,
     intakes: &Intakes,
     queue: &str,
 ) -> Result<Deliveries, TransportError> {
@@ -49,29 +50,12 @@ pub(crate) async fn browse(
         take(&channel, &intake, &queue, count, sender).await;
         // An error says the same: it is over.
         let _ = stopped.await;
-        let open = intake.open();
+        give_back(&channel, &intake, &queue).await;
         intake.close().await;
-        wait_until_back(&generation, &queue, open).await;
         intakes.remove(intake.number);
         drop(closed_sender);
     });
     Ok(Deliveries::new(receiver, move || drop(stop)).with_closed(closed))
-}
-
-/// The broker says that a channel is closed before what it had is back in a quorum queue: whoever
-/// looks at once would find nothing.
-async fn wait_until_back(generation: &Generation, queue: &str, open: u64) {
-    let back = async {
-        while let Ok(count) = diff::depth(generation, queue).await
-            && u64::from(count) < open
-        {
-            sleep(LOOK).await;
-        }
-    };
-    if open > 0 {
-        // Others may have taken them.
-        let _ = timeout(MOST_WAIT, back).await;
-    }
 }
 
 async fn take(
@@ -86,6 +70,19 @@ async fn take(
         let Ok(Some(message)) = got else { return };
         if sender.send(intake.receive(queue, message.delivery)).await.is_err() {
             return;
+        }
+    }
+}
+
+/// Gives back what is open, and waits until it lies there again: whoever looks next shall see it.
+async fn give_back(channel: &Channel, intake: &Intake, queue: &Arc<str>) {
+    let count = intake.give_back().await;
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    for _ in 0..LOOKS {
+        let looked = channel.queue_declare((&**queue).into(), passive, FieldTable::default()).await;
+        match looked {
+            Ok(queue) if (queue.message_count() as usize) < count => sleep(BETWEEN_LOOKS).await,
+            _ => return,
         }
     }
 }

@@ -44,10 +44,10 @@ impl From<ConnectError> for TransportError {
 pub(crate) async fn connect(
     config: &AmqpConfig,
     uri: &AMQPUri,
+    name: &str,
 ) -> Result<Connection, ConnectError> {
     let host = shown(uri);
-    let properties =
-        ConnectionProperties::default().with_connection_name(config.name.as_str().into());
+    let properties = ConnectionProperties::default().with_connection_name(name.into());
     let tls = certificates(&config.tls)
         .map_err(|reason| ConnectError::Refused { reason: format!("{host}: {reason}") })?;
     let runtime = lapin::runtime::default_runtime()
@@ -124,14 +124,23 @@ fn says(error: &lapin::Error, word: &str) -> bool {
 /// What an error on a channel means to whoever asked for something there.
 pub(crate) fn channel_error(error: &lapin::Error) -> TransportError {
     match error.kind() {
-        // Resource and internal errors: the broker's own trouble, such as a cluster without majority.
-        ErrorKind::ProtocolError(amqp) if matches!(amqp.get_id(), 506 | 541) => {
-            TransportError::Disconnected { reason: amqp.get_message().as_str().to_owned() }
-        }
-        ErrorKind::ProtocolError(amqp) => {
+        ErrorKind::ProtocolError(amqp) if is_complaint(error) => {
             TransportError::Other { reason: amqp.get_message().as_str().to_owned() }
         }
         _ => TransportError::Disconnected { reason: error.to_string() },
+    }
+}
+
+/// Whether it is the broker that complains, and about us: not that it shuts down, or that something
+/// broke inside it.
+pub(crate) fn is_complaint(error: &lapin::Error) -> bool {
+    const PASSING: [AMQPHardError; 2] =
+        [AMQPHardError::CONNECTIONFORCED, AMQPHardError::INTERNALERROR];
+    match error.kind() {
+        ErrorKind::ProtocolError(amqp) => {
+            !PASSING.iter().any(|passing| *amqp.kind() == AMQPErrorKind::Hard(passing.clone()))
+        }
+        _ => false,
     }
 }
 

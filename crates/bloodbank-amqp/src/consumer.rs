@@ -27,8 +27,12 @@ use crate::wire::{self, short};
 const GATHER: Duration = Duration::from_millis(5);
 /// How many acknowledgements one frame tells at most.
 const MOST_GATHERED: u64 = 100;
+/// The most messages that a quorum queue puts back in order, if they come back at once.
+const MOST_IN_ORDER: usize = 32;
 /// The pause before a consumer that the broker has ended subscribes again.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long saying goodbye may take.
+const LEAVE: Duration = Duration::from_secs(2);
 /// How often the depth of the queue is looked up.
 const MEASURE: Duration = Duration::from_secs(15);
 
@@ -40,8 +44,8 @@ pub(crate) struct Intake {
     pub(crate) number: u64,
     channel: Channel,
     acks: Mutex<Acks>,
-    /// Held from looking up what to tell until it is told: a frame for one tag must not follow one
-    /// that covers it.
+    /// Held from the look at what is to be told until it is told: frames must go out in order, or
+    /// one names a tag that a later one has told already.
     telling: tokio::sync::Mutex<()>,
     /// How many acknowledgements are worth a frame.
     enough: u64,
@@ -76,13 +80,30 @@ impl Intake {
         wire::delivery(tag, queue, &came, message.data)
     }
 
-    /// Sends what is left to acknowledge, and lets go; the broker puts the rest back.
-    pub(crate) async fn close(&self) {
+    /// Sends what is left to acknowledge, and gives back the rest, in order. Says how many these are.
+    pub(crate) async fn give_back(&self) -> usize {
         self.flush_all().await;
+        let open = self.acks().open();
+        let options = BasicNackOptions { requeue: true, multiple: true };
+        for tags in open.chunks(MOST_IN_ORDER) {
+            if let Some(&last) = tags.last()
+                && self.channel.basic_nack(last, options).await.is_err()
+            {
+                break; // The channel is gone, and all of it is given back.
+            }
+        }
+        open.len()
+    }
+
+    /// Gives back what is open, and lets go.
+    pub(crate) async fn close(&self) {
+        let closing = async {
+            self.give_back().await;
+            self.channel.close(200, "done".into()).await
+        };
         if self.channel.status().connected() {
-            let closing = self.channel.close(200, "done".into());
-            // A broker that does not answer puts back what is not settled, too.
-            let _ = timeout(Duration::from_secs(2), closing).await;
+            // A broker that does not answer gives back what is open, too.
+            let _ = timeout(LEAVE, closing).await;
         }
     }
 
@@ -90,28 +111,19 @@ impl Intake {
         self.channel.status().connected() && self.acks().is_open(tag)
     }
 
-    /// How many messages are not settled.
-    pub(crate) fn open(&self) -> u64 {
-        self.acks().open()
-    }
-
     /// Acknowledges, now or with the next ones.
     pub(crate) async fn ack(&self, tag: u64) -> Result<(), TransportError> {
-        let is_enough = {
+        let untold = {
             let mut acks = self.acks();
             if !self.channel.status().connected() || !acks.settle(tag) {
                 return Err(TransportError::Stale);
             }
-            acks.untold() >= self.enough
+            acks.untold()
         };
-        if is_enough {
-            let _turn = self.telling.lock().await;
-            let up_to = self.acks().take();
-            // Else another has told it in the meantime.
-            if let Some(up_to) = up_to {
-                return self.tell(up_to, true).await;
-            }
-        } else if !self.is_dirty.swap(true, Ordering::AcqRel) {
+        if untold >= self.enough {
+            return self.tell_in_a_row().await.map(|_| ());
+        }
+        if !self.is_dirty.swap(true, Ordering::AcqRel) {
             self.dirty.notify_one();
         }
         Ok(())
@@ -129,7 +141,7 @@ impl Intake {
     }
 
     /// Sends what was acknowledged, a little later, again and again.
-    async fn keep_flushing(&self) -> Infallible {
+    pub(crate) async fn keep_flushing(&self) -> Infallible {
         loop {
             self.dirty.notified().await;
             sleep(GATHER).await;
@@ -144,12 +156,10 @@ impl Intake {
 
     /// Tells the broker what it does not know yet.
     pub(crate) async fn flush(&self) {
-        let _turn = self.telling.lock().await;
         self.is_dirty.store(false, Ordering::Release);
-        let up_to = self.acks().take();
-        let told = match up_to {
-            Some(up_to) => self.tell(up_to, true).await,
-            None => self.tell_ahead().await,
+        let told = match self.tell_in_a_row().await {
+            Ok(false) => self.tell_ahead().await,
+            told => told.map(|_| ()),
         };
         if let Err(error) = told {
             debug!(%error, "acknowledgements were not sent; the messages come again");
@@ -160,7 +170,18 @@ impl Intake {
         }
     }
 
+    /// Tells of the tags that are settled in a row, if there are any.
+    async fn tell_in_a_row(&self) -> Result<bool, TransportError> {
+        let _telling = self.telling.lock().await;
+        let up_to = self.acks().take();
+        match up_to {
+            Some(up_to) => self.tell(up_to, true).await.map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     async fn tell_ahead(&self) -> Result<(), TransportError> {
+        let _telling = self.telling.lock().await;
         let ahead = self.acks().take_ahead();
         for tag in ahead {
             self.tell(tag, false).await?;
@@ -201,9 +222,8 @@ impl Intakes {
     pub(crate) async fn flush(&self) {
         let all = self.lock().clone();
         for intake in all {
-            let flushing = intake.flush_all();
             // A broker that does not answer gets none.
-            let _ = timeout(Duration::from_secs(1), flushing).await;
+            let _ = timeout(LEAVE, intake.flush_all()).await;
         }
     }
 
@@ -223,6 +243,13 @@ pub(crate) struct Consumer {
     pub(crate) sender: mpsc::Sender<Delivery>,
 }
 
+/// A channel that has begun to consume.
+pub(crate) struct Opened {
+    generation: Arc<Generation>,
+    intake: Arc<Intake>,
+    incoming: Incoming,
+}
+
 /// Why one channel's consuming ended.
 enum End {
     /// Nobody wants more.
@@ -230,15 +257,12 @@ enum End {
     Broken(String),
 }
 
-/// The transport is closed, or the broker will not have us.
-struct Over;
-
 impl Consumer {
     /// Subscribes for the first time.
     pub(crate) async fn open(
         &self,
-        generation: &Generation,
-    ) -> Result<(Arc<Intake>, Incoming), TransportError> {
+        generation: &Arc<Generation>,
+    ) -> Result<Opened, TransportError> {
         let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
         let started = self.start(&channel).await;
         let incoming = started.map_err(|error| match crate::connect::code(&error) {
@@ -247,7 +271,7 @@ impl Consumer {
         })?;
         let intake = Arc::new(Intake::new(channel, self.prefetch));
         self.intakes.add(intake.clone());
-        Ok((intake, incoming))
+        Ok(Opened { generation: generation.clone(), intake, incoming })
     }
 
     async fn start(&self, channel: &Channel) -> Result<Incoming, lapin::Error> {
@@ -258,12 +282,12 @@ impl Consumer {
     }
 
     /// Consumes until nobody wants more, over all connections; `closed` ends after the last frame.
-    pub(crate) async fn run(self, first: (Arc<Intake>, Incoming), _closed: oneshot::Sender<()>) {
+    pub(crate) async fn run(self, first: Opened, _closed: oneshot::Sender<()>) {
         let mut current = Some(first);
         loop {
-            if let Some((intake, incoming)) = current.take() {
-                let end = self.take_in(&intake, incoming).await;
-                self.leave(&intake).await;
+            if let Some(opened) = current.take() {
+                let end = self.take_in(&opened).await;
+                self.leave(&opened.intake).await;
                 match end {
                     End::Unwanted => return,
                     End::Broken(why) => warn!(queue = %self.queue, %why, "consuming anew"),
@@ -273,31 +297,43 @@ impl Consumer {
                 () = self.sender.closed() => return,
                 again = self.again() => match again {
                     Ok(again) => current = again,
-                    // Whoever listens is told by the end of the channel.
-                    Err(Over) => return,
-                },
+                    // There will be nothing more; the end of `sender` tells whoever listens.
+                    Err(_) => return,
+                }
             }
         }
     }
 
-    async fn again(&self) -> Result<Option<(Arc<Intake>, Incoming)>, Over> {
+    /// # Errors
+    /// When there will never be a connection again.
+    async fn again(&self) -> Result<Option<Opened>, TransportError> {
         sleep(PAUSE).await;
         let far = Instant::now() + Duration::from_secs(3_600);
         let generation = match self.link.up(far).await {
             Ok(generation) => generation,
-            Err(TransportError::Refused { .. } | TransportError::Closed) => return Err(Over),
+            Err(error @ (TransportError::Refused { .. } | TransportError::Closed)) => {
+                return Err(error);
+            }
             Err(_) => return Ok(None),
         };
-        Ok(match self.open(&generation).await {
+        tokio::select! {
+            opened = self.open_or_declare(&generation) => Ok(opened),
+            // A broker that stands still would hold it up for ever.
+            () = self.link.left(&generation) => Ok(None),
+        }
+    }
+
+    async fn open_or_declare(&self, generation: &Arc<Generation>) -> Option<Opened> {
+        match self.open(generation).await {
             Ok(opened) => Some(opened),
             Err(error) => {
                 warn!(queue = %self.queue, %error, "cannot be consumed at the moment");
                 if matches!(error, TransportError::Undeclared { .. }) {
-                    self.declare_again(&generation).await;
+                    self.declare_again(generation).await;
                 }
                 None
             }
-        })
+        }
     }
 
     /// A queue that somebody has deleted is declared again, where that is ours to do.
@@ -311,10 +347,12 @@ impl Consumer {
     }
 
     /// Hands out deliveries from one channel, and sends acknowledgements that nothing else sends.
-    async fn take_in(&self, intake: &Intake, incoming: Incoming) -> End {
+    async fn take_in(&self, opened: &Opened) -> End {
+        let Opened { generation, intake, incoming } = opened;
         tokio::select! {
-            end = self.hand_out_all(intake, incoming) => end,
+            end = self.hand_out_all(intake, incoming.clone()) => end,
             never = intake.keep_flushing() => match never {},
+            () = self.link.left(generation) => End::Broken("the connection is lost".into()),
         }
     }
 

@@ -8,7 +8,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::future::{pending, poll_fn};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -18,10 +18,10 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{Channel, Confirmation};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
 use tracing::{debug, warn};
 
-use crate::connect::{channel_error, code};
+use crate::connect::{channel_error, is_complaint};
 use crate::link::{Generation, Link, State, Status};
 use crate::replies::Replies;
 use crate::wire::Outgoing;
@@ -87,6 +87,8 @@ struct Drive<'l> {
     under_way: VecDeque<Sent>,
     judging: VecDeque<Judged>,
     returned: HashSet<(Option<ShortString>, ShortString)>,
+    /// When the broker last confirmed something, or had nothing to confirm.
+    heard: Instant,
 }
 
 /// Why a channel is left.
@@ -171,17 +173,51 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends what waited too long.
-    fn expire(&self) {
+    /// How long the broker may be silent before it is suspected, when messages are late.
+    fn patience(&self) -> Duration {
+        self.deadline / 2
+    }
+
+    /// Ends what waited too long, and says how much that was.
+    fn expire(&self) -> usize {
         let now = Instant::now();
-        let expired: Vec<Job> = {
+        let expired: VecDeque<Job> = {
             let mut waiting = self.waiting();
-            let count = waiting.iter().take_while(|job| job.deadline <= now).count();
-            waiting.drain(..count).collect()
+            // Those that had to wait for room may stand behind others with more time.
+            if waiting.iter().all(|job| job.deadline > now) {
+                return 0;
+            }
+            let all = std::mem::take(&mut *waiting).into_iter();
+            let (expired, rest): (VecDeque<Job>, _) = all.partition(|job| job.deadline <= now);
+            *waiting = rest;
+            expired
         };
-        if !expired.is_empty() {
-            let error = self.link.status().error();
-            expired.into_iter().for_each(|job| job.fail(error.clone()));
+        let (error, count) = (self.link.status().error(), expired.len());
+        expired.into_iter().for_each(|job| job.fail(error.clone()));
+        count
+    }
+
+    /// Opens a channel; a broker that stands still must not hold up the deadlines.
+    async fn unless_left(
+        &self,
+        generation: &Generation,
+        ticks: &mut Interval,
+        opening: impl Future<Output = Result<Channel, lapin::Error>>,
+    ) -> Result<Channel, String> {
+        let since = Instant::now();
+        let mut opening = pin!(opening);
+        let mut left = pin!(self.link.left(generation));
+        loop {
+            tokio::select! {
+                biased;
+                opened = &mut opening => return opened.map_err(|error| error.to_string()),
+                () = &mut left => return Err("the connection is lost".to_owned()),
+                _ = ticks.tick() => {
+                    if self.expire() > 0 && since.elapsed() > self.patience() {
+                        generation.suspected.notify_one();
+                    }
+                }
+            }
         }
     }
 
@@ -215,8 +251,9 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
         }
         let status = watch.borrow_and_update().clone();
         match &status.state {
-            State::Up(generation) if generation.connection.status().connected() => {
-                match open(generation, replies.as_ref()).await {
+            State::Up(generation) if generation.is_connected() => {
+                let opening = open(generation, replies.as_ref());
+                match lane.unless_left(generation, &mut ticks, opening).await {
                     Ok(channel) => {
                         let mut drive = Drive::new(&lane, channel, generation.clone());
                         match drive.run(&mut watch, &mut ticks).await {
@@ -224,8 +261,8 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
                             Leave::Broken(error) => drive.leave(error.as_ref()),
                         }
                     }
-                    Err(error) => {
-                        debug!(%error, "no channel to publish on");
+                    Err(reason) => {
+                        debug!(%reason, "no channel to publish on");
                         ticks.tick().await;
                     }
                 }
@@ -238,13 +275,15 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
         }
         tokio::select! {
             _ = watch.changed() => {}
-            _ = ticks.tick() => lane.expire(),
+            _ = ticks.tick() => {
+                lane.expire();
+            }
         }
     }
 }
 
 async fn open(generation: &Generation, replies: Option<&Replies>) -> Result<Channel, lapin::Error> {
-    let channel = generation.channel().await?;
+    let channel = generation.outgoing_channel().await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     if let Some(replies) = replies {
         replies.listen(&channel).await?;
@@ -262,6 +301,7 @@ impl<'l> Drive<'l> {
             under_way: VecDeque::new(),
             judging: VecDeque::new(),
             returned: HashSet::new(),
+            heard: Instant::now(),
         }
     }
 
@@ -269,7 +309,7 @@ impl<'l> Drive<'l> {
     async fn run(
         &mut self,
         watch: &mut tokio::sync::watch::Receiver<Status>,
-        ticks: &mut tokio::time::Interval,
+        ticks: &mut Interval,
     ) -> Leave {
         let mut blocked = watch.borrow_and_update().blocked;
         loop {
@@ -295,11 +335,16 @@ impl<'l> Drive<'l> {
                     if changed.is_err() || !same {
                         return Leave::Broken(None);
                     }
+                    if blocked && !status.blocked {
+                        self.heard = Instant::now();
+                    }
                     blocked = status.blocked;
                 }
                 _ = ticks.tick() => {
-                    self.lane.expire();
-                    self.expire(blocked);
+                    let late = self.lane.expire() + self.expire();
+                    if late > 0 && !blocked {
+                        self.suspect(late);
+                    }
                     if !self.channel.status().connected() {
                         return Leave::Broken(None);
                     }
@@ -329,6 +374,9 @@ impl<'l> Drive<'l> {
                 channel.basic_publish(exchange, routing_key, options, &body, properties).await?;
             published.await
         });
+        if self.under_way.is_empty() {
+            self.heard = Instant::now();
+        }
         self.last_tag += 1;
         // The first poll hands the frames over, so tags follow the order of these polls.
         let first = confirming.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -359,6 +407,7 @@ impl<'l> Drive<'l> {
     }
 
     fn confirmed(&mut self, sent: Sent, confirmation: Confirmation) {
+        self.heard = Instant::now();
         let acked = confirmation.is_ack();
         if let Some(returned) = confirmation.take_message() {
             let id = returned.delivery.properties.message_id().clone();
@@ -392,12 +441,12 @@ impl<'l> Drive<'l> {
     }
 
     /// Ends what the broker does not confirm in time.
-    fn expire(&mut self, blocked: bool) {
+    fn expire(&mut self) -> usize {
         let now = Instant::now();
         let mut late = 0;
         for sent in &mut self.under_way {
             match &sent.job {
-                Some(job) if job.deadline > now => break,
+                Some(job) if job.deadline > now => {}
                 Some(_) => {
                     late += 1;
                     if let Some(job) = sent.job.take() {
@@ -413,7 +462,13 @@ impl<'l> Drive<'l> {
                 judged.job.settle(Err(TransportError::Unknown));
             }
         }
-        if late > 0 && !blocked {
+        late
+    }
+
+    /// Messages are late. That may be because they waited for a connection; if the broker has been
+    /// silent for long, it is because of the connection.
+    fn suspect(&self, late: usize) {
+        if !self.under_way.is_empty() && self.heard.elapsed() > self.lane.patience() {
             warn!(messages = late, "the broker does not confirm in time; connecting anew");
             self.generation.suspected.notify_one();
         }
@@ -422,7 +477,7 @@ impl<'l> Drive<'l> {
     /// Puts back what has no outcome, to be sent again on the next channel.
     fn leave(self, error: Option<&lapin::Error>) {
         // A complaint of the broker's may be about one of these messages.
-        let fell = error.and_then(code).is_some();
+        let fell = error.is_some_and(is_complaint);
         if let Some(error) = error {
             debug!(%error, "the channel is gone");
         }

@@ -11,7 +11,11 @@ use tokio::time::Instant;
 /// A connection that is up, and its number: it goes up with each reconnect.
 pub(crate) struct Generation {
     pub(crate) number: u64,
+    /// To consume, and to declare.
     pub(crate) connection: Connection,
+    /// To publish: a broker that takes no messages does not read from it, and acknowledgements must
+    /// get through all the same.
+    pub(crate) outgoing: Connection,
     /// Told by whoever has reason to think that the connection is dead.
     pub(crate) suspected: Notify,
 }
@@ -19,6 +23,15 @@ pub(crate) struct Generation {
 impl Generation {
     pub(crate) async fn channel(&self) -> Result<Channel, lapin::Error> {
         self.connection.create_channel().await
+    }
+
+    /// A channel to publish on.
+    pub(crate) async fn outgoing_channel(&self) -> Result<Channel, lapin::Error> {
+        self.outgoing.create_channel().await
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connection.status().connected() && self.outgoing.status().connected()
     }
 }
 
@@ -91,6 +104,16 @@ impl Link {
             _ if waited => Some(status.error()),
             _ => None,
         }
+    }
+
+    /// Waits until a connection is no longer the one that is up. The client itself may notice much
+    /// later that it is dead, or never.
+    pub(crate) async fn left(&self, generation: &Generation) {
+        let mut watch = self.watch();
+        let left =
+            |status: &Status| status.generation().is_none_or(|now| now.number != generation.number);
+        // An error means that the supervisor is gone, and the connection with it.
+        let _ = watch.wait_for(left).await;
     }
 
     /// The connection, once there is one.

@@ -18,15 +18,19 @@ pub(crate) struct Replies {
     waiting: Arc<Mutex<Waiting>>,
 }
 
-type Waiting = HashMap<ShortString, oneshot::Sender<Arc<[u8]>>>;
+/// Several may wait for one id, where they share an idempotency key; each is sent an answer.
+type Waiting = HashMap<ShortString, Vec<oneshot::Sender<Arc<[u8]>>>>;
 
 impl Replies {
     /// Waits for the answer to a command. Ends without one when the channel is lost.
     pub(crate) fn expect(&self, command: ShortString) -> oneshot::Receiver<Arc<[u8]>> {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = self.waiting();
-        waiting.retain(|_, sender| !sender.is_closed());
-        waiting.insert(command, sender);
+        waiting.retain(|_, senders| {
+            senders.retain(|sender| !sender.is_closed());
+            !senders.is_empty()
+        });
+        waiting.entry(command).or_default().push(sender);
         receiver
     }
 
@@ -50,10 +54,10 @@ impl Replies {
     }
 
     fn receive(&self, answer: DeliveryResult) {
-        if let Ok(Some(delivery)) = answer
-            && let Some(command) = delivery.properties.correlation_id()
-            && let Some(waiting) = self.waiting().remove(command)
-        {
+        let Ok(Some(delivery)) = answer else { return };
+        let Some(command) = delivery.properties.correlation_id() else { return };
+        let waiting = self.waiting().get_mut(command).and_then(Vec::pop);
+        if let Some(waiting) = waiting {
             // An error means that the caller has given up.
             let _ = waiting.send(delivery.data.into());
         }

@@ -1,4 +1,4 @@
-//! Keeps one connection up, for ever.
+//! Keeps the way to the broker up, for ever.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -11,17 +11,27 @@ use lapin::{Connection, Event};
 use metrics::counter;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
+use tokio::try_join;
 use tracing::{error, info, warn};
 
 use crate::assert;
 use crate::config::{AmqpConfig, shown};
-use crate::connect::{ConnectError, connect};
+use crate::connect::{ConnectError, channel_error, connect};
 use crate::link::{Generation, Link, State};
 
 /// The shortest and the longest pause between two rounds of attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+///
+/// An attempt costs next to nothing; whoever publishes gets errors until one succeeds.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+/// How long it may take to declare everything again on a new connection.
+const ASSERT: Duration = Duration::from_secs(15);
+/// How long saying goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// How often the connection is looked at, beside its own events.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// One to consume and one to publish.
+type Connections = (Connection, Connection);
 
 /// What the supervisor works with.
 pub(crate) struct Supervisor {
@@ -37,18 +47,19 @@ impl Supervisor {
     pub(crate) async fn run(self) {
         let closing = self.closing.clone();
         tokio::select! {
-            () = closing.notified() => {}
+            () = closing.notified() => {
+                if let Some(up) = self.link.status().generation() {
+                    close(&up.connection, &up.outgoing).await;
+                }
+                self.link.set(State::Closed);
+            }
             reason = self.keep_up() => {
                 error!(%reason, "the broker refuses us; not tried again");
                 self.link.set(State::Refused(reason));
                 closing.notified().await;
+                self.link.set(State::Closed);
             }
         }
-        let status = self.link.status();
-        if let Some(generation) = status.generation() {
-            close(&generation.connection).await;
-        }
-        self.link.set(State::Closed);
     }
 
     /// Ends only with a reason why trying again is of no use.
@@ -58,13 +69,13 @@ impl Supervisor {
         let mut host = fastrand::usize(..self.config.hosts.len().max(1));
         loop {
             match self.round(&mut host).await {
-                Ok(connection) => {
+                Ok(connections) => {
                     number += 1;
                     if number > 1 {
                         counter!("bloodbank_reconnects_total").increment(1);
                     }
                     let since = Instant::now();
-                    let why = self.hold(connection, number).await;
+                    let why = self.hold(connections, number).await;
                     match why {
                         ConnectError::Refused { reason } => return reason,
                         ConnectError::Unreachable { reason } => {
@@ -72,8 +83,8 @@ impl Supervisor {
                             self.link.set(State::Down(reason));
                         }
                     }
-                    // A connection that held proves the broker well; one that did not, does not.
-                    if since.elapsed() > PAUSES.1 {
+                    // A connection that held longer than we waited for it proves the broker well.
+                    if since.elapsed() > pause {
                         pause = PAUSES.0;
                     }
                 }
@@ -89,16 +100,21 @@ impl Supervisor {
     }
 
     /// Tries each host once, from the one whose turn it is.
-    async fn round(&self, host: &mut usize) -> Result<Connection, ConnectError> {
+    async fn round(&self, host: &mut usize) -> Result<Connections, ConnectError> {
         let hosts = &self.config.hosts;
         let mut reasons = Vec::new();
         for _ in 0..hosts.len() {
             let uri = &hosts[*host % hosts.len()];
             *host += 1;
-            match connect(&self.config, uri).await {
-                Ok(connection) => {
+            let name = &self.config.name;
+            let publishing = format!("{name} (publishing)");
+            match try_join!(
+                connect(&self.config, uri, name),
+                connect(&self.config, uri, &publishing)
+            ) {
+                Ok(connections) => {
                     info!(host = shown(uri), "connected");
-                    return Ok(connection);
+                    return Ok(connections);
                 }
                 Err(ConnectError::Unreachable { reason }) => reasons.push(reason),
                 Err(refused) => return Err(refused),
@@ -108,41 +124,55 @@ impl Supervisor {
     }
 
     /// Declares, hands the connection to everyone, and waits for its end.
-    async fn hold(&self, connection: Connection, number: u64) -> ConnectError {
+    async fn hold(&self, (connection, outgoing): Connections, number: u64) -> ConnectError {
         let events = connection.events_listener();
-        let declared = self.declared().clone();
-        let channel = connection.create_channel().await;
-        let asserted = match channel {
-            Ok(channel) => assert::all(&channel, &self.config, &declared).await,
-            Err(error) => Err(TransportError::Disconnected { reason: error.to_string() }),
+        let outgoing_events = outgoing.events_listener();
+        // A broker that stands still in the middle of it is no broker.
+        let asserted = match timeout(ASSERT, self.assert(&connection)).await {
+            Ok(asserted) => asserted,
+            Err(_) => {
+                Err(TransportError::Disconnected { reason: format!("no answer in {ASSERT:?}") })
+            }
         };
         match asserted {
             Ok(()) => {}
+            Err(TransportError::Disconnected { reason }) => {
+                close(&connection, &outgoing).await;
+                return ConnectError::Unreachable { reason };
+            }
+            // A temporary queue of ours, held by a connection that the broker has not given up yet.
+            Err(TransportError::Conflict { reason, .. }) if reason.contains("RESOURCE_LOCKED") => {
+                close(&connection, &outgoing).await;
+                return ConnectError::Unreachable { reason };
+            }
             Err(error) => {
-                close(&connection).await;
-                let reason = error.to_string();
-                return match error {
-                    // Without its majority a cluster declares nothing, for now.
-                    TransportError::Disconnected { .. } | TransportError::Unknown => {
-                        ConnectError::Unreachable { reason }
-                    }
-                    _ => ConnectError::Refused { reason },
-                };
+                close(&connection, &outgoing).await;
+                return ConnectError::Refused { reason: error.to_string() };
             }
         }
-        let generation = Arc::new(Generation { number, connection, suspected: Notify::new() });
+        let generation =
+            Arc::new(Generation { number, connection, outgoing, suspected: Notify::new() });
         self.link.set(State::Up(generation.clone()));
         let reason = tokio::select! {
-            reason = self.end_of(&generation, events) => reason,
+            reason = self.end_of(&generation.connection, events) => reason,
+            reason = self.end_of(&generation.outgoing, outgoing_events) => reason,
             () = generation.suspected.notified() => "it does not answer".to_owned(),
         };
         self.link.set(State::Down(reason.clone()));
-        close(&generation.connection).await;
+        close(&generation.connection, &generation.outgoing).await;
         ConnectError::Unreachable { reason }
     }
 
+    /// Declares everything that was declared before.
+    async fn assert(&self, connection: &Connection) -> Result<(), TransportError> {
+        let declared = self.declared().clone();
+        let channel = connection.create_channel().await;
+        let channel = channel.map_err(|error| channel_error(&error))?;
+        assert::all(&channel, &self.config, &declared).await
+    }
+
     /// Waits for the end of a connection; tells the link when it is blocked.
-    async fn end_of(&self, generation: &Generation, events: impl Stream<Item = Event>) -> String {
+    async fn end_of(&self, connection: &Connection, events: impl Stream<Item = Event>) -> String {
         let mut events = pin!(events);
         let mut blocked_since: Option<Instant> = None;
         loop {
@@ -159,7 +189,7 @@ impl Supervisor {
                     self.link.set_blocked(false);
                 }
                 Ok(Some(Event::Error(error))) => {
-                    if !generation.connection.status().connected() {
+                    if !connection.status().connected() {
                         count_blocked(blocked_since);
                         return error.to_string();
                     }
@@ -167,7 +197,7 @@ impl Supervisor {
                 Ok(Some(_)) => {}
                 Ok(None) => return "it was closed".to_owned(),
                 Err(_) => {
-                    if !generation.connection.status().connected() {
+                    if !connection.status().connected() {
                         count_blocked(blocked_since);
                         return "it was lost".to_owned();
                     }
@@ -188,8 +218,10 @@ fn count_blocked(since: Option<Instant>) {
 }
 
 /// Says goodbye; a broker that does not answer is left alone.
-pub(crate) async fn close(connection: &Connection) {
-    let goodbye = connection.close(200, "goodbye".into());
+async fn close(one: &Connection, other: &Connection) {
+    let goodbyes = async {
+        tokio::join!(one.close(200, "goodbye".into()), other.close(200, "goodbye".into()))
+    };
     // It is of no interest whether the other side heard it.
-    let _ = timeout(Duration::from_secs(1), goodbye).await;
+    let _ = timeout(GOODBYE, goodbyes).await;
 }

@@ -135,7 +135,9 @@ pub async fn redrive(
     filter: &Filter,
     rate: u32,
 ) -> Result<Redriven, TransportError> {
-    let mut pace = interval(Duration::from_secs(1) / rate.max(1));
+    let period = Duration::from_secs(1) / rate.max(1);
+    // An interval of nothing, which a very high rate would give, is none.
+    let mut pace = interval(period.max(Duration::from_nanos(1)));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut redriven = Redriven::default();
     let mut deliveries = transport.subscribe(Subscription::browse(queue)).await?;

@@ -141,6 +141,11 @@ impl<P: Payload> Inbox<P> {
         self.transport.settle(&received.delivery, Settlement::Park { headers }).await
     }
 
+    /// Ends it, and waits until everything that was settled is. What was not comes again.
+    pub async fn close(self) {
+        self.deliveries.close().await;
+    }
+
     fn read(&self, delivery: &Delivery) -> Result<(Envelope, P), Fault> {
         let envelope = reading::envelope(delivery)?;
         let payload = reading::payload(self.contracts, &envelope)?;

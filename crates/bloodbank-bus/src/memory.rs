@@ -69,9 +69,7 @@ impl InMemory {
         let mut message = Message::new(envelope.event_type.as_str().into(), body.into(), headers);
         message.reply_to = reply_to;
         let mut state = self.state();
-        if state.closed {
-            return Err(TransportError::Closed);
-        }
+        state.check_open()?;
         match envelope.kind() {
             Kind::Event => state.route(Exchange::Events, &message),
             Kind::Command => {
@@ -85,6 +83,7 @@ impl InMemory {
         let Verbatim { key, body, headers } = message;
         let message = Message::new(key, body, headers);
         let mut state = self.state();
+        state.check_open()?;
         match to {
             Destination::Exchange(exchange) => state.route(exchange, &message),
             Destination::Queue(name) => {
@@ -132,8 +131,7 @@ impl Transport for InMemory {
 
     fn request(&self, envelope: Validated<Envelope>) -> Request {
         let (sender, answer) = oneshot::channel();
-        let address: Arc<str> = envelope.id.to_string().into();
-        self.state().waiting.insert(address.clone(), sender);
+        let address = self.state().wait(sender);
         let outcome = self.publish_now(&envelope, Headers::new(), Some(address.clone()));
         if outcome.is_err() {
             self.state().waiting.remove(&address);
@@ -178,7 +176,7 @@ impl Transport for InMemory {
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
-        self.state().closed = true;
+        self.state().close();
         Box::pin(std::future::ready(()))
     }
 }

@@ -1,17 +1,15 @@
 //! The in-memory transport does what a broker does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::time::Duration;
 
 use bloodbank_bus::{
     Deliveries, Delivery, Destination, Exchange, Headers, InMemory, Queue, Settlement,
     Subscription, Topology, Transport, TransportError, Verbatim, headers,
 };
+use bloodbank_testkit::catalog::{bus, envelope, queue};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{bus, envelope, queue};
 
 const PROMPT: &str = "llm.prompt";
 
@@ -37,7 +35,11 @@ fn numbers(deliveries: &[Delivery]) -> Vec<Value> {
 }
 
 async fn settle(bus: &InMemory, delivery: &Delivery, settlement: Settlement) {
-    bus.settle(delivery.tag, settlement).await.unwrap();
+    bus.settle(delivery, settlement).await.unwrap();
+}
+
+fn park(reason: &str) -> Settlement {
+    Settlement::Park { headers: Headers::from([(headers::REASON.into(), reason.into())]) }
 }
 
 #[tokio::test]
@@ -134,7 +136,7 @@ async fn a_dropped_consumer_gives_back_what_it_has_not_settled() {
     settle(&bus, &first, Settlement::Ack).await;
     drop(gone);
     assert_eq!((bus.unsettled("q"), bus.depth("q")), (0, 3));
-    assert_eq!(bus.settle(second.tag, Settlement::Ack).await, Err(TransportError::Stale));
+    assert_eq!(bus.settle(&second, Settlement::Ack).await, Err(TransportError::Stale));
     let mut next = subscribe(&bus, "q", 10).await;
     let again = drain(&mut next);
     assert_eq!(numbers(&again), [1, 2, 3]);
@@ -148,11 +150,11 @@ async fn settling_twice_is_stale() {
     publish(&bus, 0).await;
     let delivery = consumer.recv().await.unwrap();
     settle(&bus, &delivery, Settlement::Ack).await;
-    assert_eq!(bus.settle(delivery.tag, Settlement::Requeue).await, Err(TransportError::Stale));
+    assert_eq!(bus.settle(&delivery, Settlement::Requeue).await, Err(TransportError::Stale));
 }
 
 #[tokio::test]
-async fn rejected_messages_are_parked_with_the_reason() {
+async fn parked_messages_keep_their_bytes_and_get_the_reason() {
     let (bus, _) = bus([
         queue("q", &["#"]).with_dead_letters("q.dead"),
         Queue::new("q.dead"),
@@ -163,17 +165,17 @@ async fn rejected_messages_are_parked_with_the_reason() {
     for name in ["q", "careless"] {
         let delivery = subscribe(&bus, name, 1).await.recv().await.unwrap();
         // Its consumer is gone with the statement above.
-        assert_eq!(bus.settle(delivery.tag, Settlement::Ack).await, Err(TransportError::Stale));
+        assert_eq!(bus.settle(&delivery, Settlement::Ack).await, Err(TransportError::Stale));
         let mut consumer = subscribe(&bus, name, 1).await;
         let delivery = consumer.recv().await.unwrap();
-        settle(&bus, &delivery, Settlement::reject("no use")).await;
+        settle(&bus, &delivery, park("no use")).await;
         assert_eq!((bus.depth(name), bus.unsettled(name)), (0, 0));
     }
     let dead = subscribe(&bus, "q.dead", 1).await.recv().await.unwrap();
     assert_eq!((&*dead.key, data(&dead)), (PROMPT, json!(7)));
     assert_eq!(dead.headers[headers::REASON], "no use");
-    assert_eq!(dead.headers[headers::PARKED_FROM], "q");
-    assert_eq!(dead.headers[headers::ATTEMPTS], "2");
+    assert_eq!(dead.headers.len(), 1);
+    assert!(!dead.redelivered);
 }
 
 #[tokio::test]
@@ -199,35 +201,72 @@ async fn a_full_dead_letter_queue_loses_nothing() {
     publish(&bus, 1).await;
     let mut consumer = subscribe(&bus, "q", 2).await;
     let both = drain(&mut consumer);
-    settle(&bus, &both[0], Settlement::reject("a")).await;
-    let error = bus.settle(both[1].tag, Settlement::reject("b")).await.unwrap_err();
+    settle(&bus, &both[0], park("a")).await;
+    let error = bus.settle(&both[1], park("b")).await.unwrap_err();
     assert!(error.is_retryable());
     assert_eq!((bus.unsettled("q"), bus.depth("dead")), (1, 1));
     settle(&bus, &both[1], Settlement::Ack).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn forwarding_keeps_bytes_and_waits() {
+#[tokio::test]
+async fn forwarding_keeps_bytes() {
     let (bus, _) = bus([queue("q", &["llm.#"]).with_max_len(2)]).await;
     let garbage = Verbatim::stored("llm.prompt", *b"{not json", Headers::new())
         .with_header(headers::ATTEMPTS, "3");
-    let minute = Duration::from_secs(60);
-    bus.forward(garbage.clone(), Destination::queue_after("q", minute)).await.unwrap();
+    bus.forward(garbage.clone(), Destination::queue("q")).await.unwrap();
     bus.forward(garbage.clone(), Destination::Exchange(Exchange::Events)).await.unwrap();
-    assert_eq!(bus.depth("q"), 1);
     let full = bus.forward(garbage.clone(), Destination::queue("q")).await.unwrap_err();
-    assert!(full.is_retryable(), "what waits counts, too: {full}");
+    assert!(full.is_retryable(), "{full}");
     let mut consumer = subscribe(&bus, "q", 10).await;
-    let now = consumer.recv().await.unwrap();
-    assert_eq!((&*now.body, now.attempt), (&b"{not json"[..], 4));
-    assert_eq!(Verbatim::of(&now), garbage);
-    let started = tokio::time::Instant::now();
-    consumer.recv().await.unwrap();
-    assert!(started.elapsed() >= minute);
+    for _ in 0..2 {
+        let delivery = consumer.recv().await.unwrap();
+        assert_eq!((&*delivery.body, delivery.attempt), (&b"{not json"[..], 4));
+        assert_eq!(Verbatim::of(&delivery), garbage);
+    }
     assert_eq!(
         bus.forward(garbage, Destination::queue("nowhere")).await,
         Err(TransportError::Undeclared { queue: "nowhere".into() })
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_retried_waits_and_takes_room() {
+    let (bus, _) = bus([queue("q", &["llm.#"]).with_max_len(2)]).await;
+    let mut consumer = subscribe(&bus, "q", 10).await;
+    publish(&bus, 0).await;
+    let first = consumer.recv().await.unwrap();
+    let after = Duration::from_secs(60);
+    let noted = Headers::from([(headers::ATTEMPTS.into(), "1".into())]);
+    settle(&bus, &first, Settlement::Retry { after, headers: noted.clone() }).await;
+    assert_eq!((bus.depth("q"), bus.unsettled("q")), (0, 0));
+    publish(&bus, 1).await;
+    let full = bus.publish(envelope(PROMPT, json!(2)), Headers::new()).await.unwrap_err();
+    assert!(full.is_retryable(), "what waits counts, too: {full}");
+    let started = tokio::time::Instant::now();
+    assert_eq!(data(&consumer.recv().await.unwrap()), json!(1));
+    let again = consumer.recv().await.unwrap();
+    assert!(started.elapsed() >= after);
+    assert_eq!((&again.body, &again.headers, again.attempt), (&first.body, &noted, 2));
+    assert!(!again.redelivered);
+}
+
+#[tokio::test]
+async fn a_closed_bus_ends_its_consumers_and_refuses_everything() {
+    let (bus, _) = bus([queue("q", &["#"])]).await;
+    let mut consumer = subscribe(&bus, "q", 1).await;
+    publish(&bus, 0).await;
+    let delivery = consumer.recv().await.unwrap();
+    bus.close().await;
+    assert!(consumer.recv().await.is_none());
+    let closed = Err(TransportError::Closed);
+    assert_eq!(bus.publish(envelope(PROMPT, json!(1)), Headers::new()).await, closed);
+    assert_eq!(bus.forward(Verbatim::of(&delivery), Destination::queue("q")).await, closed);
+    assert_eq!(bus.settle(&delivery, Settlement::Ack).await, closed);
+    assert_eq!(bus.declare(&Topology::new()).await, closed);
+    assert_eq!(bus.subscribe(Subscription::new("q")).await.map(|_| ()), closed);
+    let request = bus.request(envelope("theboard.meeting.create", json!({})));
+    assert_eq!(request.confirm.await, closed);
+    assert!(request.answer.await.is_err());
 }
 
 #[tokio::test]

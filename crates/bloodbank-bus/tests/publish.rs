@@ -1,19 +1,19 @@
 //! What may be published, what is refused, and what arrives.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bloodbank_bus::{
-    BoxFuture, Deliveries, DeliveryTag, Destination, Exchange, Headers, PublishError, Publisher,
-    Queue, Settlement, Subscriber, Subscription, Topology, Transport, TransportError, Verbatim,
-    headers,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Inbox, PublishError,
+    Publisher, Queue, Reason, Request, Settlement, Subscription, Topology, Transport,
+    TransportError, Verbatim, headers,
 };
 use bloodbank_core::{Envelope, Kind, Meta, Validated};
+use bloodbank_testkit::catalog::{
+    Any, Board, CreateMeeting, Idle, MeetingCreated, bus, contracts, meeting, queue,
+};
 use serde_json::{Value, json};
-use support::{Any, Board, CreateMeeting, Idle, MeetingCreated, bus, contracts, meeting, queue};
 use uuid::Uuid;
 
 /// Counts what reaches it and answers as told.
@@ -36,21 +36,30 @@ impl Transport for Counting {
     fn declare<'a>(&'a self, _: &'a Topology) -> BoxFuture<'a, Result<(), TransportError>> {
         unimplemented!()
     }
-    fn publish(
-        &self,
-        _: Validated<Envelope>,
-        _: Headers,
-    ) -> BoxFuture<'_, Result<(), TransportError>> {
+    fn publish(&self, _: Validated<Envelope>, _: Headers) -> Confirm {
         self.published.fetch_add(1, Ordering::Relaxed);
-        Box::pin(std::future::ready(self.answer.clone()))
+        Confirm::settled(self.answer.clone())
     }
-    fn forward(&self, _: Verbatim, _: Destination) -> BoxFuture<'_, Result<(), TransportError>> {
+    fn request(&self, _: Validated<Envelope>) -> Request {
+        unimplemented!()
+    }
+    fn answer(&self, _: &Delivery, _: Vec<u8>) -> Confirm {
+        unimplemented!()
+    }
+    fn forward(&self, _: Verbatim, _: Destination) -> Confirm {
         unimplemented!()
     }
     fn subscribe(&self, _: Subscription) -> BoxFuture<'_, Result<Deliveries, TransportError>> {
         unimplemented!()
     }
-    fn settle(&self, _: DeliveryTag, _: Settlement) -> BoxFuture<'_, Result<(), TransportError>> {
+    fn settle<'a>(
+        &'a self,
+        _: &'a Delivery,
+        _: Settlement,
+    ) -> BoxFuture<'a, Result<(), TransportError>> {
+        unimplemented!()
+    }
+    fn close(&self) -> BoxFuture<'_, ()> {
         unimplemented!()
     }
 }
@@ -129,20 +138,20 @@ async fn a_failed_publish_says_its_id() {
 async fn typed_there_and_back() {
     let (_, transport) = bus([queue("q", &["theboard.#"])]).await;
     let publisher = Publisher::<Board>::new(transport.clone()).named("board@host");
-    let mut subscriber: Subscriber<MeetingCreated> =
-        Subscriber::open(transport, contracts(), Subscription::new("q")).await.unwrap();
+    let mut inbox: Inbox<MeetingCreated> =
+        Inbox::open(transport, contracts(), Subscription::new("q")).await.unwrap();
     let work = Uuid::now_v7();
     let meta = Meta::new().with_correlation_id(work).with_session_id("s1");
     let receipt = publisher.publish_with(&meeting("there"), meta).await.unwrap();
-    let received = subscriber.next().await.unwrap().unwrap();
+    let received = inbox.next().await.unwrap().unwrap();
     assert_eq!(received.payload, meeting("there"));
     let Envelope { id, source, correlation_id, schema, .. } = &received.envelope;
     assert_eq!((*id, source.as_str(), *correlation_id), (receipt.id, "board@host", Some(work)));
     assert_eq!(schema.as_deref(), Some("https://example.test/theboard.meeting.created"));
-    received.requeue().await.unwrap();
-    let again = subscriber.next().await.unwrap().unwrap();
-    assert!(again.redelivered && again.attempt == 2 && again.envelope.id == receipt.id);
-    again.ack().await.unwrap();
+    inbox.requeue(received).await.unwrap();
+    let again = inbox.next().await.unwrap().unwrap();
+    assert!(again.redelivered() && again.attempt() == 2 && again.envelope.id == receipt.id);
+    inbox.ack(again).await.unwrap();
 }
 
 #[tokio::test]
@@ -152,11 +161,11 @@ async fn commands_reach_their_worker() {
     let (bus, transport) = bus([worker]).await;
     let command = CreateMeeting { topic: "x".into() };
     let receipt = Publisher::<Board>::new(transport.clone()).send(&command).await.unwrap();
-    let mut subscriber: Subscriber<CreateMeeting> =
-        Subscriber::open(transport, contracts(), Subscription::new("w")).await.unwrap();
-    let received = subscriber.next().await.unwrap().unwrap();
+    let mut inbox: Inbox<CreateMeeting> =
+        Inbox::open(transport, contracts(), Subscription::new("w")).await.unwrap();
+    let received = inbox.next().await.unwrap().unwrap();
     assert_eq!((received.envelope.id, &received.payload), (receipt.id, &command));
-    received.ack().await.unwrap();
+    inbox.ack(received).await.unwrap();
     assert_eq!(bus.unsettled("w"), 0);
 }
 
@@ -183,39 +192,52 @@ async fn what_is_wrong_is_parked_and_not_handed_out() {
     }
     Publisher::<Board>::new(transport.clone()).publish(&meeting("last")).await.unwrap();
 
-    let mut subscriber: Subscriber<MeetingCreated> =
-        Subscriber::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
+    let mut inbox: Inbox<MeetingCreated> =
+        Inbox::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
     for topic in ["good", "last"] {
-        let received = subscriber.next().await.unwrap().unwrap();
+        let received = inbox.next().await.unwrap().unwrap();
         assert_eq!(received.payload.topic, topic);
-        received.ack().await.unwrap();
+        inbox.ack(received).await.unwrap();
     }
-    assert_eq!((subscriber.parked(), bus.depth("dead")), (5, 5));
+    assert_eq!((inbox.parked(), bus.depth("dead")), (5, 5));
 
     let mut dead = transport.subscribe(Subscription::new("dead")).await.unwrap();
     let wanted = [
-        (0, "no envelope: expected value"),
-        (1, "it travelled as `llm.prompt` and says that it is `theboard.meeting.created`"),
-        (3, "/max_rounds  expected at most 10, found 99"),
-        (4, "`llm.prompt` is not the key of this type"),
-        (5, "no contract has the key `no.such.key`"),
+        (0, Reason::NoEnvelope, "no envelope: expected value"),
+        (
+            1,
+            Reason::NoEnvelope,
+            "it travelled as `llm.prompt` and says that it is `theboard.meeting.created`",
+        ),
+        (3, Reason::BreaksContract, "/max_rounds  expected at most 10, found 99"),
+        (4, Reason::BreaksContract, "`llm.prompt` is not the key of this type"),
+        (5, Reason::NoHandler, "no contract has the key `no.such.key`"),
     ];
-    for (index, reason) in wanted {
+    for (index, reason, error) in wanted {
         let parked = dead.recv().await.unwrap();
-        let said = &parked.headers[headers::REASON];
-        assert!(said.contains(reason), "{said}");
+        assert_eq!(parked.headers[headers::REASON], reason.as_str());
+        assert_eq!(parked.headers[headers::PARKED_FROM], "q");
+        assert_eq!(parked.headers[headers::ATTEMPTS], "1");
+        let said = &parked.headers[headers::ERROR];
+        assert!(said.contains(error), "{said}");
         assert_eq!(*parked.body, messages[index].1, "byte for byte");
     }
 }
 
 #[tokio::test]
 async fn any_payload_as_json() {
-    let (_, transport) = bus([queue("q", &["llm.*"])]).await;
-    let mut subscriber: Subscriber<Value> =
-        Subscriber::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
-    let any = Publisher::<Any>::new(transport);
+    let (_, transport) =
+        bus([queue("q", &["llm.*"]).with_dead_letters("dead"), Queue::new("dead")]).await;
+    let mut inbox: Inbox<Value> =
+        Inbox::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
+    let any = Publisher::<Any>::new(transport.clone());
     any.publish_json("llm.prompt", json!({"a": [1]})).await.unwrap();
-    let received = subscriber.next().await.unwrap().unwrap();
+    let received = inbox.next().await.unwrap().unwrap();
     assert_eq!(received.payload, json!({"a": [1]}));
-    received.reject("seen enough").await.unwrap();
+    inbox.park(received, "seen enough").await.unwrap();
+    let mut dead = transport.subscribe(Subscription::new("dead")).await.unwrap();
+    let parked = dead.recv().await.unwrap();
+    assert_eq!(parked.headers[headers::REASON], Reason::Parked.as_str());
+    assert_eq!(parked.headers[headers::ERROR], "seen enough");
+    assert_eq!(inbox.parked(), 0, "that counts what it parks itself");
 }

@@ -8,6 +8,7 @@ use bloodbank::{Bundle, BundledContract, Contracts};
 use clap::Args;
 use holyfields::finding::has_errors;
 use holyfields::{Catalog, render};
+use serde_json::Value;
 
 /// Where contracts come from.
 #[derive(Args, Clone, Debug, Default)]
@@ -66,5 +67,19 @@ pub(crate) fn find<'c>(
     };
     contracts.find(&route).map_err(|unknown| {
         anyhow!("{unknown}\nhelp: `bloodbank list-events` and `list-commands` show every key")
+    })
+}
+
+/// A payload from its text.
+///
+/// # Errors
+/// If it is no JSON, with the place.
+pub(crate) fn parse(name: &str, text: &[u8]) -> anyhow::Result<Value> {
+    serde_json::from_slice(text).map_err(|error| {
+        // The parser's words hold nothing of the payload, but end with the place once more.
+        let problem = error.to_string();
+        let problem = problem.split(" at line ").next().unwrap_or_default();
+        let (line, column) = (error.line(), error.column().max(1));
+        anyhow!("{name}:{line}:{column}: not JSON: {problem}")
     })
 }

@@ -55,8 +55,7 @@ fn meeting() -> theboard::MeetingCreated {
 async fn publish_and_receive(bus: &Bus) -> anyhow::Result<()> {
     let pattern: TopicPattern = "theboard.meeting.*".parse()?;
     let queue = Queue::new("theboard_sync_queue").bind(Exchange::Events, pattern);
-    let mut inbox =
-        bus.subscribe::<services::TheboardSync, theboard::MeetingCreated>(queue).await?;
+    let mut inbox = bus.inbox::<services::TheboardSync, theboard::MeetingCreated>(queue).await?;
     let receipt = bus.publisher::<services::TheboardProducer>().publish(&meeting()).await?;
     println!("published  {}  {}", theboard::MeetingCreated::KEYS[0], receipt.id);
     if let Some(received) = inbox.next().await? {
@@ -67,7 +66,7 @@ async fn publish_and_receive(bus: &Bus) -> anyhow::Result<()> {
             received.payload.max_rounds,
             received.envelope.source,
         );
-        received.ack().await?;
+        inbox.ack(received).await?;
     }
     Ok(())
 }
@@ -87,8 +86,7 @@ async fn refuse(bus: &Bus) -> anyhow::Result<()> {
 async fn handle(bus: &Bus) -> anyhow::Result<()> {
     let key = github::MergePullRequest::KEYS[0];
     let queue = Queue::new(key).bind(Exchange::Commands, key.parse()?);
-    let mut worker =
-        bus.subscribe::<services::GithubBridge, github::MergePullRequest>(queue).await?;
+    let mut worker = bus.inbox::<services::GithubBridge, github::MergePullRequest>(queue).await?;
     let command = github::MergePullRequest::new(
         "33god/bloodbank",
         7,
@@ -106,7 +104,7 @@ async fn handle(bus: &Bus) -> anyhow::Result<()> {
             "handled    {key}  {}#{} by {}, as {}",
             command.repository, command.number, command.method, received.envelope.source,
         );
-        received.ack().await?;
+        worker.ack(received).await?;
     }
     Ok(())
 }

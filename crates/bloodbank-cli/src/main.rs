@@ -1,15 +1,24 @@
 //! The command `bloodbank`: look at contracts, check payloads, generate code, try the bus.
 
+mod bus;
 mod contracts;
 mod demo;
+mod dlq;
+mod doctor;
 mod list;
+mod logging;
+mod publish;
 mod show;
+mod span;
 mod table;
+mod tail;
+mod topology;
 mod validate;
 
 use std::io;
 use std::process::ExitCode;
 
+use bloodbank::Kind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use holyfields_cli::{CodegenArgs, ExplainArgs, LintArgs, Outcome, codegen, explain, lint};
@@ -53,6 +62,19 @@ enum Command {
     Lint(LintArgs),
     /// Say what a lint rule looks for, why, and what to do; without one, list them all.
     Explain(ExplainArgs),
+    /// Publish an event, once it keeps its contract.
+    Publish(publish::Publish),
+    /// Send a command to its worker queue, once it keeps its contract.
+    Send(publish::Publish),
+    /// Show the events that pass.
+    Tail(tail::Tail),
+    /// Look at the dead letters, bring them back, let them go.
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
+    /// Show the exchanges and queues that registry.yaml asks for; compare them with the broker.
+    Topology(topology::ShowTopology),
+    /// Look at the configuration and the broker, and say what to do about what is wrong.
+    Doctor(doctor::Doctor),
     /// Publish, receive, refuse and handle on a bus in memory.
     Demo,
     /// Print a completion script for a shell.
@@ -63,6 +85,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    logging::start();
     match run(Cli::parse().command) {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -82,6 +105,12 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Codegen(args) => codegen::run(&args, &codegen_again(&args)).map(Outcome::code),
         Command::Lint(args) => lint::run(&args, &lint_again(&args)).map(Outcome::code),
         Command::Explain(args) => explain::run(&args).map(Outcome::code),
+        Command::Publish(publish) => publish.run(Kind::Event),
+        Command::Send(publish) => publish.run(Kind::Command),
+        Command::Tail(tail) => tail.run(),
+        Command::Dlq(dlq) => dlq.run(),
+        Command::Topology(topology) => topology.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Demo => demo::run(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "bloodbank", &mut io::stdout());

@@ -36,3 +36,8 @@ impl Table {
         Ok(())
     }
 }
+
+/// A line on standard output. A pipe that ends early is an error, not a panic.
+pub(crate) fn say(line: impl std::fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}

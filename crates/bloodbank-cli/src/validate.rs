@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use bloodbank::{CheckError, Contracts, Refusal, escape_control};
 use clap::Args;
 use serde_json::{Value, json};
@@ -57,13 +57,7 @@ impl Validate {
                 ("standard input".to_owned(), text)
             }
         };
-        serde_json::from_slice(&text).map_err(|error| {
-            // The parser's words hold nothing of the payload, but end with the place once more.
-            let problem = error.to_string();
-            let problem = problem.split(" at line ").next().unwrap_or_default();
-            let (line, column) = (error.line(), error.column().max(1));
-            anyhow!("{name}:{line}:{column}: not JSON: {problem}")
-        })
+        contracts::parse(&name, &text)
     }
 
     fn report(&self, route: &str, refusal: Option<&Refusal>) -> io::Result<()> {

@@ -6,13 +6,16 @@
 //! [`Certificates`] makes what TLS needs. [`rabbitmq`], [`redis`] and [`python`] say whether what a
 //! test needs is on the machine; `cargo xtask test` puts it there.
 //!
-//! Nothing here uses the runtime of the test for input or output, so a server that one test has
+//! [`behaviours!`] tests what every transport must do, with what is in [`catalog`].
+//!
+//! No server here uses the runtime of the test for input or output, so a server that one test has
 //! started may be used by another. Linux only: what processes do is read from `/proc`.
 
 // A test helper that cannot do its work ends the test, with a message that says why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod broker;
+pub mod catalog;
 mod certificates;
 mod child;
 mod cluster;
@@ -21,6 +24,7 @@ mod ports;
 mod proxy;
 mod redis;
 mod require;
+pub mod suite;
 
 pub use broker::{Broker, BrokerOptions};
 pub use certificates::{Certificates, P12_PASSWORD};

@@ -21,12 +21,39 @@ pub(super) struct State {
     pub(super) unrouted: u64,
     /// Who waits for an answer, by the address in the command.
     pub(super) waiting: HashMap<Arc<str>, oneshot::Sender<Arc<[u8]>>>,
-    pub(super) closed: bool,
+    last_address: u64,
+    closed: bool,
 }
 
 impl State {
+    /// # Errors
+    /// If it was closed.
+    pub(super) fn check_open(&self) -> Result<(), TransportError> {
+        if self.closed { Err(TransportError::Closed) } else { Ok(()) }
+    }
+
+    /// Ends all consumers, and the waiting for answers.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.waiting.clear();
+        let consumers: Vec<u64> = self.consumers.keys().copied().collect();
+        consumers.into_iter().for_each(|consumer| self.cancel(consumer));
+    }
+
+    /// Makes an address where somebody waits for an answer. Commands may share an id, calls do not
+    /// share an answer.
+    pub(super) fn wait(&mut self, sender: oneshot::Sender<Arc<[u8]>>) -> Arc<str> {
+        // Those who have given up.
+        self.waiting.retain(|_, sender| !sender.is_closed());
+        self.last_address += 1;
+        let address: Arc<str> = self.last_address.to_string().into();
+        self.waiting.insert(address.clone(), sender);
+        address
+    }
+
     /// All or nothing.
     pub(super) fn declare(&mut self, topology: &Topology) -> Result<(), TransportError> {
+        self.check_open()?;
         for queue in &topology.queues {
             self.check(queue, topology)?;
         }
@@ -107,6 +134,7 @@ impl State {
         &mut self,
         subscription: &Subscription,
     ) -> Result<(u64, mpsc::Receiver<Delivery>), TransportError> {
+        self.check_open()?;
         let id = self.last_consumer + 1;
         let prefetch = usize::from(subscription.prefetch.max(1));
         let queue = self.queue(&subscription.queue)?;
@@ -135,6 +163,7 @@ impl State {
         tag: DeliveryTag,
         settlement: Settlement,
     ) -> Result<Option<(String, Duration, Message)>, TransportError> {
+        self.check_open()?;
         let name = self.consumers.get(&tag.consumer).ok_or(TransportError::Stale)?.clone();
         let dead_letters = self.queue(&name)?.spec.dead_letters.clone();
         if let (Settlement::Park { .. }, Some(dead)) = (&settlement, &dead_letters) {

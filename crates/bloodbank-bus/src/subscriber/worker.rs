@@ -25,6 +25,9 @@ use crate::{
 /// How long to wait before something that failed for now is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
+const MOST_IN_ORDER: u16 = 32;
+
 /// What all workers of a subscriber use.
 pub(super) struct Shared {
     pub(super) transport: Arc<dyn Transport>,
@@ -45,7 +48,11 @@ pub(super) struct Consumer {
 
 impl Consumer {
     pub(super) async fn start(shared: Arc<Shared>, queue: String) -> Result<Self, TransportError> {
-        let subscription = Subscription::new(&*queue).with_prefetch(shared.options.prefetch);
+        let mut prefetch = shared.options.prefetch;
+        if shared.options.strict_order {
+            prefetch = prefetch.min(MOST_IN_ORDER);
+        }
+        let subscription = Subscription::new(&*queue).with_prefetch(prefetch);
         let deliveries = shared.transport.subscribe(subscription).await?;
         let deliveries = Arc::new(Mutex::new(deliveries));
         let count = if shared.options.strict_order { 1 } else { shared.options.concurrency };
@@ -161,13 +168,15 @@ impl Worker {
         let attempted = if self.shared.options.strict_order {
             self.attempt_in_place(envelope, delivery).await
         } else {
-            self.attempt(envelope, delivery).await.map(Some)
+            let attempted = self.attempt(envelope, delivery).await;
+            attempted.map(|handled| Some((handled, Arc::clone(delivery))))
         };
         match attempted {
-            Ok(Some(handled)) => Some(self.conclude(&name, handled, delivery).await),
+            Ok(Some((handled, last))) => Some(self.conclude(&name, handled, &last).await),
+            // It goes back with what came after it, in order, when the consumer is closed.
             Ok(None) => {
                 self.release(&name).await;
-                Some(Settlement::Requeue)
+                None
             }
             Err(fault) => {
                 self.release(&name).await;
@@ -222,21 +231,21 @@ impl Worker {
         })
     }
 
-    /// Calls the handler until it is done, as often as the policy says, without letting go; `None` on
-    /// shutdown.
+    /// Calls the handler until it is done, as often as the policy says, without letting go. Gives what
+    /// it made of the message, and the delivery with what the last attempt knew; `None` on shutdown.
     async fn attempt_in_place(
         &self,
         envelope: Envelope,
         delivery: &Arc<Delivery>,
-    ) -> Result<Option<Handled>, Fault> {
+    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
         let mut delivery = Arc::clone(delivery);
         loop {
             let handled = self.attempt(envelope.clone(), &delivery).await?;
             let (Verdict::Retry(reason), None) = (&handled.verdict, &delivery.reply_to) else {
-                return Ok(Some(handled));
+                return Ok(Some((handled, delivery)));
             };
             let Some(after) = self.shared.options.retry.after(delivery.attempt) else {
-                return Ok(Some(handled));
+                return Ok(Some((handled, delivery)));
             };
             warn!(attempt = delivery.attempt, error = %reason, "tried again in {after:?}");
             self.metrics.retries.increment(1);
@@ -325,7 +334,7 @@ impl Worker {
         loop {
             match self.shared.transport.settle(delivery, settlement.clone()).await {
                 Ok(()) => return,
-                Err(TransportError::Stale) => {
+                Err(TransportError::Stale | TransportError::Closed) => {
                     debug!("settled too late: the message comes again");
                     return;
                 }

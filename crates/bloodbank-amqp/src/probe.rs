@@ -1,0 +1,118 @@
+//! What a broker says of itself.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use amq_protocol::frame::{AMQPFrame, parse_frame};
+use bloodbank_bus::TransportError;
+use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
+use lapin::protocol::{AMQPClass, connection};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::{BasicProperties, Channel};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::connect::channel_error;
+use crate::link::Generation;
+
+/// How long a broker may take for its greeting.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The longest greeting that is read.
+const LONGEST: usize = 64 * 1024;
+
+/// The product and version that a broker names in its greeting, which it sends to anybody:
+/// `RabbitMQ 3.10.8`. Without TLS only.
+///
+/// # Errors
+/// For people: nothing listens there, or it speaks something else.
+pub async fn version(host: &str, port: u16) -> Result<String, String> {
+    match timeout(PATIENCE, greeting(host, port)).await {
+        Ok(Ok(version)) => Ok(version),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no AMQP greeting in {PATIENCE:?}")),
+    }
+}
+
+async fn greeting(host: &str, port: u16) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect((host, port)).await?;
+    stream.write_all(b"AMQP\0\0\x09\x01").await?;
+    let mut bytes = Vec::new();
+    while bytes.len() < LONGEST && stream.read_buf(&mut bytes).await? > 0 {
+        if let Ok((_, frame)) = parse_frame(&bytes[..]) {
+            return named_in(&frame)
+                .ok_or_else(|| std::io::Error::other("it does not speak AMQP 0-9-1"));
+        }
+    }
+    Err(std::io::Error::other("it does not speak AMQP 0-9-1"))
+}
+
+fn named_in(frame: &AMQPFrame) -> Option<String> {
+    let AMQPFrame::Method(_, AMQPClass::Connection(connection::AMQPMethod::Start(start))) = frame
+    else {
+        return None;
+    };
+    let text = |name: &str| match start.server_properties.inner().get(name) {
+        Some(AMQPValue::LongString(text)) => {
+            Some(String::from_utf8_lossy(text.as_bytes()).into_owned())
+        }
+        _ => None,
+    };
+    Some(format!("{} {}", text("product")?, text("version")?))
+}
+
+/// How far the broker's clock is from ours, to the second; positive if it is ahead.
+///
+/// AMQP has no question for it, but a broker notes the time when a message dies: here in a temporary
+/// queue in which messages live no time at all.
+pub(crate) async fn clock_skew(generation: &Generation) -> Result<i64, TransportError> {
+    let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
+    let failed = |error: lapin::Error| channel_error(&error);
+    let grave = temporary(&channel, FieldTable::default()).await.map_err(failed)?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-message-ttl".into(), AMQPValue::LongLongInt(0));
+    arguments.insert("x-dead-letter-exchange".into(), AMQPValue::LongString("".into()));
+    let to = AMQPValue::LongString(grave.as_str().into());
+    arguments.insert("x-dead-letter-routing-key".into(), to);
+    let deadly = temporary(&channel, arguments).await.map_err(failed)?;
+    let options = BasicPublishOptions::default();
+    let properties = BasicProperties::default();
+    channel
+        .basic_publish("".into(), deadly.as_str().into(), options, b"", properties)
+        .await
+        .map_err(failed)?;
+    for _ in 0..40 {
+        let got = channel.basic_get(grave.as_str().into(), BasicGetOptions { no_ack: true }).await;
+        if let Some(message) = got.map_err(failed)? {
+            let theirs = message.delivery.properties.headers().as_ref().and_then(time_of_death);
+            let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+            let skew =
+                theirs.and_then(|theirs| i64::try_from(theirs).ok()?.checked_sub_unsigned(ours));
+            return skew.ok_or_else(|| other("the broker notes no time"));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Err(other("the broker takes no message at the moment"))
+}
+
+async fn temporary(channel: &Channel, arguments: FieldTable) -> Result<String, lapin::Error> {
+    let options = QueueDeclareOptions {
+        exclusive: true,
+        auto_delete: true,
+        ..QueueDeclareOptions::default()
+    };
+    let queue = channel.queue_declare("".into(), options, arguments).await?;
+    Ok(queue.name().as_str().to_owned())
+}
+
+fn time_of_death(headers: &FieldTable) -> Option<u64> {
+    let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else { return None };
+    let AMQPValue::FieldTable(death) = deaths.as_slice().first()? else { return None };
+    match death.inner().get("time")? {
+        AMQPValue::Timestamp(seconds) => Some(*seconds),
+        _ => None,
+    }
+}
+
+fn other(reason: &str) -> TransportError {
+    TransportError::Other { reason: reason.to_owned() }
+}

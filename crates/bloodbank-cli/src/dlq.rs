@@ -1,0 +1,264 @@
+//! `dlq`: the dead letters.
+
+use std::io;
+use std::time::Duration;
+
+use bloodbank::chrono::Utc;
+use bloodbank::dead_letters::{self, DeadLetter, Filter};
+use bloodbank::{
+    Bundle, Reason, TopicPattern, Topology, Transport, TransportError, dead_letters_of,
+    escape_control,
+};
+use clap::{Args, Subcommand};
+
+use crate::bus::{Connected, block_on};
+use crate::contracts::Source;
+use crate::span;
+use crate::table::{Table, say};
+
+#[derive(Subcommand)]
+pub(crate) enum Dlq {
+    /// How many dead letters each queue has, and for which reasons.
+    Ls(Which),
+    /// The dead letters, one a line; with `--json` whole, payload included.
+    Show {
+        #[command(flatten)]
+        which: Which,
+        /// As JSON, one a line, with the bytes as they came.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring dead letters back to the queue they were parked from. A dry run without `--yes`.
+    Redrive {
+        #[command(flatten)]
+        which: Which,
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+        /// The most messages a second.
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        rate: u32,
+    },
+    /// Let dead letters go for good. A dry run without `--yes`.
+    Purge {
+        #[command(flatten)]
+        which: Which,
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Which dead letters are meant.
+#[derive(Args)]
+pub(crate) struct Which {
+    /// The queue that they were parked from, or its dead-letter queue; those of registry.yaml if
+    /// none is named.
+    queue: Option<String>,
+    /// Those whose key matches.
+    #[arg(long, value_name = "PATTERN")]
+    key: Option<TopicPattern>,
+    /// Those that were parked for this reason.
+    #[arg(long)]
+    reason: Option<Reason>,
+    /// Those that were parked at least this long ago: `10m`, `2h`, `1d`.
+    #[arg(long, value_name = "AGE", value_parser = span::parse)]
+    older_than: Option<Duration>,
+    /// The one of this envelope id.
+    #[arg(long, value_name = "UUID")]
+    id: Option<String>,
+    #[command(flatten)]
+    contracts: Source,
+}
+
+impl Which {
+    fn filter(&self) -> Filter {
+        let mut filter = Filter::all();
+        filter.key.clone_from(&self.key);
+        filter.reason = self.reason;
+        filter.older_than = self.older_than;
+        filter.id.clone_from(&self.id);
+        filter
+    }
+
+    fn queues(&self) -> anyhow::Result<Vec<String>> {
+        match &self.queue {
+            Some(queue) if queue.ends_with(".dlq") => Ok(vec![queue.clone()]),
+            Some(queue) => Ok(vec![dead_letters_of(queue)]),
+            None => Ok(dead_letter_queues(&self.contracts.bundle()?)),
+        }
+    }
+
+    /// The dead letters that are meant, by queue. Without a named queue, those that the broker does
+    /// not have are left out.
+    async fn list(
+        &self,
+        transport: &dyn Transport,
+    ) -> anyhow::Result<Vec<(String, Vec<DeadLetter>)>> {
+        let mut all = Vec::new();
+        for queue in self.queues()? {
+            match dead_letters::list(transport, &queue, &self.filter()).await {
+                Ok(letters) => all.push((queue, letters)),
+                Err(TransportError::Undeclared { .. }) if self.queue.is_none() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The dead-letter queues of everything in registry.yaml.
+pub(crate) fn dead_letter_queues(bundle: &Bundle) -> Vec<String> {
+    let queues = Topology::of(bundle).queues.into_iter();
+    let mut names: Vec<String> = queues.filter_map(|queue| queue.dead_letters).collect();
+    names.sort_unstable();
+    names
+}
+
+impl Dlq {
+    /// Exits 0 when all went well, 1 when some dead letters could not be brought back.
+    pub(crate) fn run(&self) -> anyhow::Result<u8> {
+        block_on(async {
+            let amqp = Connected::rabbitmq().await?;
+            match self {
+                Dlq::Ls(which) => ls(&amqp, which).await,
+                Dlq::Show { which, json } => show(&amqp, which, *json).await,
+                Dlq::Redrive { which, yes, rate } => redrive(&amqp, which, *yes, *rate).await,
+                Dlq::Purge { which, yes } => purge(&amqp, which, *yes).await,
+            }
+        })
+    }
+}
+
+async fn ls(transport: &dyn Transport, which: &Which) -> anyhow::Result<u8> {
+    let mut table = Table::new(["queue", "messages", "oldest", "reasons"]);
+    let mut none = true;
+    for (queue, letters) in which.list(transport).await? {
+        if letters.is_empty() && which.queue.is_none() {
+            continue;
+        }
+        none = false;
+        let oldest = letters.iter().filter_map(|letter| letter.parked_at).min();
+        let oldest = oldest.and_then(|at| Utc::now().signed_duration_since(at).to_std().ok());
+        table.row([
+            &queue,
+            &letters.len().to_string(),
+            &oldest.map(span::show).unwrap_or_default(),
+            &reasons(&letters),
+        ]);
+    }
+    if none {
+        eprintln!("no dead letters");
+    } else {
+        table.print(&mut io::stdout().lock())?;
+    }
+    Ok(0)
+}
+
+fn reasons(letters: &[DeadLetter]) -> String {
+    let count = |reason: Reason| letters.iter().filter(|l| l.reason == Some(reason)).count();
+    let counts = Reason::ALL.iter().map(|&reason| (reason.as_str(), count(reason)));
+    let unknown = letters.iter().filter(|letter| letter.reason.is_none()).count();
+    let counts = counts.chain([("unknown", unknown)]).filter(|(_, count)| *count > 0);
+    counts.map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
+}
+
+async fn show(transport: &dyn Transport, which: &Which, json: bool) -> anyhow::Result<u8> {
+    for (queue, letters) in which.list(transport).await? {
+        for letter in letters {
+            if json {
+                say(format_args!("{}", as_json(&queue, &letter)))?;
+            } else {
+                say(format_args!("{}", line(&letter)))?;
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn line(letter: &DeadLetter) -> String {
+    let parked = letter.parked_at.map(|at| at.format("%F %T").to_string());
+    format!(
+        "{:<19}  {:<34}  {}  {} from {}, {}: {}",
+        parked.unwrap_or_default(),
+        escape_control(&letter.key),
+        letter.id.as_deref().unwrap_or("no envelope                         "),
+        letter.reason.map_or("unknown", Reason::as_str),
+        escape_control(letter.parked_from.as_deref().unwrap_or("an unknown queue")),
+        attempts(letter),
+        escape_control(letter.error.as_deref().unwrap_or("no error noted")),
+    )
+}
+
+fn attempts(letter: &DeadLetter) -> String {
+    let count = |n: u32, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+    match letter.redrives {
+        0 => count(letter.attempts, "attempt"),
+        n => format!("{}, {}", count(letter.attempts, "attempt"), count(n, "redrive")),
+    }
+}
+
+fn as_json(queue: &str, letter: &DeadLetter) -> serde_json::Value {
+    serde_json::json!({
+        "queue": queue,
+        "id": letter.id,
+        "key": letter.key,
+        "reason": letter.reason.map(Reason::as_str),
+        "error": letter.error,
+        "parked_from": letter.parked_from,
+        "parked_at": letter.parked_at,
+        "first_failed": letter.first_failed,
+        "attempts": letter.attempts,
+        "redrives": letter.redrives,
+        "body": String::from_utf8_lossy(&letter.body),
+    })
+}
+
+async fn redrive(
+    transport: &dyn Transport,
+    which: &Which,
+    yes: bool,
+    rate: u32,
+) -> anyhow::Result<u8> {
+    if !yes {
+        return dry_run(transport, which, "would go back to their queues").await;
+    }
+    let mut failed = false;
+    for (queue, letters) in which.list(transport).await? {
+        if letters.is_empty() {
+            continue;
+        }
+        let redriven = dead_letters::redrive(transport, &queue, &which.filter(), rate).await?;
+        say(format_args!("{queue}: {} went back", redriven.count))?;
+        for (key, error) in &redriven.failed {
+            failed = true;
+            eprintln!("{queue}: `{}` stayed: {error}", escape_control(key));
+        }
+    }
+    Ok(u8::from(failed))
+}
+
+async fn purge(transport: &dyn Transport, which: &Which, yes: bool) -> anyhow::Result<u8> {
+    if !yes {
+        return dry_run(transport, which, "would be gone for good").await;
+    }
+    for (queue, letters) in which.list(transport).await? {
+        if !letters.is_empty() {
+            let count = dead_letters::purge(transport, &queue, &which.filter()).await?;
+            say(format_args!("{queue}: {count} gone"))?;
+        }
+    }
+    Ok(0)
+}
+
+async fn dry_run(transport: &dyn Transport, which: &Which, what: &str) -> anyhow::Result<u8> {
+    let mut total = 0;
+    for (queue, letters) in which.list(transport).await? {
+        total += letters.len();
+        if !letters.is_empty() {
+            say(format_args!("{queue}: {} {what} ({})", letters.len(), reasons(&letters)))?;
+        }
+    }
+    eprintln!("{}", if total == 0 { "no dead letters" } else { "a dry run; `--yes` does it" });
+    Ok(0)
+}

@@ -1,0 +1,131 @@
+//! `publish` and `send`: one message, by hand.
+
+use std::fs;
+use std::io::{self, Read};
+
+use anyhow::{Context, anyhow, bail};
+use bloodbank::uuid::Uuid;
+use bloodbank::{
+    BundledContract, CheckError, Contracts, Envelope, Headers, Kind, Meta, Validated,
+    escape_control,
+};
+use clap::Args;
+use serde_json::Value;
+
+use crate::FINDINGS;
+use crate::bus::{Connected, block_on};
+use crate::contracts::{self, Source};
+use crate::table::say;
+
+#[derive(Args)]
+pub(crate) struct Publish {
+    /// A routing key, as in `theboard.meeting.created`; version 2 is `theboard.meeting.created.v2`.
+    key: String,
+    #[command(flatten)]
+    payload: Payload,
+    /// The piece of work that it belongs to.
+    #[arg(long, value_name = "UUID")]
+    correlation_id: Option<Uuid>,
+    /// The message that it follows from.
+    #[arg(long, value_name = "UUID")]
+    causation_id: Option<Uuid>,
+    /// Makes the id: the same key twice is the same message, and handled once.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Who says it.
+    #[arg(long, value_name = "NAME", default_value = "bloodbank-cli")]
+    source: String,
+    /// Check it and show the envelope; publish nothing.
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    contracts: Source,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+struct Payload {
+    /// The payload as JSON; `@FILE` reads it from a file, `-` from standard input.
+    #[arg(long, value_name = "JSON|@FILE|-")]
+    data: Option<String>,
+    /// The contract's first example.
+    #[arg(long)]
+    example: bool,
+}
+
+impl Publish {
+    /// Exits 0 when the bus has the message, 100 when its contract refuses it.
+    pub(crate) fn run(&self, kind: Kind) -> anyhow::Result<u8> {
+        let contracts = Contracts::new(self.contracts.bundle()?);
+        let contract = contracts::find(&contracts, &self.key, None)?;
+        if contract.kind != kind {
+            let right = if kind == Kind::Event { "send" } else { "publish" };
+            bail!("`{}` is a {}; use `bloodbank {right}`", self.key, contract.kind);
+        }
+        let data = self.payload.read(&contracts, contract)?;
+        let envelope = self.envelope(contract, data);
+        let envelope = match contracts.validate(envelope) {
+            Ok(envelope) => envelope,
+            Err(CheckError::Refused(refusal)) => {
+                eprintln!("refused    {refusal}");
+                return Ok(FINDINGS);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if self.dry_run {
+            say(format_args!("{:#}", serde_json::to_value(envelope.get())?))?;
+            return Ok(0);
+        }
+        let (id, key) = (envelope.id, escape_control(&envelope.event_type));
+        block_on(publish(envelope))?;
+        let done = if kind == Kind::Event { "published" } else { "sent     " };
+        say(format_args!("{done}  {key}  {id}"))?;
+        Ok(0)
+    }
+
+    fn envelope(&self, contract: &BundledContract, data: Value) -> Envelope {
+        let mut meta = Meta::new();
+        meta.correlation_id = self.correlation_id;
+        meta.causation_id = self.causation_id;
+        meta.idempotency_key.clone_from(&self.idempotency_key);
+        let mut envelope = Envelope::new(&*self.key, &*self.source, data, meta);
+        let id = &contract.schema_id;
+        envelope.schema = id.contains(':').then(|| id.clone());
+        envelope
+    }
+}
+
+impl Payload {
+    fn read(&self, contracts: &Contracts, contract: &BundledContract) -> anyhow::Result<Value> {
+        let Some(data) = &self.data else {
+            let example = contracts.bundle().examples(contract).first().cloned();
+            return example.ok_or_else(|| {
+                anyhow!("the contract has no example; give the payload with --data")
+            });
+        };
+        let (name, text) = match data.as_str() {
+            "-" => {
+                let mut text = Vec::new();
+                io::stdin().read_to_end(&mut text).context("standard input cannot be read")?;
+                ("standard input", text)
+            }
+            file if file.starts_with('@') => {
+                let name = &file[1..];
+                (name, fs::read(name).with_context(|| format!("`{name}` cannot be read"))?)
+            }
+            json => ("--data", json.as_bytes().to_vec()),
+        };
+        contracts::parse(name, &text)
+    }
+}
+
+async fn publish(envelope: Validated<Envelope>) -> anyhow::Result<()> {
+    let bus = Connected::open().await?.transport();
+    let kind = envelope.kind();
+    let outcome = bus.publish(envelope, Headers::new()).await;
+    bus.close().await;
+    outcome.with_context(|| match kind {
+        Kind::Event => "the event was not published",
+        Kind::Command => "the command was not sent",
+    })
+}

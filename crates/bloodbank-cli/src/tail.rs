@@ -1,0 +1,113 @@
+//! `tail`: what passes on the bus.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::Context;
+use bloodbank::chrono::{DateTime, Utc};
+use bloodbank::uuid::Uuid;
+use bloodbank::{
+    Delivery, Envelope, Exchange, Queue, Settlement, Subscription, TopicPattern, Topology,
+    Transport, escape_control,
+};
+use clap::Args;
+
+use crate::bus::{Connected, block_on};
+use crate::span;
+
+#[derive(Args)]
+pub(crate) struct Tail {
+    /// Which keys: `*` is one word, `#` any number of them.
+    #[arg(default_value = "#")]
+    pattern: TopicPattern,
+    /// Whole envelopes, one a line, instead of a line for people without the payload.
+    #[arg(long)]
+    json: bool,
+    /// Commands, too, once their worker queue has them.
+    #[arg(long)]
+    commands: bool,
+    /// Begin this long ago: `90s`, `10m`, `2h`, `1d`. The broker must keep a history:
+    /// `bloodbank topology --apply --history`.
+    #[arg(long, value_name = "AGE", value_parser = span::parse)]
+    since: Option<Duration>,
+}
+
+impl Tail {
+    /// Runs until it is interrupted.
+    pub(crate) fn run(&self) -> anyhow::Result<u8> {
+        block_on(self.follow())?;
+        Ok(0)
+    }
+
+    async fn follow(&self) -> anyhow::Result<()> {
+        let bus = Connected::open().await?;
+        let transport = bus.transport();
+        let mut deliveries = match (&bus, self.since) {
+            (_, None) => self.subscribe(&*transport).await?,
+            (Connected::RabbitMq(amqp), Some(age)) => amqp.history(age).await.context(
+                "there is no history; `bloodbank topology --apply --history` begins one",
+            )?,
+            (Connected::InMemory(_), Some(_)) => {
+                anyhow::bail!("a bus in memory has no history; set RABBIT_URL")
+            }
+        };
+        eprintln!("listening for `{}`; Ctrl-C ends", self.pattern);
+        loop {
+            let delivery = tokio::select! {
+                delivery = deliveries.recv() => delivery,
+                interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            };
+            let Some(delivery) = delivery else { anyhow::bail!("the bus has ended the listening") };
+            if self.pattern.matches(&delivery.key) {
+                self.show(&delivery)?;
+            }
+            transport.settle(&delivery, Settlement::Ack).await.ok();
+        }
+    }
+
+    async fn subscribe(&self, transport: &dyn Transport) -> anyhow::Result<bloodbank::Deliveries> {
+        let name = format!("bloodbank.tail.{}", Uuid::now_v7().simple());
+        let mut queue = Queue::new(&*name).temporary().recorder();
+        queue = queue.bind(Exchange::Events, self.pattern.clone());
+        if self.commands {
+            queue = queue.bind(Exchange::Audit, self.pattern.clone());
+        }
+        transport.declare(&Topology::new().with_queue(queue)).await?;
+        Ok(transport.subscribe(Subscription::new(name)).await?)
+    }
+
+    fn show(&self, delivery: &Delivery) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        match Envelope::from_bytes(&delivery.body) {
+            Ok(_) if self.json => {
+                out.write_all(&delivery.body)?;
+                writeln!(out)?;
+            }
+            Ok(envelope) => writeln!(out, "{}", line(&envelope))?,
+            Err(error) => writeln!(
+                out,
+                "{:12}  {}  no envelope: {}",
+                time(Utc::now()),
+                escape_control(&delivery.key),
+                escape_control(&error.to_string())
+            )?,
+        }
+        out.flush()
+    }
+}
+
+/// A line for people; payloads may be large, or nobody's business.
+fn line(envelope: &Envelope) -> String {
+    let key = escape_control(&envelope.event_type);
+    let source = escape_control(&envelope.source);
+    let mut line =
+        format!("{}  {key:<34}  {source:<24}  {}", time(envelope.timestamp), envelope.id);
+    if let Some(cause) = envelope.causation_id {
+        line.push_str(&format!("  after {cause}"));
+    }
+    line
+}
+
+fn time(time: DateTime<Utc>) -> String {
+    time.format("%H:%M:%S%.3f").to_string()
+}

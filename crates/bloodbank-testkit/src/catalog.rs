@@ -1,0 +1,210 @@
+//! A small catalog, written by hand as generated code would be, and what tests make of it.
+
+use std::sync::{Arc, LazyLock};
+
+use bloodbank_bus::{Exchange, InMemory, Queue, Topology, Transport};
+use bloodbank_core::{
+    Command, Consumes, Contract, Contracts, Envelope, Event, Handles, Kind, Meta, Produces, Sends,
+    Service, Validated,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
+    let contract = |kind: &str, key: &str, version: u32, definition: &str| {
+        json!({
+            "kind": kind, "keys": [key], "version": version,
+            "schema_id": format!("https://example.test/{key}"),
+            "title": key, "rust_type": "T", "definition": definition,
+        })
+    };
+    let service = |name: &str, produces: &[&str], sends: &[&str], queues: Value| {
+        json!({
+            "name": name, "rust_type": "S", "produces": produces, "consumes": [], "sends": sends,
+            "handles": [], "queues": queues,
+        })
+    };
+    let bundle = json!({
+        "contracts": [
+            contract("event", "theboard.meeting.created", 1, "meeting"),
+            contract("event", "theboard.meeting.created", 2, "anything"),
+            contract("event", "theboard.meeting.ended", 1, "anything"),
+            contract("event", "llm.prompt", 1, "anything"),
+            contract("event", "llm.session.started", 1, "anything"),
+            contract("command", "theboard.meeting.create", 1, "create"),
+        ],
+        "services": [
+            service(
+                "board", &["theboard.meeting.created"], &["theboard.meeting.create"], json!([]),
+            ),
+            service("idle", &[], &[], json!([])),
+            service(
+                "listener", &[], &[],
+                json!([{"name": "listener", "bindings": ["llm.prompt", "llm.session.#"]}]),
+            ),
+        ],
+        "$defs": {
+            "anything": true,
+            "create": {"type": "object", "properties": {"topic": {"type": "string"}}},
+            "meeting": {
+                "type": "object",
+                "properties": {
+                    "event_type": {"const": "theboard.meeting.created"},
+                    "meeting_id": {"type": "string", "format": "uuid"},
+                    "topic": {"type": "string", "minLength": 1, "maxLength": 100},
+                    "strategy": {"enum": ["simple", "multi_agent"]},
+                    "max_rounds": {"type": "integer", "minimum": 1, "maximum": 10},
+                    "participants": {"type": "array", "items": {"type": "string"}},
+                    "created_at": {"type": "string", "format": "date-time"},
+                },
+                "required": ["event_type", "meeting_id", "topic", "max_rounds"],
+                "additionalProperties": false,
+            },
+        },
+    });
+    Contracts::from_json(&bundle.to_string()).unwrap()
+});
+
+/// The contracts of the catalog.
+#[must_use]
+pub fn contracts() -> &'static Contracts {
+    &CONTRACTS
+}
+
+/// Makes contracts of types, as generated code would.
+macro_rules! contracts {
+    ($($name:ident: $kind:ident, $key:literal, $version:literal;)+) => {$(
+        impl Contract for $name {
+            const KIND: Kind = Kind::$kind;
+            const KEYS: &'static [&'static str] = &[$key];
+            const VERSION: u32 = $version;
+            const SCHEMA_ID: &'static str = concat!("https://example.test/", $key);
+
+            fn contracts() -> &'static Contracts {
+                contracts()
+            }
+        }
+
+        impl $kind for $name {}
+    )+};
+}
+
+contracts! {
+    MeetingCreated: Event, "theboard.meeting.created", 1;
+    MeetingCreatedV2: Event, "theboard.meeting.created.v2", 2;
+    Prompt: Event, "llm.prompt", 1;
+    CreateMeeting: Command, "theboard.meeting.create", 1;
+}
+
+/// An event whose contract is strict: a topic of 1 to 100 characters, 1 to 10 rounds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event_type", rename = "theboard.meeting.created")]
+#[allow(missing_docs)]
+pub struct MeetingCreated {
+    pub meeting_id: String,
+    pub topic: String,
+    pub strategy: String,
+    pub max_rounds: u32,
+    pub participants: Vec<String>,
+    pub created_at: String,
+}
+
+/// Its second version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MeetingCreatedV2 {
+    /// The topic of version 1.
+    pub title: String,
+}
+
+impl From<MeetingCreated> for MeetingCreatedV2 {
+    fn from(old: MeetingCreated) -> Self {
+        MeetingCreatedV2 { title: old.topic }
+    }
+}
+
+/// An event with a number, by which tests tell one from another. Its contract takes anything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prompt {
+    /// The number.
+    pub n: u32,
+}
+
+/// A command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CreateMeeting {
+    /// What it is about.
+    pub topic: String,
+}
+
+/// Makes services, as generated code would.
+macro_rules! services {
+    ($($(#[$doc:meta])* $type:ident: $name:literal, $unrestricted:literal;)+) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $type;
+
+        impl Service for $type {
+            const NAME: &'static str = $name;
+            const UNRESTRICTED: bool = $unrestricted;
+
+            fn contracts() -> &'static Contracts {
+                contracts()
+            }
+        }
+    )+};
+}
+
+services! {
+    /// Produces [`MeetingCreated`], sends [`CreateMeeting`].
+    Board: "board", false;
+    /// In the registry, with nothing to say.
+    Idle: "idle", false;
+    /// Listens to [`Prompt`] and `llm.session.#` on its queue of the registry, `listener`.
+    Listener: "listener", false;
+    /// What generated code calls `services::Any`.
+    Any: "any", true;
+}
+
+impl Produces<MeetingCreated> for Board {}
+impl Sends<CreateMeeting> for Board {}
+impl Consumes<Prompt> for Listener {}
+
+impl<E: Event> Produces<E> for Any {}
+impl<E: Event> Consumes<E> for Any {}
+impl<C: Command> Sends<C> for Any {}
+impl<C: Command> Handles<C> for Any {}
+
+/// A meeting that keeps its contract, if the topic does.
+#[must_use]
+pub fn meeting(topic: &str) -> MeetingCreated {
+    MeetingCreated {
+        meeting_id: "550e8400-e29b-41d4-a716-446655440000".into(),
+        topic: topic.into(),
+        strategy: "multi_agent".into(),
+        max_rounds: 3,
+        participants: vec!["ada".into(), "grace".into()],
+        created_at: "2026-01-31T12:00:00Z".into(),
+    }
+}
+
+/// A validated envelope around anything that keeps the contract of the key.
+#[must_use]
+pub fn envelope(key: &str, data: Value) -> Validated<Envelope> {
+    contracts().validate(Envelope::new(key, "test", data, Meta::new())).unwrap()
+}
+
+/// A queue that is bound to these patterns of events.
+#[must_use]
+pub fn queue(name: &str, patterns: &[&str]) -> Queue {
+    let bind =
+        |queue: Queue, pattern: &&str| queue.bind(Exchange::Events, pattern.parse().unwrap());
+    patterns.iter().fold(Queue::new(name), bind)
+}
+
+/// A bus in memory with these queues, as itself and as any transport.
+pub async fn bus(queues: impl IntoIterator<Item = Queue>) -> (InMemory, Arc<dyn Transport>) {
+    let bus = InMemory::new();
+    let topology = queues.into_iter().fold(Topology::new(), Topology::with_queue);
+    bus.declare(&topology).await.unwrap();
+    (bus.clone(), Arc::new(bus))
+}

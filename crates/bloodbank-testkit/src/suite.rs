@@ -1,0 +1,145 @@
+//! What every transport must do: one list of tests, written against the public API only.
+//!
+//! [`behaviours!`](crate::behaviours) makes a test of each. They wait for what must come (10 s at
+//! most), and measure time only from below, so that they hold for a broker on a busy machine too.
+//! Each needs a bus of its own, without any queues.
+
+#![allow(missing_docs, reason = "the names of tests say what they are about")]
+
+pub mod commands;
+pub mod consuming;
+pub mod dead_letters;
+pub mod dedup;
+pub mod flow;
+pub mod handlers;
+pub mod order;
+pub mod parking;
+pub mod publishing;
+pub mod retry;
+pub mod routing;
+mod tools;
+pub mod topology;
+
+/// Makes a test of each behaviour. Given is an async function without arguments that makes a bus, as
+/// `Option<Arc<dyn Transport>>`; where it makes none, the test is skipped.
+///
+/// The crate needs tokio with `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! behaviours {
+    ($make:expr) => {
+        $crate::behaviours! { @each $make;
+            commands: a_call_gets_the_result_of_its_handler,
+                a_call_gets_the_error_of_its_handler_and_nothing_is_retried,
+                a_call_that_is_not_answered_ends_at_its_deadline,
+                a_call_without_a_worker_queue_is_unroutable,
+                a_call_whose_handler_panics_is_told,
+                calls_with_one_idempotency_key_run_the_handler_once_and_are_all_answered,
+                a_command_without_a_worker_queue_is_unroutable_and_nothing_holds_it,
+                a_command_that_was_accepted_is_copied_to_the_audit,
+                a_command_that_was_only_sent_is_retried,
+                workers_share_the_commands_and_each_is_handled_once;
+            consuming: what_is_acknowledged_is_gone,
+                what_is_not_settled_comes_again_when_the_inbox_is_dropped,
+                what_is_requeued_comes_again_as_the_second_attempt,
+                settling_twice_is_stale,
+                consumers_of_one_queue_share_its_messages,
+                browsing_shows_everything_and_takes_nothing,
+                a_temporary_queue_goes_with_its_consumer,
+                an_ordered_queue_gives_everything_to_one_consumer_at_a_time;
+            dead_letters: filters_choose_by_key_reason_age_and_id,
+                what_is_redriven_is_handled_as_if_it_was_new_and_counts_its_redrives,
+                redriving_keeps_to_its_rate,
+                what_does_not_say_where_it_came_from_stays,
+                purging_takes_only_what_the_filter_chooses;
+            dedup: the_same_id_twice_is_handled_once,
+                what_was_parked_is_not_remembered,
+                each_queue_remembers_for_itself,
+                without_memory_every_copy_is_handled;
+            flow: as_many_handlers_run_at_a_time_as_were_asked_for,
+                prefetch_bounds_what_is_under_way,
+                a_shutdown_waits_for_the_handler_in_flight_and_leaves_the_rest,
+                a_handler_that_is_not_done_at_the_deadline_is_given_up,
+                a_closed_transport_takes_nothing_and_ends_its_consumers,
+                a_subscriber_on_a_closed_transport_ends;
+            handlers: an_upcast_handler_gets_both_versions_as_the_new_one,
+                a_handler_of_anything_gets_what_no_other_takes,
+                what_is_skipped_is_gone,
+                handlers_take_the_queues_of_the_registry,
+                bindings_without_a_handler_are_named_before_anything_is_declared,
+                a_subscriber_without_handlers_or_with_a_bad_pattern_is_refused,
+                what_travels_with_a_message_reaches_its_handler;
+            order: what_fails_is_tried_again_before_the_next,
+                what_keeps_failing_is_parked_and_the_next_goes_on,
+                a_shutdown_between_attempts_leaves_the_message;
+            parking: what_is_no_envelope_is_parked_as_it_came,
+                what_travelled_under_another_key_is_parked,
+                what_breaks_its_contract_is_parked,
+                what_no_contract_knows_is_parked,
+                a_handler_parks_what_is_of_no_use_to_try_again,
+                a_handler_drops_what_is_of_no_use_at_all,
+                an_inbox_parks_what_is_wrong_and_hands_out_the_rest;
+            publishing: enqueued_events_keep_their_order,
+                a_batch_keeps_its_order_and_names_what_was_refused,
+                a_full_queue_refuses_and_drops_nothing,
+                headers_and_bytes_are_forwarded_as_they_are;
+            retry: a_handler_that_fails_twice_is_called_three_times_with_the_delays_between,
+                what_fails_at_every_attempt_is_parked_as_exhausted,
+                a_panic_is_tried_again,
+                others_are_handled_while_one_waits;
+            routing: bindings_match_word_by_word,
+                a_star_is_one_word,
+                each_version_needs_its_own_binding,
+                several_matching_bindings_give_one_copy,
+                every_queue_gets_a_copy,
+                an_event_that_nobody_wants_is_fine;
+            topology: declaring_twice_is_fine_and_adds_bindings,
+                declaring_with_other_properties_is_a_conflict,
+                a_dead_letter_queue_must_be_declared,
+                a_queue_that_is_not_there_is_undeclared;
+        }
+    };
+    (@each $make:expr; $($module:ident: $($name:ident),+;)+) => {$(
+        mod $module {
+            #[allow(unused_imports)]
+            use super::*;
+
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(transport) = ($make)().await {
+                        $crate::suite::$module::$name(transport).await;
+                    }
+                }
+            )+
+        }
+    )+};
+}
+
+#[cfg(test)]
+mod tests {
+    /// A test that is not on the list would never run.
+    #[test]
+    fn every_behaviour_is_on_the_list() {
+        let list = include_str!("suite.rs");
+        let modules = [
+            ("commands", include_str!("suite/commands.rs")),
+            ("consuming", include_str!("suite/consuming.rs")),
+            ("dead_letters", include_str!("suite/dead_letters.rs")),
+            ("dedup", include_str!("suite/dedup.rs")),
+            ("flow", include_str!("suite/flow.rs")),
+            ("handlers", include_str!("suite/handlers.rs")),
+            ("order", include_str!("suite/order.rs")),
+            ("parking", include_str!("suite/parking.rs")),
+            ("publishing", include_str!("suite/publishing.rs")),
+            ("retry", include_str!("suite/retry.rs")),
+            ("routing", include_str!("suite/routing.rs")),
+            ("topology", include_str!("suite/topology.rs")),
+        ];
+        for (module, source) in modules {
+            for line in source.lines().filter_map(|line| line.strip_prefix("pub async fn ")) {
+                let name = line.split('(').next().unwrap();
+                assert!(list.contains(&format!(" {name}")), "{module}::{name}");
+            }
+        }
+    }
+}

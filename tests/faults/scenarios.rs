@@ -1,0 +1,243 @@
+//! The faults, one scenario after the other.
+
+use std::time::Duration;
+
+use bloodbank::Bus;
+use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank_testkit::{Broker, Cluster, Proxy};
+use tokio::task::block_in_place;
+use tokio::time::sleep;
+
+use crate::load::{Load, Options, QUEUE};
+use crate::table::Row;
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// What every run of the tests does.
+    Short,
+    /// What `cargo xtask test faults` does.
+    Full,
+}
+
+impl Form {
+    fn pick<T>(self, short: T, full: T) -> T {
+        match self {
+            Form::Short => short,
+            Form::Full => full,
+        }
+    }
+
+    /// How long everything goes well between two faults.
+    fn steady(self) -> Duration {
+        self.pick(seconds(1.0), seconds(2.0))
+    }
+
+    /// Which scenarios there are.
+    pub(crate) fn scenarios(self) -> &'static [Scenario] {
+        match self {
+            Form::Short => &[Scenario::Kill, Scenario::Cut, Scenario::HalfOpen],
+            Form::Full => &Scenario::ALL,
+        }
+    }
+}
+
+/// What is done to the broker, or to the way there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scenario {
+    Kill,
+    Terminate,
+    Stop,
+    Alarm,
+    Cut,
+    HalfOpen,
+    Delete,
+    Leader,
+}
+
+impl Scenario {
+    const ALL: [Scenario; 8] = [
+        Scenario::Kill,
+        Scenario::Terminate,
+        Scenario::Stop,
+        Scenario::Alarm,
+        Scenario::Cut,
+        Scenario::HalfOpen,
+        Scenario::Delete,
+        Scenario::Leader,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Scenario::Kill => "kill -9, restart",
+            Scenario::Terminate => "SIGTERM, restart",
+            Scenario::Stop => "SIGSTOP for 10 s",
+            Scenario::Alarm => "memory alarm",
+            Scenario::Cut => "connection cut",
+            Scenario::HalfOpen => "half-open connection",
+            Scenario::Delete => "queue deleted",
+            Scenario::Leader => "leader of three killed",
+        }
+    }
+
+    /// Runs it; `broker` is up before and after.
+    pub(crate) async fn run(self, form: Form, broker: &Broker) -> Row {
+        let vhost = broker.fresh_vhost();
+        let proxy = Proxy::start(("127.0.0.1", broker.port())).await;
+        if self == Scenario::Leader {
+            let cluster = Cluster::start(3).await;
+            let vhost = cluster.fresh_vhost();
+            let load = start(self, form, &cluster.urls(&vhost).join(",")).await;
+            let faults = kill_leaders(form, &load, &cluster, &vhost).await;
+            return row(self, form, faults, load).await;
+        }
+        let url = match self {
+            Scenario::Cut | Scenario::HalfOpen => broker.url_via(&proxy, &vhost),
+            _ => broker.url(&vhost),
+        };
+        let load = start(self, form, &url).await;
+        let faults = match self {
+            Scenario::Kill => kill(form, &load, broker).await,
+            Scenario::Terminate => terminate(form, &load, broker).await,
+            Scenario::Stop => stop(form, &load, broker).await,
+            Scenario::Alarm => alarm(form, &load, broker).await,
+            Scenario::Cut => cut(form, &load, &proxy).await,
+            Scenario::HalfOpen => half_open(form, &load, &proxy).await,
+            Scenario::Delete => delete(form, &load, broker, &vhost).await,
+            Scenario::Leader => 0,
+        };
+        row(self, form, faults, load).await
+    }
+}
+
+fn options(scenario: Scenario, form: Form) -> Options {
+    // In the full form as users have it.
+    let deadline = seconds(form.pick(2.0, 5.0));
+    Options { deadline, mistake: None, unrouted: scenario == Scenario::Delete }
+}
+
+async fn start(scenario: Scenario, form: Form, urls: &str) -> Load {
+    let options = options(scenario, form);
+    let mut config = AmqpConfig::from_urls(urls).expect("a URL");
+    config.deadline = options.deadline;
+    let amqp = Amqp::connect(config).await.expect("the broker is up");
+    let load = Load::start(Bus::new(std::sync::Arc::new(amqp)), options).await;
+    pass(1.5).await;
+    load
+}
+
+async fn row(scenario: Scenario, form: Form, faults: u32, load: Load) -> Row {
+    pass(1.0).await;
+    let report = load.finish().await;
+    Row { name: scenario.name(), faults, deadline: options(scenario, form).deadline, report }
+}
+
+async fn kill(form: Form, load: &Load, broker: &Broker) -> u32 {
+    let times = form.pick(1, 3);
+    for _ in 0..times {
+        block_in_place(|| broker.kill());
+        pass(1.0).await;
+        broker.restart().await;
+        load.flows(form.steady()).await;
+    }
+    times
+}
+
+async fn terminate(form: Form, load: &Load, broker: &Broker) -> u32 {
+    for _ in 0..3 {
+        block_in_place(|| broker.terminate());
+        pass(1.0).await;
+        broker.restart().await;
+        load.flows(form.steady()).await;
+    }
+    3
+}
+
+async fn stop(form: Form, load: &Load, broker: &Broker) -> u32 {
+    for _ in 0..2 {
+        block_in_place(|| broker.stop_signal());
+        pass(10.0).await;
+        block_in_place(|| broker.cont_signal());
+        load.flows(form.steady()).await;
+    }
+    2
+}
+
+async fn alarm(form: Form, load: &Load, broker: &Broker) -> u32 {
+    for _ in 0..3 {
+        limit_memory(broker, &["absolute", "1MB"]);
+        pass(6.0).await;
+        limit_memory(broker, &["0.4"]);
+        load.flows(form.steady()).await;
+    }
+    3
+}
+
+fn limit_memory(broker: &Broker, limit: &[&str]) {
+    let command = [&["set_vm_memory_high_watermark"], limit].concat();
+    block_in_place(|| broker.ctl(&command));
+}
+
+async fn cut(form: Form, load: &Load, proxy: &Proxy) -> u32 {
+    let times = form.pick(4, 10);
+    for _ in 0..times {
+        proxy.cut();
+        load.flows(form.steady() / 2).await;
+    }
+    times
+}
+
+async fn half_open(form: Form, load: &Load, proxy: &Proxy) -> u32 {
+    let times = form.pick(1, 3);
+    for _ in 0..times {
+        proxy.half_open(true);
+        pass(form.pick(3.0, 7.0)).await;
+        proxy.half_open(false);
+        load.flows(form.steady()).await;
+    }
+    times
+}
+
+/// What a deleted queue held is gone by somebody's order, so it holds nothing when it is deleted.
+/// What is published before the consumer has declared it again goes to the queue for what nobody
+/// listens to, and must be there.
+async fn delete(form: Form, load: &Load, broker: &Broker, vhost: &str) -> u32 {
+    for _ in 0..3 {
+        load.pause().await;
+        block_in_place(|| broker.ctl(&["-p", vhost, "delete_queue", QUEUE]));
+        load.go_on();
+        load.flows(form.steady()).await;
+    }
+    3
+}
+
+async fn kill_leaders(form: Form, load: &Load, cluster: &Cluster, vhost: &str) -> u32 {
+    for _ in 0..3 {
+        let leader = leader(cluster, vhost);
+        block_in_place(|| leader.kill());
+        load.flows(form.steady()).await;
+        leader.restart().await;
+        load.flows(form.steady()).await;
+    }
+    3
+}
+
+/// The node that leads the queue.
+fn leader<'c>(cluster: &'c Cluster, vhost: &str) -> &'c Broker {
+    let asked = cluster.nodes().first().expect("a node");
+    let columns = ["-q", "-p", vhost, "list_queues", "name", "leader"];
+    let list = block_in_place(|| asked.ctl(&columns));
+    let line = list.lines().find(|line| line.split_whitespace().next() == Some(QUEUE));
+    let name = line.and_then(|line| line.split_whitespace().nth(1)).expect("the queue is led");
+    let number = name.trim_start_matches('c').split('@').next().expect("a name");
+    let number: usize = number.parse().expect("c1@localhost and so on");
+    cluster.nodes().get(number - 1).expect("a node of the cluster")
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds)
+}
+
+async fn pass(time: f64) {
+    sleep(seconds(time)).await;
+}
