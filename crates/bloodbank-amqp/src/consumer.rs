@@ -86,10 +86,15 @@ impl Intake {
         let open = self.acks().open();
         let options = BasicNackOptions { requeue: true, multiple: true };
         for tags in open.chunks(MOST_IN_ORDER) {
+            // One error tells that the channel is gone, and that all of it is given back.
             if let Some(&last) = tags.last()
                 && self.channel.basic_nack(last, options).await.is_err()
             {
-                break; // The channel is gone, and all of it is given back.
+                break;
+            }
+            let mut acks = self.acks();
+            for &tag in tags {
+                acks.settle_told(tag);
             }
         }
         open.len()

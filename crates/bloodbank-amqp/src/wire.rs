@@ -139,11 +139,8 @@ pub(crate) fn delivery(
     if let Some(death) = &death {
         note_death(&mut texts, death);
     }
-    let before = texts.get(headers::ATTEMPTS).and_then(|text| text.parse::<u32>().ok());
-    // Quorum queues count; of classic ones only "at least once" is known.
-    let here = table.and_then(|table| integer(table, "x-delivery-count"));
-    let here = here.unwrap_or_else(|| u32::from(message.redelivered));
-    let attempt = before.unwrap_or(0).saturating_add(here).saturating_add(1);
+    let failed = texts.get(headers::ATTEMPTS).and_then(|text| text.parse::<u32>().ok());
+    let attempt = failed.unwrap_or(0).saturating_add(1);
     let key = texts.remove(headers::KEY);
     Delivery {
         tag,
@@ -219,10 +216,6 @@ fn text_in(value: &AMQPValue) -> Option<String> {
         AMQPValue::Boolean(value) => Some(value.to_string()),
         other => integer_in(other).map(|number| number.to_string()),
     }
-}
-
-fn integer(table: &FieldTable, name: &str) -> Option<u32> {
-    u32::try_from(integer_in(table.inner().get(name)?)?).ok()
 }
 
 fn integer_in(value: &AMQPValue) -> Option<i64> {

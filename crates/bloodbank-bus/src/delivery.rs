@@ -24,8 +24,8 @@ pub struct Delivery {
     pub body: Arc<[u8]>,
     /// What travelled beside them.
     pub headers: Headers,
-    /// Which attempt at the message this is, from 1: deliveries from this queue, and those before it
-    /// was forwarded here ([`headers::ATTEMPTS`](crate::headers::ATTEMPTS)).
+    /// Which attempt at the message this is, from 1: one more than its handlers have failed, as is
+    /// noted on it ([`headers::ATTEMPTS`](crate::headers::ATTEMPTS)). A restart costs no attempt.
     pub attempt: u32,
     /// Whether it was delivered before from this queue and not settled, or was requeued.
     pub redelivered: bool,

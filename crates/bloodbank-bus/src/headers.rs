@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// Properties and headers that a transport has in other types are given as text, too.
 pub type Headers = BTreeMap<String, String>;
 
-/// How often the message was tried before it was forwarded to where it is now.
+/// How often its handlers have failed.
 pub const ATTEMPTS: &str = "x-bloodbank-attempts";
 /// What a handler said when it last failed.
 pub const ERROR: &str = "x-bloodbank-error";

@@ -107,7 +107,7 @@ impl Subscription {
         Subscription { queue: queue.into(), prefetch: 100, until_empty: false }
     }
 
-    /// A look at what lies in a queue now. What is not settled stays there.
+    /// A look at what lies in a queue now. What is not settled stays there, maybe in another order.
     pub fn browse(queue: impl Into<String>) -> Self {
         Subscription { until_empty: true, ..Subscription::new(queue) }
     }

@@ -40,7 +40,7 @@ macro_rules! behaviours {
                 workers_share_the_commands_and_each_is_handled_once;
             consuming: what_is_acknowledged_is_gone,
                 what_is_not_settled_comes_again_when_the_inbox_is_dropped,
-                what_is_requeued_comes_again_as_the_second_attempt,
+                what_is_requeued_comes_again_and_costs_no_attempt,
                 settling_twice_is_stale,
                 consumers_of_one_queue_share_its_messages,
                 browsing_shows_everything_and_takes_nothing,

@@ -19,14 +19,13 @@ pub(super) struct Message {
     pub(super) headers: Headers,
     /// Its place in the queue, which it keeps when it is requeued.
     place: u64,
-    deliveries: u32,
     redelivered: bool,
     pub(super) reply_to: Option<Arc<str>>,
 }
 
 impl Message {
     pub(super) fn new(key: Arc<str>, body: Arc<[u8]>, headers: Headers) -> Self {
-        Message { key, body, headers, place: 0, deliveries: 0, redelivered: false, reply_to: None }
+        Message { key, body, headers, place: 0, redelivered: false, reply_to: None }
     }
 
     /// The same message with more noted on it, as if it was new.
@@ -36,10 +35,10 @@ impl Message {
         Message { reply_to: self.reply_to, ..Message::new(self.key, self.body, headers) }
     }
 
-    /// How often it was tried, here and where it came from.
-    pub(super) fn attempts(&self) -> u32 {
-        let before = self.headers.get(ATTEMPTS).and_then(|text| text.parse::<u32>().ok());
-        before.unwrap_or(0).saturating_add(self.deliveries)
+    /// Which attempt the next delivery is.
+    fn attempt(&self) -> u32 {
+        let failed = self.headers.get(ATTEMPTS).and_then(|text| text.parse::<u32>().ok());
+        failed.unwrap_or(0).saturating_add(1)
     }
 }
 
@@ -164,9 +163,8 @@ impl QueueState {
             let eligible = if self.spec.ordered { count.min(1) } else { count };
             let mut turns = (0..eligible).map(|i| (self.turn + i) % eligible);
             let Some(index) = turns.find(|&i| self.consumers[i].is_free()) else { return };
-            let Some(mut message) = self.ready.pop_front() else { return };
+            let Some(message) = self.ready.pop_front() else { return };
             self.turn = index + 1;
-            message.deliveries += 1;
             let consumer = &mut self.consumers[index];
             consumer.last_number += 1;
             let delivery = Delivery {
@@ -175,7 +173,7 @@ impl QueueState {
                 key: message.key.clone(),
                 body: message.body.clone(),
                 headers: message.headers.clone(),
-                attempt: message.attempts(),
+                attempt: message.attempt(),
                 redelivered: message.redelivered,
                 reply_to: message.reply_to.clone(),
             };

@@ -32,7 +32,7 @@ pub async fn what_is_not_settled_comes_again_when_the_inbox_is_dropped(bus: Bus)
     assert_eq!((again.payload.n, again.redelivered()), (0, true));
 }
 
-pub async fn what_is_requeued_comes_again_as_the_second_attempt(bus: Bus) {
+pub async fn what_is_requeued_comes_again_and_costs_no_attempt(bus: Bus) {
     declare_q(&bus).await;
     prompts(&bus, 0..1).await;
     let mut inbox = inbox::<Prompt>(&bus, "q").await;
@@ -40,7 +40,7 @@ pub async fn what_is_requeued_comes_again_as_the_second_attempt(bus: Bus) {
     let id = first.envelope.id;
     inbox.requeue(first).await.unwrap();
     let again = next(&mut inbox).await;
-    assert_eq!((again.envelope.id, again.attempt(), again.redelivered()), (id, 2, true));
+    assert_eq!((again.envelope.id, again.attempt(), again.redelivered()), (id, 1, true));
     inbox.ack(again).await.unwrap();
     never("what was acknowledged came again", inbox.next()).await;
 }
@@ -79,7 +79,9 @@ pub async fn browsing_shows_everything_and_takes_nothing(bus: Bus) {
     // More than a usual prefetch.
     prompts(&bus, 0..150).await;
     for _ in 0..2 {
-        let seen: Vec<u32> = holds(&bus, "q", 150).await.iter().map(number).collect();
+        let mut seen: Vec<u32> = holds(&bus, "q", 150).await.iter().map(number).collect();
+        // RabbitMQ puts back many at once in any order.
+        seen.sort_unstable();
         assert_eq!(seen, (0..150).collect::<Vec<_>>());
     }
 }
