@@ -20,6 +20,7 @@ SCHEMA = "https://schemas.33god.dev/theboard/meeting.created.v1.json"
 class MeetingCreated(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    event_type: Literal["theboard.meeting.created"] = "theboard.meeting.created"
     meeting_id: uuid.UUID
     topic: Annotated[str, Field(min_length=1, max_length=1000)]
     strategy: Literal["simple", "multi_agent"]
@@ -116,4 +117,5 @@ async def main(what: str, ahead: str, count: str, url: str) -> None:
         await work(channel, int(ahead), int(count))
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

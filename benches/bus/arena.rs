@@ -15,11 +15,11 @@ use crate::{publishing, report, setup};
 
 const ROUNDS: usize = 5;
 /// How long one contender may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Windows, and how many messages Rust and Python publish.
 const WINDOWS: [(usize, usize, usize); 3] =
-    [(1, 1_500, 1_000), (100, 15_000, 4_000), (1_000, 20_000, 5_000)];
+    [(1, 1_500, 1_000), (100, 15_000, 4_000), (1_000, 40_000, 5_000)];
 const PREFETCH: usize = 300;
 /// How many messages Rust and Python consume.
 const CONSUMED: (usize, usize) = (30_000, 5_000);
@@ -79,10 +79,12 @@ impl Arena {
     }
 
     async fn consume(&mut self) {
+        // No two with the same id, or the second is a copy.
+        let bodies: Vec<Vec<u8>> = (0..CONSUMED.0).map(|_| setup::body()).collect();
         for who in CONSUMERS {
             let count = if who == "aio-pika" { CONSUMED.1 } else { CONSUMED.0 };
             self.purge().await;
-            publishing::lapin_on(&self.control, 1_000, count).await;
+            publishing::lapin_on(&self.control, 1_000, count, &bodies[..count]).await;
             self.round("consume", who, PREFETCH, count).await;
         }
     }
@@ -116,7 +118,8 @@ impl Arena {
         };
         command.args([&size_text, &count, &self.url]).kill_on_drop(true);
         let output = timeout(PATIENCE, command.stderr(std::process::Stdio::inherit()).output());
-        let output = output.await.expect("in time").expect("it starts");
+        let Ok(output) = output.await else { panic!("{what} {who} {size} takes too long") };
+        let output = output.expect("it starts");
         assert!(output.status.success(), "{what} {who} {size} failed");
         let text = String::from_utf8_lossy(&output.stdout);
         let figures = text.split_whitespace().map(|text| text.parse().expect("a number"));

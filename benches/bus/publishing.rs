@@ -66,17 +66,23 @@ async fn ours(window: usize, count: usize, url: &str) -> Vec<f64> {
 async fn lapin(window: usize, count: usize, url: &str) -> Vec<f64> {
     let (_connection, channel) = setup::lapin(url).await;
     channel.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
-    lapin_on(&channel, 1, 1).await;
+    let body = [setup::body()];
+    lapin_on(&channel, 1, 1, &body).await;
     let clock = Clock::start();
-    lapin_on(&channel, window, count).await;
+    lapin_on(&channel, window, count, &body).await;
     clock.stop(count)
 }
 
-/// Publishes with lapin as its users do.
-pub(crate) async fn lapin_on(channel: &lapin::Channel, window: usize, count: usize) {
-    let (body, properties) = (setup::body(), setup::properties());
+/// Publishes with lapin as its users do; the bodies take turns.
+pub(crate) async fn lapin_on(
+    channel: &lapin::Channel,
+    window: usize,
+    count: usize,
+    bodies: &[Vec<u8>],
+) {
+    let properties = setup::properties();
     let mut under_way = VecDeque::with_capacity(window);
-    for _ in 0..count {
+    for body in bodies.iter().cycle().take(count) {
         if under_way.len() == window
             && let Some(first) = under_way.pop_front()
         {
@@ -86,7 +92,7 @@ pub(crate) async fn lapin_on(channel: &lapin::Channel, window: usize, count: usi
             setup::exchange().into(),
             setup::KEY.into(),
             BasicPublishOptions::default(),
-            &body,
+            body,
             properties.clone(),
         );
         under_way.push_back(publishing.await.expect("written"));
