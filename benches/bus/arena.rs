@@ -15,7 +15,7 @@ use crate::{publishing, report, setup};
 
 const ROUNDS: usize = 5;
 /// How long one contender may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Windows, and how many messages Rust and Python publish.
 const WINDOWS: [(usize, usize, usize); 3] =
@@ -118,9 +118,13 @@ impl Arena {
         };
         command.args([&size_text, &count, &self.url]).kill_on_drop(true);
         let output = timeout(PATIENCE, command.stderr(std::process::Stdio::inherit()).output());
-        let Ok(output) = output.await else { panic!("{what} {who} {size} takes too long") };
+        let Ok(output) = output.await else {
+            return eprintln!("{what} {who} {size} takes too long; this round is left out");
+        };
         let output = output.expect("it starts");
-        assert!(output.status.success(), "{what} {who} {size} failed");
+        if !output.status.success() {
+            return eprintln!("{what} {who} {size} failed; this round is left out");
+        }
         let text = String::from_utf8_lossy(&output.stdout);
         let figures = text.split_whitespace().map(|text| text.parse().expect("a number"));
         self.medians.add(Round { what, who, size }, figures.collect());
