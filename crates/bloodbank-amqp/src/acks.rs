@@ -28,9 +28,14 @@ impl Acks {
         tag > self.settled && tag <= self.delivered && !self.ahead.contains_key(&tag)
     }
 
-    /// The tags that are open, in order.
-    pub(crate) fn open(&self) -> Vec<u64> {
-        (self.settled + 1..=self.delivered).filter(|tag| self.is_open(*tag)).collect()
+    /// Settles all that are open, as if the broker was told, and says which they were, in order.
+    pub(crate) fn give_up(&mut self) -> Vec<u64> {
+        let all = self.settled + 1..=self.delivered;
+        let open: Vec<u64> = all.filter(|tag| self.is_open(*tag)).collect();
+        for tag in &open {
+            self.note(*tag, true);
+        }
+        open
     }
 
     /// Settles a tag; false if it is not open.

@@ -83,7 +83,9 @@ impl Intake {
     /// Sends what is left to acknowledge, and gives back the rest, in order. Says how many these are.
     pub(crate) async fn give_back(&self) -> usize {
         self.flush_all().await;
-        let open = self.acks().open();
+        let _telling = self.telling.lock().await;
+        // From here on they are stale, so that nothing tells of them a second time.
+        let open = self.acks().give_up();
         let options = BasicNackOptions { requeue: true, multiple: true };
         for tags in open.chunks(MOST_IN_ORDER) {
             // One error tells that the channel is gone, and that all of it is given back.
