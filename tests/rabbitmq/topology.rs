@@ -51,7 +51,7 @@ async fn queues_are_quorum_with_limits_and_a_place_for_dead_letters() {
     let queues = queues(&space);
     let mut names: Vec<&str> = queues.keys().map(String::as_str).collect();
     names.sort_unstable();
-    assert_eq!(names, ["bloodbank.retry.10s", "bloodbank.unrouted", "ordered", "work", "work.dlq"]);
+    assert_eq!(names, ["bloodbank.unrouted", "ordered", "work", "work.dlq", "work.retry.10s"]);
     for queue in queues.values() {
         assert_has(queue, &["quorum", "{\"x-max-length\","]);
     }
@@ -74,7 +74,7 @@ async fn queues_are_quorum_with_limits_and_a_place_for_dead_letters() {
         &queues["ordered"],
         &["{\"x-single-active-consumer\",true}", "{\"x-max-length\",10}"],
     );
-    assert_has(&queues["bloodbank.retry.10s"], &["{\"x-message-ttl\",10000}", refuses, strategy]);
+    assert_has(&queues["work.retry.10s"], &["{\"x-message-ttl\",10000}", refuses, strategy]);
     assert_has(&queues["bloodbank.unrouted"], &["{\"x-overflow\",\"drop-head\"}"]);
 }
 

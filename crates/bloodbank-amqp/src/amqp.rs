@@ -6,18 +6,20 @@ use std::time::Duration;
 
 use bloodbank_bus::{
     BoxFuture, Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Queue, Request,
-    Settlement, Subscription, Topology, Transport, TransportError, Verbatim, headers,
+    Settlement, Subscription, Topology, Transport, TransportError, Verbatim, dead_letters_of,
+    headers,
 };
 use bloodbank_core::{Envelope, Kind, Validated};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, warn};
+use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 use crate::connect::ConnectError;
 use crate::consumer::{Consumer, Intakes};
 use crate::diff::Difference;
-use crate::exchanges::waiting_room;
+use crate::exchanges::waiting_queue_of;
 use crate::lane::Lane;
 use crate::link::{Link, State};
 use crate::replies::{REPLY_TO, Replies};
@@ -43,6 +45,8 @@ struct Inner {
     commands: Lane,
     /// What is passed on: retries, parking, redrive, answers, the record of commands.
     forwards: Lane,
+    /// Held by whoever sends a command until it is recorded.
+    recording: Arc<RwLock<()>>,
     closing: Arc<Notify>,
 }
 
@@ -59,7 +63,7 @@ impl Amqp {
         match up {
             Ok(_) => Ok(amqp),
             Err(error) => {
-                amqp.inner.closing.notify_one();
+                amqp.close().await;
                 let reason = match error {
                     TransportError::Disconnected { reason } => {
                         return Err(ConnectError::Unreachable { reason });
@@ -91,6 +95,7 @@ impl Amqp {
             declared: Arc::clone(&declared),
             intakes: Intakes::default(),
             replies,
+            recording: Arc::default(),
             closing: closing.clone(),
         };
         tokio::spawn(Supervisor { config, link, declared, closing }.run());
@@ -108,7 +113,8 @@ impl Amqp {
     /// If the broker cannot be asked.
     pub async fn compare(&self, topology: &Topology) -> Result<Vec<Difference>, TransportError> {
         let generation = self.inner.link.up(self.inner.deadline()).await?;
-        diff::compare(&generation, &self.inner.config.exchanges, topology).await
+        let comparing = diff::compare(&generation, &self.inner.config.exchanges, topology);
+        self.inner.in_time(comparing).await
     }
 
     /// How many messages wait in a queue.
@@ -117,7 +123,7 @@ impl Amqp {
     /// [`TransportError::Undeclared`] if there is no such queue.
     pub async fn depth(&self, queue: &str) -> Result<u32, TransportError> {
         let generation = self.inner.link.up(self.inner.deadline()).await?;
-        diff::depth(&generation, queue).await
+        self.inner.in_time(diff::depth(&generation, queue)).await
     }
 
     /// Declares a stream that keeps every event for seven days.
@@ -126,7 +132,7 @@ impl Amqp {
     /// If the broker has no streams (before 3.9), or does not let us.
     pub async fn keep_history(&self) -> Result<(), TransportError> {
         let generation = self.inner.link.up(self.inner.deadline()).await?;
-        history::declare(&generation, &self.inner.config.exchanges).await
+        self.inner.in_time(history::declare(&generation, &self.inner.config.exchanges)).await
     }
 
     /// What passed from about `age` ago on, as far as it was kept, and what comes.
@@ -135,7 +141,7 @@ impl Amqp {
     /// [`TransportError::Undeclared`] if there is no history.
     pub async fn history(&self, age: Duration) -> Result<Deliveries, TransportError> {
         let generation = self.inner.link.up(self.inner.deadline()).await?;
-        history::read(&generation, &self.inner.intakes, age).await
+        self.inner.in_time(history::read(&generation, &self.inner.intakes, age)).await
     }
 
     /// How far the broker's clock is from ours, in seconds; positive if it is ahead.
@@ -144,7 +150,7 @@ impl Amqp {
     /// If the broker takes no message at the moment.
     pub async fn clock_skew(&self) -> Result<i64, TransportError> {
         let generation = self.inner.link.up(self.inner.deadline()).await?;
-        probe::clock_skew(&generation).await
+        self.inner.in_time(probe::clock_skew(&generation)).await
     }
 
     /// Whether the broker takes no messages at the moment: an alarm of its memory or disk.
@@ -161,6 +167,15 @@ impl Amqp {
 impl Inner {
     fn deadline(&self) -> Instant {
         Instant::now() + self.config.deadline
+    }
+
+    /// What the broker answers, if it does so in time: a topology may be some hundred round trips.
+    async fn in_time<T>(
+        &self,
+        asking: impl Future<Output = Result<T, TransportError>>,
+    ) -> Result<T, TransportError> {
+        let deadline = self.deadline() + self.config.deadline;
+        timeout_at(deadline, asking).await.unwrap_or(Err(TransportError::Unknown))
     }
 
     fn declared(&self) -> MutexGuard<'_, Topology> {
@@ -184,34 +199,77 @@ impl Inner {
 
     /// Sends a command; once its queue has it, copies it for the record.
     fn send(self: &Arc<Self>, message: Outgoing, is_call: bool) -> Confirm {
+        let Ok(recording) = self.recording.clone().try_read_owned() else {
+            return Confirm::settled(Err(TransportError::Closed));
+        };
         let mut command = message.clone();
         if is_call {
             // Not on the record: nobody there may answer, and the broker refuses it elsewhere.
             command.properties = command.properties.with_reply_to(REPLY_TO.into());
         }
-        let sending = self.commands.publish(command);
-        let (outcome, receiver) = oneshot::channel();
+        let mut sending = self.commands.publish(command);
         let inner = self.clone();
-        let record = async move {
-            let sent = sending.await;
-            let is_sent = sent.is_ok();
-            // An error means that nobody waits for the outcome.
-            let _ = outcome.send(sent);
-            if is_sent {
-                inner.record(message).await;
-            }
+        let follow = move |sending: Confirm| {
+            let (outcome, receiver) = oneshot::channel();
+            let following = async move {
+                let sent = sending.await;
+                let copy = sent.is_ok().then(|| inner.record(&message));
+                // An error means that nobody waits for the outcome.
+                let _ = outcome.send(sent);
+                if let Some(copy) = copy
+                    && let Err(error) = copy.await
+                {
+                    warn!(key = %message.routing_key, %error, "a command was sent and not recorded");
+                }
+                drop(recording);
+            };
+            tokio::spawn(following.in_current_span());
+            receiver
         };
-        tokio::spawn(record.in_current_span());
-        Confirm::pending(receiver)
+        if !sending.is_waiting() {
+            return Confirm::pending(follow(sending));
+        }
+        Confirm::waiting(async move {
+            sending.accepted().await;
+            Ok(follow(sending))
+        })
     }
 
-    async fn record(&self, command: Outgoing) {
-        let Ok(exchange) = short(&self.config.exchanges.audit) else { return };
-        let key = command.routing_key.clone();
-        let copy = Outgoing { exchange, mandatory: false, ..command };
-        if let Err(error) = self.forwards.publish(copy).await {
-            warn!(%key, %error, "a command was sent and not recorded");
+    /// Copies a command that was sent.
+    fn record(&self, command: &Outgoing) -> Confirm {
+        let exchange = short(&self.config.exchanges.audit);
+        confirm(exchange.map(|exchange| {
+            let copy = Outgoing { exchange, mandatory: false, ..command.clone() };
+            self.forwards.publish(copy)
+        }))
+    }
+
+    /// Whether somebody waits at an address for answers. The broker drops answers silently, but the
+    /// address looks like a queue to whoever asks.
+    async fn is_awaited(&self, to: &str) -> Result<(), TransportError> {
+        let generation = self.link.up(self.deadline()).await?;
+        match timeout_at(self.deadline(), diff::depth(&generation, to)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(TransportError::Undeclared { queue })) => {
+                Err(TransportError::Unroutable { key: queue })
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(TransportError::Unknown),
         }
+    }
+
+    async fn answer(&self, to: &str, id: Option<Uuid>, body: Vec<u8>) -> Result<(), TransportError> {
+        let properties = wire::forwarded(&[], &Headers::new())?
+            .with_content_type("application/json".into())
+            .with_correlation_id(short(&id.map(|id| id.to_string()).unwrap_or_default())?);
+        let message = Outgoing {
+            exchange: "".into(),
+            routing_key: short(to)?,
+            body: body.into(),
+            properties,
+            mandatory: false,
+        };
+        self.forwards.publish(message).await
     }
 
     fn forward(&self, message: &Verbatim, to: &Destination) -> Result<Confirm, TransportError> {
@@ -251,21 +309,28 @@ impl Inner {
         let mut headers = delivery.headers.clone();
         headers.extend(more);
         headers.insert(headers::KEY.to_owned(), delivery.key.to_string());
+        let waiting_queue = waiting_queue_of(&delivery.queue, step);
         let message = Outgoing {
-            exchange: short(&waiting_room(step))?,
-            routing_key: short(&delivery.queue)?,
+            exchange: "".into(),
+            routing_key: short(&waiting_queue)?,
             body: delivery.body.clone(),
             properties: wire::forwarded(&delivery.body, &headers)?,
             mandatory: true,
         };
-        self.forwards.publish(message).await
+        self.forwards.publish(message).await.map_err(|error| match error {
+            TransportError::Unroutable { .. } => TransportError::Undeclared { queue: waiting_queue },
+            other => other,
+        })
     }
 
     async fn park(&self, delivery: &Delivery, more: Headers) -> Result<(), TransportError> {
         let dead_letters = {
             let declared = self.declared();
-            let queue = declared.queues.iter().find(|queue| *queue.name == *delivery.queue);
-            queue.and_then(|queue| queue.dead_letters.clone())
+            match declared.queues.iter().find(|queue| *queue.name == *delivery.queue) {
+                Some(queue) => queue.dead_letters.clone(),
+                // Somebody else has declared it, as we would have.
+                None => Some(dead_letters_of(&delivery.queue)),
+            }
         };
         let Some(dead_letters) = dead_letters else { return Ok(()) };
         let mut message = Verbatim::of(delivery);
@@ -322,11 +387,7 @@ impl Inner {
             let _ = channel.close(200, "done".into()).await;
             Ok::<(), TransportError>(())
         };
-        // A topology may be a hundred round trips.
-        match timeout_at(self.deadline() + self.config.deadline, asserting).await {
-            Ok(asserted) => asserted?,
-            Err(_) => return Err(TransportError::Unknown),
-        }
+        self.in_time(asserting).await?;
         self.note(topology);
         Ok(())
     }
@@ -427,16 +488,19 @@ impl Transport for Amqp {
     }
 
     fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm {
-        let Some(to) = &command.reply_to else { return Confirm::settled(Ok(())) };
+        let Some(to) = command.reply_to.clone() else { return Confirm::settled(Ok(())) };
         let id = Envelope::from_bytes(&command.body).ok().map(|envelope| envelope.id);
-        let message = short(to).and_then(|routing_key| {
-            let properties = wire::forwarded(&[], &Headers::new())?
-                .with_content_type("application/json".into())
-                .with_correlation_id(short(&id.map(|id| id.to_string()).unwrap_or_default())?);
-            let body = body.into();
-            Ok(Outgoing { exchange: "".into(), routing_key, body, properties, mandatory: false })
-        });
-        confirm(message.map(|message| self.inner.forwards.publish(message)))
+        let inner = self.inner.clone();
+        Confirm::waiting(async move {
+            let (outcome, receiver) = oneshot::channel();
+            let answered = match inner.is_awaited(&to).await {
+                Ok(()) => inner.answer(&to, id, body).await,
+                Err(error) => Err(error),
+            };
+            // The receiver is right here.
+            let _ = outcome.send(answered);
+            Ok(receiver)
+        })
     }
 
     fn forward(&self, message: Verbatim, to: Destination) -> Confirm {
@@ -463,6 +527,11 @@ impl Transport for Amqp {
         Box::pin(self.inner.subscribe(subscription))
     }
 
+    fn is_current(&self, delivery: &Delivery) -> bool {
+        let intake = self.inner.intakes.find(delivery.tag);
+        intake.is_ok_and(|intake| intake.is_open(delivery.tag.number))
+    }
+
     fn settle<'a>(
         &'a self,
         delivery: &'a Delivery,
@@ -476,6 +545,7 @@ impl Transport for Amqp {
             let inner = &self.inner;
             inner.events.close().await;
             inner.commands.close().await;
+            let _recorded = inner.recording.write().await;
             inner.forwards.close().await;
             inner.intakes.flush().await;
             inner.closing.notify_one();

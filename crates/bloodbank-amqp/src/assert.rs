@@ -1,6 +1,7 @@
 //! Exchanges, queues and bindings, declared or looked for.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use bloodbank_bus::{Binding, Durability, Exchange, Queue, Topology, TransportError};
 use lapin::options::{
@@ -11,7 +12,7 @@ use lapin::{Channel, ExchangeKind};
 
 use crate::config::{AmqpConfig, Mode};
 use crate::connect::{channel_error, code};
-use crate::exchanges::{Exchanges, waiting_room};
+use crate::exchanges::{Exchanges, waiting_queue_of};
 use crate::wire::short;
 
 /// The most messages of a queue that does not say.
@@ -97,15 +98,13 @@ impl Plan {
         exchanges.push(exchange(&names.commands, ExchangeKind::Topic, None));
         exchanges.push(exchange(&names.audit, ExchangeKind::Topic, None));
         let mut queues = vec![unrouted_queue(unrouted)];
-        for &delay in &topology.delays {
-            let room = waiting_room(delay);
-            exchanges.push(exchange(&room, ExchangeKind::Fanout, None));
-            queues.push(waiting_queue(room, delay.as_millis()));
-        }
         // Dead-letter queues first: a message must have a place to go from the start.
         let (last, first): (Vec<&Queue>, Vec<&Queue>) =
             topology.queues.iter().partition(|queue| queue.dead_letters.is_some());
-        queues.extend(first.into_iter().chain(last).map(|queue| queue_spec(names, queue)));
+        queues.extend(first.iter().chain(&last).map(|queue| queue_spec(names, queue)));
+        for queue in last {
+            queues.extend(topology.delays.iter().map(|delay| waiting_queue(&queue.name, *delay)));
+        }
         Ok(Plan { exchanges, links, queues })
     }
 
@@ -176,19 +175,19 @@ fn unrouted_queue(name: String) -> QueueSpec {
     }
 }
 
-/// Messages wait here and go back, through the default exchange, to the queue that is their routing
-/// key.
-fn waiting_queue(name: String, millis: u128) -> QueueSpec {
-    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
+/// Messages of a queue wait here, and go back to it through the default exchange. Each queue has its
+/// own: where one cannot take its messages back, those of the others must not wait for that.
+fn waiting_queue(queue: &str, delay: Duration) -> QueueSpec {
+    let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
     let mut arguments = vec![("x-message-ttl", AMQPValue::LongLongInt(millis))];
     arguments.extend(lasting(MAX_LEN));
-    arguments.extend(dead_lettering(None));
+    arguments.extend(dead_lettering(queue));
     QueueSpec {
+        name: waiting_queue_of(queue, delay),
         durable: true,
         temporary: false,
         arguments,
-        bindings: vec![(name.clone(), String::new())],
-        name,
+        bindings: Vec::new(),
     }
 }
 
@@ -204,7 +203,7 @@ fn queue_spec(names: &Exchanges, queue: &Queue) -> QueueSpec {
         let limit = if queue.dead_letters.is_some() { DELIVERY_LIMIT } else { NO_LIMIT };
         arguments.push(("x-delivery-limit", AMQPValue::LongLongInt(limit)));
         if let Some(dead) = &queue.dead_letters {
-            arguments.extend(dead_lettering(Some(dead)));
+            arguments.extend(dead_lettering(dead));
         }
         if queue.ordered {
             arguments.push(("x-single-active-consumer", AMQPValue::Boolean(true)));
@@ -232,10 +231,12 @@ fn lasting(max_len: usize) -> [(&'static str, AMQPValue); 3] {
 }
 
 /// Through the default exchange, and only gone when it has arrived.
-fn dead_lettering(to: Option<&str>) -> impl Iterator<Item = (&'static str, AMQPValue)> {
-    let exchange =
-        [("x-dead-letter-exchange", text("")), ("x-dead-letter-strategy", text("at-least-once"))];
-    exchange.into_iter().chain(to.map(|to| ("x-dead-letter-routing-key", text(to))))
+fn dead_lettering(to: &str) -> [(&'static str, AMQPValue); 3] {
+    [
+        ("x-dead-letter-exchange", text("")),
+        ("x-dead-letter-routing-key", text(to)),
+        ("x-dead-letter-strategy", text("at-least-once")),
+    ]
 }
 
 fn text(value: &str) -> AMQPValue {

@@ -194,6 +194,10 @@ fn hosts_of_urls(urls: &str, faults: &mut Vec<String>) -> Vec<AMQPUri> {
         match url.parse::<AMQPUri>() {
             Ok(mut uri) => {
                 uri.query.heartbeat.get_or_insert(HEARTBEAT);
+                // What most people mean by a slash at the end.
+                if uri.vhost.is_empty() {
+                    uri.vhost = "/".to_owned();
+                }
                 hosts.push(uri);
             }
             // The text may hold a password, so it is not repeated.

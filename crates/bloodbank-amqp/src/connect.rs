@@ -91,7 +91,9 @@ fn meaning(host: &str, uri: &AMQPUri, error: &lapin::Error) -> ConnectError {
                     "wrong user or password, or no permission for the vhost; check RABBIT_URL",
                 );
             }
-            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => {
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
+                if !amqp.get_message().as_str().contains("limit") =>
+            {
                 return refused(&format!(
                     "vhost `{}` is unknown or not permitted; create it with `rabbitmqctl add_vhost`",
                     uri.vhost

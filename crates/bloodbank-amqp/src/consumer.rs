@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bloodbank_bus::{Delivery, DeliveryTag, Topology, TransportError};
+use bloodbank_bus::{Delivery, DeliveryTag, Durability, Topology, TransportError};
 use futures_core::Stream;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
@@ -306,12 +306,12 @@ impl Consumer {
                 let end = self.take_in(&opened).await;
                 self.leave(&opened).await;
                 match end {
-                    End::Unwanted => return,
+                    End::Unwanted => return self.forget(),
                     End::Broken(why) => warn!(queue = %self.queue, %why, "consuming anew"),
                 }
             }
             tokio::select! {
-                () = self.sender.closed() => return,
+                () = self.sender.closed() => return self.forget(),
                 again = self.again() => match again {
                     Ok(again) => current = again,
                     // There will be nothing more; the end of `sender` tells whoever listens.
@@ -319,6 +319,14 @@ impl Consumer {
                 }
             }
         }
+    }
+
+    /// A temporary queue goes with its consumer, and is not to be declared again.
+    fn forget(&self) {
+        let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        declared.queues.retain(|queue| {
+            *queue.name != *self.queue || queue.durability == Durability::Durable
+        });
     }
 
     /// # Errors

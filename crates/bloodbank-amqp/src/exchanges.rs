@@ -89,8 +89,8 @@ impl Exchanges {
     }
 }
 
-/// The exchange and the queue in which messages wait this long.
-pub(crate) fn waiting_room(delay: Duration) -> String {
+/// The queue in which messages of another wait this long.
+pub(crate) fn waiting_queue_of(queue: &str, delay: Duration) -> String {
     let millis = delay.as_millis();
     let (number, unit) = match millis {
         0 => (0, "ms"),
@@ -99,7 +99,7 @@ pub(crate) fn waiting_room(delay: Duration) -> String {
         _ if millis.is_multiple_of(1_000) => (millis / 1_000, "s"),
         _ => (millis, "ms"),
     };
-    format!("bloodbank.retry.{number}{unit}")
+    format!("{queue}.retry.{number}{unit}")
 }
 
 #[cfg(test)]
@@ -107,12 +107,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_waiting_room_is_named_after_its_time() {
-        let name = |millis| waiting_room(Duration::from_millis(millis));
-        assert_eq!(name(50), "bloodbank.retry.50ms");
-        assert_eq!(name(1_000), "bloodbank.retry.1s");
-        assert_eq!(name(90_000), "bloodbank.retry.90s");
-        assert_eq!(name(600_000), "bloodbank.retry.10m");
-        assert_eq!(name(7_200_000), "bloodbank.retry.2h");
+    fn a_waiting_queue_is_named_after_its_time() {
+        let name = |millis| waiting_queue_of("q", Duration::from_millis(millis));
+        assert_eq!(name(50), "q.retry.50ms");
+        assert_eq!(name(1_000), "q.retry.1s");
+        assert_eq!(name(90_000), "q.retry.90s");
+        assert_eq!(name(600_000), "q.retry.10m");
+        assert_eq!(name(7_200_000), "q.retry.2h");
     }
 }

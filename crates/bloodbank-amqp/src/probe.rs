@@ -65,7 +65,7 @@ fn named_in(frame: &AMQPFrame) -> Option<String> {
 /// AMQP has no question for it, but a broker notes the time when a message dies: here in a temporary
 /// queue in which messages live no time at all.
 pub(crate) async fn clock_skew(generation: &Generation) -> Result<i64, TransportError> {
-    let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
+    let channel = generation.outgoing_channel().await.map_err(|error| channel_error(&error))?;
     let failed = |error: lapin::Error| channel_error(&error);
     let grave = temporary(&channel, FieldTable::default()).await.map_err(failed)?;
     let mut arguments = FieldTable::default();

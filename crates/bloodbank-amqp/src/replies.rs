@@ -1,6 +1,6 @@
 //! Answers to commands, over RabbitMQ's direct reply-to.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lapin::Channel;
@@ -8,6 +8,8 @@ use lapin::message::DeliveryResult;
 use lapin::options::BasicConsumeOptions;
 use lapin::types::{FieldTable, ShortString};
 use tokio::sync::oneshot;
+
+use crate::wire::Outgoing;
 
 /// The queue that stands for "back to this channel".
 pub(crate) const REPLY_TO: &str = "amq.rabbitmq.reply-to";
@@ -34,9 +36,11 @@ impl Replies {
         receiver
     }
 
-    /// The channel is lost, and with it the way back.
-    pub(crate) fn forget_all(&self) {
-        self.waiting().clear();
+    /// The channel is lost, and with it the way back of every command but these.
+    pub(crate) fn keep_only<'m>(&self, commands: impl Iterator<Item = &'m Outgoing>) {
+        let ids: HashSet<&ShortString> =
+            commands.filter_map(|command| command.properties.message_id().as_ref()).collect();
+        self.waiting().retain(|id, _| ids.contains(id));
     }
 
     /// Receives the answers to what is sent on this channel.

@@ -136,18 +136,9 @@ impl Supervisor {
         };
         match asserted {
             Ok(()) => {}
-            Err(TransportError::Disconnected { reason }) => {
-                close(&connection, &outgoing).await;
-                return ConnectError::Unreachable { reason };
-            }
-            // A temporary queue of ours, held by a connection that the broker has not given up yet.
-            Err(TransportError::Conflict { reason, .. }) if reason.contains("RESOURCE_LOCKED") => {
-                close(&connection, &outgoing).await;
-                return ConnectError::Unreachable { reason };
-            }
             Err(error) => {
                 close(&connection, &outgoing).await;
-                return ConnectError::Refused { reason: error.to_string() };
+                return lasting(&error);
             }
         }
         let generation =
@@ -208,6 +199,21 @@ impl Supervisor {
 
     fn declared(&self) -> MutexGuard<'_, Topology> {
         self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether trying again may help where the topology could not be declared.
+fn lasting(error: &TransportError) -> ConnectError {
+    let reason = error.to_string();
+    match error {
+        // A temporary queue of ours, held by a connection that the broker has not given up yet.
+        TransportError::Conflict { reason: why, .. } if why.contains("RESOURCE_LOCKED") => {
+            ConnectError::Unreachable { reason }
+        }
+        TransportError::Conflict { .. } | TransportError::Refused { .. } => {
+            ConnectError::Refused { reason }
+        }
+        _ => ConnectError::Unreachable { reason },
     }
 }
 

@@ -49,6 +49,11 @@ impl Confirm {
         Confirm { state: State::Waiting(Box::pin(room)) }
     }
 
+    /// Whether the transport has no room for the message yet.
+    pub fn is_waiting(&self) -> bool {
+        matches!(self.state, State::Waiting(_))
+    }
+
     /// Waits until the transport has taken the message, or has said that it will not.
     ///
     /// Safe to drop before it is done.

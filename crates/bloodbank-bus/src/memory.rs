@@ -140,12 +140,11 @@ impl Transport for InMemory {
     }
 
     fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm {
-        let waiting = command.reply_to.as_ref().and_then(|to| self.state().waiting.remove(to));
-        if let Some(waiting) = waiting {
-            // An error means that nobody waits any more.
-            let _ = waiting.send(body.into());
-        }
-        Confirm::settled(Ok(()))
+        let Some(to) = &command.reply_to else { return Confirm::settled(Ok(())) };
+        let waiting = self.state().waiting.remove(to);
+        let answered = waiting.is_some_and(|waiting| waiting.send(body.into()).is_ok());
+        let nobody = || TransportError::Unroutable { key: to.to_string() };
+        Confirm::settled(answered.then_some(()).ok_or_else(nobody))
     }
 
     fn forward(&self, message: Verbatim, to: Destination) -> Confirm {
@@ -165,6 +164,10 @@ impl Transport for InMemory {
                 }
             }))
         })
+    }
+
+    fn is_current(&self, delivery: &Delivery) -> bool {
+        self.state().is_unsettled(delivery.tag)
     }
 
     fn settle<'a>(

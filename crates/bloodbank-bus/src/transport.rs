@@ -47,11 +47,11 @@ pub trait Transport: Send + Sync + 'static {
     /// Those of [`publish`](Transport::publish).
     fn request(&self, envelope: Validated<Envelope>) -> Request;
 
-    /// Answers a command that came with [`Delivery::reply_to`]. An answer that nobody waits for any
-    /// more is dropped.
+    /// Answers a command that came with [`Delivery::reply_to`].
     ///
     /// # Errors
-    /// If it cannot be sent.
+    /// [`TransportError::Unroutable`] if nobody waits for the answer any more; otherwise if it cannot
+    /// be sent.
     fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm;
 
     /// Passes bytes on as they are. Done when the bus is responsible for them, like
@@ -69,6 +69,10 @@ pub trait Transport: Send + Sync + 'static {
         &self,
         subscription: Subscription,
     ) -> BoxFuture<'_, Result<Deliveries, TransportError>>;
+
+    /// Whether a delivery can still be settled. One that cannot comes again, maybe to another process,
+    /// so that handling it now would be once too often.
+    fn is_current(&self, delivery: &Delivery) -> bool;
 
     /// Says what became of a delivery. A transport may gather acknowledgements and send them later;
     /// if it fails before, the message comes again.

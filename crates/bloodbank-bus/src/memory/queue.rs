@@ -148,6 +148,12 @@ impl QueueState {
         consumer.and_then(|c| c.unsettled.remove(&tag.number)).ok_or(TransportError::Stale)
     }
 
+    /// Whether a delivery is unsettled.
+    pub(super) fn has(&self, tag: DeliveryTag) -> bool {
+        let mut consumers = self.consumers.iter();
+        consumers.any(|c| c.id == tag.consumer && c.unsettled.contains_key(&tag.number))
+    }
+
     /// Puts a delivered message back to where it was, which is before everything newer.
     pub(super) fn put_back(&mut self, mut message: Message) {
         message.redelivered = true;

@@ -157,6 +157,12 @@ impl State {
         }
     }
 
+    /// Whether a delivery can still be settled.
+    pub(super) fn is_unsettled(&self, tag: DeliveryTag) -> bool {
+        let queue = self.consumers.get(&tag.consumer).and_then(|name| self.queues.get(&**name));
+        queue.is_some_and(|queue| queue.has(tag))
+    }
+
     /// The message to put back after a delay, if that is what is to be done.
     pub(super) fn settle(
         &mut self,
