@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::amqp::{Amqp, AmqpConfig};
 use crate::codec::Payload;
 use crate::{
-    InMemory, Inbox, Publisher, Queue, Service, Subscriber, Subscription, Topology, Transport,
-    TransportError,
+    Durability, InMemory, Inbox, Publisher, Queue, Service, Subscriber, Subscription, Topology,
+    Transport, TransportError,
 };
 
 /// Why there is no bus.
@@ -63,7 +63,7 @@ impl Bus {
         Subscriber::new(self.transport.clone())
     }
 
-    /// Declares a queue and hands out its messages one at a time, to be settled by hand; what breaks
+    /// Declares a queue, with its dead letters, and hands out its messages one at a time, to be settled by hand; what breaks
     /// its contract is parked. For tools and tests.
     ///
     /// `P` is one event type, the generated `AnyEvent`, or `serde_json::Value`; `S` is any service of
@@ -77,7 +77,14 @@ impl Bus {
         queue: Queue,
     ) -> Result<Inbox<P>, TransportError> {
         let subscription = Subscription::new(queue.name.clone());
-        self.transport.declare(&Topology::new().with_queue(queue)).await?;
+        let topology = Topology::new();
+        let topology = match queue.durability {
+            Durability::Durable if queue.dead_letters.is_none() => {
+                topology.with_parked_queue(queue)
+            }
+            _ => topology.with_queue(queue),
+        };
+        self.transport.declare(&topology).await?;
         Inbox::open(self.transport.clone(), S::contracts(), subscription).await
     }
 

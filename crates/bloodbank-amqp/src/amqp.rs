@@ -258,7 +258,12 @@ impl Inner {
         }
     }
 
-    async fn answer(&self, to: &str, id: Option<Uuid>, body: Vec<u8>) -> Result<(), TransportError> {
+    async fn answer(
+        &self,
+        to: &str,
+        id: Option<Uuid>,
+        body: Vec<u8>,
+    ) -> Result<(), TransportError> {
         let properties = wire::forwarded(&[], &Headers::new())?
             .with_content_type("application/json".into())
             .with_correlation_id(short(&id.map(|id| id.to_string()).unwrap_or_default())?);
@@ -318,7 +323,9 @@ impl Inner {
             mandatory: true,
         };
         self.forwards.publish(message).await.map_err(|error| match error {
-            TransportError::Unroutable { .. } => TransportError::Undeclared { queue: waiting_queue },
+            TransportError::Unroutable { .. } => {
+                TransportError::Undeclared { queue: waiting_queue }
+            }
             other => other,
         })
     }

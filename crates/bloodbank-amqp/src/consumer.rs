@@ -324,9 +324,9 @@ impl Consumer {
     /// A temporary queue goes with its consumer, and is not to be declared again.
     fn forget(&self) {
         let mut declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
-        declared.queues.retain(|queue| {
-            *queue.name != *self.queue || queue.durability == Durability::Durable
-        });
+        declared
+            .queues
+            .retain(|queue| *queue.name != *self.queue || queue.durability == Durability::Durable);
     }
 
     /// # Errors

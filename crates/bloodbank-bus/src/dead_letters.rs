@@ -192,7 +192,8 @@ async fn bring_back(
     ] {
         message.headers.remove(name);
     }
-    let message = message.with_header(headers::REDRIVES, (letter.redrives + 1).to_string());
+    let message =
+        message.with_header(headers::REDRIVES, letter.redrives.saturating_add(1).to_string());
     transport.forward(message, Destination::queue(target)).await?;
     transport.settle(delivery, Settlement::Ack).await
 }

@@ -22,6 +22,16 @@ pub trait Dedup: Send + Sync + 'static {
     /// If the memory cannot be asked. The message is then handled: at least once is the promise.
     fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Claim, DedupError>>;
 
+    /// A handler is still at it. Told every 20 seconds, so that a name may be let go of that nobody
+    /// speaks for any more.
+    ///
+    /// # Errors
+    /// If it cannot be noted.
+    fn renew<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DedupError>> {
+        let _ = name;
+        Box::pin(std::future::ready(Ok(())))
+    }
+
     /// The message was handled, and this was the answer if somebody asked for one.
     ///
     /// # Errors

@@ -9,6 +9,9 @@ use crate::{Delivery, Headers, Reason, headers};
 /// Characters of an error that are kept in a header.
 const LONGEST_ERROR: usize = 1_000;
 
+/// How many places of a refusal a log names.
+const MOST_PLACES: usize = 5;
+
 /// Why a message is parked before any handler sees it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
@@ -29,6 +32,20 @@ impl Fault {
             Fault::NoHandler(_) | Fault::Payload(DecodeError::UnknownKey(_)) => Reason::NoHandler,
             Fault::Payload(_) => Reason::BreaksContract,
         }
+    }
+}
+
+impl Fault {
+    /// The same without anything of the payload: for logs.
+    pub(crate) fn without_payload(&self) -> String {
+        let Fault::Payload(DecodeError::Refused(refusal)) = self else { return self.to_string() };
+        let places: Vec<String> = refusal
+            .violations
+            .iter()
+            .take(MOST_PLACES)
+            .map(|violation| format!("{} ({})", violation.place(), violation.rule))
+            .collect();
+        format!("{} faults, at {}", refusal.violations.len(), places.join(", "))
     }
 }
 

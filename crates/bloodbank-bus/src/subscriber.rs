@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use self::handlers::Handlers;
 use self::worker::{Consumer, Shared};
 use crate::{
-    Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Transport,
-    TransportError,
+    Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Subscription,
+    Transport, TransportError,
 };
 
 /// Consumes the queues of one service and hands each message to its handler.
@@ -67,10 +67,12 @@ pub enum SubscribeError {
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// The transport has ended a consumer.
-    #[error("queue `{queue}` can no longer be consumed")]
+    #[error("queue `{queue}` can no longer be consumed: {source}")]
     Ended {
         /// Its name.
         queue: String,
+        /// What the transport says.
+        source: TransportError,
     },
     /// Some handlers were not done when the time for draining was over. Their messages come again.
     #[error(
@@ -168,7 +170,7 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
-    /// Leaves alone what no handler takes, instead of parking it.
+    /// Takes what no handler takes from the queue and forgets it, instead of parking it.
     pub fn skip_others(mut self) -> Self {
         self.options.skip_others = true;
         self
@@ -176,8 +178,9 @@ impl<S: Service> Subscriber<S> {
 
     /// Carries out a command, from its worker queue.
     ///
-    /// Who called gets the result or the error at once. A command that was only sent, and failed, is
-    /// retried like an event.
+    /// Who called gets the result or the error at once. A command that was only sent, or whose caller
+    /// is gone, and that failed, is retried like an event. An error that is a
+    /// [`Verdict`](crate::Verdict) is taken as it is.
     pub fn handle<C, F, R, T, E>(mut self, handler: F) -> Self
     where
         C: Command + HandledBy<S>,
@@ -203,8 +206,9 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
-    /// One message at a time, in order, also across processes: what fails is tried again in place,
-    /// and parked at the end, so that nothing overtakes it.
+    /// One message at a time, in order: what fails is tried again in place, and parked at the end, so
+    /// that nothing overtakes it. Order holds across processes, too, as one of them gets everything;
+    /// a queue of registry.yaml must say `ordered: true` for that.
     pub fn strict_order(mut self) -> Self {
         self.options.strict_order = true;
         self
@@ -245,21 +249,34 @@ impl<S: Service> Subscriber<S> {
             stopped,
         });
         let mut consumers = Vec::new();
+        let mut ended = Ok(());
         for queue in queues {
-            consumers.push(Consumer::start(shared.clone(), queue).await?);
+            match Consumer::start(shared.clone(), queue).await {
+                Ok(consumer) => consumers.push(consumer),
+                Err(error) => {
+                    ended = Err(error.into());
+                    break;
+                }
+            }
         }
-        let ended = tokio::select! {
-            () = shutdown => None,
-            queue = worker::first_to_end(&mut consumers) => Some(queue),
-        };
+        if ended.is_ok() {
+            ended = tokio::select! {
+                () = shutdown => Ok(()),
+                queue = worker::first_to_end(&mut consumers) => Err(why_ended(&shared, queue).await),
+            };
+        }
         // An error would mean that no worker listens, which is what is wanted.
         let _ = stop.send(true);
-        drain(&mut consumers, shared.options.drain).await?;
-        match ended {
-            None => Ok(()),
-            Some(queue) => Err(SubscribeError::Ended { queue }),
-        }
+        let drained = drain(&mut consumers, shared.options.drain).await;
+        ended.and(drained)
     }
+}
+
+/// Asks the transport once more, which says why it has ended a consumer.
+async fn why_ended(shared: &Shared, queue: String) -> SubscribeError {
+    let again = shared.transport.subscribe(Subscription::new(&*queue)).await;
+    let source = again.err().unwrap_or(TransportError::Closed);
+    SubscribeError::Ended { queue, source }
 }
 
 /// Lets workers finish; ends those that do not.

@@ -133,7 +133,11 @@ impl Queue {
             let patterns = queue.bindings.iter().filter_map(|pattern| pattern.parse().ok());
             let bind = |queue: Queue, pattern| queue.bind(Exchange::Events, pattern);
             let recorder = queue.bindings.iter().any(|pattern| pattern == "#");
-            Queue { recorder, ..patterns.fold(Queue::new(&*queue.name), bind) }
+            Queue {
+                recorder,
+                ordered: queue.ordered,
+                ..patterns.fold(Queue::new(&*queue.name), bind)
+            }
         };
         service.queues.iter().map(queue).collect()
     }

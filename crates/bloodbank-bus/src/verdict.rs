@@ -1,5 +1,6 @@
 //! What a handler makes of a message.
 
+use std::any::Any;
 use std::fmt;
 
 /// What becomes of a message that was handled.
@@ -16,7 +17,8 @@ pub enum Verdict {
     Drop(String),
 }
 
-/// What handlers may return: nothing, a [`Verdict`], or a `Result` whose error means retry.
+/// What handlers may return: nothing, a [`Verdict`], or a `Result` whose error means retry, unless it
+/// is a verdict itself.
 pub trait IntoVerdict {
     /// The verdict that it stands for.
     fn into_verdict(self) -> Verdict;
@@ -34,15 +36,42 @@ impl IntoVerdict for Verdict {
     }
 }
 
-impl<T: IntoVerdict, E: fmt::Display> IntoVerdict for Result<T, E> {
+impl<T: IntoVerdict, E: fmt::Display + 'static> IntoVerdict for Result<T, E> {
     fn into_verdict(self) -> Verdict {
         match self {
             Ok(value) => value.into_verdict(),
-            // The alternate form shows the causes of an `anyhow::Error`, too.
-            Err(error) => Verdict::Retry(format!("{error:#}")),
+            Err(error) => Verdict::of_error(&error),
         }
     }
 }
+
+impl Verdict {
+    /// An error that is a verdict is taken as it is, any other means retry.
+    pub(crate) fn of_error<E: fmt::Display + 'static>(error: &E) -> Self {
+        match (error as &dyn Any).downcast_ref::<Verdict>() {
+            Some(verdict) => verdict.clone(),
+            // The alternate form shows the causes of an `anyhow::Error`, too.
+            None => Verdict::Retry(format!("{error:#}")),
+        }
+    }
+
+    /// What the handler said.
+    pub(crate) fn reason(&self) -> &str {
+        match self {
+            Verdict::Done => "",
+            Verdict::Retry(reason) | Verdict::Park(reason) | Verdict::Drop(reason) => reason,
+        }
+    }
+}
+
+/// What the handler said; so a verdict may be the error of a `Result`.
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for Verdict {}
 
 /// Why a message is among the dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -52,6 +52,9 @@ impl Transport for Counting {
     fn subscribe(&self, _: Subscription) -> BoxFuture<'_, Result<Deliveries, TransportError>> {
         unimplemented!()
     }
+    fn is_current(&self, _: &Delivery) -> bool {
+        unimplemented!()
+    }
     fn settle<'a>(
         &'a self,
         _: &'a Delivery,

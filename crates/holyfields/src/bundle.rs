@@ -79,6 +79,9 @@ pub struct BundledQueue {
     /// Behind a pattern stand the later versions that it means and does not match:
     /// `shop.order.paid`, then `shop.order.paid.v2`. No command's key is among them.
     pub bindings: Vec<String>,
+    /// Whether one consumer at a time gets all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ordered: bool,
 }
 
 impl Bundle {

@@ -14,7 +14,9 @@ use crate::rules;
 pub(crate) fn of(name: &str, service: &Service, contracts: &[Contract]) -> Vec<BundledQueue> {
     if !service.queues.is_empty() {
         let queues = service.queues.iter();
-        return queues.map(|(name, keys)| queue(name, bindings(keys, contracts))).collect();
+        return queues
+            .map(|(name, keys)| queue(name, bindings(keys, contracts), service.ordered))
+            .collect();
     }
     let bindings = bindings(service.common_keys(), contracts);
     if bindings.is_empty() {
@@ -26,11 +28,11 @@ pub(crate) fn of(name: &str, service: &Service, contracts: &[Contract]) -> Vec<B
     if names.is_empty() {
         names.push(name);
     }
-    names.into_iter().map(|name| queue(name, bindings.clone())).collect()
+    names.into_iter().map(|name| queue(name, bindings.clone(), service.ordered)).collect()
 }
 
-fn queue(name: &str, bindings: Vec<String>) -> BundledQueue {
-    BundledQueue { name: name.to_owned(), bindings }
+fn queue(name: &str, bindings: Vec<String>, ordered: bool) -> BundledQueue {
+    BundledQueue { name: name.to_owned(), bindings, ordered }
 }
 
 /// The patterns, each followed by the routes that it means and does not match.

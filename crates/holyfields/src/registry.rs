@@ -73,6 +73,9 @@ pub struct Service {
     /// The patterns its queues are bound with.
     #[serde(default)]
     pub routing_keys: Vec<Key>,
+    /// Whether one process at a time gets all of its events, so that their order holds.
+    #[serde(default)]
+    pub ordered: bool,
     /// The keys of the events it publishes; `*` and `#` stand for what they match.
     #[serde(default)]
     pub produces: Vec<Key>,
@@ -173,13 +176,14 @@ pub fn json_schema() -> serde_json::Value {
 /// The fields of [`Registry`], of [`Exchange`], [`Service`] and [`Commands`].
 const FIELDS: [&str; 5] = ["version", "exchange", "services", "event_subscriptions", "topology"];
 const EXCHANGE_FIELDS: [&str; 3] = ["name", "type", "durable"];
-const SERVICE_FIELDS: [&str; 15] = [
+const SERVICE_FIELDS: [&str; 16] = [
     "name",
     "description",
     "type",
     "status",
     "owner",
     "tags",
+    "ordered",
     "queue_name",
     "queue_names",
     "queues",

@@ -385,9 +385,7 @@ async fn next_confirmed(
 ) -> Result<Option<Confirmation>, lapin::Error> {
     match under_way.front_mut() {
         Some(sent) if sent.acked.is_some() => Ok(None),
-        Some(sent) => {
-            poll_fn(|context| sent.confirming.as_mut().poll(context)).await.map(Some)
-        }
+        Some(sent) => poll_fn(|context| sent.confirming.as_mut().poll(context)).await.map(Some),
         None => pending().await,
     }
 }

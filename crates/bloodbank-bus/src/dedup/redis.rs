@@ -7,6 +7,8 @@ use std::time::Duration;
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use ::redis::{Client, Cmd, FromRedisValue, RedisError, cmd};
 
+use uuid::Uuid;
+
 use super::{Claim, Dedup, DedupError};
 use crate::BoxFuture;
 
@@ -19,8 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Before each name, so that others may use the same server.
 const PREFIX: &str = "bloodbank:handled:";
 
-/// The value of a name that is taken.
-const BUSY: &[u8] = b"busy";
+/// Lets go of a name, or keeps it for another lease, if it is still ours.
+const RELEASE: &str =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
+const RENEW: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then \
+    return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0";
+
+/// The start of the value of a name that is taken; who has taken it follows.
+const BUSY: &str = "busy:";
 /// The start of the value of a message that was handled; its answer follows, if there is one.
 const DONE: &[u8] = b"done";
 const DONE_WITH_ANSWER: &[u8] = b"done:";
@@ -29,11 +37,12 @@ const DONE_WITH_ANSWER: &[u8] = b"done:";
 /// another.
 ///
 /// Handled messages are known for 24 hours. A process that dies while it handles a message holds its
-/// name for another 60 seconds at most; a handler that takes longer than that may see its message
-/// handled twice. While Redis is away, messages are handled without it.
+/// name for another 60 seconds at most. While Redis is away, messages are handled without it.
 #[derive(Clone)]
 pub struct RedisDedup {
     connection: ConnectionManager,
+    /// The value of the names that this process has taken.
+    busy: String,
 }
 
 impl RedisDedup {
@@ -49,7 +58,7 @@ impl RedisDedup {
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
         let connection = ConnectionManager::new_with_config(client, config).await?;
-        Ok(RedisDedup { connection })
+        Ok(RedisDedup { connection, busy: format!("{BUSY}{}", Uuid::now_v7()) })
     }
 
     async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> Result<T, DedupError> {
@@ -59,7 +68,7 @@ impl RedisDedup {
 
     async fn claim(&self, name: &str) -> Result<Claim, DedupError> {
         let mut take = cmd("SET");
-        take.arg(key(name)).arg(BUSY).arg("NX").arg("EX").arg(LEASE);
+        take.arg(key(name)).arg(&self.busy).arg("NX").arg("EX").arg(LEASE);
         let mut look = cmd("GET");
         look.arg(key(name));
         loop {
@@ -93,6 +102,14 @@ impl Dedup for RedisDedup {
         Box::pin(self.claim(name))
     }
 
+    fn renew<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DedupError>> {
+        Box::pin(async move {
+            let mut keep = cmd("EVAL");
+            keep.arg(RENEW).arg(1).arg(key(name)).arg(&self.busy).arg(LEASE);
+            self.ask(&keep).await
+        })
+    }
+
     fn finish<'a>(
         &'a self,
         name: &'a str,
@@ -111,8 +128,8 @@ impl Dedup for RedisDedup {
 
     fn release<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DedupError>> {
         Box::pin(async move {
-            let mut forget = cmd("DEL");
-            forget.arg(key(name));
+            let mut forget = cmd("EVAL");
+            forget.arg(RELEASE).arg(1).arg(key(name)).arg(&self.busy);
             self.ask(&forget).await
         })
     }

@@ -6,10 +6,10 @@ use bloodbank_core::{Envelope, Validated};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use crate::{PublishError, Request, Transport};
+use crate::{PublishError, Request, Transport, TransportError};
 
 /// What a handler answers, as it travels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,10 +67,15 @@ pub(super) async fn call<R: DeserializeOwned>(
     command: Validated<Envelope>,
     within: Duration,
 ) -> Result<R, CallError> {
-    let (id, deadline) = (command.id, Instant::now() + within);
+    let id = command.id;
     let Request { confirm, answer } = transport.request(command);
-    confirm.await.map_err(|source| PublishError::Transport { id, source })?;
-    let answer = timeout_at(deadline, answer)
+    let since = Instant::now();
+    let not_sent = |source| PublishError::Transport { id, source };
+    match timeout(within, confirm).await {
+        Ok(sent) => sent.map_err(not_sent)?,
+        Err(_) => return Err(not_sent(TransportError::Unknown).into()),
+    }
+    let answer = timeout(within.saturating_sub(since.elapsed()), answer)
         .await
         .map_err(|_| CallError::NoAnswer { id, waited: within })?
         .map_err(|_| CallError::WayBackLost { id })?;

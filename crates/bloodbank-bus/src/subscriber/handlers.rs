@@ -42,19 +42,28 @@ pub(super) struct Handlers {
     events: HashMap<&'static str, Handler>,
     any_event: Option<Handler>,
     commands: HashMap<&'static str, Handler>,
+    /// Keys that were given a second handler.
+    doubled: Vec<&'static str>,
 }
 
 impl Handlers {
     pub(super) fn insert_event(&mut self, routes: &[&'static str], handler: &Handler) {
-        self.events.extend(routes.iter().map(|route| (*route, handler.clone())));
+        insert(&mut self.events, &mut self.doubled, routes, handler);
     }
 
     pub(super) fn insert_any_event(&mut self, handler: Handler) {
-        self.any_event = Some(handler);
+        if self.any_event.replace(handler).is_some() {
+            self.doubled.push("any event");
+        }
     }
 
     pub(super) fn insert_command(&mut self, routes: &[&'static str], handler: &Handler) {
-        self.commands.extend(routes.iter().map(|route| (*route, handler.clone())));
+        insert(&mut self.commands, &mut self.doubled, routes, handler);
+    }
+
+    /// Keys that were given a second handler.
+    pub(super) fn doubled(&self) -> &[&'static str] {
+        &self.doubled
     }
 
     pub(super) fn find(&self, route: &str) -> Option<&Handler> {
@@ -71,11 +80,31 @@ impl Handlers {
         self.any_event.is_some() || !self.events.is_empty()
     }
 
+    /// Routes of the events with a handler of their own, sorted.
+    pub(super) fn events(&self) -> Vec<&'static str> {
+        let mut events: Vec<_> = self.events.keys().copied().collect();
+        events.sort_unstable();
+        events
+    }
+
     /// Routes of the commands it carries out, sorted.
     pub(super) fn commands(&self) -> Vec<&'static str> {
         let mut commands: Vec<_> = self.commands.keys().copied().collect();
         commands.sort_unstable();
         commands
+    }
+}
+
+fn insert(
+    handlers: &mut HashMap<&'static str, Handler>,
+    doubled: &mut Vec<&'static str>,
+    routes: &[&'static str],
+    handler: &Handler,
+) {
+    for &route in routes {
+        if handlers.insert(route, handler.clone()).is_some() {
+            doubled.push(route);
+        }
     }
 }
 
@@ -114,7 +143,7 @@ where
     F: Fn(Received<C>) -> R + Send + Sync + 'static,
     R: Future<Output = Result<T, E>> + Send + 'static,
     T: Serialize,
-    E: std::fmt::Display,
+    E: std::fmt::Display + 'static,
 {
     let handler = Arc::new(handler);
     Arc::new(move |incoming| {
@@ -122,8 +151,9 @@ where
         Box::pin(async move {
             let (verdict, answer) = match handler(incoming.read()?).await {
                 Err(error) => {
-                    let reason = format!("{error:#}");
-                    (Verdict::Retry(reason.clone()), Answer::Error(reason))
+                    let verdict = Verdict::of_error(&error);
+                    let answer = Answer::Error(verdict.reason().to_owned());
+                    (verdict, answer)
                 }
                 Ok(result) => match serde_json::to_value(result) {
                     Ok(value) => (Verdict::Done, Answer::Ok(value)),

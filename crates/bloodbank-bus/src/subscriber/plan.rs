@@ -15,14 +15,16 @@ impl<S: Service> Subscriber<S> {
         if commands.is_empty() && !self.handlers.takes_events() {
             faults.push("it has no handler: add `.on(…)`, `.on_any(…)` or `.handle(…)`".to_owned());
         }
+        let doubled = self.handlers.doubled().iter();
+        faults.extend(doubled.map(|key| format!("it has two handlers for {key}")));
         faults.extend(self.unhandled(&queues));
+        faults.extend(self.unheard(&queues));
         if !faults.is_empty() {
             return Err(SubscribeError::Setup { service: S::NAME, faults });
         }
         let names = queues.iter().map(|queue| queue.name.clone()).collect();
         let mut topology = Topology::new();
         for queue in queues {
-            let queue = if self.options.strict_order { queue.ordered() } else { queue };
             topology = topology.with_parked_queue(queue);
         }
         if !self.options.strict_order {
@@ -34,7 +36,11 @@ impl<S: Service> Subscriber<S> {
     /// Those named by hand, else those of registry.yaml; none if it only carries out commands.
     fn event_queues(&self, faults: &mut Vec<String>) -> Vec<Queue> {
         if !self.queues.is_empty() {
-            return self.queues.clone();
+            let queues = self.queues.iter().cloned();
+            return match self.options.strict_order {
+                true => queues.map(Queue::ordered).collect(),
+                false => queues.collect(),
+            };
         }
         if !self.handlers.takes_events() {
             return Vec::new();
@@ -48,7 +54,23 @@ impl<S: Service> Subscriber<S> {
                     .to_owned(),
             );
         }
+        for queue in queues.iter().filter(|queue| self.options.strict_order && !queue.ordered) {
+            faults.push(format!(
+                "`{}` is to be consumed in strict order: say `ordered: true` of this service in \
+                 services/registry.yaml, so that one process at a time gets all of it",
+                queue.name
+            ));
+        }
         queues
+    }
+
+    /// Events that have a handler and would never arrive.
+    fn unheard(&self, queues: &[Queue]) -> Option<String> {
+        let mut unheard = self.handlers.events();
+        unheard.retain(|route| !queues.iter().any(|queue| queue.wants(Exchange::Events, route)));
+        (!unheard.is_empty()).then(|| {
+            format!("it handles {}, to which none of its queues is bound", unheard.join(", "))
+        })
     }
 
     /// Events that would arrive with nobody to take them.

@@ -1,5 +1,6 @@
 //! Workers: one message after the other, from the queue through its handler to its end.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,6 +26,10 @@ use crate::{
 /// How long to wait before something that failed for now is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How often a claim on a message is renewed while it is handled.
+const RENEWAL: Duration = Duration::from_secs(20);
+/// The longest of these waits, after many failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
 const MOST_IN_ORDER: u16 = 32;
 
@@ -127,6 +132,9 @@ impl Worker {
     async fn process(&self, delivery: Delivery) {
         self.metrics.received.increment(1);
         self.metrics.size.record(delivery.body.len() as f64);
+        if !self.shared.transport.is_current(&delivery) {
+            return debug!(queue = %delivery.queue, "its connection is gone; it comes again");
+        }
         let delivery = Arc::new(delivery);
         let settlement = match reading::envelope(&delivery) {
             Ok(envelope) => {
@@ -143,7 +151,10 @@ impl Worker {
                 );
                 self.handle(envelope, &delivery).instrument(span).await
             }
-            Err(fault) => Some(self.park_fault(&delivery, &fault).await),
+            Err(fault) => {
+                let span = info_span!("handle", key = %delivery.key, queue = %delivery.queue);
+                Some(self.park_fault(&delivery, &fault).instrument(span).await)
+            }
         };
         if let Some(settlement) = settlement {
             self.settle(&delivery, settlement).await;
@@ -158,18 +169,19 @@ impl Worker {
                 debug!("handled before");
                 self.metrics.duplicates.increment(1);
                 self.metrics.processed("skipped");
-                if let (Some(answer), Some(_)) = (answer, &delivery.reply_to) {
-                    self.reply(delivery, answer.to_vec()).await;
+                if delivery.reply_to.is_some() {
+                    let unknown = || Answer::Error("handled before, and not as a call".to_owned());
+                    let answer = answer.map(|answer| answer.to_vec());
+                    let answer = answer.or_else(|| serde_json::to_vec(&unknown()).ok());
+                    self.reply(delivery, answer.unwrap_or_default()).await;
                 }
                 return Some(Settlement::Ack);
             }
             Claim::New | Claim::Busy => {}
         }
-        let attempted = if self.shared.options.strict_order {
-            self.attempt_in_place(envelope, delivery).await
-        } else {
-            let attempted = self.attempt(envelope, delivery).await;
-            attempted.map(|handled| Some((handled, Arc::clone(delivery))))
+        let attempted = tokio::select! {
+            attempted = self.attempt_all(envelope, delivery) => attempted,
+            never = self.keep_claim(&name) => match never {},
         };
         match attempted {
             Ok(Some((handled, last))) => Some(self.conclude(&name, handled, &last).await),
@@ -181,6 +193,30 @@ impl Worker {
             Err(fault) => {
                 self.release(&name).await;
                 Some(self.park_fault(delivery, &fault).await)
+            }
+        }
+    }
+
+    /// As many attempts as are made without letting go, and the delivery as the last one saw it;
+    /// `None` on shutdown.
+    async fn attempt_all(
+        &self,
+        envelope: Envelope,
+        delivery: &Arc<Delivery>,
+    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
+        if self.shared.options.strict_order {
+            return self.attempt_in_place(envelope, delivery).await;
+        }
+        let handled = self.attempt(envelope, delivery).await?;
+        Ok(Some((handled, Arc::clone(delivery))))
+    }
+
+    /// Says again and again that somebody is at it.
+    async fn keep_claim(&self, name: &str) -> Infallible {
+        loop {
+            sleep(RENEWAL).await;
+            if let Err(error) = self.shared.options.dedup.renew(name).await {
+                warn!(%error, "another worker may take up what is being handled");
             }
         }
     }
@@ -197,6 +233,13 @@ impl Worker {
                 }
             }
             self.pause(PAUSE).await?;
+        }
+    }
+
+    async fn finish(&self, name: &str, answer: Option<Vec<u8>>) {
+        let finished = self.shared.options.dedup.finish(name, answer.map(Into::into)).await;
+        if let Err(error) = finished {
+            warn!(%error, "a message that was handled may be handled again");
         }
     }
 
@@ -249,7 +292,7 @@ impl Worker {
             };
             warn!(attempt = delivery.attempt, error = %reason, "tried again in {after:?}");
             self.metrics.retries.increment(1);
-            if self.pause(after).await.is_none() {
+            if self.pause(after).await.is_none() || !self.shared.transport.is_current(&delivery) {
                 return Ok(None);
             }
             let mut next = Delivery::clone(&delivery);
@@ -265,24 +308,24 @@ impl Worker {
         let answer = answer.and_then(|answer| serde_json::to_vec(&answer).ok());
         // Who calls is told of a failure at once, and decides whether to call again.
         let called = delivery.reply_to.is_some();
-        if let (Some(answer), true) = (&answer, called) {
-            self.reply(delivery, answer.clone()).await;
-        }
+        let told = match &answer {
+            Some(answer) if called => self.reply(delivery, answer.clone()).await,
+            _ => false,
+        };
         let retry = &self.shared.options.retry;
         match verdict {
-            Verdict::Done => {
-                if let Err(error) =
-                    self.shared.options.dedup.finish(name, answer.map(Into::into)).await
-                {
-                    warn!(%error, "a message that was handled may be handled again");
-                }
-                self.metrics.processed("acked");
-                return Settlement::Ack;
+            Verdict::Done | Verdict::Drop(_) => {
+                // Whoever sends it again is answered as whoever called.
+                self.finish(name, answer.filter(|_| called)).await;
             }
             _ => self.release(name).await,
         }
         match verdict {
-            Verdict::Retry(reason) if called => {
+            Verdict::Done => {
+                self.metrics.processed("acked");
+                Settlement::Ack
+            }
+            Verdict::Retry(reason) if told => {
                 warn!(error = %reason, "the caller was told of a failure");
                 self.metrics.processed("dropped");
                 Settlement::Ack
@@ -302,12 +345,15 @@ impl Worker {
                 self.metrics.processed("dropped");
                 Settlement::Ack
             }
-            Verdict::Done => Settlement::Ack,
         }
     }
 
     fn park(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settlement {
         error!(%reason, %error, "parked");
+        self.parking(delivery, reason, error)
+    }
+
+    fn parking(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settlement {
         self.metrics.parked(reason.as_str());
         self.metrics.processed("parked");
         Settlement::Park { headers: reading::parking(delivery, reason, error) }
@@ -320,17 +366,24 @@ impl Worker {
         {
             self.reply(delivery, answer).await;
         }
-        self.park(delivery, fault.reason(), &fault.to_string())
+        error!(reason = %fault.reason(), error = fault.without_payload(), "parked");
+        self.parking(delivery, fault.reason(), &fault.to_string())
     }
 
-    async fn reply(&self, delivery: &Delivery, answer: Vec<u8>) {
-        if let Err(error) = self.shared.transport.answer(delivery, answer).await {
-            warn!(%error, "an answer was not sent");
+    /// Whether whoever called was told.
+    async fn reply(&self, delivery: &Delivery, answer: Vec<u8>) -> bool {
+        match self.shared.transport.answer(delivery, answer).await {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(%error, "nobody was told");
+                false
+            }
         }
     }
 
     /// Settles until it is settled; what cannot be put where it should go stays in the queue.
     async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
+        let mut pause = PAUSE;
         loop {
             match self.shared.transport.settle(delivery, settlement.clone()).await {
                 Ok(()) => return,
@@ -340,9 +393,10 @@ impl Worker {
                 }
                 Err(error) => warn!(%error, queue = %delivery.queue, "not settled yet"),
             }
-            if self.pause(PAUSE).await.is_none() {
+            if self.pause(pause).await.is_none() {
                 return;
             }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -130,5 +130,5 @@ pub async fn a_subscriber_on_a_closed_transport_ends(bus: Bus) {
     calls.next().await;
     soon("the end", bus.close()).await;
     let error = running.end().await.unwrap_err();
-    assert!(matches!(&error, SubscribeError::Ended { queue } if queue == "q"), "{error}");
+    assert!(matches!(&error, SubscribeError::Ended { queue, .. } if queue == "q"), "{error}");
 }
