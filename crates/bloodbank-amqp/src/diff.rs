@@ -8,7 +8,7 @@ use lapin::ExchangeKind;
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable};
 
-use crate::assert::{self, Plan, QueueSpec};
+use crate::assert::{self, ExchangeSpec, Plan, QueueSpec};
 use crate::connect::{channel_error, code};
 use crate::exchanges::Exchanges;
 use crate::link::Generation;
@@ -51,7 +51,7 @@ impl fmt::Display for Difference {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Planned {
-    /// In the order in which they are declared.
+    /// Those of events first, the waiting rooms last.
     pub exchanges: Vec<PlannedExchange>,
     /// In the order in which they are declared.
     pub queues: Vec<PlannedQueue>,
@@ -93,18 +93,22 @@ pub struct PlannedQueue {
 pub fn plan(names: &Exchanges, topology: &Topology) -> Result<Planned, TransportError> {
     let plan = Plan::of(names, topology)?;
     let (listeners, unrouted) = (names.listeners(), names.unrouted());
-    let purpose = |name: &str| match name {
-        name if name == names.events => "events, as they are published",
-        name if name == names.commands => "commands",
-        name if name == names.audit => "a copy of each command that was sent",
-        name if name == listeners => "the same events, for the queues that listen",
-        name if name == unrouted => "events that nobody listens to",
-        _ => "messages that wait for their next attempt",
-    };
-    let exchanges = plan.exchanges.iter().map(|exchange| PlannedExchange {
+    let known = [
+        (&names.events, "events, as they are published"),
+        (&listeners, "the same events, for the queues that listen"),
+        (&unrouted, "events that nobody listens to"),
+        (&names.commands, "commands"),
+        (&names.audit, "a copy of each command that was sent"),
+    ];
+    let place =
+        |exchange: &&ExchangeSpec| known.iter().position(|(name, _)| **name == exchange.name);
+    let mut exchanges: Vec<&ExchangeSpec> = plan.exchanges.iter().collect();
+    exchanges.sort_by_key(|exchange| place(exchange).unwrap_or(known.len()));
+    let exchanges = exchanges.iter().map(|exchange| PlannedExchange {
         name: exchange.name.clone(),
         kind: kind_name(&exchange.kind),
-        purpose: purpose(&exchange.name),
+        purpose: place(exchange)
+            .map_or("messages that wait for their next attempt", |place| known[place].1),
     });
     Ok(Planned {
         exchanges: exchanges.collect(),

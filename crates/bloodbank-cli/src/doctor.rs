@@ -68,8 +68,11 @@ impl Doctor {
         let dead_letters = dead_letter_queues(&self.contracts.bundle()?);
         let mut report = Report::default();
         block_on(async {
-            if let Some(config) = configuration(&mut report) {
-                hosts(&mut report, &config).await;
+            if let Some(mut config) = configuration(&mut report) {
+                if !hosts(&mut report, &config).await {
+                    // They will hardly come up now.
+                    config.patience = config.patience.min(Duration::from_secs(2));
+                }
                 if let Some(amqp) = connection(&mut report, config).await {
                     round_trip(&mut report, &amqp).await;
                     clock(&mut report, &amqp).await;
@@ -126,7 +129,9 @@ fn configuration(report: &mut Report) -> Option<AmqpConfig> {
     }
 }
 
-async fn hosts(report: &mut Report, config: &AmqpConfig) {
+/// Whether anything listens on one of the hosts.
+async fn hosts(report: &mut Report, config: &AmqpConfig) -> bool {
+    let mut any = false;
     for (host, port, tls) in config.addresses() {
         let found = match tls {
             true => probe::listens(&host, port)
@@ -135,7 +140,10 @@ async fn hosts(report: &mut Report, config: &AmqpConfig) {
             false => probe::version(&host, port).await.map(|version| format!("is {version}")),
         };
         match found {
-            Ok(found) => report.fine("host", format!("{host}:{port} {found}")),
+            Ok(found) => {
+                any = true;
+                report.fine("host", format!("{host}:{port} {found}"));
+            }
             Err(error) => report.wrong(
                 "host",
                 format!("{host}:{port}: {error}"),
@@ -143,6 +151,7 @@ async fn hosts(report: &mut Report, config: &AmqpConfig) {
             ),
         }
     }
+    any
 }
 
 async fn connection(report: &mut Report, mut config: AmqpConfig) -> Option<Amqp> {

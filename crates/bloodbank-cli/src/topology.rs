@@ -1,6 +1,7 @@
 //! `topology`: the exchanges, queues and bindings that registry.yaml asks for.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::Context;
 use bloodbank::amqp::probe::{self, PlannedQueue};
@@ -10,7 +11,6 @@ use clap::Args;
 
 use crate::bus::{self, block_on};
 use crate::contracts::Source;
-use crate::span;
 use crate::table::{Table, say};
 
 /// Exit code where the broker is not as registry.yaml asks.
@@ -124,12 +124,23 @@ fn queues(planned: &[PlannedQueue], topology: &Topology) -> io::Result<()> {
     let own = |queue: &&PlannedQueue| !topology.queues.iter().any(|q| q.name == queue.name);
     for queue in planned.iter().filter(own) {
         let gets = match queue.waits {
-            Some(wait) => format!("what is tried again after {}", span::show(wait)),
+            Some(wait) => format!("what is tried again after {}", delay(wait)),
             None => "events that nobody listens to; the oldest go first".to_owned(),
         };
         table.row([&queue.name, &queue.kind, &limit(queue), &gets, ""]);
     }
     table.print(&mut io::stdout().lock())
+}
+
+/// `1 s`, `10 min`.
+fn delay(wait: Duration) -> String {
+    match (wait.as_millis(), wait.as_secs()) {
+        (millis, _) if !millis.is_multiple_of(1_000) => format!("{millis} ms"),
+        (_, seconds) if seconds > 0 && seconds.is_multiple_of(60) => {
+            format!("{} min", seconds / 60)
+        }
+        (_, seconds) => format!("{seconds} s"),
+    }
 }
 
 /// With commas: `1,000,000`.
