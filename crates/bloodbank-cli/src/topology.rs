@@ -45,7 +45,10 @@ impl ShowTopology {
     }
 
     async fn compare(&self, topology: &Topology) -> anyhow::Result<u8> {
-        let amqp = bus::rabbitmq().await?;
+        let mut config = bus::rabbitmq_config()?;
+        // Else what is looked for is declared with the connection.
+        config.mode = Mode::Off;
+        let amqp = bus::connect(config).await?;
         let differences = amqp.compare(topology).await?;
         amqp.close().await;
         for difference in &differences {
