@@ -151,7 +151,7 @@ fn limit(queue: &PlannedQueue) -> String {
     let digits = queue.max_len.map(|len| len.to_string()).unwrap_or_default();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
