@@ -1,12 +1,14 @@
 //! What the broker has, beside what it should have.
 
 use std::fmt;
+use std::time::Duration;
 
 use bloodbank_bus::{Topology, TransportError};
+use lapin::ExchangeKind;
 use lapin::options::QueueDeclareOptions;
-use lapin::types::FieldTable;
+use lapin::types::{AMQPValue, FieldTable};
 
-use crate::assert::{self, Plan};
+use crate::assert::{self, ExchangeSpec, Plan, QueueSpec};
 use crate::connect::{channel_error, code};
 use crate::exchanges::Exchanges;
 use crate::link::Generation;
@@ -42,6 +44,109 @@ impl fmt::Display for Difference {
                 write!(f, "{what} `{name}` has other properties: {reason}")
             }
         }
+    }
+}
+
+/// All that is declared for a topology.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Planned {
+    /// Those of events first, the waiting rooms last.
+    pub exchanges: Vec<PlannedExchange>,
+    /// In the order in which they are declared.
+    pub queues: Vec<PlannedQueue>,
+}
+
+/// An exchange as it is declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlannedExchange {
+    /// Its name.
+    pub name: String,
+    /// `topic`, `fanout`, …
+    pub kind: String,
+    /// For people: what goes there.
+    pub purpose: &'static str,
+}
+
+/// A queue as it is declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlannedQueue {
+    /// Its name.
+    pub name: String,
+    /// `quorum` or `classic`.
+    pub kind: String,
+    /// The most messages that it holds.
+    pub max_len: Option<u64>,
+    /// Whether the oldest messages go when it is full; else it takes no more.
+    pub drops_oldest: bool,
+    /// How long messages wait in it for their next attempt, if that is what it is for.
+    pub waits: Option<Duration>,
+}
+
+/// What is declared for a topology: its queues, and what they hang on.
+///
+/// # Errors
+/// If a queue names a dead-letter queue that is not in the topology, or two command queues want the
+/// same command.
+pub fn plan(names: &Exchanges, topology: &Topology) -> Result<Planned, TransportError> {
+    let plan = Plan::of(names, topology)?;
+    let (listeners, unrouted) = (names.listeners(), names.unrouted());
+    let known = [
+        (&names.events, "events, as they are published"),
+        (&listeners, "the same events, for the queues that listen"),
+        (&unrouted, "events that nobody listens to"),
+        (&names.commands, "commands"),
+        (&names.audit, "a copy of each command that was sent"),
+    ];
+    let place =
+        |exchange: &&ExchangeSpec| known.iter().position(|(name, _)| **name == exchange.name);
+    let mut exchanges: Vec<&ExchangeSpec> = plan.exchanges.iter().collect();
+    exchanges.sort_by_key(|exchange| place(exchange).unwrap_or(known.len()));
+    let exchanges = exchanges.iter().map(|exchange| PlannedExchange {
+        name: exchange.name.clone(),
+        kind: kind_name(&exchange.kind),
+        purpose: place(exchange)
+            .map_or("messages that wait for their next attempt", |place| known[place].1),
+    });
+    Ok(Planned {
+        exchanges: exchanges.collect(),
+        queues: plan.queues.iter().map(planned_queue).collect(),
+    })
+}
+
+fn kind_name(kind: &ExchangeKind) -> String {
+    match kind {
+        ExchangeKind::Custom(name) => name,
+        ExchangeKind::Direct => "direct",
+        ExchangeKind::Fanout => "fanout",
+        ExchangeKind::Headers => "headers",
+        ExchangeKind::Topic => "topic",
+    }
+    .to_owned()
+}
+
+fn planned_queue(queue: &QueueSpec) -> PlannedQueue {
+    let argument = |name: &str| {
+        queue.arguments.iter().find(|(argument, _)| *argument == name).map(|(_, value)| value)
+    };
+    let text = |name: &str| match argument(name) {
+        Some(AMQPValue::LongString(text)) => {
+            Some(String::from_utf8_lossy(text.as_bytes()).into_owned())
+        }
+        _ => None,
+    };
+    let number = |name: &str| match argument(name) {
+        Some(AMQPValue::LongLongInt(number)) => u64::try_from(*number).ok(),
+        _ => None,
+    };
+    PlannedQueue {
+        name: queue.name.clone(),
+        kind: text("x-queue-type").unwrap_or_else(|| "classic".to_owned()),
+        max_len: number("x-max-length"),
+        drops_oldest: text("x-overflow").as_deref() != Some("reject-publish"),
+        waits: number("x-message-ttl").map(Duration::from_millis),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a broker says of itself.
+//! What a broker says of itself, and what is asked of it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::connect::channel_error;
+pub use crate::diff::{Planned, PlannedExchange, PlannedQueue, plan};
 use crate::link::Generation;
 
 /// How long a broker may take for its greeting.
@@ -30,6 +31,18 @@ pub async fn version(host: &str, port: u16) -> Result<String, String> {
         Ok(Ok(version)) => Ok(version),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no AMQP greeting in {PATIENCE:?}")),
+    }
+}
+
+/// Whether anything listens there. Nothing is said to it: for brokers that want TLS first.
+///
+/// # Errors
+/// For people: nothing listens there.
+pub async fn listens(host: &str, port: u16) -> Result<(), String> {
+    match timeout(PATIENCE, TcpStream::connect((host, port))).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no connection in {PATIENCE:?}")),
     }
 }
 

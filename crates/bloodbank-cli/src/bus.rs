@@ -1,10 +1,19 @@
 //! The bus that a command works on.
 
+use std::env;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::amqp::{Amqp, AmqpConfig, ConfigError, ConnectError, Exchanges};
 use bloodbank::{InMemory, Transport};
+
+/// What to do where no broker is named.
+pub(crate) const SET_URL: &str = "set RABBIT_URL=amqp://user:password@host:port/vhost";
+/// What to do about a URL that is none.
+pub(crate) const ENCODE: &str = "special characters in user, password and vhost are \
+                                 percent-encoded: `@` is `%40`, `:` is `%3A`, `/` is `%2F`";
+/// Types of exchanges that every RabbitMQ has.
+const EXCHANGE_TYPES: [&str; 4] = ["topic", "direct", "fanout", "headers"];
 
 /// The bus that the environment names.
 pub(crate) enum Connected {
@@ -17,8 +26,8 @@ impl Connected {
     /// Connects to RabbitMQ where `RABBIT_URL` or `RABBIT_HOST` says so; else says plainly that the
     /// bus is one in memory.
     pub(crate) async fn open() -> anyhow::Result<Self> {
-        match AmqpConfig::from_env()? {
-            Some(config) => Ok(Connected::RabbitMq(Amqp::connect(config).await?)),
+        match explained(config())? {
+            Some(config) => Ok(Connected::RabbitMq(connect(config).await?)),
             None => {
                 eprintln!(
                     "note: neither RABBIT_URL nor RABBIT_HOST is set, so this is a bus in memory: \
@@ -29,18 +38,8 @@ impl Connected {
         }
     }
 
-    /// Connects to RabbitMQ, for commands that mean nothing without it.
-    pub(crate) async fn rabbitmq() -> anyhow::Result<Amqp> {
-        match Connected::open_config()? {
-            Some(config) => Ok(Amqp::connect(config).await?),
-            None => Err(anyhow!(
-                "no RabbitMQ is configured: set RABBIT_URL=amqp://user:password@host:port/vhost"
-            )),
-        }
-    }
-
-    fn open_config() -> anyhow::Result<Option<AmqpConfig>> {
-        Ok(AmqpConfig::from_env()?)
+    pub(crate) fn is_in_memory(&self) -> bool {
+        matches!(self, Connected::InMemory(_))
     }
 
     pub(crate) fn transport(&self) -> Arc<dyn Transport> {
@@ -49,6 +48,98 @@ impl Connected {
             Connected::InMemory(memory) => Arc::new(memory.clone()),
         }
     }
+}
+
+/// Connects to RabbitMQ, for commands that mean nothing without it.
+pub(crate) async fn rabbitmq() -> anyhow::Result<Amqp> {
+    connect(rabbitmq_config()?).await
+}
+
+/// How to reach RabbitMQ, for commands that mean nothing without it.
+pub(crate) fn rabbitmq_config() -> anyhow::Result<AmqpConfig> {
+    explained(config())?.ok_or_else(|| anyhow!("no RabbitMQ is configured: {SET_URL}"))
+}
+
+/// What the environment says, and everything that is wrong with it.
+pub(crate) fn config() -> Result<Option<AmqpConfig>, ConfigError> {
+    let config = AmqpConfig::from_env();
+    let kind = env::var("EXCHANGE_TYPE").unwrap_or_default();
+    if kind.is_empty() || kind.starts_with("x-") || EXCHANGE_TYPES.contains(&&*kind) {
+        return config;
+    }
+    let mut faults = config.err().map(|error| error.faults).unwrap_or_default();
+    faults.push(format!(
+        "EXCHANGE_TYPE is `{kind}`; expected `topic`, `direct`, `fanout`, `headers`, or a \
+         plugin's, which begins with `x-`"
+    ));
+    Err(ConfigError { faults })
+}
+
+/// The names of the exchanges, also where no broker is named.
+pub(crate) fn exchanges() -> anyhow::Result<Exchanges> {
+    if let Some(config) = explained(config())? {
+        return Ok(config.exchanges);
+    }
+    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let mut exchanges = Exchanges::default();
+    exchanges.events = set("EXCHANGE_NAME").unwrap_or(exchanges.events);
+    exchanges.events_type = set("EXCHANGE_TYPE").unwrap_or(exchanges.events_type);
+    Ok(exchanges)
+}
+
+/// The configuration, or what is wrong with it and what to do about a wrong URL.
+pub(crate) fn explained(
+    config: Result<Option<AmqpConfig>, ConfigError>,
+) -> anyhow::Result<Option<AmqpConfig>> {
+    config.map_err(|error| match error.faults.iter().any(|fault| is_of_url(fault)) {
+        true => anyhow!("{error}\nhelp: {ENCODE}"),
+        false => error.into(),
+    })
+}
+
+/// Whether a fault is one of `RABBIT_URL`.
+pub(crate) fn is_of_url(fault: &str) -> bool {
+    fault.starts_with("RABBIT_URL")
+}
+
+/// Each broker as a part of errors, and as people read it: ``amqp://user@host:port vhost `/` ``.
+pub(crate) fn places(config: &AmqpConfig) -> Vec<(String, String)> {
+    let shown = config.shown_hosts().into_iter().zip(config.addresses());
+    let place = |(shown, (host, port, _)): (String, (String, u16, bool))| {
+        let place = match shown.split_once(&format!("@{host}:{port}/")) {
+            Some((user, vhost)) => format!("{user}@{host}:{port} vhost `{vhost}`"),
+            None => shown.clone(),
+        };
+        (shown, place)
+    };
+    shown.map(place).collect()
+}
+
+/// An error's text, with each broker as people read it.
+pub(crate) fn readable(places: &[(String, String)], error: &str) -> String {
+    places.iter().fold(error.to_owned(), |text, (shown, place)| {
+        text.replace(&format!("{shown}: "), &format!("{place}: "))
+    })
+}
+
+/// Connects, or says for how long it was tried, and where.
+pub(crate) async fn connect(config: AmqpConfig) -> anyhow::Result<Amqp> {
+    let (places, patience) = (places(&config), config.patience);
+    Amqp::connect(config).await.map_err(|error| match error {
+        ConnectError::Unreachable { reason } => {
+            let reason = readable(&places, &reason);
+            let mut lines: Vec<String> =
+                reason.split("; ").map(|line| format!("\n  {line}")).collect();
+            let silent = places.iter().filter(|(_, place)| !reason.contains(&**place));
+            lines.extend(silent.map(|(_, place)| format!("\n  {place}: no answer yet")));
+            anyhow!(
+                "no connection to RabbitMQ in {patience:?}{}\nhelp: `bloodbank doctor` looks at \
+                 hosts, user and vhost one by one",
+                lines.concat()
+            )
+        }
+        error => anyhow!("{}", readable(&places, &error.to_string())),
+    })
 }
 
 /// Runs a command that talks to the bus.

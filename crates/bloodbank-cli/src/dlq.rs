@@ -3,18 +3,23 @@
 use std::io;
 use std::time::Duration;
 
+use anyhow::bail;
 use bloodbank::chrono::Utc;
 use bloodbank::dead_letters::{self, DeadLetter, Filter};
+use bloodbank::uuid::Uuid;
 use bloodbank::{
     Bundle, Reason, TopicPattern, Topology, Transport, TransportError, dead_letters_of,
     escape_control,
 };
 use clap::{Args, Subcommand};
 
-use crate::bus::{Connected, block_on};
+use crate::bus::{self, block_on};
 use crate::contracts::Source;
 use crate::span;
 use crate::table::{Table, say};
+
+/// The most characters of an error in a line.
+const LONGEST_ERROR: usize = 120;
 
 #[derive(Subcommand)]
 pub(crate) enum Dlq {
@@ -24,7 +29,8 @@ pub(crate) enum Dlq {
     Show {
         #[command(flatten)]
         which: Which,
-        /// As JSON, one a line, with the bytes as they came.
+        /// As JSON, one a line, with the bytes as they came: `body`, or `body_hex` if they are no
+        /// UTF-8.
         #[arg(long)]
         json: bool,
     },
@@ -37,6 +43,7 @@ pub(crate) enum Dlq {
         yes: bool,
         /// The most messages a second.
         #[arg(long, value_name = "N", default_value_t = 100)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         rate: u32,
     },
     /// Let dead letters go for good. A dry run without `--yes`.
@@ -66,7 +73,7 @@ pub(crate) struct Which {
     older_than: Option<Duration>,
     /// The one of this envelope id.
     #[arg(long, value_name = "UUID")]
-    id: Option<String>,
+    id: Option<Uuid>,
     #[command(flatten)]
     contracts: Source,
 }
@@ -77,7 +84,7 @@ impl Which {
         filter.key.clone_from(&self.key);
         filter.reason = self.reason;
         filter.older_than = self.older_than;
-        filter.id.clone_from(&self.id);
+        filter.id = self.id.map(|id| id.to_string());
         filter
     }
 
@@ -100,6 +107,11 @@ impl Which {
             match dead_letters::list(transport, &queue, &self.filter()).await {
                 Ok(letters) => all.push((queue, letters)),
                 Err(TransportError::Undeclared { .. }) if self.queue.is_none() => {}
+                Err(error @ TransportError::Undeclared { .. }) => {
+                    let known = dead_letter_queues(&self.contracts.bundle()?);
+                    let known: String = known.iter().map(|name| format!("\n  {name}")).collect();
+                    bail!("{error}\nhelp: the dead-letter queues of registry.yaml are{known}");
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -119,7 +131,7 @@ impl Dlq {
     /// Exits 0 when all went well, 1 when some dead letters could not be brought back.
     pub(crate) fn run(&self) -> anyhow::Result<u8> {
         block_on(async {
-            let amqp = Connected::rabbitmq().await?;
+            let amqp = bus::rabbitmq().await?;
             match self {
                 Dlq::Ls(which) => ls(&amqp, which).await,
                 Dlq::Show { which, json } => show(&amqp, which, *json).await,
@@ -148,7 +160,7 @@ async fn ls(transport: &dyn Transport, which: &Which) -> anyhow::Result<u8> {
         ]);
     }
     if none {
-        eprintln!("no dead letters");
+        say_none();
     } else {
         table.print(&mut io::stdout().lock())?;
     }
@@ -163,31 +175,50 @@ fn reasons(letters: &[DeadLetter]) -> String {
     counts.map(|(reason, count)| format!("{count} {reason}")).collect::<Vec<_>>().join(", ")
 }
 
+/// Where there is nothing to show, and nothing to do.
+fn say_none() {
+    eprintln!("no dead letters");
+}
+
 async fn show(transport: &dyn Transport, which: &Which, json: bool) -> anyhow::Result<u8> {
+    let heading = ["parked", "key", "id", "reason", "from", "tried", "error"];
+    let (mut table, mut none) = (Table::new(heading), true);
     for (queue, letters) in which.list(transport).await? {
-        for letter in letters {
-            if json {
-                say(format_args!("{}", as_json(&queue, &letter)))?;
-            } else {
-                say(format_args!("{}", line(&letter)))?;
+        for letter in &letters {
+            none = false;
+            match json {
+                true => say(as_json(&queue, letter))?,
+                false => add(&mut table, letter),
             }
         }
+    }
+    if none {
+        say_none();
+    } else if !json {
+        table.print(&mut io::stdout().lock())?;
     }
     Ok(0)
 }
 
-fn line(letter: &DeadLetter) -> String {
-    let parked = letter.parked_at.map(|at| at.format("%F %T").to_string());
-    format!(
-        "{:<19}  {:<34}  {}  {} from {}, {}: {}",
-        parked.unwrap_or_default(),
-        escape_control(&letter.key),
-        letter.id.as_deref().unwrap_or("no envelope                         "),
+fn add(table: &mut Table, letter: &DeadLetter) {
+    let parked = letter.parked_at.map(|at| at.format("%F %TZ").to_string());
+    table.row([
+        &parked.unwrap_or_default(),
+        &letter.key,
+        letter.id.as_deref().unwrap_or("no envelope"),
         letter.reason.map_or("unknown", Reason::as_str),
-        escape_control(letter.parked_from.as_deref().unwrap_or("an unknown queue")),
-        attempts(letter),
-        escape_control(letter.error.as_deref().unwrap_or("no error noted")),
-    )
+        letter.parked_from.as_deref().unwrap_or("unknown"),
+        &attempts(letter),
+        &short(letter.error.as_deref().unwrap_or("none noted")),
+    ]);
+}
+
+/// As much of an error as a line has room for.
+fn short(error: &str) -> String {
+    match error.char_indices().nth(LONGEST_ERROR) {
+        Some((end, _)) => format!("{}…", error[..end].trim_end()),
+        None => error.to_owned(),
+    }
 }
 
 fn attempts(letter: &DeadLetter) -> String {
@@ -199,7 +230,7 @@ fn attempts(letter: &DeadLetter) -> String {
 }
 
 fn as_json(queue: &str, letter: &DeadLetter) -> serde_json::Value {
-    serde_json::json!({
+    let mut json = serde_json::json!({
         "queue": queue,
         "id": letter.id,
         "key": letter.key,
@@ -210,8 +241,13 @@ fn as_json(queue: &str, letter: &DeadLetter) -> serde_json::Value {
         "first_failed": letter.first_failed,
         "attempts": letter.attempts,
         "redrives": letter.redrives,
-        "body": String::from_utf8_lossy(&letter.body),
-    })
+    });
+    let (name, body) = match std::str::from_utf8(&letter.body) {
+        Ok(text) => ("body", text.to_owned()),
+        Err(_) => ("body_hex", letter.body.iter().map(|byte| format!("{byte:02x}")).collect()),
+    };
+    json[name] = body.into();
+    json
 }
 
 async fn redrive(
@@ -223,17 +259,21 @@ async fn redrive(
     if !yes {
         return dry_run(transport, which, "would go back to their queues").await;
     }
-    let mut failed = false;
+    let (mut failed, mut none) = (false, true);
     for (queue, letters) in which.list(transport).await? {
         if letters.is_empty() {
             continue;
         }
+        none = false;
         let redriven = dead_letters::redrive(transport, &queue, &which.filter(), rate).await?;
         say(format_args!("{queue}: {} went back", redriven.count))?;
         for (key, error) in &redriven.failed {
             failed = true;
             eprintln!("{queue}: `{}` stayed: {error}", escape_control(key));
         }
+    }
+    if none {
+        say_none();
     }
     Ok(u8::from(failed))
 }
@@ -242,11 +282,16 @@ async fn purge(transport: &dyn Transport, which: &Which, yes: bool) -> anyhow::R
     if !yes {
         return dry_run(transport, which, "would be gone for good").await;
     }
+    let mut none = true;
     for (queue, letters) in which.list(transport).await? {
         if !letters.is_empty() {
+            none = false;
             let count = dead_letters::purge(transport, &queue, &which.filter()).await?;
             say(format_args!("{queue}: {count} gone"))?;
         }
+    }
+    if none {
+        say_none();
     }
     Ok(0)
 }

@@ -1,5 +1,7 @@
-//! Logs on stderr: `BLOODBANK_LOG` says how much (`error`, `warn`, `info`, `debug`, `trace`, `off`),
-//! `BLOODBANK_LOG_FORMAT=json` a line of JSON each.
+//! Logs on stderr, where they are asked for: `BLOODBANK_LOG` says how much (`error`, `warn`, `info`,
+//! `debug`, `trace`, `off`), `BLOODBANK_LOG_FORMAT=json` a line of JSON each.
+//!
+//! Without it there are none: what a command has to say it says itself, once.
 
 use std::env;
 
@@ -11,8 +13,7 @@ use tracing_subscriber::{Layer, fmt, registry};
 
 /// Starts logging for this process.
 pub(crate) fn start() {
-    let level = env::var("BLOODBANK_LOG").ok().and_then(|level| level.parse().ok());
-    let level: LevelFilter = level.unwrap_or(LevelFilter::WARN);
+    let level = level(&variable("BLOODBANK_LOG"));
     // The client library logs returned messages whole, and payloads are not for logs; what it calls
     // an error is often an answer that we asked for.
     let targets = Targets::new()
@@ -20,9 +21,43 @@ pub(crate) fn start() {
         .with_target("bloodbank", level)
         .with_target("bloodbank_amqp", level)
         .with_target("bloodbank_bus", level);
-    let json = env::var("BLOODBANK_LOG_FORMAT").is_ok_and(|format| format == "json");
     let output = fmt::layer().with_writer(std::io::stderr);
-    let output = if json { output.json().boxed() } else { output.boxed() };
+    let output = match is_json(&variable("BLOODBANK_LOG_FORMAT")) {
+        true => output.json().boxed(),
+        false => output.boxed(),
+    };
     // An error means that somebody else logs already.
     let _ = registry().with(output.with_filter(targets)).try_init();
+}
+
+/// A variable of the environment; empty is not set.
+fn variable(name: &str) -> String {
+    env::var_os(name).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn level(text: &str) -> LevelFilter {
+    if text.is_empty() {
+        return LevelFilter::OFF;
+    }
+    text.parse().unwrap_or_else(|_| {
+        unexpected("BLOODBANK_LOG", text, "`off`, `error`, `warn`, `info`, `debug` or `trace`");
+        LevelFilter::OFF
+    })
+}
+
+fn is_json(text: &str) -> bool {
+    match text {
+        "json" => true,
+        "" | "text" => false,
+        other => {
+            unexpected("BLOODBANK_LOG_FORMAT", other, "`text` or `json`");
+            false
+        }
+    }
+}
+
+/// A word on a variable that is taken as not set.
+fn unexpected(name: &str, text: &str, expected: &str) {
+    let text = bloodbank::escape_control(text);
+    eprintln!("note: {name} is `{text}`; expected {expected}");
 }

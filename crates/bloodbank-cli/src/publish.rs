@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use anyhow::{Context, anyhow, bail};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    BundledContract, CheckError, Contracts, Envelope, Headers, Kind, Meta, Validated,
-    escape_control,
+    BundledContract, CheckError, Contracts, Envelope, Headers, Kind, Meta, TransportError,
+    Validated, escape_control,
 };
 use clap::Args;
 use serde_json::Value;
@@ -59,8 +59,11 @@ impl Publish {
         let contracts = Contracts::new(self.contracts.bundle()?);
         let contract = contracts::find(&contracts, &self.key, None)?;
         if contract.kind != kind {
-            let right = if kind == Kind::Event { "send" } else { "publish" };
-            bail!("`{}` is a {}; use `bloodbank {right}`", self.key, contract.kind);
+            let right = match contract.kind {
+                Kind::Event => "an event; use `bloodbank publish`",
+                Kind::Command => "a command; use `bloodbank send`",
+            };
+            bail!("`{}` is {right}", self.key);
         }
         let data = self.payload.read(&contracts, contract)?;
         let envelope = self.envelope(contract, data);
@@ -77,9 +80,10 @@ impl Publish {
             return Ok(0);
         }
         let (id, key) = (envelope.id, escape_control(&envelope.event_type));
-        block_on(publish(envelope))?;
+        let in_memory = block_on(publish(envelope))?;
         let done = if kind == Kind::Event { "published" } else { "sent     " };
-        say(format_args!("{done}  {key}  {id}"))?;
+        let alone = if in_memory { "  (in memory: nobody else is on this bus)" } else { "" };
+        say(format_args!("{done}  {key}  {id}{alone}"))?;
         Ok(0)
     }
 
@@ -119,13 +123,23 @@ impl Payload {
     }
 }
 
-async fn publish(envelope: Validated<Envelope>) -> anyhow::Result<()> {
-    let bus = Connected::open().await?.transport();
-    let kind = envelope.kind();
-    let outcome = bus.publish(envelope, Headers::new()).await;
-    bus.close().await;
-    outcome.with_context(|| match kind {
-        Kind::Event => "the event was not published",
-        Kind::Command => "the command was not sent",
-    })
+/// Publishes it, and says whether that was in memory.
+async fn publish(envelope: Validated<Envelope>) -> anyhow::Result<bool> {
+    let (what, done) = match envelope.kind() {
+        Kind::Event => ("the event", "published"),
+        Kind::Command => ("the command", "sent"),
+    };
+    let not_done = || format!("{what} was not {done}");
+    let bus = Connected::open().await.with_context(not_done)?;
+    let transport = bus.transport();
+    let outcome = transport.publish(envelope, Headers::new()).await;
+    transport.close().await;
+    outcome.map_err(|error| match error {
+        TransportError::Unknown => anyhow!(
+            "{what} may be {done} or not: there was no answer in time\nhelp: with \
+             --idempotency-key it can be {done} again, and is handled once"
+        ),
+        error => anyhow::Error::from(error).context(not_done()),
+    })?;
+    Ok(bus.is_in_memory())
 }

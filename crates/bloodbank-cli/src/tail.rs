@@ -79,18 +79,22 @@ impl Tail {
     fn show(&self, delivery: &Delivery) -> io::Result<()> {
         let mut out = io::stdout().lock();
         match Envelope::from_bytes(&delivery.body) {
-            Ok(_) if self.json => {
-                out.write_all(&delivery.body)?;
+            Ok(envelope) if self.json => {
+                // In one line, however it was written.
+                serde_json::to_writer(&mut out, &envelope)?;
                 writeln!(out)?;
             }
             Ok(envelope) => writeln!(out, "{}", line(&envelope))?,
-            Err(error) => writeln!(
-                out,
-                "{:12}  {}  no envelope: {}",
-                time(Utc::now()),
-                escape_control(&delivery.key),
-                escape_control(&error.to_string())
-            )?,
+            Err(error) => {
+                let (key, error) = (escape_control(&delivery.key), error.to_string());
+                let now = time(Utc::now());
+                let line = format!("{now}  {key:<34}  no envelope: {}", escape_control(&error));
+                match self.json {
+                    // Standard output is for programs then.
+                    true => eprintln!("{line}"),
+                    false => writeln!(out, "{line}")?,
+                }
+            }
         }
         out.flush()
     }
@@ -109,5 +113,5 @@ fn line(envelope: &Envelope) -> String {
 }
 
 fn time(time: DateTime<Utc>) -> String {
-    time.format("%H:%M:%S%.3f").to_string()
+    time.format("%F %T%.3fZ").to_string()
 }

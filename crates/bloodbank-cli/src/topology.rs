@@ -1,13 +1,15 @@
 //! `topology`: the exchanges, queues and bindings that registry.yaml asks for.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::Context;
-use bloodbank::amqp::{AmqpConfig, Exchanges};
+use bloodbank::amqp::probe::{self, PlannedQueue};
+use bloodbank::amqp::{Exchanges, Mode};
 use bloodbank::{Queue, Topology, Transport};
 use clap::Args;
 
-use crate::bus::{Connected, block_on};
+use crate::bus::{self, block_on};
 use crate::contracts::Source;
 use crate::table::{Table, say};
 
@@ -19,11 +21,11 @@ pub(crate) struct ShowTopology {
     /// Compare with the live broker; exit 4 if something is missing or otherwise.
     #[arg(long, conflicts_with = "apply")]
     check: bool,
-    /// Declare what is missing. Nothing is ever deleted.
+    /// Declare what is missing, whatever RABBIT_TOPOLOGY says. Nothing is ever deleted.
     #[arg(long)]
     apply: bool,
     /// Also a stream that keeps every event for seven days, for `tail --since`.
-    #[arg(long)]
+    #[arg(long, requires = "apply")]
     history: bool,
     #[command(flatten)]
     contracts: Source,
@@ -37,67 +39,122 @@ impl ShowTopology {
         } else if self.apply {
             block_on(self.declare(&topology))
         } else {
-            let config = AmqpConfig::from_env()?;
-            let exchanges = config.map(|config| config.exchanges).unwrap_or_default();
-            print(&exchanges, &topology)?;
+            print(&bus::exchanges()?, &topology)?;
             Ok(0)
         }
     }
 
     async fn compare(&self, topology: &Topology) -> anyhow::Result<u8> {
-        let amqp = Connected::rabbitmq().await?;
+        let mut config = bus::rabbitmq_config()?;
+        // Else what is looked for is declared with the connection.
+        config.mode = Mode::Off;
+        let amqp = bus::connect(config).await?;
         let differences = amqp.compare(topology).await?;
-        for difference in &differences {
-            say(format_args!("{difference}"))?;
-        }
         amqp.close().await;
+        for difference in &differences {
+            say(difference)?;
+        }
         if differences.is_empty() {
             say(format_args!(
                 "the broker has all {} queues and their exchanges",
                 topology.queues.len()
             ))?;
+        }
+        say("bindings were not compared: AMQP has no way to look at them")?;
+        if differences.is_empty() {
             return Ok(0);
         }
         eprintln!(
-            "{} differences; `bloodbank topology --apply` declares what is missing, and what is \
-             otherwise must be deleted first, by hand",
-            differences.len()
+            "{}; `bloodbank topology --apply` declares what is missing, and what is otherwise \
+             must be deleted first, by hand",
+            count(differences.len())
         );
         Ok(DIFFERENT)
     }
 
     async fn declare(&self, topology: &Topology) -> anyhow::Result<u8> {
-        let amqp = Connected::rabbitmq().await?;
+        let mut config = bus::rabbitmq_config()?;
+        config.mode = Mode::Create;
+        let amqp = bus::connect(config).await?;
         let hint = "`bloodbank topology --check` shows every difference";
         amqp.declare(topology).await.context(hint)?;
         if self.history {
             amqp.keep_history().await.context(hint)?;
         }
         amqp.close().await;
+        let history = if self.history { ", and a history of seven days" } else { "" };
         say(format_args!(
-            "declared: {} queues, with their exchanges and bindings",
+            "declared: {} queues, with their exchanges and bindings{history}",
             topology.queues.len()
         ))?;
         Ok(0)
     }
 }
 
-fn print(exchanges: &Exchanges, topology: &Topology) -> io::Result<()> {
+/// `1 difference`, `2 differences`.
+pub(crate) fn count(differences: usize) -> String {
+    format!("{differences} difference{}", if differences == 1 { "" } else { "s" })
+}
+
+fn print(exchanges: &Exchanges, topology: &Topology) -> anyhow::Result<()> {
+    let plan = probe::plan(exchanges, topology)?;
     let mut out = io::stdout().lock();
     let mut table = Table::new(["exchange", "type", "what goes there"]);
-    table.row([&exchanges.events, &exchanges.events_type, "events"]);
-    table.row([&exchanges.commands, "topic", "commands"]);
-    table.row([&exchanges.audit, "topic", "a copy of each command that was sent"]);
+    for exchange in &plan.exchanges {
+        table.row([&exchange.name, &exchange.kind, exchange.purpose]);
+    }
     table.print(&mut out)?;
+    drop(out);
     say("")?;
+    queues(&plan.queues, topology)?;
+    say("\nThe dead-letter queues are of the same kind, with the same limit.")?;
+    Ok(())
+}
+
+/// The queues of services and commands, then those of the bus itself.
+fn queues(planned: &[PlannedQueue], topology: &Topology) -> io::Result<()> {
+    let mut table = Table::new(["queue", "kind", "limit", "gets", "dead letters"]);
     let mut queues: Vec<&Queue> = topology.queues.iter().collect();
     queues.sort_by_key(|queue| (queue.bindings.is_empty(), &queue.name));
-    let mut table = Table::new(["queue", "gets", "dead letters"]);
     for queue in queues.iter().filter(|queue| queue.dead_letters.is_some()) {
         let patterns: Vec<String> =
             queue.bindings.iter().map(|binding| binding.pattern.to_string()).collect();
         let dead = queue.dead_letters.as_deref().unwrap_or_default();
-        table.row([&queue.name, &patterns.join(" "), dead]);
+        let planned = planned.iter().find(|planned| planned.name == queue.name);
+        let (kind, limit) = planned.map_or(("", String::new()), |it| (&*it.kind, limit(it)));
+        table.row([&queue.name, kind, &limit, &patterns.join(" "), dead]);
     }
-    table.print(&mut out)
+    let own = |queue: &&PlannedQueue| !topology.queues.iter().any(|q| q.name == queue.name);
+    for queue in planned.iter().filter(own) {
+        let gets = match queue.waits {
+            Some(wait) => format!("what is tried again after {}", delay(wait)),
+            None => "events that nobody listens to; the oldest go first".to_owned(),
+        };
+        table.row([&queue.name, &queue.kind, &limit(queue), &gets, ""]);
+    }
+    table.print(&mut io::stdout().lock())
+}
+
+/// `1 s`, `10 min`.
+fn delay(wait: Duration) -> String {
+    match (wait.as_millis(), wait.as_secs()) {
+        (millis, _) if !millis.is_multiple_of(1_000) => format!("{millis} ms"),
+        (_, seconds) if seconds > 0 && seconds.is_multiple_of(60) => {
+            format!("{} min", seconds / 60)
+        }
+        (_, seconds) => format!("{seconds} s"),
+    }
+}
+
+/// With commas: `1,000,000`.
+fn limit(queue: &PlannedQueue) -> String {
+    let digits = queue.max_len.map(|len| len.to_string()).unwrap_or_default();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

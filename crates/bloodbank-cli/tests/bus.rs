@@ -1,5 +1,5 @@
 //! The commands that work on a bus, on a real broker and without one.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
@@ -13,7 +13,16 @@ const COMMAND: &str = "github.pull_request.merge";
 fn bloodbank(url: Option<&str>, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bloodbank"));
     command.args(arguments).current_dir(std::env::temp_dir());
-    for name in ["BLOODBANK_SCHEMAS", "RABBIT_URL", "RABBIT_HOST", "EXCHANGE_NAME"] {
+    for name in [
+        "BLOODBANK_LOG",
+        "BLOODBANK_LOG_FORMAT",
+        "BLOODBANK_SCHEMAS",
+        "EXCHANGE_NAME",
+        "EXCHANGE_TYPE",
+        "RABBIT_HOST",
+        "RABBIT_TOPOLOGY",
+        "RABBIT_URL",
+    ] {
         command.env_remove(name);
     }
     command.envs(url.map(|url| ("RABBIT_URL", url)));
@@ -27,7 +36,14 @@ struct Said {
 }
 
 fn says(url: Option<&str>, arguments: &[&str]) -> Said {
-    let Output { status, stdout, stderr } = bloodbank(url, arguments).output().unwrap();
+    says_with(url, arguments, &[])
+}
+
+/// With more variables in its environment.
+fn says_with(url: Option<&str>, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+    let mut command = bloodbank(url, arguments);
+    let Output { status, stdout, stderr } =
+        command.envs(variables.iter().copied()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Said { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
 }
@@ -44,6 +60,7 @@ async fn broker() -> Option<String> {
 struct Tail {
     child: Child,
     lines: BufReader<std::process::ChildStdout>,
+    errors: BufReader<std::process::ChildStderr>,
 }
 
 impl Tail {
@@ -53,15 +70,22 @@ impl Tail {
             command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It says when it listens.
         let mut said = String::new();
-        BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        errors.read_line(&mut said).unwrap();
         assert!(said.starts_with("listening for"), "{said}");
         let lines = BufReader::new(child.stdout.take().unwrap());
-        Tail { child, lines }
+        Tail { child, lines, errors }
     }
 
     fn next(&mut self) -> String {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
+        line
+    }
+
+    fn error(&mut self) -> String {
+        let mut line = String::new();
+        self.errors.read_line(&mut line).unwrap();
         line
     }
 }
@@ -78,6 +102,7 @@ fn without_a_broker_publishing_says_plainly_that_nobody_hears() {
     let said = says(None, &["publish", EVENT, "--example"]);
     assert_eq!(said.code, 0, "{}", said.err);
     assert!(said.out.starts_with("published  theboard.meeting.created  "), "{}", said.out);
+    assert!(said.out.ends_with("  (in memory: nobody else is on this bus)\n"), "{}", said.out);
     assert!(said.err.contains("RABBIT_URL") && said.err.contains("in memory"), "{}", said.err);
     for command in [&["dlq", "ls"][..], &["topology", "--check"], &["topology", "--apply"]] {
         let said = says(None, command);
@@ -99,8 +124,8 @@ fn a_dry_run_shows_the_envelope() {
 fn what_cannot_be_published_is_told_with_what_to_do() {
     let cases: [(&[&str], i32, &str); 6] = [
         (&["publish", "theboard.meeting.creatd", "--example"], 1, "did you mean"),
-        (&["publish", COMMAND, "--example"], 1, "use `bloodbank send`"),
-        (&["send", EVENT, "--example"], 1, "use `bloodbank publish`"),
+        (&["publish", COMMAND, "--example"], 1, "is a command; use `bloodbank send`"),
+        (&["send", EVENT, "--example"], 1, "is an event; use `bloodbank publish`"),
         (&["publish", EVENT, "--data", "{"], 1, "--data:1:1: not JSON"),
         (&["publish", EVENT, "--data", "@/nowhere.json"], 1, "`/nowhere.json` cannot be read"),
         (&["publish", EVENT], 2, "--example"),
@@ -113,11 +138,71 @@ fn what_cannot_be_published_is_told_with_what_to_do() {
 }
 
 #[test]
-fn no_broker_there_is_an_error_that_names_the_place_and_no_password() {
+fn no_broker_there_is_an_error_that_says_what_was_tried_and_no_password() {
     let said = says(Some("amqp://me:secret@127.0.0.1:1/v"), &["publish", EVENT, "--example"]);
-    assert_eq!(said.code, 1);
-    assert!(said.err.contains("amqp://me@127.0.0.1:1/v"), "{}", said.err);
+    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    let mut lines = said.err.lines();
+    assert_eq!(
+        lines.next(),
+        Some("error: the event was not published: no connection to RabbitMQ in 10s")
+    );
+    let host = lines.next().unwrap();
+    assert!(host.starts_with("  amqp://me@127.0.0.1:1 vhost `v`: "), "{host}");
+    assert!(lines.next().unwrap().starts_with("help: `bloodbank doctor`"), "{}", said.err);
+    assert_eq!(lines.next(), None);
     assert!(!said.err.contains("secret"), "{}", said.err);
+}
+
+#[test]
+fn wrong_settings_are_told_with_what_is_expected() {
+    let publish = ["publish", EVENT, "--example"];
+    let log = [("BLOODBANK_LOG", "loud"), ("BLOODBANK_LOG_FORMAT", "xml")];
+    let said = says_with(None, &publish, &log);
+    assert_eq!(said.code, 0);
+    for expected in ["BLOODBANK_LOG is `loud`; expected", "BLOODBANK_LOG_FORMAT is `xml`; expected"]
+    {
+        assert_eq!(said.err.lines().filter(|line| line.contains(expected)).count(), 1);
+    }
+    let said = says_with(None, &["topology"], &[("EXCHANGE_TYPE", "tpoic")]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert!(said.err.contains("EXCHANGE_TYPE is `tpoic`; expected `topic`"), "{}", said.err);
+    let said = says(Some("http://me:secret@h"), &publish);
+    assert!(said.err.contains("percent-encoded") && !said.err.contains("secret"), "{}", said.err);
+    for usage in [
+        &["topology", "--history"][..],
+        &["dlq", "redrive", "--rate", "0"],
+        &["dlq", "show", "--id", "7"],
+    ] {
+        assert_eq!(says(None, usage).code, 2, "{usage:?}");
+    }
+}
+
+#[test]
+fn the_topology_is_shown_whole() {
+    let said = says(None, &["topology"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let words = |start: &str| {
+        let line = said.out.lines().find(|line| line.split("  ").next() == Some(start));
+        let line = line.unwrap_or_else(|| panic!("no {start}: {}", said.out));
+        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+        cells.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(words("bloodbank.events.v1.listeners")[1], "topic");
+    assert_eq!(
+        words("theboard_sync_queue")[1..3],
+        ["quorum".to_owned(), "1,000,000".to_owned()],
+        "{}",
+        said.out
+    );
+    assert_eq!(words("theboard_sync_queue")[4], "theboard_sync_queue.dlq");
+    assert_eq!(words("bloodbank.unrouted")[1], "fanout");
+    for (room, wait) in [("1s", "1 s"), ("10s", "10 s"), ("1m", "1 min"), ("10m", "10 min")] {
+        let expected = format!("what is tried again after {wait}");
+        let rooms = said.out.lines().filter(|line| {
+            line.starts_with(&format!("bloodbank.retry.{room} ")) && line.ends_with(&expected)
+        });
+        assert_eq!(rooms.count(), 1, "{room}: {}", said.out);
+    }
 }
 
 #[tokio::test]
@@ -134,6 +219,28 @@ async fn what_is_published_appears_and_what_is_refused_does_not() {
     let id = published.out.trim_end().rsplit(' ').next().unwrap().to_owned();
     let line = tail.next();
     assert!(line.contains(EVENT) && line.contains(&id), "{line}");
+    // As in `2026-11-21 08:37:01.123Z`.
+    assert_eq!((&line[4..5], &line[10..11], &line[23..26]), ("-", " ", "Z  "), "{line}");
+}
+
+#[tokio::test]
+async fn what_passes_is_one_line_of_json_each() {
+    use bloodbank::amqp::{Amqp, AmqpConfig};
+    use bloodbank::{Destination, Exchange, Headers, Transport, Verbatim};
+    let Some(url) = broker().await else { return };
+    let mut tail = Tail::start(&url, &["--json"]);
+    let example = says(None, &["publish", EVENT, "--example", "--dry-run"]).out;
+    assert!(example.lines().count() > 5, "{example}");
+    let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
+    for body in ["no envelope", &example] {
+        let message = Verbatim::stored(EVENT, body.as_bytes(), Headers::new());
+        amqp.forward(message, Destination::Exchange(Exchange::Events)).await.unwrap();
+    }
+    amqp.close().await;
+    // What is no envelope is not among them.
+    let line: serde_json::Value = serde_json::from_str(&tail.next()).unwrap();
+    assert_eq!(line, serde_json::from_str::<serde_json::Value>(&example).unwrap());
+    assert!(tail.error().contains("no envelope: "));
 }
 
 #[tokio::test]
@@ -152,10 +259,13 @@ async fn the_topology_is_compared_and_declared() {
     assert_eq!(before.code, 4, "{}", before.err);
     assert!(before.out.contains("queue `theboard_sync_queue` is missing"), "{}", before.out);
     assert!(before.err.contains("--apply"), "{}", before.err);
-    let applied = says(Some(&url), &["topology", "--apply", "--history"]);
+    // What is asked for by name is done, whatever is usual.
+    let off = [("RABBIT_TOPOLOGY", "off")];
+    let applied = says_with(Some(&url), &["topology", "--apply", "--history"], &off);
     assert_eq!(applied.code, 0, "{}", applied.err);
     let after = says(Some(&url), &["topology", "--check"]);
     assert_eq!(after.code, 0, "{}{}", after.out, after.err);
+    assert!(after.out.ends_with("bindings were not compared: AMQP has no way to look at them\n"));
     assert_eq!(says(Some(&url), &send).code, 0);
 
     // The history begins with its declaration.
@@ -169,7 +279,11 @@ async fn the_topology_is_compared_and_declared() {
 async fn dead_letters_are_shown_brought_back_and_purged() {
     let Some(url) = broker().await else { return };
     assert_eq!(says(Some(&url), &["topology", "--apply"]).code, 0);
-    assert!(says(Some(&url), &["dlq", "ls"]).err.contains("no dead letters"));
+    let commands = [&["ls"][..], &["show"], &["show", "--json"], &["redrive", "--yes"]];
+    for command in commands.into_iter().chain([&["purge", "--yes"][..]]) {
+        let said = says(Some(&url), &[&["dlq"], command].concat());
+        assert_eq!((said.out.as_str(), said.err.as_str()), ("", "no dead letters\n"));
+    }
     for _ in 0..3 {
         assert_eq!(says(Some(&url), &["publish", "llm.prompt", "--example"]).code, 0);
     }
@@ -180,8 +294,14 @@ async fn dead_letters_are_shown_brought_back_and_purged() {
     assert!(listed.contains("llm_cost_calculator_queue.dlq  3 "), "{listed}");
     assert!(listed.contains("3 parked"), "{listed}");
     let shown = says(Some(&url), &["dlq", "show", queue]).out;
-    assert_eq!(shown.lines().count(), 3, "{shown}");
-    assert!(shown.contains("parked from llm_cost_calculator_queue") && shown.contains("no budget"));
+    assert_eq!(shown.lines().count(), 1 + 3, "{shown}");
+    assert!(shown.starts_with("PARKED  "), "{shown}");
+    assert!(shown.contains("  parked  llm_cost_calculator_queue  1 attempt  no budget"), "{shown}");
+    let long = shown.lines().nth(1).unwrap().rsplit("  ").next().unwrap();
+    assert!(long.ends_with('…') && long.chars().count() <= 121, "{long}");
+    let json = says(Some(&url), &["dlq", "show", queue, "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert!(json["body"].is_string() && json.get("body_hex").is_none(), "{json}");
     let none = says(Some(&url), &["dlq", "show", queue, "--reason", "exhausted"]).out;
     assert_eq!(none, "");
 
@@ -197,6 +317,22 @@ async fn dead_letters_are_shown_brought_back_and_purged() {
     assert_eq!((gone.code, gone.out.trim()), (0, "llm_cost_calculator_queue.dlq: 3 gone"));
     let missing = says(Some(&url), &["dlq", "show", "nobody"]);
     assert!(missing.code == 1 && missing.err.contains("`nobody.dlq`"), "{}", missing.err);
+    assert!(missing.err.contains("\n  llm_cost_calculator_queue.dlq\n"), "{}", missing.err);
+    garbage_is_shown_as_hex(&url, queue).await;
+}
+
+/// What is no text at all, in a dead-letter queue.
+async fn garbage_is_shown_as_hex(url: &str, queue: &str) {
+    use bloodbank::amqp::{Amqp, AmqpConfig};
+    use bloodbank::{Destination, Headers, Transport, Verbatim};
+    let amqp = Amqp::connect(AmqpConfig::from_urls(url).unwrap()).await.unwrap();
+    let message = Verbatim::stored("some.key", *b"\xff\x00", Headers::new());
+    amqp.forward(message, Destination::queue(format!("{queue}.dlq"))).await.unwrap();
+    amqp.close().await;
+    let json = says(Some(url), &["dlq", "show", queue, "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["body_hex"], "ff00", "{json}");
+    assert!(json.get("body").is_none(), "{json}");
 }
 
 /// A handler that has three messages parked.
@@ -210,7 +346,7 @@ async fn park_all(url: &str) {
     let subscriber = bus.subscriber::<services::LlmCostCalculator>();
     let subscriber = subscriber.on_any(move |_: Received<AnyEvent>| {
         sender.send(()).unwrap();
-        async { Verdict::Park("no budget".to_owned()) }
+        async { Verdict::Park(format!("no budget{}", " at all".repeat(50))) }
     });
     let three = async {
         for _ in 0..3 {
@@ -228,13 +364,32 @@ async fn the_doctor_says_what_is_wrong_and_what_to_do() {
     assert!(unset.out.contains("fix: set RABBIT_URL=amqp://"), "{}", unset.out);
     let Some(url) = broker().await else { return };
     let bare = says(Some(&url), &["doctor"]);
-    assert_eq!(bare.code, 100, "{}", bare.out);
+    assert_eq!((bare.code, bare.err.as_str()), (100, ""), "{}", bare.out);
     assert!(bare.out.contains("RabbitMQ 3.") || bare.out.contains("RabbitMQ 4."), "{}", bare.out);
     assert!(bare.out.contains("`--apply` declares what is missing"), "{}", bare.out);
-    assert_eq!(says(Some(&url), &["topology", "--apply"]).code, 0);
+    assert!(bare.out.contains("no queue for them is there yet"), "{}", bare.out);
+    assert!(bare.out.contains("ok     history        no history; `bloodbank"), "{}", bare.out);
+    // Whoever looks changes nothing.
+    let again = says(Some(&url), &["topology", "--check"]).out;
+    assert!(again.contains("exchange `bloodbank.events.v1` is missing"), "{again}");
+    assert_eq!(says(Some(&url), &["topology", "--apply", "--history"]).code, 0);
     let well = says(Some(&url), &["doctor"]);
-    assert_eq!(well.code, 0, "{}", well.out);
+    assert_eq!((well.code, well.err.as_str()), (0, ""), "{}", well.out);
+    assert!(well.out.contains("every event is kept for seven days"), "{}", well.out);
     assert!(well.out.ends_with("all is well\n"), "{}", well.out);
-    let wrong = says(Some(&url.replace("guest:guest", "guest:wrong")), &["doctor"]);
-    assert!(wrong.out.contains("wrong user or password"), "{}", wrong.out);
+    let wrong_url = url.replace("guest:guest", "guest:wrong");
+    let wrong = says(Some(&wrong_url), &["doctor"]);
+    assert!(wrong.out.contains("wrong user or password") && wrong.err.is_empty(), "{}", wrong.out);
+    let wrong = says(Some(&wrong_url), &["publish", EVENT, "--example"]).err;
+    assert_eq!(wrong.matches("wrong user or password").count(), 1, "{wrong}");
+    assert_eq!(wrong.lines().count(), 1, "{wrong}");
+}
+
+#[test]
+fn the_doctor_looks_at_hosts_with_tls_too() {
+    let said = says(Some("amqps://me:secret@127.0.0.1:1//"), &["doctor"]);
+    assert_eq!((said.code, said.err.as_str()), (100, ""));
+    assert!(said.out.contains("configuration  amqps://me@127.0.0.1:1 vhost `/`\n"), "{}", said.out);
+    assert!(said.out.contains("wrong  host           127.0.0.1:1: "), "{}", said.out);
+    assert!(!said.out.contains("secret"), "{}", said.out);
 }
