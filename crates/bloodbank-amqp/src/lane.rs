@@ -28,6 +28,9 @@ use crate::wire::Outgoing;
 
 /// How often deadlines are looked at; outcomes come this much before them.
 const TICK: Duration = Duration::from_millis(25);
+/// How long a channel on which messages were refused is kept. A channel of RabbitMQ (seen in 3.10) that
+/// first met a quorum queue whose leader had just died refuses everything for that queue, for ever.
+const REFUSED: Duration = Duration::from_secs(1);
 /// How often a message may take its channel down with it before it is given up.
 const MOST_FALLS: u8 = 2;
 
@@ -89,6 +92,8 @@ struct Drive<'l> {
     returned: HashSet<(Option<ShortString>, ShortString)>,
     /// When the broker last confirmed something, or had nothing to confirm.
     heard: Instant,
+    /// When the broker first refused a message on this channel.
+    refused: Option<Instant>,
 }
 
 /// Why a channel is left.
@@ -302,6 +307,7 @@ impl<'l> Drive<'l> {
             judging: VecDeque::new(),
             returned: HashSet::new(),
             heard: Instant::now(),
+            refused: None,
         }
     }
 
@@ -313,14 +319,18 @@ impl<'l> Drive<'l> {
     ) -> Leave {
         let mut blocked = watch.borrow_and_update().blocked;
         loop {
-            let has_room = self.under_way.len() < self.lane.window && !blocked;
-            if has_room {
+            let worn = self.refused.is_some_and(|since| since.elapsed() > REFUSED);
+            if worn && self.under_way.is_empty() {
+                return Leave::Broken(None);
+            }
+            let is_open = !blocked && !worn;
+            if is_open && self.under_way.len() < self.lane.window {
                 self.send_waiting();
             }
             if self.lane.room.is_closed() && self.under_way.is_empty() {
                 return Leave::Closed;
             }
-            let has_room = self.under_way.len() < self.lane.window && !blocked;
+            let has_room = is_open && self.under_way.len() < self.lane.window;
             tokio::select! {
                 biased;
                 confirmed = next_confirmed(&mut self.under_way) => {
@@ -409,6 +419,9 @@ impl<'l> Drive<'l> {
     fn confirmed(&mut self, sent: Sent, confirmation: Confirmation) {
         self.heard = Instant::now();
         let acked = confirmation.is_ack();
+        if !acked {
+            self.refused.get_or_insert_with(Instant::now);
+        }
         if let Some(returned) = confirmation.take_message() {
             let id = returned.delivery.properties.message_id().clone();
             self.returned.insert((id, returned.delivery.routing_key.clone()));
