@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use crate::cargo;
+use crate::{cargo, provision};
 
 /// What to measure.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -13,6 +13,8 @@ pub(crate) enum Bench {
     Validate,
     /// A typed event into the transport in memory.
     Publish,
+    /// Events over RabbitMQ: publishing, consuming, latency, CPU time.
+    Bus,
 }
 
 /// Runs one benchmark; the code generator also unoptimised, as a build script runs it.
@@ -33,5 +35,9 @@ pub(crate) fn run(what: Bench) -> anyhow::Result<u8> {
         }
         Bench::Validate => cargo(["bench", "--quiet", "--bench", "validate"]),
         Bench::Publish => cargo(["bench", "--quiet", "--bench", "publish"]),
+        Bench::Bus => {
+            provision::run()?;
+            cargo(["bench", "--quiet", "--bench", "bus"])
+        }
     }
 }

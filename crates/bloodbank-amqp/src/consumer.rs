@@ -102,6 +102,16 @@ impl Intake {
         open.len()
     }
 
+    /// Takes nothing more. Else what is given back would come again at once, and each time count as
+    /// an attempt.
+    async fn cancel(&self, incoming: &Incoming) {
+        if self.channel.status().connected() {
+            let options = lapin::options::BasicCancelOptions::default();
+            // A broker that does not answer ends the consumer with its channel.
+            let _ = timeout(LEAVE, self.channel.basic_cancel(incoming.tag(), options)).await;
+        }
+    }
+
     /// Gives back what is open, and lets go.
     pub(crate) async fn close(&self) {
         let closing = async {
@@ -294,7 +304,7 @@ impl Consumer {
         loop {
             if let Some(opened) = current.take() {
                 let end = self.take_in(&opened).await;
-                self.leave(&opened.intake).await;
+                self.leave(&opened).await;
                 match end {
                     End::Unwanted => return,
                     End::Broken(why) => warn!(queue = %self.queue, %why, "consuming anew"),
@@ -404,8 +414,9 @@ impl Consumer {
         }
     }
 
-    async fn leave(&self, intake: &Intake) {
-        intake.close().await;
-        self.intakes.remove(intake.number);
+    async fn leave(&self, opened: &Opened) {
+        opened.intake.cancel(&opened.incoming).await;
+        opened.intake.close().await;
+        self.intakes.remove(opened.intake.number);
     }
 }

@@ -1,0 +1,162 @@
+//! Medians over the rounds, and a table of them beside what is wished for.
+
+use std::collections::BTreeMap;
+
+use crate::support::heading;
+
+/// What was measured: the contender, and its window, prefetch or rate.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Round {
+    pub(crate) what: &'static str,
+    pub(crate) who: &'static str,
+    pub(crate) size: usize,
+}
+
+/// The figures of all rounds.
+#[derive(Default)]
+pub(crate) struct Medians(BTreeMap<Round, Vec<Vec<f64>>>);
+
+impl Medians {
+    pub(crate) fn add(&mut self, round: Round, figures: Vec<f64>) {
+        self.0.entry(round).or_default().push(figures);
+    }
+
+    /// The median of one figure over the rounds; `None` if nobody took part.
+    fn of(&self, round: Round, figure: usize) -> Option<f64> {
+        let mut all: Vec<f64> = self.0.get(&round)?.iter().map(|round| round[figure]).collect();
+        all.sort_by(f64::total_cmp);
+        Some(all[all.len() / 2])
+    }
+}
+
+/// A ratio and what it should be.
+struct Goal {
+    /// Compared with whom.
+    other: &'static str,
+    bound: Bound,
+}
+
+enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Goal {
+    fn at_least(bound: f64, other: &'static str) -> Option<Goal> {
+        Some(Goal { other, bound: Bound::AtLeast(bound) })
+    }
+
+    fn shown(&self, ratio: f64) -> String {
+        let (sign, bound, is_reached) = match self.bound {
+            Bound::AtLeast(bound) => ('≥', bound, ratio >= bound),
+            Bound::AtMost(bound) => ('≤', bound, ratio <= bound),
+        };
+        let verdict = if is_reached { "reached" } else { "missed" };
+        format!("{ratio:>6.2} × {:<12} wanted {sign} {bound:.2}  {verdict}", self.other)
+    }
+}
+
+/// Everything that was measured.
+pub(crate) fn print(
+    medians: &Medians,
+    windows: &[usize],
+    prefetch: usize,
+    rates: &[usize],
+    rounds: usize,
+) {
+    heading(&format!("bus: RabbitMQ, one quorum queue, {rounds} rounds"));
+    let has = |what| medians.0.keys().any(|round| round.what == what);
+    if has("publish") {
+        windows.iter().for_each(|window| publishing(medians, *window));
+    }
+    if has("consume") {
+        consuming(medians, prefetch);
+    }
+    if has("latency") {
+        rates.iter().for_each(|rate| latency(medians, *rate));
+    }
+}
+
+fn publishing(medians: &Medians, window: usize) {
+    println!("\n{:<42} {:>9} {:>9}", format!("publish, window {window}"), "per s", "CPU µs");
+    let table = Table { medians, what: "publish", size: window };
+    let beats_python = (window >= 1_000).then(|| Goal::at_least(3.0, "aio-pika")).flatten();
+    table.row("ours", "ours: typed, checked, confirmed", Goal::at_least(0.95, "lapin"));
+    table.more("ours", 0, beats_python);
+    if window >= 1_000 {
+        let goal = Goal { other: "lapin (CPU)", bound: Bound::AtMost(1.15) };
+        table.more("ours", 1, Some(goal));
+    }
+    table.row("lapin", "lapin: ready bytes", None);
+    table.row("amqprs", "amqprs: ready bytes", None);
+    table.row("aio-pika", "aio-pika: Pydantic", None);
+}
+
+fn consuming(medians: &Medians, prefetch: usize) {
+    println!("\n{:<42} {:>9} {:>9}", format!("consume, prefetch {prefetch}"), "per s", "CPU µs");
+    let table = Table { medians, what: "consume", size: prefetch };
+    table.row("ours", "ours: typed, checked", Goal::at_least(2.0, "lapin"));
+    table.row("ours-dedup", "ours: and deduplicated", Goal::at_least(2.0, "lapin"));
+    table.row("lapin", "lapin: bytes, each acknowledged", None);
+    table.row("lapin-multiple", "lapin: bytes, acknowledged by 100", None);
+    table.row("aio-pika", "aio-pika: Pydantic, each acknowledged", None);
+}
+
+fn latency(medians: &Medians, rate: usize) {
+    println!(
+        "\n{:<42} {:>9} {:>9}",
+        format!("publish to handler, {rate} per s"),
+        "p50 ms",
+        "p99 ms"
+    );
+    for (who, name) in
+        [("ours", "ours: typed, checked"), ("lapin", "lapin: bytes, each acknowledged")]
+    {
+        let figure = |figure| medians.of(Round { what: "latency", who, size: rate }, figure);
+        if let (Some(p50), Some(p99)) = (figure(0), figure(1)) {
+            println!("{name:<42} {:>9.2} {:>9.2}", p50 * 1e3, p99 * 1e3);
+        }
+    }
+}
+
+/// One part of the table.
+struct Table<'m> {
+    medians: &'m Medians,
+    what: &'static str,
+    size: usize,
+}
+
+impl Table<'_> {
+    fn of(&self, who: &'static str, figure: usize) -> Option<f64> {
+        self.medians.of(Round { what: self.what, who, size: self.size }, figure)
+    }
+
+    fn row(&self, who: &'static str, name: &str, goal: Option<Goal>) {
+        let (Some(rate), Some(cpu)) = (self.of(who, 0), self.of(who, 1)) else { return };
+        let goal = self.against(who, 0, goal);
+        let row = format!("{name:<42} {rate:>9.0} {:>9.1}  {goal}", cpu * 1e6);
+        println!("{}", row.trim_end());
+    }
+
+    /// Another goal of the row above.
+    fn more(&self, who: &'static str, figure: usize, goal: Option<Goal>) {
+        let goal = self.against(who, figure, goal);
+        if !goal.is_empty() {
+            println!("{:<62}  {goal}", "");
+        }
+    }
+
+    fn against(&self, who: &'static str, figure: usize, goal: Option<Goal>) -> String {
+        let Some(goal) = goal else { return String::new() };
+        let other = goal.other.split(' ').next().unwrap_or_default();
+        let other = CONTENDERS.iter().find(|name| **name == other).copied();
+        let ours = self.of(who, figure);
+        match (ours, other.and_then(|other| self.of(other, figure))) {
+            (Some(ours), Some(other)) => goal.shown(ours / other),
+            _ => String::new(),
+        }
+    }
+}
+
+/// Those that ours are compared with.
+const CONTENDERS: [&str; 2] = ["lapin", "aio-pika"];
