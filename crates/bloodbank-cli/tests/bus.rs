@@ -49,12 +49,8 @@ struct Tail {
 impl Tail {
     fn start(url: &str, arguments: &[&str]) -> Self {
         let mut command = bloodbank(Some(url), &["tail"]);
-        let mut child = command
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         // It says when it listens.
         let mut said = String::new();
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
@@ -146,7 +142,11 @@ async fn the_topology_is_compared_and_declared() {
     let send = ["send", COMMAND, "--example"];
     let early = says(Some(&url), &send);
     assert_eq!(early.code, 1);
-    assert!(early.err.contains("no service that handles it has declared its queue"), "{}", early.err);
+    assert!(
+        early.err.contains("no service that handles it has declared its queue"),
+        "{}",
+        early.err
+    );
 
     let before = says(Some(&url), &["topology", "--check"]);
     assert_eq!(before.code, 4, "{}", before.err);
