@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 pub(crate) struct Checker {
     published: u64,
     failed_calls: u64,
+    last_failure: String,
     confirmed: HashSet<u64>,
     /// How often each was handled.
     handled: HashMap<u64, u32>,
@@ -44,8 +45,14 @@ impl Checker {
     }
 
     /// A call of publish failed.
-    pub(crate) fn failed(&mut self) {
+    pub(crate) fn failed(&mut self, why: &dyn std::fmt::Display) {
         self.failed_calls += 1;
+        self.last_failure = why.to_string();
+    }
+
+    /// How it stands, for people.
+    pub(crate) fn state(&self) -> String {
+        format!("{:?}; the last failure: {}", self.tally(), self.last_failure)
     }
 
     /// The bus is responsible for an event.
@@ -120,7 +127,7 @@ pub(crate) fn test() {
 
     let mut checker = run(&[1, 2, 3]);
     checker.received(true);
-    checker.failed();
+    checker.failed(&"no");
     // Published without a confirm, and handled all the same: nothing is wrong.
     checker.handled(5);
     checker.unrouted(4);

@@ -118,7 +118,12 @@ impl Load {
         let enough = count() + 500;
         let end = Instant::now() + DRAIN;
         while count() < enough {
-            assert!(Instant::now() < end, "nothing is confirmed {DRAIN:?} after a fault");
+            if Instant::now() > end {
+                panic!(
+                    "too little is confirmed {DRAIN:?} after a fault: {}",
+                    self.log.checker().state()
+                );
+            }
             sleep(TICK * 5).await;
         }
         sleep(time).await;
@@ -253,7 +258,7 @@ async fn publish_one(
         match outcome {
             Ok(Ok(_)) => return log.checker().confirmed(number),
             Ok(Err(PublishError::Transport { source, .. })) => {
-                log.checker().failed();
+                log.checker().failed(&source);
                 match source {
                     TransportError::Unknown => sleep(AGAIN).await,
                     TransportError::Disconnected { .. }

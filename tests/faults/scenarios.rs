@@ -213,6 +213,7 @@ async fn delete(form: Form, load: &Load, broker: &Broker, vhost: &str) -> u32 {
 
 async fn kill_leaders(form: Form, load: &Load, cluster: &Cluster, vhost: &str) -> u32 {
     for _ in 0..3 {
+        whole(cluster, vhost).await;
         let leader = leader(cluster, vhost);
         block_in_place(|| leader.kill());
         load.flows(form.steady()).await;
@@ -222,13 +223,31 @@ async fn kill_leaders(form: Form, load: &Load, cluster: &Cluster, vhost: &str) -
     3
 }
 
+/// Waits until all three have the queue: without two of them it stands still, as it must.
+async fn whole(cluster: &Cluster, vhost: &str) {
+    for _ in 0..60 {
+        if about_queue(cluster, vhost, "online").matches("@localhost").count() == 3 {
+            return;
+        }
+        pass(1.0).await;
+    }
+    panic!("a node that was started again does not have the queue after a minute");
+}
+
+/// What the cluster says about the queue.
+fn about_queue(cluster: &Cluster, vhost: &str, column: &str) -> String {
+    let asked = cluster.nodes().first().expect("a node");
+    let command = ["-q", "-p", vhost, "list_queues", "name", column];
+    // It fails now and then while a node comes back.
+    let list = block_in_place(|| asked.try_ctl(&command)).unwrap_or_default();
+    let mut lines = list.lines().filter_map(|line| line.split_once('\t'));
+    let about = lines.find(|(name, _)| *name == QUEUE).map(|(_, about)| about.to_owned());
+    about.unwrap_or_default()
+}
+
 /// The node that leads the queue.
 fn leader<'c>(cluster: &'c Cluster, vhost: &str) -> &'c Broker {
-    let asked = cluster.nodes().first().expect("a node");
-    let columns = ["-q", "-p", vhost, "list_queues", "name", "leader"];
-    let list = block_in_place(|| asked.ctl(&columns));
-    let line = list.lines().find(|line| line.split_whitespace().next() == Some(QUEUE));
-    let name = line.and_then(|line| line.split_whitespace().nth(1)).expect("the queue is led");
+    let name = about_queue(cluster, vhost, "leader");
     let number = name.trim_start_matches('c').split('@').next().expect("a name");
     let number: usize = number.parse().expect("c1@localhost and so on");
     cluster.nodes().get(number - 1).expect("a node of the cluster")

@@ -240,6 +240,15 @@ impl Broker {
     pub fn ctl(&self, args: &[&str]) -> String {
         self.node.ctl(args)
     }
+
+    /// The same, where a failure is nothing unusual: while a cluster changes.
+    ///
+    /// # Errors
+    ///
+    /// All that it prints, if it fails.
+    pub fn try_ctl(&self, args: &[&str]) -> Result<String, String> {
+        self.node.try_ctl(args)
+    }
 }
 
 /// The URL of a vhost as the user guest.

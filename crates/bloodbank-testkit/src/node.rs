@@ -128,6 +128,11 @@ impl Node {
 
     /// `rabbitmqctl` for this node.
     pub(crate) fn ctl(&self, args: &[&str]) -> String {
+        self.try_ctl(args).unwrap_or_else(|said| panic!("rabbitmqctl {args:?} failed\n{said}"))
+    }
+
+    /// The same; all that it prints, if it fails.
+    pub(crate) fn try_ctl(&self, args: &[&str]) -> Result<String, String> {
         let output = Command::new(CTL)
             .args(["-n", &self.name])
             .args(args)
@@ -139,8 +144,7 @@ impl Node {
             .expect("rabbitmqctl does not start");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "rabbitmqctl {args:?} failed\n{text}{errors}");
-        text
+        if output.status.success() { Ok(text) } else { Err(format!("{text}{errors}")) }
     }
 }
 
