@@ -138,7 +138,7 @@ impl Supervisor {
             Ok(()) => {}
             Err(error) => {
                 close(&connection, &outgoing).await;
-                return lasting(&error);
+                return lasting(&error, number == 1);
             }
         }
         let generation =
@@ -202,8 +202,9 @@ impl Supervisor {
     }
 }
 
-/// Whether trying again may help where the topology could not be declared.
-fn lasting(error: &TransportError) -> ConnectError {
+/// Whether trying again may help where the topology could not be declared. What is missing from the
+/// start is a mistake; later somebody may be at it.
+fn lasting(error: &TransportError, is_first: bool) -> ConnectError {
     let reason = error.to_string();
     match error {
         // A temporary queue of ours, held by a connection that the broker has not given up yet.
@@ -211,6 +212,9 @@ fn lasting(error: &TransportError) -> ConnectError {
             ConnectError::Unreachable { reason }
         }
         TransportError::Conflict { .. } | TransportError::Refused { .. } => {
+            ConnectError::Refused { reason }
+        }
+        TransportError::Undeclared { .. } | TransportError::Other { .. } if is_first => {
             ConnectError::Refused { reason }
         }
         _ => ConnectError::Unreachable { reason },

@@ -26,6 +26,9 @@ use crate::wire::Outgoing;
 
 /// How often a message may take its channel down with it before it is given up.
 const MOST_FALLS: u8 = 2;
+/// How long a channel on which messages were refused is kept. A channel of RabbitMQ (seen in 3.10) that
+/// first met a quorum queue whose leader had just died refuses everything for that queue, for ever.
+const REFUSED: Duration = Duration::from_secs(1);
 /// After this long without the confirm of the first message, the others are looked at, too.
 const STUCK: Duration = Duration::from_millis(100);
 /// How many windows there may be on the way, where the broker confirms out of order.
@@ -72,6 +75,8 @@ pub(super) struct Drive<'l> {
     returned: HashMap<Name, u32>,
     /// When the broker last confirmed something, or had nothing to confirm.
     heard: Instant,
+    /// When the broker first refused a message on this channel.
+    refused: Option<Instant>,
 }
 
 /// Why a channel is left.
@@ -92,6 +97,7 @@ impl<'l> Drive<'l> {
             judging: VecDeque::new(),
             returned: HashMap::new(),
             heard: Instant::now(),
+            refused: None,
         }
     }
 
@@ -105,7 +111,12 @@ impl<'l> Drive<'l> {
             return Leave::Broken(None);
         };
         loop {
-            if !blocked && let Err(error) = self.send_waiting() {
+            let is_worn = self.refused.is_some_and(|since| since.elapsed() > REFUSED);
+            if is_worn && self.under_way.is_empty() {
+                return Leave::Broken(None);
+            }
+            let is_open = !blocked && !is_worn;
+            if is_open && let Err(error) = self.send_waiting() {
                 return Leave::Broken(Some(error));
             }
             if self.lane.room.is_closed() && self.under_way.is_empty() {
@@ -119,7 +130,7 @@ impl<'l> Drive<'l> {
                         return Leave::Broken(Some(error));
                     }
                 }
-                () = self.lane.arrived.notified(), if !blocked && self.room() > 0 => {}
+                () = self.lane.arrived.notified(), if is_open && self.room() > 0 => {}
                 changed = watch.changed() => {
                     let now = self.look(&watch.borrow_and_update());
                     match now {
@@ -219,6 +230,9 @@ impl<'l> Drive<'l> {
     fn note(&mut self, confirmation: Confirmation) -> bool {
         self.heard = Instant::now();
         let acked = confirmation.is_ack();
+        if !acked {
+            self.refused.get_or_insert_with(Instant::now);
+        }
         if let Some(returned) = confirmation.take_message() {
             let id = returned.delivery.properties.message_id().clone();
             *self.returned.entry((id, returned.delivery.routing_key.clone())).or_default() += 1;
