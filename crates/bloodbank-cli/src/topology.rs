@@ -107,7 +107,16 @@ fn print(exchanges: &Exchanges, topology: &Topology) -> anyhow::Result<()> {
     drop(out);
     say("")?;
     queues(&plan.queues, topology)?;
-    say("\nThe dead-letter queues are of the same kind, with the same limit.")?;
+    say(
+        "\nThe dead-letter queues are of the same kind, with the same limit. So are the queues beside each",
+    )?;
+    say("in which messages wait until they are tried again:")?;
+    for &wait in &topology.delays {
+        let name = plan.queues.iter().find(|queue| queue.waits == Some(wait));
+        let suffix = name.and_then(|queue| queue.name.rsplit('.').next()).unwrap_or_default();
+        let name = format!("<queue>.retry.{suffix}");
+        say(format_args!("  {name:<18} {}", delay(wait)))?;
+    }
     Ok(())
 }
 
@@ -125,12 +134,9 @@ fn queues(planned: &[PlannedQueue], topology: &Topology) -> io::Result<()> {
         table.row([&queue.name, kind, &limit, &patterns.join(" "), dead]);
     }
     let own = |queue: &&PlannedQueue| !topology.queues.iter().any(|q| q.name == queue.name);
-    for queue in planned.iter().filter(own) {
-        let gets = match queue.waits {
-            Some(wait) => format!("what is tried again after {}", delay(wait)),
-            None => "events that nobody listens to; the oldest go first".to_owned(),
-        };
-        table.row([&queue.name, &queue.kind, &limit(queue), &gets, ""]);
+    for queue in planned.iter().filter(own).filter(|queue| queue.waits.is_none()) {
+        let gets = "events that nobody listens to; the oldest go first";
+        table.row([&queue.name, &queue.kind, &limit(queue), gets, ""]);
     }
     table.print(&mut io::stdout().lock())
 }
