@@ -87,3 +87,24 @@ async fn exactly_the_unroutable_commands_are_told_with_a_window_of_1000() {
     }
     exactly_the_unroutable_ones_are_told(1_000).await;
 }
+
+#[tokio::test]
+async fn one_command_sent_twice_at_once_is_unroutable_twice() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let amqp = Amqp::connect(space.config()).await.unwrap();
+    let replay = to_value(candystore::ReplayEvents::new(Uuid::now_v7(), "#", Utc::now())).unwrap();
+    let envelope = command(keys::CANDYSTORE_EVENTS_REPLAY, replay);
+    let both = [(), ()].map(|()| amqp.publish(envelope.clone(), Headers::new()));
+    for confirm in both {
+        let outcome = confirm.await;
+        assert!(matches!(outcome, Err(TransportError::Unroutable { .. })), "{outcome:?}");
+    }
+    // Nothing of it is left for a later one, which is taken.
+    let queue = Queue::of_command(keys::CANDYSTORE_EVENTS_REPLAY).unwrap();
+    amqp.declare(&Topology::new().with_queue(queue)).await.unwrap();
+    amqp.publish(envelope, Headers::new()).await.unwrap();
+    close(&amqp).await;
+}

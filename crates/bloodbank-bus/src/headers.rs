@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 /// Properties and headers that a transport has in other types are given as text, too.
 pub type Headers = BTreeMap<String, String>;
 
+/// Until when the sender of a command waits for its answer, RFC 3339 in UTC.
+pub const ANSWER_BY: &str = "x-bloodbank-answer-by";
 /// How often its handlers have failed.
 pub const ATTEMPTS: &str = "x-bloodbank-attempts";
 /// What a handler said when it last failed.

@@ -129,10 +129,10 @@ impl Transport for InMemory {
         Confirm::settled(self.publish_now(&envelope, headers, None))
     }
 
-    fn request(&self, envelope: Validated<Envelope>) -> Request {
+    fn request(&self, envelope: Validated<Envelope>, headers: Headers) -> Request {
         let (sender, answer) = oneshot::channel();
         let address = self.state().wait(sender);
-        let outcome = self.publish_now(&envelope, Headers::new(), Some(address.clone()));
+        let outcome = self.publish_now(&envelope, headers, Some(address.clone()));
         if outcome.is_err() {
             self.state().waiting.remove(&address);
         }

@@ -45,7 +45,7 @@ pub trait Transport: Send + Sync + 'static {
     ///
     /// # Errors
     /// Those of [`publish`](Transport::publish).
-    fn request(&self, envelope: Validated<Envelope>) -> Request;
+    fn request(&self, envelope: Validated<Envelope>, headers: Headers) -> Request;
 
     /// Answers a command that came with [`Delivery::reply_to`].
     ///

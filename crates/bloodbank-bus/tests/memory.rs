@@ -264,7 +264,7 @@ async fn a_closed_bus_ends_its_consumers_and_refuses_everything() {
     assert_eq!(bus.settle(&delivery, Settlement::Ack).await, closed);
     assert_eq!(bus.declare(&Topology::new()).await, closed);
     assert_eq!(bus.subscribe(Subscription::new("q")).await.map(|_| ()), closed);
-    let request = bus.request(envelope("theboard.meeting.create", json!({})));
+    let request = bus.request(envelope("theboard.meeting.create", json!({})), Headers::new());
     assert_eq!(request.confirm.await, closed);
     assert!(request.answer.await.is_err());
 }

@@ -40,7 +40,7 @@ impl Transport for Counting {
         self.published.fetch_add(1, Ordering::Relaxed);
         Confirm::settled(self.answer.clone())
     }
-    fn request(&self, _: Validated<Envelope>) -> Request {
+    fn request(&self, _: Validated<Envelope>, _: Headers) -> Request {
         unimplemented!()
     }
     fn answer(&self, _: &Delivery, _: Vec<u8>) -> Confirm {

@@ -31,6 +31,7 @@ macro_rules! behaviours {
             commands: a_call_gets_the_result_of_its_handler,
                 a_call_gets_the_error_of_its_handler_and_nothing_is_retried,
                 a_call_that_is_not_answered_ends_at_its_deadline,
+                a_failed_call_whose_caller_is_gone_is_retried,
                 a_call_without_a_worker_queue_is_unroutable,
                 a_call_whose_handler_panics_is_told,
                 calls_with_one_idempotency_key_run_the_handler_once_and_are_all_answered,

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bloodbank_core::{Envelope, Validated};
+use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use crate::{PublishError, Request, Transport, TransportError};
+use crate::{Headers, PublishError, Request, Transport, TransportError, headers};
 
 /// What a handler answers, as it travels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,14 +62,20 @@ pub enum CallError {
     },
 }
 
+/// No call waits longer: a day.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Sends a command and waits for its answer.
 pub(super) async fn call<R: DeserializeOwned>(
     transport: &dyn Transport,
     command: Validated<Envelope>,
     within: Duration,
 ) -> Result<R, CallError> {
-    let id = command.id;
-    let Request { confirm, answer } = transport.request(command);
+    let (id, within) = (command.id, within.min(LONGEST_WAIT));
+    let wait = TimeDelta::from_std(within).unwrap_or_default();
+    let until = (Utc::now() + wait).to_rfc3339_opts(SecondsFormat::Millis, true);
+    let headers = Headers::from([(headers::ANSWER_BY.to_owned(), until)]);
+    let Request { confirm, answer } = transport.request(command, headers);
     let since = Instant::now();
     let not_sent = |source| PublishError::Transport { id, source };
     match timeout(within, confirm).await {

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bloodbank_core::{Contracts, Envelope};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -309,7 +309,9 @@ impl Worker {
         // Who calls is told of a failure at once, and decides whether to call again.
         let called = delivery.reply_to.is_some();
         let told = match &answer {
-            Some(answer) if called => self.reply(delivery, answer.clone()).await,
+            Some(answer) if called => {
+                self.reply(delivery, answer.clone()).await && !is_late(delivery)
+            }
             _ => false,
         };
         let retry = &self.shared.options.retry;
@@ -416,6 +418,13 @@ fn name_of(envelope: &Envelope, delivery: &Delivery) -> String {
         None => format!("{}/{}", delivery.queue, envelope.id),
         Some(replay) => format!("{}/{}/{replay}", delivery.queue, envelope.id),
     }
+}
+
+/// Whether the caller of a command has given up by now.
+fn is_late(command: &Delivery) -> bool {
+    let until = command.headers.get(headers::ANSWER_BY);
+    let until = until.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    until.is_some_and(|until| until < Utc::now())
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bloodbank_bus::{
-    CallError, Exchange, PublishError, Publisher, Queue, Received, Subscriber, TransportError,
-    dead_letters_of,
+    CallError, Exchange, PublishError, Publisher, Queue, Received, Subscriber, Topology,
+    TransportError, dead_letters_of,
 };
 use bloodbank_core::Meta;
 use serde::{Deserialize, Serialize};
@@ -95,6 +95,24 @@ pub async fn a_call_that_is_not_answered_ends_at_its_deadline(bus: Bus) {
     publisher.call_with::<()>(&create("x"), meta, ms(10_000)).await.unwrap();
     calls.ends().await;
     running.stop().await.unwrap();
+}
+
+pub async fn a_failed_call_whose_caller_is_gone_is_retried(bus: Bus) {
+    let queue = Queue::of_command(CREATE).unwrap();
+    bus.declare(&Topology::new().with_parked_queue(queue)).await.unwrap();
+    let publisher = Publisher::<Any>::new(bus.clone());
+    let gone = publisher.call_with::<()>(&create("x"), Meta::new(), ms(200)).await.unwrap_err();
+    assert!(matches!(gone, CallError::NoAnswer { .. }), "{gone}");
+    let (sender, mut calls) = log();
+    let subscriber = Subscriber::<Any>::new(bus.clone()).retry(ladder([100]));
+    let running = run(subscriber.handle(move |received: Received<CreateMeeting>| {
+        sender.send(received.attempt()).unwrap();
+        let failed = received.attempt() == 1;
+        async move { if failed { Err("not yet") } else { Ok(()) } }
+    }));
+    assert_eq!(calls.take(2).await, [1, 2]);
+    running.stop().await.unwrap();
+    holds(&bus, WORKERS, 0).await;
 }
 
 pub async fn a_call_without_a_worker_queue_is_unroutable(bus: Bus) {

@@ -1,0 +1,346 @@
+//! What all clones of the transport share.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bloodbank_bus::{
+    Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Queue, Settlement, Subscription,
+    Topology, TransportError, Verbatim, dead_letters_of, headers,
+};
+use bloodbank_core::{Envelope, Validated};
+use tokio::sync::{Notify, RwLock, mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument, warn};
+use uuid::Uuid;
+
+use crate::config::AmqpConfig;
+use crate::consumer::{Consumer, Intakes};
+use crate::exchanges::waiting_queue_of;
+use crate::lane::Lane;
+use crate::link::Link;
+use crate::replies::{REPLY_TO, Replies};
+use crate::wire::{self, Outgoing, short};
+use crate::{assert, browse, diff};
+
+pub(super) struct Inner {
+    pub(super) config: Arc<AmqpConfig>,
+    pub(super) link: Link,
+    /// Everything that was declared, with the newest word on each queue.
+    pub(super) declared: Arc<Mutex<Topology>>,
+    pub(super) intakes: Intakes,
+    pub(super) replies: Replies,
+    pub(super) events: Lane,
+    /// Mandatory, and with the answers: apart, so that events need not wait for their judgement.
+    pub(super) commands: Lane,
+    /// What is passed on: retries, parking, redrive, answers, the record of commands.
+    pub(super) forwards: Lane,
+    /// Held by whoever sends a command until it is recorded.
+    pub(super) recording: Arc<RwLock<()>>,
+    pub(super) closing: Arc<Notify>,
+}
+
+impl Inner {
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.config.deadline
+    }
+
+    /// What the broker answers, if it does so in time: a topology may be some hundred round trips.
+    pub(super) async fn in_time<T>(
+        &self,
+        asking: impl Future<Output = Result<T, TransportError>>,
+    ) -> Result<T, TransportError> {
+        let deadline = self.deadline() + self.config.deadline;
+        timeout_at(deadline, asking).await.unwrap_or(Err(TransportError::Unknown))
+    }
+
+    pub(super) fn declared(&self) -> MutexGuard<'_, Topology> {
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn outgoing(
+        &self,
+        envelope: &Validated<Envelope>,
+        exchange: Exchange,
+        headers: &Headers,
+    ) -> Result<Outgoing, TransportError> {
+        Ok(Outgoing {
+            exchange: short(self.config.exchanges.entry(exchange))?,
+            routing_key: short(&envelope.event_type)?,
+            body: wire::body(envelope)?,
+            properties: wire::properties(envelope, headers)?,
+            mandatory: exchange == Exchange::Commands,
+        })
+    }
+
+    /// Sends a command; once its queue has it, copies it for the record.
+    pub(super) fn send(self: &Arc<Self>, message: Outgoing, is_call: bool) -> Confirm {
+        let Ok(recording) = self.recording.clone().try_read_owned() else {
+            return Confirm::settled(Err(TransportError::Closed));
+        };
+        let mut command = message.clone();
+        if is_call {
+            // Not on the record: nobody there may answer, and the broker refuses it elsewhere.
+            command.properties = command.properties.with_reply_to(REPLY_TO.into());
+        }
+        let mut sending = self.commands.publish(command);
+        let inner = self.clone();
+        let follow = move |sending: Confirm| {
+            let (outcome, receiver) = oneshot::channel();
+            let following = async move {
+                let sent = sending.await;
+                let copy = sent.is_ok().then(|| inner.record(&message));
+                // An error means that nobody waits for the outcome.
+                let _ = outcome.send(sent);
+                if let Some(copy) = copy
+                    && let Err(error) = copy.await
+                {
+                    warn!(key = %message.routing_key, %error, "a command was sent and not recorded");
+                }
+                drop(recording);
+            };
+            tokio::spawn(following.in_current_span());
+            receiver
+        };
+        if !sending.is_waiting() {
+            return Confirm::pending(follow(sending));
+        }
+        Confirm::waiting(async move {
+            sending.accepted().await;
+            Ok(follow(sending))
+        })
+    }
+
+    /// Copies a command that was sent.
+    pub(super) fn record(&self, command: &Outgoing) -> Confirm {
+        let exchange = short(&self.config.exchanges.audit);
+        confirm(exchange.map(|exchange| {
+            let copy = Outgoing { exchange, mandatory: false, ..command.clone() };
+            self.forwards.publish(copy)
+        }))
+    }
+
+    /// Whether somebody waits at an address for answers. The broker drops answers silently, but the
+    /// address looks like a queue to whoever asks.
+    pub(super) async fn is_awaited(&self, to: &str) -> Result<(), TransportError> {
+        let generation = self.link.up(self.deadline()).await?;
+        match timeout_at(self.deadline(), diff::depth(&generation, to)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(TransportError::Undeclared { queue })) => {
+                Err(TransportError::Unroutable { key: queue })
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(TransportError::Unknown),
+        }
+    }
+
+    pub(super) async fn answer(
+        &self,
+        to: &str,
+        id: Option<Uuid>,
+        body: Vec<u8>,
+    ) -> Result<(), TransportError> {
+        let properties = wire::forwarded(&[], &Headers::new())?
+            .with_content_type("application/json".into())
+            .with_correlation_id(short(&id.map(|id| id.to_string()).unwrap_or_default())?);
+        let message = Outgoing {
+            exchange: "".into(),
+            routing_key: short(to)?,
+            body: body.into(),
+            properties,
+            mandatory: false,
+        };
+        self.forwards.publish(message).await
+    }
+
+    pub(super) fn forward(
+        &self,
+        message: &Verbatim,
+        to: &Destination,
+    ) -> Result<Confirm, TransportError> {
+        let mut more = message.headers.clone();
+        let (exchange, routing_key, mandatory) = match to {
+            Destination::Exchange(exchange) => {
+                let mandatory = *exchange == Exchange::Commands;
+                (self.config.exchanges.entry(*exchange), &*message.key, mandatory)
+            }
+            // Through the default exchange the routing key is the name of the queue.
+            Destination::Queue(queue) => {
+                more.insert(headers::KEY.to_owned(), message.key.to_string());
+                ("", queue.as_str(), true)
+            }
+            _ => return Err(TransportError::Other { reason: "an unknown destination".to_owned() }),
+        };
+        Ok(self.forwards.publish(Outgoing {
+            exchange: short(exchange)?,
+            routing_key: short(routing_key)?,
+            body: message.body.clone(),
+            properties: wire::forwarded(&message.body, &more)?,
+            mandatory,
+        }))
+    }
+
+    /// Puts a message into the waiting queue from which it comes back to its own.
+    pub(super) async fn put_back_later(
+        &self,
+        delivery: &Delivery,
+        after: Duration,
+        more: Headers,
+    ) -> Result<(), TransportError> {
+        let step = self.declared().delays.range(after..).next().copied();
+        let step = step.or_else(|| self.declared().delays.last().copied()).ok_or_else(|| {
+            TransportError::Other { reason: "no delays were declared to wait for".to_owned() }
+        })?;
+        let mut headers = delivery.headers.clone();
+        headers.extend(more);
+        headers.insert(headers::KEY.to_owned(), delivery.key.to_string());
+        let waiting_queue = waiting_queue_of(&delivery.queue, step);
+        let message = Outgoing {
+            exchange: "".into(),
+            routing_key: short(&waiting_queue)?,
+            body: delivery.body.clone(),
+            properties: wire::forwarded(&delivery.body, &headers)?,
+            mandatory: true,
+        };
+        self.forwards.publish(message).await.map_err(|error| match error {
+            TransportError::Unroutable { .. } => {
+                TransportError::Undeclared { queue: waiting_queue }
+            }
+            other => other,
+        })
+    }
+
+    pub(super) async fn park(
+        &self,
+        delivery: &Delivery,
+        more: Headers,
+    ) -> Result<(), TransportError> {
+        let dead_letters = {
+            let declared = self.declared();
+            match declared.queues.iter().find(|queue| *queue.name == *delivery.queue) {
+                Some(queue) => queue.dead_letters.clone(),
+                // Somebody else has declared it, as we would have.
+                None => Some(dead_letters_of(&delivery.queue)),
+            }
+        };
+        let Some(dead_letters) = dead_letters else { return Ok(()) };
+        let mut message = Verbatim::of(delivery);
+        message.headers.extend(more);
+        let parked = self.forward(&message, &Destination::queue(&dead_letters))?.await;
+        parked.map_err(|error| match error {
+            TransportError::Unroutable { .. } => TransportError::Undeclared { queue: dead_letters },
+            other => other,
+        })
+    }
+
+    pub(super) async fn settle(
+        &self,
+        delivery: &Delivery,
+        settlement: Settlement,
+    ) -> Result<(), TransportError> {
+        let intake = self.intakes.find(delivery.tag)?;
+        let tag = delivery.tag.number;
+        if !intake.is_open(tag) {
+            return Err(TransportError::Stale);
+        }
+        match settlement {
+            Settlement::Requeue => return intake.requeue(tag).await,
+            Settlement::Retry { after, headers } => {
+                self.put_back_later(delivery, after, headers).await?;
+            }
+            Settlement::Park { headers } => self.park(delivery, headers).await?,
+            _ => {}
+        }
+        intake.ack(tag).await
+    }
+
+    /// Notes what is to be declared on each connection from now on.
+    pub(super) fn note(&self, topology: &Topology) {
+        let mut declared = self.declared();
+        declared.delays.extend(&topology.delays);
+        for queue in &topology.queues {
+            match declared.queues.iter_mut().find(|known| known.name == queue.name) {
+                Some(known) => add_bindings(known, queue),
+                None => declared.queues.push(queue.clone()),
+            }
+        }
+    }
+
+    pub(super) async fn declare(&self, topology: &Topology) -> Result<(), TransportError> {
+        let generation = self.link.up(self.deadline()).await?;
+        let asserting = async {
+            let channel: lapin::Channel = generation
+                .channel()
+                .await
+                .map_err(|error| TransportError::Disconnected { reason: error.to_string() })?;
+            assert::all(&channel, &self.config, &self.with_known(topology)).await?;
+            // It closes with the connection at the latest.
+            let _ = channel.close(200, "done".into()).await;
+            Ok::<(), TransportError>(())
+        };
+        self.in_time(asserting).await?;
+        self.note(topology);
+        Ok(())
+    }
+
+    /// A topology, with the queues that it names and that were declared before.
+    pub(super) fn with_known(&self, topology: &Topology) -> Topology {
+        let mut all = topology.clone();
+        let declared = self.declared();
+        for queue in &topology.queues {
+            let dead = queue.dead_letters.as_ref();
+            let known = declared.queues.iter().find(|known| Some(&known.name) == dead);
+            if let Some(known) = known
+                && !all.queues.iter().any(|queue| queue.name == known.name)
+            {
+                all.queues.push(known.clone());
+            }
+        }
+        all
+    }
+
+    pub(super) async fn subscribe(
+        &self,
+        subscription: Subscription,
+    ) -> Result<Deliveries, TransportError> {
+        let generation = self.link.up(self.deadline()).await?;
+        if subscription.until_empty {
+            let browsing = browse::browse(&generation, &self.intakes, &subscription.queue);
+            return match timeout_at(self.deadline(), browsing).await {
+                Ok(browsed) => browsed,
+                Err(_) => Err(TransportError::Unknown),
+            };
+        }
+        let prefetch = subscription.prefetch.max(1);
+        let (sender, receiver) = mpsc::channel(usize::from(prefetch));
+        let consumer = Consumer {
+            config: self.config.clone(),
+            link: self.link.clone(),
+            intakes: self.intakes.clone(),
+            declared: self.declared.clone(),
+            queue: subscription.queue.into(),
+            prefetch,
+            sender,
+        };
+        let opening = consumer.open(&generation);
+        let first = match timeout_at(self.deadline(), opening).await {
+            Ok(opened) => opened?,
+            Err(_) => return Err(TransportError::Unknown),
+        };
+        let (closed_sender, closed) = oneshot::channel();
+        tokio::spawn(consumer.run(first, closed_sender));
+        Ok(Deliveries::new(receiver, || {}).with_closed(closed))
+    }
+}
+
+fn add_bindings(known: &mut Queue, queue: &Queue) {
+    for binding in &queue.bindings {
+        if !known.bindings.contains(binding) {
+            known.bindings.push(binding.clone());
+        }
+    }
+}
+
+/// The confirm, or why there is none.
+pub(super) fn confirm(started: Result<Confirm, TransportError>) -> Confirm {
+    started.unwrap_or_else(|error| Confirm::settled(Err(error)))
+}
