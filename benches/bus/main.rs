@@ -23,7 +23,10 @@ fn main() {
     match args[..] {
         ["publish", who, window, count, url] => {
             let (window, count) = (number(window), number(count));
-            tell(&runtime.block_on(publishing::run(who, window, count, url)));
+            let (who, url) = (who.to_owned(), url.to_owned());
+            // In a task, as in any service, and not on the thread that waits for the runtime.
+            let run = async move { publishing::run(&who, window, count, &url).await };
+            tell(&runtime.block_on(runtime.spawn(run)).expect("figures"));
         }
         ["consume", who, prefetch, count, url] => {
             let (prefetch, count) = (number(prefetch), number(count));
