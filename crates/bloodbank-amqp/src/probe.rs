@@ -7,6 +7,7 @@ use bloodbank_bus::TransportError;
 use lapin::options::{BasicGetOptions, BasicPublishOptions, QueueDeclareOptions};
 use lapin::protocol::{AMQPClass, connection};
 use lapin::types::{AMQPValue, FieldTable};
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{BasicProperties, Channel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -43,6 +44,15 @@ pub async fn listens(host: &str, port: u16) -> Result<(), String> {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no connection in {PATIENCE:?}")),
+    }
+}
+
+/// Whether a broker greets at all. Only that somebody listens, where TLS comes first.
+pub(crate) async fn greets(uri: &AMQPUri) -> Result<(), String> {
+    let (host, port) = (&uri.authority.host, uri.authority.port);
+    match uri.scheme {
+        AMQPScheme::AMQP => version(host, port).await.map(|_| ()),
+        AMQPScheme::AMQPS => listens(host, port).await,
     }
 }
 

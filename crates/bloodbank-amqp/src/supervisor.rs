@@ -1,5 +1,6 @@
 //! Keeps the way to the broker up, for ever.
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use bloodbank_bus::{Topology, TransportError};
 use futures_core::Stream;
+use lapin::uri::AMQPUri;
 use lapin::{Connection, Event};
 use metrics::counter;
 use tokio::sync::Notify;
@@ -14,10 +16,10 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio::try_join;
 use tracing::{error, info, warn};
 
-use crate::assert;
 use crate::config::{AmqpConfig, shown};
 use crate::connect::{ConnectError, channel_error, connect};
 use crate::link::{Generation, Link, State};
+use crate::{assert, probe};
 
 /// The shortest and the longest pause between two rounds of attempts.
 ///
@@ -32,6 +34,27 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// One to consume and one to publish.
 type Connections = (Connection, Connection);
+
+/// The hosts, in turn.
+struct Hosts<'c> {
+    all: &'c [AMQPUri],
+    turn: usize,
+    /// Those that took a connection and said nothing: a process that stands still. They are asked for a
+    /// greeting first, as the client keeps a thread for each attempt that is never answered.
+    silent: HashSet<usize>,
+}
+
+impl<'c> Hosts<'c> {
+    fn new(all: &'c [AMQPUri]) -> Self {
+        Hosts { all, turn: fastrand::usize(..all.len().max(1)), silent: HashSet::new() }
+    }
+
+    fn next(&mut self) -> (usize, &'c AMQPUri) {
+        let index = self.turn % self.all.len();
+        self.turn = index + 1;
+        (index, &self.all[index])
+    }
+}
 
 /// What the supervisor works with.
 pub(crate) struct Supervisor {
@@ -66,9 +89,9 @@ impl Supervisor {
     async fn keep_up(&self) -> String {
         let mut number = 0;
         let mut pause = PAUSES.0;
-        let mut host = fastrand::usize(..self.config.hosts.len().max(1));
+        let mut hosts = Hosts::new(&self.config.hosts);
         loop {
-            match self.round(&mut host).await {
+            match self.round(&mut hosts).await {
                 Ok(connections) => {
                     number += 1;
                     if number > 1 {
@@ -100,12 +123,17 @@ impl Supervisor {
     }
 
     /// Tries each host once, from the one whose turn it is.
-    async fn round(&self, host: &mut usize) -> Result<Connections, ConnectError> {
-        let hosts = &self.config.hosts;
+    async fn round(&self, hosts: &mut Hosts<'_>) -> Result<Connections, ConnectError> {
         let mut reasons = Vec::new();
-        for _ in 0..hosts.len() {
-            let uri = &hosts[*host % hosts.len()];
-            *host += 1;
+        for _ in 0..hosts.all.len() {
+            let (index, uri) = hosts.next();
+            if hosts.silent.contains(&index)
+                && let Err(reason) = probe::greets(uri).await
+            {
+                reasons.push(format!("{}: {reason}", shown(uri)));
+                continue;
+            }
+            let since = Instant::now();
             let name = &self.config.name;
             let publishing = format!("{name} (publishing)");
             match try_join!(
@@ -113,10 +141,16 @@ impl Supervisor {
                 connect(&self.config, uri, &publishing)
             ) {
                 Ok(connections) => {
+                    hosts.silent.remove(&index);
                     info!(host = shown(uri), "connected");
                     return Ok(connections);
                 }
-                Err(ConnectError::Unreachable { reason }) => reasons.push(reason),
+                Err(ConnectError::Unreachable { reason }) => {
+                    if since.elapsed() >= self.config.connect_timeout {
+                        hosts.silent.insert(index);
+                    }
+                    reasons.push(reason);
+                }
                 Err(refused) => return Err(refused),
             }
         }

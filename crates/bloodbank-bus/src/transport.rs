@@ -29,8 +29,8 @@ pub trait Transport: Send + Sync + 'static {
 
     /// Publishes an event, or sends a command, under the key that the envelope says.
     ///
-    /// Starts at once; messages published by one task one after the other keep their order. The
-    /// [`Confirm`] is done when the bus is responsible for the message: on RabbitMQ when the broker
+    /// Starts at once where there is room, else when the [`Confirm`] is first polled; messages that one
+    /// task publishes one after the other, each accepted before the next, keep their order. It is done when the bus is responsible for the message: on RabbitMQ when the broker
     /// has confirmed it, on a log when it is committed. A command is copied to
     /// [`Exchange::Audit`](crate::Exchange::Audit) once its worker queue has it.
     ///
