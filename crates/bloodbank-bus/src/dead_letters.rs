@@ -107,19 +107,24 @@ impl DeadLetter {
 /// The dead letters in `queue` that are meant. They stay where they are.
 ///
 /// # Errors
-/// Those of [`Transport::subscribe`].
+/// Those of [`Transport::subscribe`]; [`TransportError::Disconnected`] if the look was cut short.
 pub async fn list(
     transport: &dyn Transport,
     queue: &str,
     filter: &Filter,
 ) -> Result<Vec<DeadLetter>, TransportError> {
     let mut letters = Vec::new();
+    let mut last = None;
     let mut deliveries = transport.subscribe(Subscription::browse(queue)).await?;
-    while let Some((_, letter)) = next(&mut deliveries, filter).await {
+    while let Some((delivery, letter)) = next(&mut deliveries, filter).await {
         letters.push(letter);
+        last = Some(delivery);
     }
+    // What was looked at is still ours unless the way to the queue was cut, maybe in the middle.
+    let is_whole = last.is_none_or(|last| transport.is_current(&last));
     deliveries.close().await;
-    Ok(letters)
+    let reason = || format!("the connection was lost while `{queue}` was looked at");
+    is_whole.then_some(letters).ok_or_else(|| TransportError::Disconnected { reason: reason() })
 }
 
 /// Brings those that are meant back to the queue they were parked from, as new messages would come:
