@@ -14,7 +14,7 @@ use bloodbank_core::{Envelope, Kind, Validated};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use self::inner::{Inner, confirm};
+use self::inner::{Inner, confirm, undeclared};
 use crate::config::AmqpConfig;
 use crate::connect::ConnectError;
 use crate::consumer::Intakes;
@@ -104,8 +104,7 @@ impl Amqp {
     /// # Errors
     /// [`TransportError::Undeclared`] if there is no such queue.
     pub async fn depth(&self, queue: &str) -> Result<u32, TransportError> {
-        let generation = self.inner.link.up(self.inner.deadline()).await?;
-        self.inner.in_time(diff::depth(&generation, queue)).await
+        self.inner.depth(queue).await
     }
 
     /// Declares a stream that keeps every event for seven days.
@@ -185,31 +184,20 @@ impl Transport for Amqp {
         let Some(to) = command.reply_to.clone() else { return Confirm::settled(Ok(())) };
         let id = Envelope::from_bytes(&command.body).ok().map(|envelope| envelope.id);
         let inner = self.inner.clone();
-        Confirm::waiting(async move {
-            let (outcome, receiver) = oneshot::channel();
-            let answered = match inner.is_awaited(&to).await {
-                Ok(()) => inner.answer(&to, id, body).await,
-                Err(error) => Err(error),
-            };
-            // The receiver is right here.
-            let _ = outcome.send(answered);
-            Ok(receiver)
+        Confirm::of(async move {
+            inner.look_for_caller(&to).await?;
+            inner.answer(&to, id, body).await
         })
     }
 
     fn forward(&self, message: Verbatim, to: Destination) -> Confirm {
         let forwarding = confirm(self.inner.forward(&message, &to));
         match to {
-            Destination::Queue(queue) => Confirm::waiting(async move {
-                let outcome = forwarding.await.map_err(|error| match error {
-                    TransportError::Unroutable { .. } => TransportError::Undeclared { queue },
-                    other => other,
-                });
-                let (sender, receiver) = oneshot::channel();
-                // The receiver is right here.
-                let _ = sender.send(outcome);
-                Ok(receiver)
-            }),
+            Destination::Queue(queue) => {
+                Confirm::of(
+                    async move { forwarding.await.map_err(|error| undeclared(error, &queue)) },
+                )
+            }
             _ => forwarding,
         }
     }

@@ -307,6 +307,16 @@ pub(crate) async fn declare_unbound(
     declared.map(|_| ()).map_err(|error| refusal("queue", &queue.name, &error))
 }
 
+/// How many messages wait in a queue.
+///
+/// # Errors
+/// [`TransportError::Undeclared`] if there is no such queue; the channel is closed then.
+pub(crate) async fn message_count(channel: &Channel, queue: &str) -> Result<u32, TransportError> {
+    let options = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    let looked = channel.queue_declare(short(queue)?, options, FieldTable::default()).await;
+    looked.map(|queue| queue.message_count()).map_err(|error| refusal("queue", queue, &error))
+}
+
 /// What the broker has against a declaration.
 fn refusal(what: &str, name: &str, error: &lapin::Error) -> TransportError {
     let said = match channel_error(error) {

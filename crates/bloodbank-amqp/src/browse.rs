@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use bloodbank_bus::{Deliveries, Delivery, TransportError};
 use lapin::Channel;
-use lapin::options::{BasicGetOptions, QueueDeclareOptions};
-use lapin::types::FieldTable;
+use lapin::options::BasicGetOptions;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
-use crate::connect::{channel_error, code};
+use crate::assert::message_count;
+use crate::connect::channel_error;
 use crate::consumer::{Intake, Intakes};
 use crate::link::Generation;
-use crate::wire::short;
 
 /// How many deliveries are taken ahead.
 const AHEAD: usize = 100;
@@ -31,15 +30,7 @@ pub(crate) async fn browse(
     queue: &str,
 ) -> Result<Deliveries, TransportError> {
     let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    let looked = channel.queue_declare(short(queue)?, passive, FieldTable::default()).await;
-    let count = match looked {
-        Ok(queue) => queue.message_count(),
-        Err(error) if code(&error) == Some(404) => {
-            return Err(TransportError::Undeclared { queue: queue.to_owned() });
-        }
-        Err(error) => return Err(channel_error(&error)),
-    };
+    let count = message_count(&channel, queue).await?;
     let intake = Arc::new(Intake::new(channel.clone(), 0));
     intakes.add(intake.clone());
     let (sender, receiver) = mpsc::channel(AHEAD);
@@ -77,11 +68,9 @@ async fn take(
 /// Gives back what is open, and waits until it lies there again: whoever looks next shall see it.
 async fn give_back(channel: &Channel, intake: &Intake, queue: &Arc<str>) {
     let count = intake.give_back().await;
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
     for _ in 0..LOOKS {
-        let looked = channel.queue_declare((&**queue).into(), passive, FieldTable::default()).await;
-        match looked {
-            Ok(queue) if (queue.message_count() as usize) < count => sleep(BETWEEN_LOOKS).await,
+        match message_count(channel, queue).await {
+            Ok(back) if (back as usize) < count => sleep(BETWEEN_LOOKS).await,
             _ => return,
         }
     }

@@ -90,7 +90,7 @@ impl AmqpConfig {
     /// # Errors
     /// If a variable is not what it should be; all of them at once.
     pub fn from_env() -> Result<Option<Self>, ConfigError> {
-        AmqpConfig::from_lookup(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        AmqpConfig::from_lookup(variable)
     }
 
     fn from_lookup(get: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
@@ -103,15 +103,7 @@ impl AmqpConfig {
             return Ok(None);
         }
         let mut config = AmqpConfig::of(hosts);
-        config.exchanges.events = get("EXCHANGE_NAME").unwrap_or(config.exchanges.events);
-        config.exchanges.events_type = get("EXCHANGE_TYPE").unwrap_or(config.exchanges.events_type);
-        match get("EXCHANGE_DURABLE").as_deref() {
-            None | Some("true" | "1") => {}
-            Some("false" | "0") => config.exchanges.durable = false,
-            Some(other) => {
-                faults.push(format!("EXCHANGE_DURABLE is `{other}`; expected `true` or `false`"));
-            }
-        }
+        config.exchanges = Exchanges::from_lookup(&get, &mut faults);
         match get("RABBIT_TOPOLOGY").as_deref() {
             None | Some("create") => {}
             Some("verify") => config.mode = Mode::Verify,
@@ -172,6 +164,11 @@ impl AmqpConfig {
         };
         self.hosts.iter().map(address).collect()
     }
+}
+
+/// A variable of the environment; empty is not set.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// A URL without its password.
@@ -270,11 +267,12 @@ mod tests {
         let error = config(&[
             ("RABBIT_URL", "http://u:secret@a"),
             ("EXCHANGE_DURABLE", "maybe"),
+            ("EXCHANGE_TYPE", "banana"),
             ("RABBIT_TOPOLOGY", "delete"),
             ("RABBIT_CERT_FILE", "c.pem"),
         ])
         .unwrap_err();
-        assert_eq!(error.faults.len(), 4, "{error}");
+        assert_eq!(error.faults.len(), 5, "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
         let config = config(&[("RABBIT_URL", "amqp://u:secret@a")]).unwrap().unwrap();
         assert!(!format!("{config:?}").contains("secret"));

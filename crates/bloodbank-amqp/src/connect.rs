@@ -31,15 +31,6 @@ pub enum ConnectError {
     },
 }
 
-impl From<ConnectError> for TransportError {
-    fn from(error: ConnectError) -> Self {
-        match error {
-            ConnectError::Refused { reason } => TransportError::Refused { reason },
-            ConnectError::Unreachable { reason } => TransportError::Disconnected { reason },
-        }
-    }
-}
-
 /// Connects to one host.
 pub(crate) async fn connect(
     config: &AmqpConfig,

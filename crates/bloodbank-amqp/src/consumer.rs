@@ -21,7 +21,7 @@ use crate::assert;
 use crate::config::AmqpConfig;
 use crate::connect::channel_error;
 use crate::link::{Generation, Link};
-use crate::wire::{self, short};
+use crate::wire;
 
 /// How long an acknowledgement waits for others at most.
 const GATHER: Duration = Duration::from_millis(5);
@@ -33,8 +33,9 @@ const MOST_IN_ORDER: usize = 32;
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long saying goodbye may take.
 const LEAVE: Duration = Duration::from_secs(2);
-/// How often the depth of the queue is looked up.
+/// How often the depth of the queue is looked up, and how long that may take.
 const MEASURE: Duration = Duration::from_secs(15);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Numbers channels that consume; a delivery tag means nothing without it.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -93,10 +94,6 @@ impl Intake {
                 && self.channel.basic_nack(last, options).await.is_err()
             {
                 break;
-            }
-            let mut acks = self.acks();
-            for &tag in tags {
-                acks.settle_told(tag);
             }
         }
         open.len()
@@ -410,15 +407,10 @@ impl Consumer {
 
     /// Looks up how many messages wait.
     async fn measure(&self, intake: &Intake) {
-        let options = lapin::options::QueueDeclareOptions {
-            passive: true,
-            ..lapin::options::QueueDeclareOptions::default()
-        };
-        let Ok(name) = short(&self.queue) else { return };
-        let looked = intake.channel.queue_declare(name, options, FieldTable::default());
-        if let Ok(Ok(queue)) = timeout(GATHER * 100, looked).await {
+        let looked = assert::message_count(&intake.channel, &self.queue);
+        if let Ok(Ok(count)) = timeout(LOOK, looked).await {
             gauge!("bloodbank_queue_depth", "queue" => self.queue.to_string())
-                .set(f64::from(queue.message_count()));
+                .set(f64::from(count));
         }
     }
 

@@ -4,15 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use bloodbank_bus::{Topology, TransportError};
-use lapin::ExchangeKind;
-use lapin::options::QueueDeclareOptions;
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::types::AMQPValue;
+use lapin::{Channel, ExchangeKind};
 
-use crate::assert::{self, ExchangeSpec, Plan, QueueSpec};
-use crate::connect::{channel_error, code};
+use crate::assert::{self, Plan, QueueSpec};
+use crate::connect::channel_error;
 use crate::exchanges::Exchanges;
 use crate::link::Generation;
-use crate::wire::short;
 
 /// Something that the broker lacks, or has otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +49,7 @@ impl fmt::Display for Difference {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Planned {
-    /// Those of events first, the waiting rooms last.
+    /// Those of events first.
     pub exchanges: Vec<PlannedExchange>,
     /// In the order in which they are declared.
     pub queues: Vec<PlannedQueue>,
@@ -93,25 +91,20 @@ pub struct PlannedQueue {
 pub fn plan(names: &Exchanges, topology: &Topology) -> Result<Planned, TransportError> {
     let plan = Plan::of(names, topology)?;
     let (listeners, unrouted) = (names.listeners(), names.unrouted());
-    let known = [
+    let purposes = [
         (&names.events, "events, as they are published"),
         (&listeners, "the same events, for the queues that listen"),
         (&unrouted, "events that nobody listens to"),
         (&names.commands, "commands"),
         (&names.audit, "a copy of each command that was sent"),
     ];
-    let place =
-        |exchange: &&ExchangeSpec| known.iter().position(|(name, _)| **name == exchange.name);
-    let mut exchanges: Vec<&ExchangeSpec> = plan.exchanges.iter().collect();
-    exchanges.sort_by_key(|exchange| place(exchange).unwrap_or(known.len()));
-    let exchanges = exchanges.iter().map(|exchange| PlannedExchange {
-        name: exchange.name.clone(),
-        kind: kind_name(&exchange.kind),
-        purpose: place(exchange)
-            .map_or("messages that wait for their next attempt", |place| known[place].1),
-    });
+    let planned = |(name, purpose): &(&String, &'static str)| {
+        let exchange = plan.exchanges.iter().find(|exchange| exchange.name == **name)?;
+        let (name, kind) = (exchange.name.clone(), kind_name(&exchange.kind));
+        Some(PlannedExchange { name, kind, purpose })
+    };
     Ok(Planned {
-        exchanges: exchanges.collect(),
+        exchanges: purposes.iter().filter_map(planned).collect(),
         queues: plan.queues.iter().map(planned_queue).collect(),
     })
 }
@@ -159,67 +152,51 @@ pub(crate) async fn compare(
     let plan = Plan::of(names, topology)?;
     let mut differences = Vec::new();
     for exchange in &plan.exchanges {
-        let name = &exchange.name;
-        let is_there = exists(generation, async |channel| {
-            assert::declare_exchange(channel, exchange, true).await
-        });
-        if !is_there.await? {
-            differences.push(Difference::Missing { what: "exchange", name: name.clone() });
-            continue;
-        }
-        let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
-        if let Err(TransportError::Conflict { reason, .. }) =
-            assert::declare_exchange(&channel, exchange, false).await
-        {
-            differences.push(Difference::Otherwise {
-                what: "exchange",
-                name: name.clone(),
-                reason,
-            });
-        }
+        let declare = async |channel: &Channel, passive| {
+            assert::declare_exchange(channel, exchange, passive).await
+        };
+        differences.extend(difference(generation, "exchange", &exchange.name, declare).await?);
     }
     for queue in &plan.queues {
-        let name = &queue.name;
-        let is_there =
-            exists(generation, async |channel| assert::declare_unbound(channel, queue, true).await);
-        if !is_there.await? {
-            differences.push(Difference::Missing { what: "queue", name: name.clone() });
-            continue;
-        }
-        let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
-        if let Err(TransportError::Conflict { reason, .. }) =
-            assert::declare_unbound(&channel, queue, false).await
-        {
-            differences.push(Difference::Otherwise { what: "queue", name: name.clone(), reason });
-        }
+        let declare = async |channel: &Channel, passive| {
+            assert::declare_unbound(channel, queue, passive).await
+        };
+        differences.extend(difference(generation, "queue", &queue.name, declare).await?);
     }
     Ok(differences)
+}
+
+/// Whether something is there, and then whether the broker takes our declaration of it.
+async fn difference(
+    generation: &Generation,
+    what: &'static str,
+    name: &str,
+    declare: impl AsyncFn(&Channel, bool) -> Result<(), TransportError>,
+) -> Result<Option<Difference>, TransportError> {
+    let name = name.to_owned();
+    if !exists(generation, &declare).await? {
+        return Ok(Some(Difference::Missing { what, name }));
+    }
+    let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
+    Ok(match declare(&channel, false).await {
+        Err(TransportError::Conflict { reason, .. }) => {
+            Some(Difference::Otherwise { what, name, reason })
+        }
+        _ => None,
+    })
 }
 
 /// Each question on a channel of its own: a "no" closes it.
 async fn exists(
     generation: &Generation,
-    ask: impl AsyncFnOnce(&lapin::Channel) -> Result<(), TransportError>,
+    declare: impl AsyncFn(&Channel, bool) -> Result<(), TransportError>,
 ) -> Result<bool, TransportError> {
     let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
-    match ask(&channel).await {
+    match declare(&channel, true).await {
         Ok(()) => Ok(true),
         Err(TransportError::Undeclared { .. } | TransportError::Other { .. }) => Ok(false),
         // A passive declaration of a queue that is another's.
         Err(TransportError::Conflict { .. }) => Ok(true),
         Err(error) => Err(error),
-    }
-}
-
-/// How many messages wait in a queue.
-pub(crate) async fn depth(generation: &Generation, queue: &str) -> Result<u32, TransportError> {
-    let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
-    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-    match channel.queue_declare(short(queue)?, passive, FieldTable::default()).await {
-        Ok(queue) => Ok(queue.message_count()),
-        Err(error) if code(&error) == Some(404) => {
-            Err(TransportError::Undeclared { queue: queue.to_owned() })
-        }
-        Err(error) => Err(channel_error(&error)),
     }
 }

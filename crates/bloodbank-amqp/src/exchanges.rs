@@ -14,6 +14,8 @@ use std::time::Duration;
 use bloodbank_bus::Exchange;
 use lapin::ExchangeKind;
 
+use crate::config::{ConfigError, variable};
+
 /// Names and properties of the exchanges.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,7 +44,45 @@ impl Default for Exchanges {
     }
 }
 
+/// Types of exchanges that every RabbitMQ has.
+const TYPES: [&str; 4] = ["topic", "direct", "fanout", "headers"];
+
 impl Exchanges {
+    /// What the environment says, also where it names no broker.
+    ///
+    /// # Errors
+    /// If a variable is not what it should be; all of them at once.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let mut faults = Vec::new();
+        let exchanges = Exchanges::from_lookup(&variable, &mut faults);
+        if faults.is_empty() { Ok(exchanges) } else { Err(ConfigError { faults }) }
+    }
+
+    pub(crate) fn from_lookup(
+        get: &impl Fn(&str) -> Option<String>,
+        faults: &mut Vec<String>,
+    ) -> Self {
+        let mut exchanges = Exchanges::default();
+        exchanges.events = get("EXCHANGE_NAME").unwrap_or(exchanges.events);
+        if let Some(kind) = get("EXCHANGE_TYPE") {
+            if !kind.starts_with("x-") && !TYPES.contains(&&*kind) {
+                faults.push(format!(
+                    "EXCHANGE_TYPE is `{kind}`; expected `topic`, `direct`, `fanout`, `headers`, \
+                     or a plugin's, which begins with `x-`"
+                ));
+            }
+            exchanges.events_type = kind;
+        }
+        match get("EXCHANGE_DURABLE").as_deref() {
+            None | Some("true" | "1") => {}
+            Some("false" | "0") => exchanges.durable = false,
+            Some(other) => {
+                faults.push(format!("EXCHANGE_DURABLE is `{other}`; expected `true` or `false`"));
+            }
+        }
+        exchanges
+    }
+
     /// Where a message for this exchange is published.
     pub(crate) fn entry(&self, exchange: Exchange) -> &str {
         match exchange {

@@ -42,6 +42,16 @@ impl Confirm {
         Confirm { state: State::Accepted(outcome) }
     }
 
+    /// Whatever leads to the outcome, once this is polled.
+    pub fn of(outcome: impl Future<Output = Outcome> + Send + 'static) -> Self {
+        Confirm::waiting(async move {
+            let (sender, receiver) = oneshot::channel();
+            // The receiver is right here.
+            let _ = sender.send(outcome.await);
+            Ok(receiver)
+        })
+    }
+
     /// The transport takes the message when it has room.
     pub fn waiting(
         room: impl Future<Output = Result<oneshot::Receiver<Outcome>, TransportError>> + Send + 'static,

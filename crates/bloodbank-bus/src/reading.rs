@@ -33,19 +33,24 @@ impl Fault {
             Fault::Payload(_) => Reason::BreaksContract,
         }
     }
-}
 
-impl Fault {
     /// The same without anything of the payload: for logs.
     pub(crate) fn without_payload(&self) -> String {
-        let Fault::Payload(DecodeError::Refused(refusal)) = self else { return self.to_string() };
-        let places: Vec<String> = refusal
-            .violations
-            .iter()
-            .take(MOST_PLACES)
-            .map(|violation| format!("{} ({})", violation.place(), violation.rule))
-            .collect();
-        format!("{} faults, at {}", refusal.violations.len(), places.join(", "))
+        match self {
+            Fault::Payload(DecodeError::Refused(refusal)) => {
+                let places = refusal.violations.iter().take(MOST_PLACES);
+                let places: Vec<String> = places
+                    .map(|violation| format!("{} ({})", violation.place(), violation.rule))
+                    .collect();
+                format!("{} faults, at {}", refusal.violations.len(), places.join(", "))
+            }
+            // The parser's words may repeat what it has read.
+            Fault::NoEnvelope(_) => "no envelope".to_owned(),
+            Fault::Payload(DecodeError::Shape { key, .. }) => {
+                format!("`{key}` is valid, but its type does not take it")
+            }
+            other => other.to_string(),
+        }
     }
 }
 

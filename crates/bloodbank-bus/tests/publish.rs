@@ -34,36 +34,36 @@ impl Counting {
 
 impl Transport for Counting {
     fn declare<'a>(&'a self, _: &'a Topology) -> BoxFuture<'a, Result<(), TransportError>> {
-        unimplemented!()
+        unreachable!("a publisher only publishes")
     }
     fn publish(&self, _: Validated<Envelope>, _: Headers) -> Confirm {
         self.published.fetch_add(1, Ordering::Relaxed);
         Confirm::settled(self.answer.clone())
     }
     fn request(&self, _: Validated<Envelope>, _: Headers) -> Request {
-        unimplemented!()
+        unreachable!("a publisher only publishes")
     }
     fn answer(&self, _: &Delivery, _: Vec<u8>) -> Confirm {
-        unimplemented!()
+        unreachable!("a publisher only publishes")
     }
     fn forward(&self, _: Verbatim, _: Destination) -> Confirm {
-        unimplemented!()
+        unreachable!("a publisher only publishes")
     }
     fn subscribe(&self, _: Subscription) -> BoxFuture<'_, Result<Deliveries, TransportError>> {
-        unimplemented!()
+        unreachable!("a publisher only publishes")
     }
     fn is_current(&self, _: &Delivery) -> bool {
-        unimplemented!()
+        unreachable!("a publisher only publishes")
     }
     fn settle<'a>(
         &'a self,
         _: &'a Delivery,
         _: Settlement,
     ) -> BoxFuture<'a, Result<(), TransportError>> {
-        unimplemented!()
+        unreachable!("a publisher only publishes")
     }
     fn close(&self) -> BoxFuture<'_, ()> {
-        unimplemented!()
+        unreachable!("a publisher only publishes")
     }
 }
 

@@ -1,10 +1,9 @@
 //! The bus that a command works on.
 
-use std::env;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use bloodbank::amqp::{Amqp, AmqpConfig, ConfigError, ConnectError, Exchanges};
+use bloodbank::amqp::{Amqp, AmqpConfig, ConfigError, ConnectError};
 use bloodbank::{InMemory, Transport};
 
 /// What to do where no broker is named.
@@ -12,8 +11,6 @@ pub(crate) const SET_URL: &str = "set RABBIT_URL=amqp://user:password@host:port/
 /// What to do about a URL that is none.
 pub(crate) const ENCODE: &str = "special characters in user, password and vhost are \
                                  percent-encoded: `@` is `%40`, `:` is `%3A`, `/` is `%2F`";
-/// Types of exchanges that every RabbitMQ has.
-const EXCHANGE_TYPES: [&str; 4] = ["topic", "direct", "fanout", "headers"];
 
 /// The bus that the environment names.
 pub(crate) enum Connected {
@@ -26,7 +23,7 @@ impl Connected {
     /// Connects to RabbitMQ where `RABBIT_URL` or `RABBIT_HOST` says so; else says plainly that the
     /// bus is one in memory.
     pub(crate) async fn open() -> anyhow::Result<Self> {
-        match explained(config())? {
+        match explained(AmqpConfig::from_env())? {
             Some(config) => Ok(Connected::RabbitMq(connect(config).await?)),
             None => {
                 eprintln!(
@@ -57,34 +54,8 @@ pub(crate) async fn rabbitmq() -> anyhow::Result<Amqp> {
 
 /// How to reach RabbitMQ, for commands that mean nothing without it.
 pub(crate) fn rabbitmq_config() -> anyhow::Result<AmqpConfig> {
-    explained(config())?.ok_or_else(|| anyhow!("no RabbitMQ is configured: {SET_URL}"))
-}
-
-/// What the environment says, and everything that is wrong with it.
-pub(crate) fn config() -> Result<Option<AmqpConfig>, ConfigError> {
-    let config = AmqpConfig::from_env();
-    let kind = env::var("EXCHANGE_TYPE").unwrap_or_default();
-    if kind.is_empty() || kind.starts_with("x-") || EXCHANGE_TYPES.contains(&&*kind) {
-        return config;
-    }
-    let mut faults = config.err().map(|error| error.faults).unwrap_or_default();
-    faults.push(format!(
-        "EXCHANGE_TYPE is `{kind}`; expected `topic`, `direct`, `fanout`, `headers`, or a \
-         plugin's, which begins with `x-`"
-    ));
-    Err(ConfigError { faults })
-}
-
-/// The names of the exchanges, also where no broker is named.
-pub(crate) fn exchanges() -> anyhow::Result<Exchanges> {
-    if let Some(config) = explained(config())? {
-        return Ok(config.exchanges);
-    }
-    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    let mut exchanges = Exchanges::default();
-    exchanges.events = set("EXCHANGE_NAME").unwrap_or(exchanges.events);
-    exchanges.events_type = set("EXCHANGE_TYPE").unwrap_or(exchanges.events_type);
-    Ok(exchanges)
+    explained(AmqpConfig::from_env())?
+        .ok_or_else(|| anyhow!("no RabbitMQ is configured: {SET_URL}"))
 }
 
 /// The configuration, or what is wrong with it and what to do about a wrong URL.

@@ -98,7 +98,7 @@ impl Doctor {
 }
 
 fn configuration(report: &mut Report) -> Option<AmqpConfig> {
-    match bus::config() {
+    match AmqpConfig::from_env() {
         Ok(Some(config)) => {
             let places: Vec<_> = bus::places(&config).into_iter().map(|(_, place)| place).collect();
             report.fine("configuration", places.join(", "));

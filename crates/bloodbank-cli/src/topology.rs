@@ -39,7 +39,7 @@ impl ShowTopology {
         } else if self.apply {
             block_on(self.declare(&topology))
         } else {
-            print(&bus::exchanges()?, &topology)?;
+            print(&Exchanges::from_env()?, &topology)?;
             Ok(0)
         }
     }

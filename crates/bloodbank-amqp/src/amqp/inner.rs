@@ -14,13 +14,14 @@ use tracing::{Instrument, warn};
 use uuid::Uuid;
 
 use crate::config::AmqpConfig;
+use crate::connect::channel_error;
 use crate::consumer::{Consumer, Intakes};
 use crate::exchanges::waiting_queue_of;
 use crate::lane::Lane;
 use crate::link::Link;
 use crate::replies::{REPLY_TO, Replies};
 use crate::wire::{self, Outgoing, short};
-use crate::{assert, browse, diff};
+use crate::{assert, browse};
 
 pub(super) struct Inner {
     pub(super) config: Arc<AmqpConfig>,
@@ -119,18 +120,23 @@ impl Inner {
         }))
     }
 
-    /// Whether somebody waits at an address for answers. The broker drops answers silently, but the
-    /// address looks like a queue to whoever asks.
-    pub(super) async fn is_awaited(&self, to: &str) -> Result<(), TransportError> {
+    /// How many messages wait in a queue.
+    pub(super) async fn depth(&self, queue: &str) -> Result<u32, TransportError> {
         let generation = self.link.up(self.deadline()).await?;
-        match timeout_at(self.deadline(), diff::depth(&generation, to)).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(TransportError::Undeclared { queue })) => {
-                Err(TransportError::Unroutable { key: queue })
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(TransportError::Unknown),
-        }
+        self.in_time(async {
+            let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
+            assert::message_count(&channel, queue).await
+        })
+        .await
+    }
+
+    /// Fails if nobody waits at an address for answers. The broker drops answers silently, but the
+    /// address looks like a queue to whoever asks.
+    pub(super) async fn look_for_caller(&self, to: &str) -> Result<(), TransportError> {
+        self.depth(to).await.map(|_| ()).map_err(|error| match error {
+            TransportError::Undeclared { queue } => TransportError::Unroutable { key: queue },
+            other => other,
+        })
     }
 
     pub(super) async fn answer(
@@ -201,12 +207,8 @@ impl Inner {
             properties: wire::forwarded(&delivery.body, &headers)?,
             mandatory: true,
         };
-        self.forwards.publish(message).await.map_err(|error| match error {
-            TransportError::Unroutable { .. } => {
-                TransportError::Undeclared { queue: waiting_queue }
-            }
-            other => other,
-        })
+        let published = self.forwards.publish(message).await;
+        published.map_err(|error| undeclared(error, &waiting_queue))
     }
 
     pub(super) async fn park(
@@ -226,10 +228,7 @@ impl Inner {
         let mut message = Verbatim::of(delivery);
         message.headers.extend(more);
         let parked = self.forward(&message, &Destination::queue(&dead_letters))?.await;
-        parked.map_err(|error| match error {
-            TransportError::Unroutable { .. } => TransportError::Undeclared { queue: dead_letters },
-            other => other,
-        })
+        parked.map_err(|error| undeclared(error, &dead_letters))
     }
 
     pub(super) async fn settle(
@@ -337,6 +336,14 @@ fn add_bindings(known: &mut Queue, queue: &Queue) {
         if !known.bindings.contains(binding) {
             known.bindings.push(binding.clone());
         }
+    }
+}
+
+/// A message for one queue is unroutable where there is no such queue.
+pub(super) fn undeclared(error: TransportError, queue: &str) -> TransportError {
+    match error {
+        TransportError::Unroutable { .. } => TransportError::Undeclared { queue: queue.to_owned() },
+        other => other,
     }
 }
 

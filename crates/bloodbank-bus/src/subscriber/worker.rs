@@ -25,11 +25,10 @@ use crate::{
 
 /// How long to wait before something that failed for now is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// How often a claim on a message is renewed while it is handled.
-const RENEWAL: Duration = Duration::from_secs(20);
 /// The longest of these waits, after many failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often a claim on a message is renewed while it is handled.
+const RENEWAL: Duration = Duration::from_secs(20);
 /// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
 const MOST_IN_ORDER: u16 = 32;
 
