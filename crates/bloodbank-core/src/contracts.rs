@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use holyfields::suggest;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::bounds;
 use crate::schema::{SchemaError, Validator};
@@ -19,7 +20,11 @@ pub struct Contracts {
     /// Indices into `bundle.contracts` and `validators`.
     by_route: HashMap<String, usize>,
     validators: Vec<OnceLock<Result<Validator, SchemaError>>>,
+    digests: Vec<OnceLock<Uuid>>,
 }
+
+/// The namespace (RFC 9562) of the digests of schemas.
+const DIGESTS: Uuid = Uuid::from_u128(0x3b1d_5e0a_7f42_4c96_9d21_80c5_a4e6_12f7);
 
 impl Contracts {
     /// The contracts of a bundle. Compiles nothing yet.
@@ -31,7 +36,8 @@ impl Contracts {
             }
         }
         let validators = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
-        Contracts { bundle, by_route, validators }
+        let digests = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
+        Contracts { bundle, by_route, validators, digests }
     }
 
     /// The contracts of a bundle in its JSON form, as codegen writes and embeds it.
@@ -109,6 +115,17 @@ impl Contracts {
         let index = self.by_route.get(route);
         let validator = index.and_then(|&index| self.validator(index).ok());
         validator.is_some_and(Validator::has_sensitive)
+    }
+
+    /// Names the very schema that judges a key: another schema has another digest. None for an unknown
+    /// key.
+    pub fn digest(&self, route: &str) -> Option<Uuid> {
+        let index = *self.by_route.get(route)?;
+        let digest = || {
+            let document = self.bundle.document(&self.bundle.contracts[index]);
+            Uuid::new_v5(&DIGESTS, document.to_string().as_bytes())
+        };
+        Some(*self.digests[index].get_or_init(digest))
     }
 
     fn check_at(&self, index: usize, route: &str, payload: &Value) -> Result<(), CheckError> {

@@ -1,0 +1,139 @@
+//! Events get their positions.
+
+use std::collections::HashMap;
+
+use bloodbank_core::{Envelope, Kind, same_value};
+use uuid::Uuid;
+
+use crate::event::{headers_text, kind_name, kind_of};
+use crate::record::{ROW, Record};
+use crate::sql::{Table, Type, Value};
+use crate::writer::Transaction;
+use crate::{Position, StoreError};
+
+/// What became of one event that was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is stored, at this position.
+    Stored(Position),
+    /// The same event is stored already, at this position.
+    Duplicate(Position),
+    /// Another event with this id is stored, at this position. This one lies in quarantine.
+    Conflict(Position),
+}
+
+impl Appended {
+    /// Where the event with this id is.
+    pub fn position(self) -> Position {
+        match self {
+            Appended::Stored(at) | Appended::Duplicate(at) | Appended::Conflict(at) => at,
+        }
+    }
+}
+
+static EVENTS: Table = Table { name: "events", columns: &ROW, or_ignore: false };
+static KEYS: Table = Table { name: "keys", columns: &[("key", Type::Text)], or_ignore: true };
+
+impl Transaction {
+    /// Appends events in their order, numbered one after the other. Gives what became of each.
+    ///
+    /// What is known is sorted out before anything is numbered, so that positions have no gaps.
+    pub(crate) async fn append(&mut self, records: &[Record]) -> Result<Vec<Appended>, StoreError> {
+        let ids: Vec<Uuid> = records.iter().map(|record| record.id).collect();
+        let stored = self.connection().positions_of(&ids).await?;
+        let mut known: HashMap<Uuid, Known<'_>> = stored
+            .into_iter()
+            .map(|(id, position)| (id, Known::Stored(position.unsigned_abs())))
+            .collect();
+        let mut rows = Vec::with_capacity(records.len());
+        let mut appended = Vec::with_capacity(records.len());
+        for record in records {
+            appended.push(match known.get(&record.id) {
+                Some(known) => self.again(record, known).await?,
+                None => {
+                    let (position, received) = self.head.next(record.received);
+                    rows.push(record.row(position, received));
+                    known.insert(record.id, Known::New(position, record));
+                    Appended::Stored(position)
+                }
+            });
+        }
+        self.insert(&EVENTS, &rows).await?;
+        self.learn_keys(records).await?;
+        Ok(appended)
+    }
+
+    /// An event whose id is known.
+    async fn again(&mut self, record: &Record, known: &Known<'_>) -> Result<Appended, StoreError> {
+        let (position, same) = match known {
+            Known::New(position, first) => {
+                let same = is_same(record, first.kind, &first.key, &first.body);
+                (*position, same)
+            }
+            Known::Stored(position) => {
+                let sql = "SELECT kind, key, body FROM events WHERE position = $1";
+                let row = self.connection().query(sql, &[Value::position(*position)]).await?;
+                let row = row.first().ok_or_else(|| {
+                    StoreError::damaged(format!("the index of ids names position {position}"))
+                })?;
+                let same = is_same(record, kind_of(row.text(0)?)?, row.text(1)?, &row.bytes(2)?);
+                (*position, same)
+            }
+        };
+        if same {
+            self.head.duplicates += 1;
+            self.changed();
+            return Ok(Appended::Duplicate(position));
+        }
+        self.quarantine(record, position).await?;
+        Ok(Appended::Conflict(position))
+    }
+
+    async fn quarantine(&mut self, record: &Record, position: Position) -> Result<(), StoreError> {
+        let sql = "INSERT INTO quarantine \
+             SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM quarantine";
+        let values = [
+            Value::Int(self.head.now()),
+            Value::Id(record.id),
+            Value::position(position),
+            Value::text(kind_name(record.kind)),
+            Value::text(&*record.key),
+            Value::maybe(headers_text(&record.headers), Value::Text),
+            Value::Bytes(record.body.clone()),
+        ];
+        tracing::warn!(id = %record.id, position, "another event has this id; quarantined");
+        self.execute(sql, &values).await.map(|_| ())
+    }
+
+    async fn learn_keys(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        let mut rows = Vec::new();
+        for record in records {
+            if self.keys.insert(record.key.clone()) {
+                rows.push(vec![Value::text(&*record.key)]);
+            }
+        }
+        self.insert(&KEYS, &rows).await
+    }
+}
+
+/// Where the first event of an id is.
+enum Known<'a> {
+    Stored(Position),
+    /// Earlier in this very append.
+    New(Position, &'a Record),
+}
+
+/// Whether it says the same as the event that has its id. When it was said, and by which way it
+/// came, may differ: whoever says a thing twice under one id says it once.
+fn is_same(record: &Record, kind: Kind, key: &str, body: &[u8]) -> bool {
+    if record.kind != kind || *record.key != *key {
+        return false;
+    }
+    if *record.body == *body {
+        return true;
+    }
+    match (Envelope::from_bytes(&record.body), Envelope::from_bytes(body)) {
+        (Ok(one), Ok(other)) => same_value(&one.data, &other.data),
+        _ => false,
+    }
+}

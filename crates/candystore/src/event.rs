@@ -1,0 +1,157 @@
+//! What a store holds.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use bloodbank_bus::Headers;
+use bloodbank_core::Kind;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::sql::{Row, micros_to_time};
+
+/// The place of an event in its store: 1, 2, 3, … in the order of commits, without gaps.
+pub type Position = u64;
+
+/// What the store makes of an event. None is dropped for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Standing {
+    /// It keeps its contract.
+    Valid,
+    /// It breaks its contract.
+    Invalid,
+    /// No contract has its key.
+    Unknown,
+    /// It is no envelope, or says that it is of another key than it travelled under.
+    Malformed,
+}
+
+impl Standing {
+    /// All of them.
+    pub const ALL: [Standing; 4] =
+        [Standing::Valid, Standing::Invalid, Standing::Unknown, Standing::Malformed];
+
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Standing::Valid => "valid",
+            Standing::Invalid => "invalid",
+            Standing::Unknown => "unknown",
+            Standing::Malformed => "malformed",
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for Standing {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Standing::ALL.into_iter().find(|standing| standing.as_str() == text);
+        found.ok_or_else(|| "expected valid, invalid, unknown or malformed".to_owned())
+    }
+}
+
+/// One event, or the record of a command, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredEvent {
+    /// Its place.
+    pub position: Position,
+    /// The envelope's id. What is no envelope gets one made from its bytes.
+    pub id: Uuid,
+    /// Commands are recorded beside events, and never replayed.
+    pub kind: Kind,
+    /// The routing key it travelled under.
+    pub key: String,
+    /// Who said it; empty if it is no envelope.
+    pub source: String,
+    /// When it happened, as the envelope says, to the microsecond.
+    pub timestamp: Option<DateTime<Utc>>,
+    /// When it was stored. Never earlier than that of the position before.
+    pub received: DateTime<Utc>,
+    /// What it has in common with others.
+    pub correlation_id: Option<Uuid>,
+    /// What it follows from.
+    pub causation_id: Option<Uuid>,
+    /// The session it belongs to.
+    pub session_id: Option<String>,
+    /// What its contract said when it was stored.
+    pub standing: Standing,
+    /// The first thing that is wrong with it, if anything is.
+    pub violation: Option<String>,
+    /// The digest of the schema that judged it, if there was one.
+    pub schema: Option<Uuid>,
+    /// What travelled beside it.
+    pub headers: Headers,
+    /// The bytes as they came.
+    pub body: Arc<[u8]>,
+    /// CRC-32 (IEEE 802.3) of the bytes.
+    pub checksum: u32,
+}
+
+/// The columns of `events`, in the order of [`StoredEvent::of`].
+pub(crate) const COLUMNS: &str = "position, id, kind, key, source, timestamp, received, \
+     correlation_id, causation_id, session_id, standing, violation, schema_digest, headers, body, \
+     checksum";
+
+impl StoredEvent {
+    /// Reads a row of [`COLUMNS`].
+    pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
+        let standing = row.text(10)?;
+        let time = |micros: Option<i64>| micros.map(micros_to_time).transpose();
+        Ok(StoredEvent {
+            position: row.position(0)?,
+            id: row.id(1)?,
+            kind: kind_of(row.text(2)?)?,
+            key: row.text(3)?.to_owned(),
+            source: row.text(4)?.to_owned(),
+            timestamp: time(row.maybe_int(5)?)?,
+            received: micros_to_time(row.int(6)?)?,
+            correlation_id: row.maybe_id(7)?,
+            causation_id: row.maybe_id(8)?,
+            session_id: row.maybe_text(9)?.map(str::to_owned),
+            standing: standing.parse().map_err(|_| StoreError::damaged("column `standing`"))?,
+            violation: row.maybe_text(11)?.map(str::to_owned),
+            schema: row.maybe_id(12)?,
+            headers: headers_of(row.maybe_text(13)?)?,
+            body: row.bytes(14)?,
+            checksum: u32::try_from(row.int(15)?)
+                .map_err(|_| StoreError::damaged("column `checksum`"))?,
+        })
+    }
+}
+
+pub(crate) fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Event => "event",
+        Kind::Command => "command",
+    }
+}
+
+pub(crate) fn kind_of(name: &str) -> Result<Kind, StoreError> {
+    match name {
+        "event" => Ok(Kind::Event),
+        "command" => Ok(Kind::Command),
+        _ => Err(StoreError::damaged("column `kind`")),
+    }
+}
+
+/// Headers as they are stored: a JSON object, or nothing.
+pub(crate) fn headers_text(headers: &Headers) -> Option<String> {
+    // A map from text to text always has a JSON form.
+    (!headers.is_empty()).then(|| serde_json::to_string(headers).unwrap_or_default())
+}
+
+pub(crate) fn headers_of(text: Option<&str>) -> Result<Headers, StoreError> {
+    let read = |text| serde_json::from_str(text);
+    text.map_or(Ok(Headers::new()), read).map_err(|_| StoreError::damaged("column `headers`"))
+}

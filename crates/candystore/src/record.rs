@@ -1,0 +1,211 @@
+//! From bytes to what is stored of them.
+
+use std::sync::Arc;
+
+use bloodbank_bus::Headers;
+use bloodbank_core::{CheckError, Contracts, Envelope, Kind, Validated};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::event::{headers_text, kind_name};
+use crate::sql::{Type, Value, time_to_micros};
+use crate::{Position, Standing};
+
+/// The namespace (RFC 9562) of ids that are made for what is no envelope.
+const MALFORMED: Uuid = Uuid::from_u128(0x5f0c_9a1e_64c3_4b7d_8a52_1e0d_93b7_44c6);
+
+/// Bytes on their way into a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Incoming {
+    /// The routing key they travelled under.
+    pub key: Arc<str>,
+    /// Whether they were published or sent.
+    pub kind: Kind,
+    /// As they came.
+    pub body: Arc<[u8]>,
+    /// What travelled beside them.
+    pub headers: Headers,
+    /// When another store got them. It is kept unless it would go back in time.
+    pub received: Option<DateTime<Utc>>,
+}
+
+impl Incoming {
+    /// An event, or the record of a command.
+    pub fn new(kind: Kind, key: impl Into<Arc<str>>, body: impl Into<Arc<[u8]>>) -> Self {
+        let (key, body) = (key.into(), body.into());
+        Incoming { key, kind, body, headers: Headers::new(), received: None }
+    }
+
+    /// Sets what travelled beside the bytes.
+    pub fn with_headers(mut self, headers: Headers) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sets when another store got them.
+    pub fn with_received(mut self, received: DateTime<Utc>) -> Self {
+        self.received = Some(received);
+        self
+    }
+}
+
+/// Everything about an event that can be known before it has a position.
+#[derive(Clone, Debug)]
+pub(crate) struct Record {
+    pub(crate) id: Uuid,
+    pub(crate) kind: Kind,
+    pub(crate) key: Arc<str>,
+    pub(crate) body: Arc<[u8]>,
+    pub(crate) headers: Headers,
+    source: String,
+    /// Microseconds since 1970, like all times here.
+    timestamp: Option<i64>,
+    pub(crate) received: Option<i64>,
+    correlation_id: Option<Uuid>,
+    causation_id: Option<Uuid>,
+    session_id: Option<String>,
+    standing: Standing,
+    violation: Option<String>,
+    schema: Option<Uuid>,
+    checksum: u32,
+}
+
+impl Record {
+    /// Reads and judges bytes. Whatever they are, there is a record of them.
+    pub(crate) fn of(contracts: &Contracts, incoming: Incoming) -> Self {
+        match envelope(&incoming) {
+            Ok(envelope) => {
+                let checked = contracts.check(&envelope.event_type, &envelope.data);
+                let (standing, violation) = standing(checked);
+                let schema = contracts.digest(&envelope.event_type);
+                Record { violation, ..Record::with(&envelope, incoming, standing, schema) }
+            }
+            Err(violation) => Record::malformed(incoming, violation),
+        }
+    }
+
+    /// The record of an envelope that has passed its contract; `body` is its JSON.
+    pub(crate) fn of_valid(
+        contracts: &Contracts,
+        envelope: &Validated<Envelope>,
+        body: Vec<u8>,
+        headers: Headers,
+    ) -> Self {
+        let incoming = Incoming::new(envelope.kind(), envelope.event_type.as_str(), body);
+        let schema = contracts.digest(&envelope.event_type);
+        Record::with(envelope, incoming.with_headers(headers), Standing::Valid, schema)
+    }
+
+    fn with(
+        envelope: &Envelope,
+        incoming: Incoming,
+        standing: Standing,
+        schema: Option<Uuid>,
+    ) -> Self {
+        Record {
+            id: envelope.id,
+            kind: incoming.kind,
+            key: incoming.key,
+            headers: incoming.headers,
+            source: envelope.source.clone(),
+            timestamp: Some(time_to_micros(envelope.timestamp)),
+            received: incoming.received.map(time_to_micros),
+            correlation_id: envelope.correlation_id,
+            causation_id: envelope.causation_id,
+            session_id: envelope.session_id.clone(),
+            standing,
+            violation: None,
+            schema,
+            checksum: crc32fast::hash(&incoming.body),
+            body: incoming.body,
+        }
+    }
+
+    fn malformed(incoming: Incoming, violation: String) -> Self {
+        // The same bytes under the same key are the same message, also when they come again.
+        let name = [incoming.key.as_bytes(), b"\n", &incoming.body].concat();
+        Record {
+            id: Uuid::new_v5(&MALFORMED, &name),
+            kind: incoming.kind,
+            key: incoming.key,
+            headers: incoming.headers,
+            source: String::new(),
+            timestamp: None,
+            received: incoming.received.map(time_to_micros),
+            correlation_id: None,
+            causation_id: None,
+            session_id: None,
+            standing: Standing::Malformed,
+            violation: Some(violation),
+            schema: None,
+            checksum: crc32fast::hash(&incoming.body),
+            body: incoming.body,
+        }
+    }
+
+    /// What goes into the columns of [`TABLE`](crate::append::TABLE).
+    pub(crate) fn row(&self, position: Position, received: i64) -> Vec<Value> {
+        let text = |text: &Option<String>| Value::maybe(text.clone(), Value::Text);
+        let id = |id: Option<Uuid>| Value::maybe(id, Value::Id);
+        vec![
+            Value::position(position),
+            Value::Id(self.id),
+            Value::text(kind_name(self.kind)),
+            Value::text(&*self.key),
+            Value::text(self.source.as_str()),
+            Value::maybe(self.timestamp, Value::Int),
+            Value::Int(received),
+            id(self.correlation_id),
+            id(self.causation_id),
+            text(&self.session_id),
+            Value::text(self.standing.as_str()),
+            text(&self.violation),
+            id(self.schema),
+            Value::maybe(headers_text(&self.headers), Value::Text),
+            Value::Bytes(self.body.clone()),
+            Value::Int(self.checksum.into()),
+        ]
+    }
+}
+
+/// Types of the columns that [`Record::row`] fills.
+pub(crate) const ROW: [(&str, Type); 16] = [
+    ("position", Type::Int),
+    ("id", Type::Id),
+    ("kind", Type::Text),
+    ("key", Type::Text),
+    ("source", Type::Text),
+    ("timestamp", Type::Int),
+    ("received", Type::Int),
+    ("correlation_id", Type::Id),
+    ("causation_id", Type::Id),
+    ("session_id", Type::Text),
+    ("standing", Type::Text),
+    ("violation", Type::Text),
+    ("schema_digest", Type::Id),
+    ("headers", Type::Text),
+    ("body", Type::Bytes),
+    ("checksum", Type::Int),
+];
+
+/// The envelope, if it is one and says the key it travelled under; else what is wrong.
+fn envelope(incoming: &Incoming) -> Result<Envelope, String> {
+    let envelope =
+        Envelope::from_bytes(&incoming.body).map_err(|error| format!("no envelope: {error}"))?;
+    if envelope.event_type == *incoming.key {
+        return Ok(envelope);
+    }
+    Err(format!("it travelled as `{}` and says that it is `{}`", incoming.key, envelope.event_type))
+}
+
+fn standing(checked: Result<(), CheckError>) -> (Standing, Option<String>) {
+    match checked {
+        Ok(()) => (Standing::Valid, None),
+        Err(CheckError::UnknownKey(unknown)) => (Standing::Unknown, Some(unknown.to_string())),
+        Err(error) => {
+            let first = error.violations().first().map(ToString::to_string);
+            (Standing::Invalid, first.or_else(|| Some(error.to_string())))
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The tables, and how they came to be what they are.
+
+use chrono::Utc;
+
+use super::{Connection, Value, time_to_micros};
+use crate::StoreError;
+
+/// Each step from one version of the tables to the next. A step that was ever released never changes.
+const STEPS: [(&str, &str); 1] = [("events", include_str!("../../migrations/1_events.sql"))];
+
+const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
+    version BIGINT PRIMARY KEY,
+    name TEXT NOT NULL,
+    checksum BIGINT NOT NULL,
+    applied BIGINT NOT NULL
+)";
+
+/// Takes the steps that are missing. One process does it, others wait.
+///
+/// # Errors
+/// [`StoreError::Newer`], [`StoreError::Foreign`].
+pub(crate) async fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.begin().await?;
+    let done = steps(connection).await;
+    match done {
+        Ok(()) => connection.batch("COMMIT").await,
+        Err(error) => {
+            connection.rollback().await;
+            Err(error)
+        }
+    }
+}
+
+async fn steps(connection: &mut Connection) -> Result<(), StoreError> {
+    connection.batch(TABLE).await?;
+    let sql = "SELECT version, name, checksum FROM migrations ORDER BY version";
+    let applied = connection.query(sql, &[]).await?;
+    if let Some(last) = applied.last()
+        && last.int(0)? > STEPS.len() as i64
+    {
+        return Err(StoreError::Newer { found: last.int(0)?, known: STEPS.len() as i64 });
+    }
+    for (row, (name, sql)) in applied.iter().zip(STEPS) {
+        if row.text(1)? != name || row.int(2)? != checksum(sql) {
+            let reason = format!("its tables of version {} are other ones", row.int(0)?);
+            return Err(StoreError::Foreign { reason });
+        }
+    }
+    for (version, (name, sql)) in (1..).zip(STEPS).skip(applied.len()) {
+        connection.batch(sql).await.map_err(|error| match error {
+            StoreError::Database { reason } => StoreError::Foreign { reason },
+            other => other,
+        })?;
+        let now = Value::Int(time_to_micros(Utc::now()));
+        let row = [Value::Int(version), Value::text(name), Value::Int(checksum(sql)), now];
+        connection.execute("INSERT INTO migrations VALUES ($1, $2, $3, $4)", &row).await?;
+    }
+    Ok(())
+}
+
+fn checksum(sql: &str) -> i64 {
+    crc32fast::hash(sql.as_bytes()).into()
+}

@@ -1,0 +1,233 @@
+//! PostgreSQL.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::private::BytesMut;
+use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checked};
+use tokio_postgres::{Client, Config, Error, NoTls, Statement};
+use uuid::Uuid;
+
+use super::{Mode, PATIENCE, Row, Table, Type, Value};
+use crate::StoreError;
+
+/// How long a statement may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// One writer at a time, for each schema of a database.
+const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
+
+/// A connection to a server.
+pub(crate) struct Postgres {
+    client: Client,
+    statements: HashMap<String, Statement>,
+}
+
+impl Postgres {
+    /// Connects. `place` is the URL as it may be shown.
+    pub(crate) async fn open(url: &str, place: String, mode: Mode) -> Result<Self, StoreError> {
+        let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
+        let mut config: Config = url.parse().map_err(|error: Error| failed(text_of(&error)))?;
+        if config.get_application_name().is_none() {
+            config.application_name("bloodbank");
+        }
+        let connecting = timeout(PATIENCE, config.connect(NoTls)).await;
+        let (client, connection) = match connecting {
+            Ok(connected) => connected.map_err(|error| failed(text_of(&error)))?,
+            Err(_) => return Err(failed(format!("no answer in {PATIENCE:?}"))),
+        };
+        // Ends with the client; an error of it is told to whoever asks next.
+        tokio::spawn(connection);
+        let mut postgres = Postgres { client, statements: HashMap::new() };
+        let seconds = DEADLINE.as_secs();
+        postgres.batch(&format!("SET statement_timeout = '{seconds}s'")).await?;
+        if mode == Mode::Read {
+            postgres.batch("SET default_transaction_read_only = on").await?;
+        }
+        Ok(postgres)
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
+        self.batch(&format!("BEGIN; {LOCK}")).await
+    }
+
+    pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.client.batch_execute(sql).await.map_err(|error| reason(&error))
+    }
+
+    pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        let statement = self.prepare(sql).await?;
+        self.client.execute_raw(&statement, values).await.map_err(|error| reason(&error))
+    }
+
+    /// All statements are under way before the first answer is waited for.
+    pub(crate) async fn execute_each(
+        &mut self,
+        sql: &str,
+        rows: &[Vec<Value>],
+    ) -> Result<u64, StoreError> {
+        let statement = self.prepare(sql).await?;
+        let mut running = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut execution = Box::pin(self.client.execute_raw(&statement, row));
+            // The first poll sends it.
+            let done = std::future::poll_fn(|context| {
+                std::task::Poll::Ready(execution.as_mut().poll(context))
+            });
+            match done.await {
+                std::task::Poll::Ready(done) => running.push(Err(done)),
+                std::task::Poll::Pending => running.push(Ok(execution)),
+            }
+        }
+        let mut changed = 0;
+        for execution in running {
+            let done = match execution {
+                Ok(execution) => execution.await,
+                Err(done) => done,
+            };
+            changed += done.map_err(|error| reason(&error))?;
+        }
+        Ok(changed)
+    }
+
+    pub(crate) async fn query(
+        &mut self,
+        sql: &str,
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let statement = self.prepare(sql).await?;
+        let params: Vec<&(dyn ToSql + Sync)> =
+            values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
+        let rows = self.client.query(&statement, &params).await.map_err(|error| reason(&error))?;
+        rows.iter().map(read).collect()
+    }
+
+    /// One statement with an array for each column.
+    pub(crate) async fn insert(
+        &mut self,
+        table: &Table,
+        rows: &[Vec<Value>],
+    ) -> Result<(), StoreError> {
+        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+        let arrays: Vec<String> = (1..)
+            .zip(table.columns)
+            .map(|(n, (_, column))| format!("${n}::{}[]", name_of(*column)))
+            .collect();
+        let sql = format!(
+            "INSERT INTO {} ({}) SELECT * FROM unnest({}){}",
+            table.name,
+            names.join(", "),
+            arrays.join(", "),
+            if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
+        );
+        let statement = self.prepare(&sql).await?;
+        let columns: Vec<Vec<&Value>> =
+            (0..names.len()).map(|column| rows.iter().map(|row| &row[column]).collect()).collect();
+        let done = self.client.execute_raw(&statement, &columns).await;
+        done.map(|_| ()).map_err(|error| reason(&error))
+    }
+
+    pub(crate) async fn positions_of(
+        &mut self,
+        ids: &[Uuid],
+    ) -> Result<Vec<(Uuid, i64)>, StoreError> {
+        let statement = self.prepare("SELECT id, position FROM events WHERE id = ANY($1)").await?;
+        let rows = self.client.query(&statement, &[&ids]).await.map_err(|error| reason(&error))?;
+        let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+        known.collect::<Result<_, Error>>().map_err(|error| reason(&error))
+    }
+
+    async fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
+        if let Some(statement) = self.statements.get(sql) {
+            return Ok(statement.clone());
+        }
+        let statement = self.client.prepare(sql).await.map_err(|error| reason(&error))?;
+        self.statements.insert(sql.to_owned(), statement.clone());
+        Ok(statement)
+    }
+}
+
+fn name_of(column: Type) -> &'static str {
+    match column {
+        Type::Int => "bigint",
+        Type::Text => "text",
+        Type::Bytes => "bytea",
+        Type::Id => "uuid",
+    }
+}
+
+fn read(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
+    let value = |column: usize| -> Result<Value, Error> {
+        let maybe = |value: Option<Value>| value.unwrap_or(Value::Null);
+        Ok(match *row.columns()[column].type_() {
+            PgType::INT8 => maybe(row.try_get::<_, Option<i64>>(column)?.map(Value::Int)),
+            PgType::INT4 => {
+                maybe(row.try_get::<_, Option<i32>>(column)?.map(|n| Value::Int(n.into())))
+            }
+            PgType::BYTEA => {
+                maybe(row.try_get::<_, Option<&[u8]>>(column)?.map(|b| Value::Bytes(b.into())))
+            }
+            PgType::UUID => maybe(row.try_get::<_, Option<Uuid>>(column)?.map(Value::Id)),
+            _ => maybe(row.try_get::<_, Option<String>>(column)?.map(Value::Text)),
+        })
+    };
+    let values = (0..row.len()).map(value).collect::<Result<_, Error>>();
+    values.map(Row).map_err(|error| reason(&error))
+}
+
+impl ToSql for Value {
+    fn to_sql(
+        &self,
+        column: &PgType,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Int(n) if *column == PgType::INT4 => i32::try_from(*n)?.to_sql(column, out),
+            Value::Int(n) => n.to_sql(column, out),
+            Value::Text(text) => text.to_sql(column, out),
+            Value::Bytes(bytes) => (&**bytes).to_sql(column, out),
+            Value::Id(id) => id.to_sql(column, out),
+        }
+    }
+
+    fn accepts(_: &PgType) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &PgType) -> Format {
+        Format::Binary
+    }
+
+    to_sql_checked!();
+}
+
+/// What an error of PostgreSQL means to us.
+fn reason(error: &Error) -> StoreError {
+    let code = error.code();
+    if code == Some(&SqlState::DISK_FULL) {
+        return StoreError::Full;
+    }
+    let shutdown =
+        [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN, &SqlState::CANNOT_CONNECT_NOW];
+    if error.is_closed() || code.is_none() || code.is_some_and(|code| shutdown.contains(&code)) {
+        return StoreError::Lost { reason: text_of(error) };
+    }
+    StoreError::Database { reason: text_of(error) }
+}
+
+/// The error with its cause, which alone says what happened. Never a value of a statement.
+fn text_of(error: &Error) -> String {
+    match (error.as_db_error(), error.source()) {
+        (Some(error), _) => format!("{} ({})", error.message(), error.code().code()),
+        (None, Some(cause)) => format!("{error}: {cause}"),
+        (None, None) => error.to_string(),
+    }
+}

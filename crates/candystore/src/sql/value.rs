@@ -1,0 +1,93 @@
+//! What goes into statements and comes out of them.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{Position, StoreError};
+
+/// A value of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Null,
+    Int(i64),
+    Text(String),
+    Bytes(Arc<[u8]>),
+    Id(Uuid),
+}
+
+impl Value {
+    /// A position, which no store gets to 2^63 of.
+    pub(crate) fn position(position: Position) -> Self {
+        Value::Int(i64::try_from(position).unwrap_or(i64::MAX))
+    }
+
+    pub(crate) fn text(text: impl Into<String>) -> Self {
+        Value::Text(text.into())
+    }
+
+    /// `None` is null.
+    pub(crate) fn maybe<T>(value: Option<T>, some: impl FnOnce(T) -> Value) -> Self {
+        value.map_or(Value::Null, some)
+    }
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Type {
+    Int,
+    Text,
+    Bytes,
+    Id,
+}
+
+/// A table that many rows are inserted into at a time.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) columns: &'static [(&'static str, Type)],
+    /// What to do with a row whose primary key is there.
+    pub(crate) or_ignore: bool,
+}
+
+/// One row of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row(pub(crate) Vec<Value>);
+
+/// Reads a column, by its place in the question.
+macro_rules! getter {
+    ($name:ident, $maybe:ident, $type:ty, $what:literal, $($pattern:pat => $value:expr),+) => {
+        pub(crate) fn $maybe(&self, column: usize) -> Result<Option<$type>, StoreError> {
+            match self.0.get(column) {
+                Some(Value::Null) => Ok(None),
+                $(Some($pattern) => $value.map(Some),)+
+                _ => Err(StoreError::damaged(concat!("a column holds no ", $what))),
+            }
+        }
+
+        pub(crate) fn $name(&self, column: usize) -> Result<$type, StoreError> {
+            let missing = || StoreError::damaged(concat!("a column lacks its ", $what));
+            self.$maybe(column)?.ok_or_else(missing)
+        }
+    };
+}
+
+impl Row {
+    getter!(int, maybe_int, i64, "number", Value::Int(n) => Ok(*n));
+    getter!(text, maybe_text, &str, "text", Value::Text(text) => Ok(text.as_str()));
+    getter!(id, maybe_id, Uuid, "id",
+        Value::Id(id) => Ok(*id),
+        // SQLite has no type for it.
+        Value::Bytes(bytes) => Uuid::from_slice(bytes).map_err(|_| StoreError::damaged("an id"))
+    );
+    getter!(bytes, maybe_bytes, Arc<[u8]>, "bytes", Value::Bytes(bytes) => Ok(bytes.clone()));
+
+    pub(crate) fn position(&self, column: usize) -> Result<Position, StoreError> {
+        let number = self.int(column)?;
+        Position::try_from(number).map_err(|_| StoreError::damaged("a position below zero"))
+    }
+
+    pub(crate) fn maybe_position(&self, column: usize) -> Result<Option<Position>, StoreError> {
+        self.maybe_int(column)?.map(|_| self.position(column)).transpose()
+    }
+}

@@ -1,0 +1,187 @@
+//! The store, as programs see it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bloodbank_core::Contracts;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use crate::event::COLUMNS;
+use crate::record::Record;
+use crate::sql::{Connection, Mode, Pool, Target, Value, ready, spawn};
+use crate::writer::Writer;
+use crate::{Appended, Incoming, Position, StoreError, StoreUrl, StoredEvent};
+
+/// Events that are judged on the caller's thread; more go to a thread for work.
+const FEW: usize = 16;
+
+/// How often to look for what other processes have written, while somebody waits for it.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct StoreOptions {
+    /// Where it lies.
+    pub url: StoreUrl,
+    /// How many questions it answers at a time, each on a connection of its own.
+    pub readers: usize,
+    /// The most pages of 4,096 bytes that a SQLite file may have; no limit of ours by default.
+    pub max_pages: Option<u32>,
+}
+
+impl StoreOptions {
+    /// A store with two readers.
+    pub fn new(url: StoreUrl) -> Self {
+        StoreOptions { url, readers: 2, max_pages: None }
+    }
+
+    /// Limits the pages of a SQLite file.
+    pub fn with_max_pages(mut self, pages: u32) -> Self {
+        self.max_pages = Some(pages);
+        self
+    }
+}
+
+/// A store of events. Cheap to clone; clones share its connections.
+///
+/// Any number of processes may write to one store and read from it at a time.
+#[derive(Clone)]
+pub struct EventStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    target: Target,
+    contracts: &'static Contracts,
+    writer: Writer,
+    readers: Pool,
+    /// The number of commits that were seen, of all processes.
+    pulse: watch::Sender<i64>,
+    /// Whether somebody looks for what other processes write.
+    is_watched: AtomicBool,
+}
+
+impl EventStore {
+    /// Opens a store, and makes it if it is not there. `contracts` judge what is appended.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`], [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Busy`].
+    pub async fn open(
+        options: StoreOptions,
+        contracts: &'static Contracts,
+    ) -> Result<Self, StoreError> {
+        let target = Target { url: options.url, max_pages: options.max_pages };
+        let (pulse, _) = watch::channel(0);
+        let writer = Writer::start(target.clone(), pulse.clone()).await?;
+        let readers = Pool::new(&target, options.readers.max(1))?;
+        let is_watched = false.into();
+        let inner = Inner { target, contracts, writer, readers, pulse, is_watched };
+        Ok(EventStore { inner: Arc::new(inner) })
+    }
+
+    /// Where it lies.
+    pub fn url(&self) -> &StoreUrl {
+        &self.inner.target.url
+    }
+
+    /// What judges events.
+    pub fn contracts(&self) -> &'static Contracts {
+        self.inner.contracts
+    }
+
+    /// Stores events in their order, in one transaction. Gives what became of each. An event that is
+    /// stored already is not stored again; what breaks its contract is stored and marked.
+    ///
+    /// # Errors
+    /// Nothing is stored then, unless it is [`StoreError::Lost`], which leaves it open. Where
+    /// [`is_retryable`](StoreError::is_retryable), the same may be appended again.
+    pub async fn append(&self, events: Vec<Incoming>) -> Result<Vec<Appended>, StoreError> {
+        let records = self.judge(events).await?;
+        self.writer().run(async move |transaction| transaction.append(&records).await).await
+    }
+
+    async fn judge(&self, events: Vec<Incoming>) -> Result<Vec<Record>, StoreError> {
+        let (contracts, few) = (self.contracts(), events.len() <= FEW);
+        let judge = move || events.into_iter().map(|event| Record::of(contracts, event)).collect();
+        if few {
+            return Ok(judge());
+        }
+        // An error means that the runtime ends.
+        tokio::task::spawn_blocking(judge).await.map_err(|_| StoreError::Closed)
+    }
+
+    /// The last position; 0 if nothing was ever stored.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn position(&self) -> Result<Position, StoreError> {
+        let sql = "SELECT position FROM head";
+        let asked = async move |c: &mut Connection| c.query_one(sql, &[]).await;
+        self.readers().run(asked).await?.position(0)
+    }
+
+    /// The event at a position, if there is one: what was pruned is gone.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn at(&self, position: Position) -> Result<Option<StoredEvent>, StoreError> {
+        self.one("position", Value::position(position)).await
+    }
+
+    /// The event with an id, if it is stored.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn get(&self, id: Uuid) -> Result<Option<StoredEvent>, StoreError> {
+        self.one("id", Value::Id(id)).await
+    }
+
+    async fn one(&self, column: &str, value: Value) -> Result<Option<StoredEvent>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM events WHERE {column} = $1");
+        let asked = async move |c: &mut Connection| c.query(&sql, &[value]).await;
+        self.readers().run(asked).await?.first().map(StoredEvent::of).transpose()
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.inner.writer
+    }
+
+    pub(crate) fn readers(&self) -> &Pool {
+        &self.inner.readers
+    }
+
+    /// Changes with every commit of any process.
+    ///
+    /// # Errors
+    /// If the machine has no thread for us.
+    pub(crate) fn pulse(&self) -> Result<watch::Receiver<i64>, StoreError> {
+        if !self.inner.is_watched.swap(true, Ordering::Relaxed) {
+            let (target, pulse) = (self.inner.target.clone(), self.inner.pulse.clone());
+            let store = Arc::downgrade(&self.inner);
+            spawn("candystore-watch", move || look(target, pulse, store))?;
+        }
+        Ok(self.inner.pulse.subscribe())
+    }
+}
+
+/// Looks for what other processes have written, as long as there is the store.
+async fn look(target: Target, pulse: watch::Sender<i64>, store: Weak<Inner>) {
+    let mut connection = None;
+    while store.strong_count() > 0 {
+        sleep(LOOK).await;
+        if pulse.receiver_count() == 0 {
+            continue;
+        }
+        // What goes wrong here goes wrong for whoever waits, too, as soon as it asks.
+        let Ok(connection) = ready(&mut connection, &target, Mode::Read).await else { continue };
+        if let Ok(row) = connection.query_one("SELECT commits FROM head", &[]).await
+            && let Ok(commits) = row.int(0)
+        {
+            pulse.send_if_modified(|last| std::mem::replace(last, commits) != commits);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Each test runs on SQLite and on PostgreSQL.
+
+use bloodbank_core::{Kind, Meta};
+use bloodbank_testkit::{Postgres, catalog};
+use candystore::{EventStore, Incoming, StoreError, StoreOptions, StoreUrl};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// An empty database, which goes with it.
+pub(crate) struct Database {
+    pub(crate) url: StoreUrl,
+    _folder: Option<TempDir>,
+}
+
+impl Database {
+    pub(crate) async fn sqlite() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::file(folder.path().join("store.db"));
+        Some(Database { url, _folder: Some(folder) })
+    }
+
+    pub(crate) async fn postgres() -> Option<Self> {
+        if !bloodbank_testkit::postgres() {
+            return None;
+        }
+        let url = Postgres::shared().await.fresh_url().await.parse().unwrap();
+        Some(Database::at(url))
+    }
+
+    /// One that is there.
+    pub(crate) fn at(url: StoreUrl) -> Self {
+        Database { url, _folder: None }
+    }
+
+    pub(crate) async fn open(&self) -> EventStore {
+        self.try_open().await.unwrap()
+    }
+
+    pub(crate) async fn try_open(&self) -> Result<EventStore, StoreError> {
+        EventStore::open(StoreOptions::new(self.url.clone()), catalog::contracts()).await
+    }
+}
+
+/// Makes two tests of each function that takes a [`Database`].
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(crate::databases::Database::sqlite().await.unwrap()).await;
+                }
+            )+
+        }
+
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(database) = crate::databases::Database::postgres().await {
+                        super::$name(database).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_both;
+
+/// An event of the catalog whose contract takes anything.
+pub(crate) fn prompt(n: u32) -> Incoming {
+    event("llm.prompt", json!({ "n": n }), Meta::new())
+}
+
+/// An event, whatever its contract says of it.
+pub(crate) fn event(key: &str, data: Value, meta: Meta) -> Incoming {
+    let envelope = bloodbank_core::Envelope::new(key, "test", data, meta);
+    Incoming::new(Kind::Event, key, envelope.to_bytes().unwrap())
+}

@@ -1,0 +1,6 @@
+//! What a store does, on both databases.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod appending;
+mod databases;
+mod opening;

@@ -1,0 +1,48 @@
+//! Opening a store.
+
+use std::fs;
+
+use candystore::{StoreError, StoreUrl};
+
+use crate::databases::{Database, on_both, prompt};
+
+on_both!(what_is_opened_again_holds_what_it_held, many_may_open_a_new_store_at_once);
+
+async fn what_is_opened_again_holds_what_it_held(database: Database) {
+    let store = database.open().await;
+    store.append(vec![prompt(0), prompt(1)]).await.unwrap();
+    drop(store);
+    let store = database.open().await;
+    assert_eq!(store.position().await.unwrap(), 2);
+}
+
+async fn many_may_open_a_new_store_at_once(database: Database) {
+    let url = database.url.clone();
+    let openings = (0..6).map(|n| {
+        let database = Database::at(url.clone());
+        tokio::spawn(async move { database.open().await.append(vec![prompt(n)]).await })
+    });
+    for opening in openings.collect::<Vec<_>>() {
+        opening.await.unwrap().unwrap();
+    }
+    assert_eq!(database.open().await.position().await.unwrap(), 6);
+}
+
+#[tokio::test]
+async fn what_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.txt");
+    fs::write(&file, "not a database, but long enough to be taken for the head of one").unwrap();
+    let error = Database::at(StoreUrl::file(&file)).try_open().await.err().unwrap();
+    assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+    let error = Database::at(StoreUrl::file(folder.path())).try_open().await.err().unwrap();
+    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named_without_the_password() {
+    let url = "postgres://ada:secret@127.0.0.1:1/events".parse().unwrap();
+    let error = Database::at(url).try_open().await.err().unwrap().to_string();
+    assert!(error.contains("postgres://ada@127.0.0.1:1/events"), "{error}");
+    assert!(!error.contains("secret"), "{error}");
+}
