@@ -1,4 +1,4 @@
-//! What the tests need on the machine: RabbitMQ, Redis, and a Python with packages.
+//! What the tests need on the machine: RabbitMQ, Redis, PostgreSQL, and a Python with packages.
 //!
 //! As root on Debian it is put there; elsewhere what is missing is said, and the tests that need it
 //! are skipped. With `CI=true` nothing may be missing.
@@ -18,12 +18,17 @@ const PACKAGES: [&str; 2] = ["aio-pika==9.5.7", "pydantic==2.11.7"];
 /// Asked before a service is started after an installation; by this file the answer is no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
+/// Where PostgreSQL looks, after its installation, for how to make a cluster of databases. By a file
+/// of ours there, none is made: tests make their own.
+const CLUSTERS: &str = "/etc/postgresql-common/createcluster.d/bloodbank.conf";
+
 /// A package of Debian, and whether what we need of it is there.
 type Need = (&'static str, fn() -> bool);
 
-const NEEDS: [Need; 3] = [
+const NEEDS: [Need; 4] = [
     ("rabbitmq-server", || Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists()),
     ("redis-server", || Path::new("/usr/bin/redis-server").exists()),
+    ("postgresql", || has_postgres(Path::new("/usr/lib/postgresql"))),
     ("python3-venv", || python().exists() || quiet("python3", &["-c", "import venv, ensurepip"])),
 ];
 
@@ -50,6 +55,12 @@ fn folder() -> PathBuf {
     crate::root().join(target).join("python")
 }
 
+/// Whether the folder has a PostgreSQL server, of whichever version.
+fn has_postgres(versions: &Path) -> bool {
+    let mut versions = fs::read_dir(versions).into_iter().flatten().flatten();
+    versions.any(|version| version.path().join("bin/postgres").exists())
+}
+
 fn missing() -> Vec<&'static str> {
     NEEDS.iter().filter(|(_, there)| !there()).map(|(package, _)| *package).collect()
 }
@@ -63,12 +74,13 @@ fn install() -> anyhow::Result<()> {
     if is_root && quiet("apt-get", &["--version"]) {
         eprintln!("== apt-get install {}", packages.join(" "));
         let policy = (!Path::new(POLICY).exists()).then(NoServices::new).transpose()?;
+        let clusters = NoClusters::new()?;
         // The list of packages may be as old as the machine's image.
         let _ = call("apt-get", &["update", "-qq"]);
         let mut args = vec!["install", "-qq", "-y", "--no-install-recommends"];
         args.extend(&packages);
         call("apt-get", &args)?;
-        drop(policy);
+        drop((policy, clusters));
     }
     let packages = missing().join(" ");
     ensure!(packages.is_empty(), "missing: {packages}\nhelp: sudo apt-get install {packages}");
@@ -105,6 +117,24 @@ impl NoServices {
 impl Drop for NoServices {
     fn drop(&mut self) {
         let _ = fs::remove_file(POLICY);
+    }
+}
+
+/// While it lasts, an installation of PostgreSQL makes no cluster of databases.
+struct NoClusters;
+
+impl NoClusters {
+    fn new() -> anyhow::Result<NoClusters> {
+        let file = Path::new(CLUSTERS);
+        fs::create_dir_all(file.parent().unwrap_or(file))?;
+        fs::write(file, "create_main_cluster = false\n")?;
+        Ok(NoClusters)
+    }
+}
+
+impl Drop for NoClusters {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(CLUSTERS);
     }
 }
 

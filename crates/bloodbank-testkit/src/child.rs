@@ -9,14 +9,21 @@ use std::time::{Duration, Instant};
 use std::{env, fs, panic, thread};
 
 /// Starts the server, says its pid, and waits for the end of its input, which is a pipe that we
-/// hold: the kernel closes it when we end, however we end. Then nothing of the server remains.
+/// hold: the kernel closes it when we end, however we end. Then nothing of the server remains: it has
+/// five seconds to end at the signal it is sent, before SIGKILL.
 const GUARD: &str = r#"
-log=$1; remove=$2; shift 2
+log=$1; remove=$2; end=$3; shift 3
 "$@" >"$log" 2>&1 </dev/null &
 pid=$!
 echo "$pid"
 exec >/dev/null
 cat
+kill -s "$end" "$pid"
+tries=0
+while [ "$tries" -lt 100 ] && kill -0 "$pid"; do
+    sleep 0.05
+    tries=$((tries + 1))
+done
 kill -9 "$pid"
 wait
 [ -n "$remove" ] || exit 0
@@ -47,6 +54,8 @@ pub(crate) struct Start<'a> {
     pub(crate) log: &'a Path,
     /// Whether `dir` is removed when it has ended.
     pub(crate) remove: bool,
+    /// The signal that ends it when we end.
+    pub(crate) end: &'a str,
 }
 
 impl Child {
@@ -54,7 +63,7 @@ impl Child {
         let remove = if start.remove { start.dir.as_os_str() } else { OsStr::new("") };
         let mut guard = Command::new("/bin/sh")
             .args(["-c", GUARD, "guard"])
-            .args([start.log.as_os_str(), remove])
+            .args([start.log.as_os_str(), remove, OsStr::new(start.end)])
             .args(start.command)
             .env_clear()
             .env("PATH", env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()))
@@ -85,25 +94,29 @@ impl Child {
 
     /// Whether the process is there, and not just its entry in the table.
     pub(crate) fn is_alive(&self) -> bool {
-        let Ok(stat) = fs::read_to_string(format!("/proc/{}/stat", self.pid)) else {
-            return false;
-        };
-        // "pid (name) state …", and a name may contain parentheses.
-        let state = stat.rsplit(')').next().and_then(|rest| rest.trim().chars().next());
-        !matches!(state, None | Some('Z' | 'X'))
+        is_alive(self.pid)
     }
 
     /// Sends a signal, if the process is there.
     pub(crate) fn signal(&self, signal: &str) {
         if self.is_alive() {
-            let script = "kill -s \"$1\" \"$2\"";
-            let status = Command::new("/bin/sh")
-                .args(["-c", script, "kill", signal, &self.pid.to_string()])
-                .stderr(Stdio::null())
-                .status()
-                .expect("/bin/sh does not start");
-            assert!(status.success() || !self.is_alive(), "SIG{signal} did not go to {}", self.pid);
+            send(signal, self.pid);
         }
+    }
+
+    /// Ends the process and those that it has started with SIGKILL, and waits until all are gone.
+    pub(crate) fn kill_family(&self, limit: Duration) {
+        self.signal("STOP");
+        // Until it stands still, it may start one more.
+        until(limit, || !matches!(stat(self.pid), Some(('R' | 'S' | 'D', _))));
+        let children = children(self.pid);
+        self.signal("KILL");
+        for child in children.iter().filter(|child| is_alive(**child)) {
+            send("KILL", *child);
+        }
+        self.wait_gone(limit);
+        let gone = until(limit, || !children.iter().any(|child| is_alive(*child)));
+        assert!(gone, "of {children:?}, started by {}, some are there after {limit:?}", self.pid);
     }
 
     /// Waits until the process is gone.
@@ -118,6 +131,35 @@ impl Drop for Child {
         drop(self.guard.stdin.take());
         let _ = self.guard.wait();
     }
+}
+
+/// The state of a process and the process that started it; nothing if there is none.
+fn stat(pid: u32) -> Option<(char, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // "pid (name) state parent …", and a name may contain parentheses.
+    let mut rest = stat.rsplit(')').next()?.split_whitespace();
+    Some((rest.next()?.chars().next()?, rest.next()?.parse().ok()?))
+}
+
+fn is_alive(pid: u32) -> bool {
+    !matches!(stat(pid), None | Some(('Z' | 'X', _)))
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let names = fs::read_dir("/proc").expect("there is no /proc").flatten();
+    names
+        .filter_map(|name| name.file_name().to_str()?.parse().ok())
+        .filter(|pid| stat(*pid).is_some_and(|(_, by)| by == parent))
+        .collect()
+}
+
+fn send(signal: &str, pid: u32) {
+    let status = Command::new("/bin/sh")
+        .args(["-c", "kill -s \"$1\" \"$2\"", "kill", signal, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .expect("/bin/sh does not start");
+    assert!(status.success() || !is_alive(pid), "SIG{signal} did not go to {pid}");
 }
 
 /// Asks again and again, and says whether the answer became yes in time.

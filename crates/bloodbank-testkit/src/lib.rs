@@ -1,10 +1,11 @@
 //! Real servers for Bloodbank's own tests, each private to the test binary that starts it.
 //!
-//! [`Broker`] is a RabbitMQ node, [`Cluster`] several of them, [`Redis`] a Redis server. They run as
-//! child processes with their own ports and folders, and end with the process that started them,
-//! however that ends: by return, panic or `kill -9`. [`Proxy`] breaks connections on demand, and
-//! [`Certificates`] makes what TLS needs. [`rabbitmq`], [`redis`] and [`python`] say whether what a
-//! test needs is on the machine; `cargo xtask test` puts it there.
+//! [`Broker`] is a RabbitMQ node, [`Cluster`] several of them, [`Redis`] a Redis server, [`Postgres`] a
+//! PostgreSQL server. They run as child processes with their own ports and folders, and end with the
+//! process that started them, however that ends: by return, panic or `kill -9`. [`Proxy`] breaks
+//! connections on demand, and [`Certificates`] makes what TLS needs. [`rabbitmq`], [`redis`],
+//! [`postgres`] and [`python`] say whether what a test needs is on the machine; `cargo xtask test`
+//! puts it there.
 //!
 //! [`behaviours!`] tests what every transport must do, with what is in [`catalog`].
 //!
@@ -21,6 +22,7 @@ mod child;
 mod cluster;
 mod node;
 mod ports;
+mod postgres;
 mod proxy;
 mod redis;
 mod require;
@@ -29,6 +31,7 @@ pub mod suite;
 pub use broker::{Broker, BrokerOptions};
 pub use certificates::{Certificates, P12_PASSWORD};
 pub use cluster::Cluster;
+pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::Proxy;
 pub use redis::Redis;
-pub use require::{python, rabbitmq, redis};
+pub use require::{postgres, python, rabbitmq, redis};

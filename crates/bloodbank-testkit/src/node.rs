@@ -52,6 +52,7 @@ impl Home {
             dir: &dir,
             log,
             remove: true,
+            end: "KILL",
         });
         let up = until(LIMIT, || TcpStream::connect((Ipv4Addr::LOCALHOST, epmd_port)).is_ok());
         assert!(up, "epmd does not come up: {}", tail(log));
@@ -155,6 +156,7 @@ fn spawn(home: &Home, name: &str, dir: &Path, dist_port: u16, port: u16) -> Chil
         dir,
         log: &dir.join("out"),
         remove: false,
+        end: "KILL",
     })
 }
 

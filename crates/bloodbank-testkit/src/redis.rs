@@ -113,5 +113,6 @@ fn spawn(port: u16) -> Child {
         dir: &dir,
         log: &dir.join("out"),
         remove: true,
+        end: "KILL",
     })
 }

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::{node, redis as server};
+use crate::{node, postgres as database, redis as server};
 
 /// Whether RabbitMQ is on the machine. If not, says that the test is skipped.
 ///
@@ -29,6 +29,20 @@ pub fn redis() -> bool {
     there(
         Path::new(server::SERVER).exists(),
         "Redis is missing: apt-get install redis-server, or run `cargo xtask test` as root on \
+         Debian",
+    )
+}
+
+/// Whether PostgreSQL is on the machine. If not, says that the test is skipped.
+///
+/// # Panics
+///
+/// If it is not, and the environment has `CI=true`.
+#[must_use]
+pub fn postgres() -> bool {
+    there(
+        database::bin().is_some(),
+        "PostgreSQL is missing: apt-get install postgresql, or run `cargo xtask test` as root on \
          Debian",
     )
 }

@@ -4,12 +4,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use bloodbank_testkit::{Broker, Certificates, Cluster, Proxy, Redis, python, rabbitmq, redis};
+use bloodbank_testkit::{
+    Broker, Certificates, Cluster, Postgres, PostgresOptions, Proxy, Redis, postgres, python,
+    rabbitmq, redis,
+};
 
 /// Tells the test that is started as a process of its own that it is.
 const CHILD: &str = "BLOODBANK_TESTKIT_CHILD";
@@ -132,8 +136,10 @@ async fn owner_of_servers() {
     }
     let broker = Broker::shared().await;
     let redis = if redis() { Some(Redis::shared().await) } else { None };
-    let port = redis.map_or(0, Redis::port);
-    println!("\nSERVERS {} {} {port}", broker.pid(), broker.port());
+    let redis = redis.map_or(0, Redis::port);
+    let postgres = if postgres() { Some(Postgres::shared().await) } else { None };
+    let postgres = postgres.map_or(0, Postgres::port);
+    println!("\nSERVERS {} {} {redis} {postgres}", broker.pid(), broker.port());
     thread::sleep(Duration::from_secs(60));
 }
 
@@ -143,6 +149,8 @@ fn servers_end_when_their_owner_is_killed() {
         return;
     }
     let temp = tempfile::tempdir().unwrap();
+    // PostgreSQL runs as another user, if we are root.
+    fs::set_permissions(temp.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let mut owner = Command::new(env::current_exe().unwrap())
         .args(["--exact", "owner_of_servers", "--nocapture"])
         .env(CHILD, "1")
@@ -159,14 +167,16 @@ fn servers_end_when_their_owner_is_killed() {
     }
     let line = text.lines().find_map(|line| line.strip_prefix("SERVERS ")).unwrap();
     let numbers: Vec<u32> = line.split(' ').map(|number| number.parse().unwrap()).collect();
-    let [pid, amqp, redis] = numbers[..] else { panic!("{line}") };
+    let [pid, amqp, redis, postgres] = numbers[..] else { panic!("{line}") };
     assert!(answers(u16::try_from(amqp).unwrap()) && !is_gone(pid));
     assert!(fs::read_dir(temp.path()).unwrap().count() > 0);
     owner.kill().unwrap();
     owner.wait().unwrap();
     assert!(soon(|| is_gone(pid)));
-    let redis = (Ipv4Addr::LOCALHOST, u16::try_from(redis).unwrap());
-    assert!(soon(|| TcpStream::connect(redis).is_err()));
+    for port in [redis, postgres] {
+        let address = (Ipv4Addr::LOCALHOST, u16::try_from(port).unwrap());
+        assert!(soon(|| TcpStream::connect(address).is_err()));
+    }
     assert!(soon(|| fs::read_dir(temp.path()).unwrap().count() == 0), "files are left");
 }
 
@@ -189,6 +199,62 @@ async fn redis_comes_again_on_its_port() {
     assert!(ping().is_err());
     redis.restart().await;
     assert_eq!(ping().unwrap(), "+PONG\r\n");
+}
+
+/// What a statement gives.
+fn psql(url: &str, statement: &str) -> Result<String, String> {
+    let output = Command::new("psql").args(["-XAtc", statement, url]).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().trim().to_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+#[tokio::test]
+async fn postgres_keeps_what_is_committed_when_it_is_killed_at_work() {
+    if !postgres() {
+        return;
+    }
+    let server = Postgres::start().await;
+    let url = server.fresh_url().await;
+    assert_eq!(psql(&url, "SHOW fsync").unwrap(), "on");
+    psql(&url, "CREATE TABLE kept AS SELECT 7 AS number").unwrap();
+    let mut work = Command::new("psql")
+        .args(["-XAtc", "SELECT count(*) FROM generate_series(1, 1000000000000)", &url])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let at_work = "SELECT pid FROM pg_stat_activity WHERE query LIKE '%generate_series(1, 1%' \
+                   AND pid <> pg_backend_pid()";
+    assert!(soon(|| !psql(&url, at_work).unwrap().is_empty()));
+    let backend: u32 = psql(&url, at_work).unwrap().parse().unwrap();
+    let (pid, port) = (server.pid(), server.port());
+    server.kill();
+    assert!(soon(|| is_gone(backend)), "a process of the server goes on");
+    assert!(!work.wait().unwrap().success());
+    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err());
+    server.restart().await;
+    assert_eq!(server.port(), port);
+    assert_ne!(server.pid(), pid);
+    assert_eq!(psql(&url, "SELECT number FROM kept").unwrap(), "7");
+}
+
+#[tokio::test]
+async fn postgres_gives_each_caller_an_empty_database_and_takes_settings() {
+    if !postgres() {
+        return;
+    }
+    let server = Postgres::start_with(PostgresOptions { settings: &[("max_connections", "20")] });
+    let server = server.await;
+    let (one, two) = tokio::join!(server.fresh_url(), server.fresh_url());
+    assert_ne!(one, two);
+    psql(&one, "CREATE TABLE mine ()").unwrap();
+    let missing = psql(&two, "SELECT FROM mine").unwrap_err();
+    assert!(missing.contains("does not exist"), "{missing}");
+    let url = server.url("postgres");
+    assert_eq!(url, format!("postgres://bloodbank@127.0.0.1:{}/postgres", server.port()));
+    assert_eq!(psql(&url, "SHOW max_connections").unwrap(), "20");
+    let pid = server.pid();
+    drop(server);
+    assert!(is_gone(pid));
 }
 
 #[test]
