@@ -179,7 +179,8 @@ impl<S: Service> Subscriber<S> {
     }
 
     /// Hears replays, too: its queues of events are also bound to [`Exchange::Replay`], by the same
-    /// patterns. As bindings are never removed, a queue hears replays until it is deleted.
+    /// patterns. As bindings are never removed, a queue hears replays until it is deleted. Where the
+    /// transport only verifies queues, whoever declares them must bind them so.
     ///
     /// A replayed event is the one of the past, byte for byte. Beside it travel the name of the replay
     /// ([`headers::REPLAY`](crate::headers::REPLAY), see [`Received::replay`]) and the event's place
