@@ -1,9 +1,8 @@
 //! Exchanges, queues and bindings, declared or looked for.
 
-use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use bloodbank_bus::{Binding, Durability, Exchange, Queue, Topology, TransportError};
+use bloodbank_bus::{Durability, Queue, Topology, TransportError};
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
@@ -72,10 +71,9 @@ pub(crate) async fn all(
 
 impl Plan {
     /// # Errors
-    /// If a queue names a dead-letter queue that is not in the topology, or two command queues want
-    /// the same command.
+    /// Those of [`Topology::check_against`].
     pub(crate) fn of(names: &Exchanges, topology: &Topology) -> Result<Self, TransportError> {
-        check(topology)?;
+        topology.check_against(&[])?;
         let unrouted = names.unrouted();
         let exchange = |name: &str, kind, alternate: Option<&str>| ExchangeSpec {
             name: name.to_owned(),
@@ -97,6 +95,7 @@ impl Plan {
         exchanges.push(entry);
         exchanges.push(exchange(&names.commands, ExchangeKind::Topic, None));
         exchanges.push(exchange(&names.audit, ExchangeKind::Topic, None));
+        exchanges.push(exchange(&names.replay, ExchangeKind::Topic, None));
         let mut queues = vec![unrouted_queue(unrouted)];
         // Dead-letter queues first: a message must have a place to go from the start.
         let (last, first): (Vec<&Queue>, Vec<&Queue>) =
@@ -132,32 +131,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-fn check(topology: &Topology) -> Result<(), TransportError> {
-    let names: HashSet<&str> = topology.queues.iter().map(|queue| queue.name.as_str()).collect();
-    let mut workers: BTreeMap<String, &str> = BTreeMap::new();
-    for queue in &topology.queues {
-        if let Some(dead) = &queue.dead_letters
-            && !names.contains(dead.as_str())
-        {
-            return Err(TransportError::Undeclared { queue: dead.clone() });
-        }
-        let commands = queue.bindings.iter().filter(|b| b.exchange == Exchange::Commands);
-        for Binding { pattern, .. } in commands {
-            let conflict = |reason| TransportError::Conflict { queue: queue.name.clone(), reason };
-            if pattern.is_wild() {
-                let reason =
-                    format!("`{pattern}` is a pattern; a command queue names its commands");
-                return Err(conflict(reason));
-            }
-            let rival = workers.insert(pattern.to_string(), &queue.name);
-            if let Some(rival) = rival.filter(|rival| *rival != queue.name) {
-                return Err(conflict(format!("`{pattern}` has its worker queue, `{rival}`")));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn unrouted_queue(name: String) -> QueueSpec {

@@ -86,8 +86,7 @@ pub struct PlannedQueue {
 /// What is declared for a topology: its queues, and what they hang on.
 ///
 /// # Errors
-/// If a queue names a dead-letter queue that is not in the topology, or two command queues want the
-/// same command.
+/// Those of [`Topology::check_against`], where nothing exists.
 pub fn plan(names: &Exchanges, topology: &Topology) -> Result<Planned, TransportError> {
     let plan = Plan::of(names, topology)?;
     let (listeners, unrouted) = (names.listeners(), names.unrouted());
@@ -97,6 +96,7 @@ pub fn plan(names: &Exchanges, topology: &Topology) -> Result<Planned, Transport
         (&unrouted, "events that nobody listens to"),
         (&names.commands, "commands"),
         (&names.audit, "a copy of each command that was sent"),
+        (&names.replay, "events of the past, published again"),
     ];
     let planned = |(name, purpose): &(&String, &'static str)| {
         let exchange = plan.exchanges.iter().find(|exchange| exchange.name == **name)?;

@@ -8,6 +8,8 @@
 //! events ──#──► events.listeners ──pattern──► queues of services
 //!    └──#──► recorders     └──nobody──► events.unrouted ──► queue events.unrouted
 //! ```
+//!
+//! Commands, their record and replays have an exchange each, with nothing behind it.
 
 use std::time::Duration;
 
@@ -30,6 +32,8 @@ pub struct Exchanges {
     pub commands: String,
     /// Where commands are copied to for the record.
     pub audit: String,
+    /// Where events of the past are published again.
+    pub replay: String,
 }
 
 impl Default for Exchanges {
@@ -40,6 +44,7 @@ impl Default for Exchanges {
             durable: true,
             commands: Exchange::Commands.name().to_owned(),
             audit: Exchange::Audit.name().to_owned(),
+            replay: Exchange::Replay.name().to_owned(),
         }
     }
 }
@@ -88,6 +93,7 @@ impl Exchanges {
         match exchange {
             Exchange::Commands => &self.commands,
             Exchange::Audit => &self.audit,
+            Exchange::Replay => &self.replay,
             _ => &self.events,
         }
     }

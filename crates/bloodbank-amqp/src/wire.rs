@@ -30,8 +30,9 @@ pub(crate) struct Outgoing {
 
 impl Outgoing {
     /// What tells it from the others on its way: a return names nothing else.
-    pub(crate) fn name(&self) -> (Option<ShortString>, ShortString) {
-        (self.properties.message_id().clone(), self.routing_key.clone())
+    pub(crate) fn name(&self) -> (ShortString, Option<ShortString>, ShortString) {
+        let id = self.properties.message_id().clone();
+        (self.exchange.clone(), id, self.routing_key.clone())
     }
 }
 

@@ -21,6 +21,8 @@ pub const KEY: &str = "x-bloodbank-key";
 pub const PARKED_AT: &str = "x-bloodbank-parked-at";
 /// The queue that the message was parked from.
 pub const PARKED_FROM: &str = "x-bloodbank-parked-from";
+/// The position that a store gave the message, in decimal.
+pub const POSITION: &str = "x-bloodbank-position";
 /// Why the message was parked: one of [`Reason`](crate::Reason), in a word.
 pub const REASON: &str = "x-bloodbank-reason";
 /// How often the message was brought back from the dead letters.

@@ -10,6 +10,7 @@ use bloodbank_core::{Contracts, Envelope, Meta};
 use crate::reading::{self, Fault};
 use crate::{
     Deliveries, Delivery, Headers, Reason, Settlement, Subscription, Transport, TransportError,
+    headers,
 };
 
 /// A message that keeps its contract.
@@ -45,6 +46,11 @@ impl<P> Received<P> {
     /// What travelled beside the envelope.
     pub fn headers(&self) -> &Headers {
         &self.delivery.headers
+    }
+
+    /// The replay that it is part of; `None` if it is live.
+    pub fn replay(&self) -> Option<&str> {
+        self.headers().get(headers::REPLAY).map(String::as_str)
     }
 
     /// For a message that follows from this one: cause, correlation, session and trace are passed on.

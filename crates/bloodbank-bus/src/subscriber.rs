@@ -46,6 +46,7 @@ struct Options {
     concurrency: usize,
     strict_order: bool,
     skip_others: bool,
+    hear_replays: bool,
     retry: RetryPolicy,
     dedup: Arc<dyn Dedup>,
     drain: Duration,
@@ -102,6 +103,7 @@ impl<S: Service> Subscriber<S> {
                 concurrency: 8,
                 strict_order: false,
                 skip_others: false,
+                hear_replays: false,
                 retry: RetryPolicy::default(),
                 dedup: Arc::new(LocalDedup::default()),
                 drain: Duration::from_secs(30),
@@ -173,6 +175,19 @@ impl<S: Service> Subscriber<S> {
     /// Takes what no handler takes from the queue and forgets it, instead of parking it.
     pub fn skip_others(mut self) -> Self {
         self.options.skip_others = true;
+        self
+    }
+
+    /// Hears replays, too: its queues of events are also bound to [`Exchange::Replay`], by the same
+    /// patterns. As bindings are never removed, a queue hears replays until it is deleted. Where the
+    /// transport only verifies queues, whoever declares them must bind them so.
+    ///
+    /// A replayed event is the one of the past, byte for byte. Beside it travel the name of the replay
+    /// ([`headers::REPLAY`](crate::headers::REPLAY), see [`Received::replay`]) and the event's place
+    /// in the store ([`headers::POSITION`](crate::headers::POSITION)). Deduplication counts the
+    /// replay in: an event that was handled live is handled once more in each replay.
+    pub fn hear_replays(mut self) -> Self {
+        self.options.hear_replays = true;
         self
     }
 

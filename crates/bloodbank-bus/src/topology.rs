@@ -1,14 +1,18 @@
 //! Queues, and what they are bound to.
 
+mod check;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bloodbank_core::{Bundle, BundledQueue, BundledService, TopicPattern};
+use serde::{Deserialize, Serialize};
 
 use crate::RetryPolicy;
 
 /// The topic exchanges of the bus. Every transport has them without being told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Exchange {
     /// Where events are published.
@@ -17,6 +21,8 @@ pub enum Exchange {
     Commands,
     /// Where a copy of each command goes once its worker queue has it, for the record.
     Audit,
+    /// Where events of the past are published again, byte for byte, for the queues that want them so.
+    Replay,
 }
 
 impl Exchange {
@@ -26,7 +32,14 @@ impl Exchange {
             Exchange::Events => "bloodbank.events.v1",
             Exchange::Commands => "bloodbank.commands.v1",
             Exchange::Audit => "bloodbank.commands.audit.v1",
+            Exchange::Replay => "bloodbank.replay.v1",
         }
+    }
+
+    /// Whether it is an error that no queue takes a message: somebody must carry out a command, and
+    /// nobody replays events to nobody.
+    pub fn is_mandatory(self) -> bool {
+        matches!(self, Exchange::Commands | Exchange::Replay)
     }
 }
 
@@ -84,7 +97,7 @@ pub fn dead_letters_of(queue: &str) -> String {
 /// One queue.
 ///
 /// On RabbitMQ a queue; on a log a named subscription: a cursor, and what is in retry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Queue {
     /// Unique on the bus. Consumers of one name compete.
@@ -153,6 +166,24 @@ impl Queue {
         self
     }
 
+    /// Binds it to replays of the events that it is bound to so far.
+    pub fn hear_replays(mut self) -> Self {
+        let events = self.bindings.iter().filter(|binding| binding.exchange == Exchange::Events);
+        let replay = |binding: &Binding| Binding { exchange: Exchange::Replay, ..binding.clone() };
+        let replays: Vec<Binding> = events.map(replay).collect();
+        self.bindings.extend(replays);
+        self
+    }
+
+    /// Adds the bindings of another declaration of the same queue, those that are new.
+    pub fn add_bindings_of(&mut self, other: &Queue) {
+        for binding in &other.bindings {
+            if !self.bindings.contains(binding) {
+                self.bindings.push(binding.clone());
+            }
+        }
+    }
+
     /// Makes it go with its last consumer.
     pub fn temporary(mut self) -> Self {
         self.durability = Durability::Temporary;
@@ -185,7 +216,7 @@ impl Queue {
 }
 
 /// A queue's claim on an exchange.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Binding {
     /// Where from.
     pub exchange: Exchange,
@@ -194,11 +225,47 @@ pub struct Binding {
 }
 
 /// How long a queue lives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Durability {
     /// Until someone deletes it; on a broker also across restarts.
     Durable,
     /// Until its last consumer is gone.
     Temporary,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_is_the_same_after_the_way_through_json() {
+        let queue = Queue::new("q")
+            .bind(Exchange::Events, "llm.#".parse().unwrap())
+            .hear_replays()
+            .temporary()
+            .with_max_len(7)
+            .with_dead_letters("q.dlq");
+        let text = serde_json::to_string(&queue).unwrap();
+        let expected = r##"{"name":"q","bindings":[{"exchange":"events","pattern":"llm.#"},"##
+            .to_owned()
+            + r##"{"exchange":"replay","pattern":"llm.#"}],"durability":"temporary","##
+            + r##""max_len":7,"dead_letters":"q.dlq","ordered":false,"recorder":false}"##;
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_str::<Queue>(&text).unwrap(), queue);
+        assert!(serde_json::from_str::<Queue>(&text.replace("llm.#", "llm..x")).is_err());
+    }
+
+    #[test]
+    fn only_what_is_bound_to_events_hears_their_replays() {
+        let pattern = |text: &str| text.parse().unwrap();
+        let queue = Queue::new("q")
+            .bind(Exchange::Events, pattern("llm.*"))
+            .bind(Exchange::Commands, pattern("theboard.meeting.create"))
+            .hear_replays();
+        assert!(queue.wants(Exchange::Replay, "llm.prompt"));
+        assert!(!queue.wants(Exchange::Replay, "theboard.meeting.create"));
+        assert_eq!(queue.bindings.len(), 3);
+    }
 }

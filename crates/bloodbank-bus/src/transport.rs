@@ -58,7 +58,9 @@ pub trait Transport: Send + Sync + 'static {
     /// [`publish`](Transport::publish); settle the original only then.
     ///
     /// # Errors
-    /// [`TransportError::Undeclared`] for a queue that is not there, else those of `publish`.
+    /// [`TransportError::Undeclared`] for a queue that is not there, else those of `publish`; what
+    /// goes to [`Exchange::Replay`](crate::Exchange::Replay) and no queue takes is
+    /// [`TransportError::Unroutable`].
     fn forward(&self, message: Verbatim, to: Destination) -> Confirm;
 
     /// Starts to consume a queue. Consumers of one queue compete.
@@ -127,8 +129,8 @@ impl Subscription {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// A command that no worker queue takes. Nothing holds it.
-    #[error("no queue takes `{key}`: no service that handles it has declared its queue")]
+    /// A command or a replayed event that no queue takes. Nothing holds it.
+    #[error("no queue takes `{key}`: no service that wants it has declared a queue for it")]
     Unroutable {
         /// The routing key.
         key: String,

@@ -196,6 +196,7 @@ fn the_topology_is_shown_whole() {
     );
     assert_eq!(words("theboard_sync_queue")[4], "theboard_sync_queue.dlq");
     assert_eq!(words("bloodbank.unrouted")[1], "fanout");
+    assert_eq!(words("bloodbank.replay.v1")[1..], ["topic", "events of the past, published again"]);
     for (room, wait) in [("1s", "1 s"), ("10s", "10 s"), ("1m", "1 min"), ("10m", "10 min")] {
         let rooms = said.out.lines().filter(|line| {
             line.starts_with(&format!("  <queue>.retry.{room} ")) && line.ends_with(wait)
@@ -249,7 +250,7 @@ async fn the_topology_is_compared_and_declared() {
     let early = says(Some(&url), &send);
     assert_eq!(early.code, 1);
     assert!(
-        early.err.contains("no service that handles it has declared its queue"),
+        early.err.contains("no service that wants it has declared a queue for it"),
         "{}",
         early.err
     );

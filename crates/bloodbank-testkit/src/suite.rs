@@ -15,6 +15,7 @@ pub mod handlers;
 pub mod order;
 pub mod parking;
 pub mod publishing;
+pub mod replays;
 pub mod retry;
 pub mod routing;
 mod tools;
@@ -53,6 +54,7 @@ macro_rules! behaviours {
                 what_does_not_say_where_it_came_from_stays,
                 purging_takes_only_what_the_filter_chooses;
             dedup: the_same_id_twice_is_handled_once,
+                what_is_published_again_with_its_id_is_handled_once,
                 what_was_parked_is_not_remembered,
                 each_queue_remembers_for_itself,
                 without_memory_every_copy_is_handled;
@@ -83,6 +85,10 @@ macro_rules! behaviours {
                 a_batch_keeps_its_order_and_names_what_was_refused,
                 a_full_queue_refuses_and_drops_nothing,
                 headers_and_bytes_are_forwarded_as_they_are;
+            replays: a_replay_that_nobody_hears_is_unroutable,
+                queues_get_what_is_live_or_replayed_as_they_are_bound,
+                a_replayed_event_is_handled_again_and_its_second_copy_is_not,
+                a_subscriber_hears_no_replays_unless_it_says_so;
             retry: a_handler_that_fails_twice_is_called_three_times_with_the_delays_between,
                 what_fails_at_every_attempt_is_parked_as_exhausted,
                 a_panic_is_tried_again,
@@ -132,6 +138,7 @@ mod tests {
             ("order", include_str!("suite/order.rs")),
             ("parking", include_str!("suite/parking.rs")),
             ("publishing", include_str!("suite/publishing.rs")),
+            ("replays", include_str!("suite/replays.rs")),
             ("retry", include_str!("suite/retry.rs")),
             ("routing", include_str!("suite/routing.rs")),
             ("topology", include_str!("suite/topology.rs")),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Queue, Settlement, Subscription,
+    Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Settlement, Subscription,
     Topology, TransportError, Verbatim, dead_letters_of, headers,
 };
 use bloodbank_core::{Envelope, Validated};
@@ -33,7 +33,7 @@ pub(super) struct Inner {
     pub(super) events: Lane,
     /// Mandatory, and with the answers: apart, so that events need not wait for their judgement.
     pub(super) commands: Lane,
-    /// What is passed on: retries, parking, redrive, answers, the record of commands.
+    /// What is passed on: retries, parking, redrive, replays, answers, the record of commands.
     pub(super) forwards: Lane,
     /// Held by whoever sends a command until it is recorded.
     pub(super) recording: Arc<RwLock<()>>,
@@ -69,7 +69,7 @@ impl Inner {
             routing_key: short(&envelope.event_type)?,
             body: wire::body(envelope)?,
             properties: wire::properties(envelope, headers)?,
-            mandatory: exchange == Exchange::Commands,
+            mandatory: exchange.is_mandatory(),
         })
     }
 
@@ -166,8 +166,7 @@ impl Inner {
         let mut more = message.headers.clone();
         let (exchange, routing_key, mandatory) = match to {
             Destination::Exchange(exchange) => {
-                let mandatory = *exchange == Exchange::Commands;
-                (self.config.exchanges.entry(*exchange), &*message.key, mandatory)
+                (self.config.exchanges.entry(*exchange), &*message.key, exchange.is_mandatory())
             }
             // Through the default exchange the routing key is the name of the queue.
             Destination::Queue(queue) => {
@@ -258,7 +257,7 @@ impl Inner {
         declared.delays.extend(&topology.delays);
         for queue in &topology.queues {
             match declared.queues.iter_mut().find(|known| known.name == queue.name) {
-                Some(known) => add_bindings(known, queue),
+                Some(known) => known.add_bindings_of(queue),
                 None => declared.queues.push(queue.clone()),
             }
         }
@@ -328,14 +327,6 @@ impl Inner {
         let (closed_sender, closed) = oneshot::channel();
         tokio::spawn(consumer.run(first, closed_sender));
         Ok(Deliveries::new(receiver, || {}).with_closed(closed))
-    }
-}
-
-fn add_bindings(known: &mut Queue, queue: &Queue) {
-    for binding in &queue.bindings {
-        if !known.bindings.contains(binding) {
-            known.bindings.push(binding.clone());
-        }
     }
 }
 

@@ -35,8 +35,8 @@ const STUCK: Duration = Duration::from_millis(100);
 const MOST_WINDOWS: usize = 4;
 
 type Confirming = Pin<Box<dyn Future<Output = Result<Confirmation, lapin::Error>> + Send>>;
-/// What a return names: the id and the routing key.
-type Name = (Option<ShortString>, ShortString);
+/// What a return names: the exchange, the id and the routing key.
+type Name = (ShortString, Option<ShortString>, ShortString);
 
 /// A message on its way.
 struct Sent {
@@ -234,8 +234,9 @@ impl<'l> Drive<'l> {
             self.refused.get_or_insert_with(Instant::now);
         }
         if let Some(returned) = confirmation.take_message() {
-            let id = returned.delivery.properties.message_id().clone();
-            *self.returned.entry((id, returned.delivery.routing_key.clone())).or_default() += 1;
+            let sent = returned.delivery;
+            let name = (sent.exchange, sent.properties.message_id().clone(), sent.routing_key);
+            *self.returned.entry(name).or_default() += 1;
         }
         acked
     }
@@ -282,7 +283,7 @@ impl<'l> Drive<'l> {
             let is_returned = self.take_return(&judged.name);
             let Some(job) = judged.job else { continue };
             job.settle(match is_returned {
-                true => Err(TransportError::Unroutable { key: judged.name.1.to_string() }),
+                true => Err(TransportError::Unroutable { key: judged.name.2.to_string() }),
                 false => outcome(judged.acked),
             });
         }

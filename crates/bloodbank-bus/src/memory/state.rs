@@ -54,58 +54,17 @@ impl State {
     /// All or nothing.
     pub(super) fn declare(&mut self, topology: &Topology) -> Result<(), TransportError> {
         self.check_open()?;
-        for queue in &topology.queues {
-            self.check(queue, topology)?;
-        }
+        let existing: Vec<Queue> = self.queues.values().map(|state| state.spec.clone()).collect();
+        topology.check_against(&existing)?;
         for queue in &topology.queues {
             match self.queues.get_mut(&queue.name) {
                 None => {
                     self.queues.insert(queue.name.clone(), QueueState::new(queue.clone()));
                 }
-                Some(existing) => {
-                    for binding in &queue.bindings {
-                        if !existing.spec.bindings.contains(binding) {
-                            existing.spec.bindings.push(binding.clone());
-                        }
-                    }
-                }
+                Some(existing) => existing.spec.add_bindings_of(queue),
             }
         }
         Ok(())
-    }
-
-    fn check(&self, queue: &Queue, topology: &Topology) -> Result<(), TransportError> {
-        let conflict =
-            |reason: String| Err(TransportError::Conflict { queue: queue.name.clone(), reason });
-        let others = || {
-            let existing = self.queues.values().map(|state| &state.spec);
-            existing.chain(&topology.queues)
-        };
-        let same_name = |other: &&Queue| other.name == queue.name;
-        for other in others().filter(same_name) {
-            if properties(other) != properties(queue) {
-                return conflict("it exists with other properties".to_owned());
-            }
-        }
-        for binding in queue.bindings.iter().filter(|b| b.exchange == Exchange::Commands) {
-            let key = &binding.pattern;
-            if key.is_wild() {
-                return conflict(format!(
-                    "`{key}` is a pattern; a command queue names its commands"
-                ));
-            }
-            let rival =
-                others().find(|other| !same_name(other) && other.bindings.contains(binding));
-            if let Some(rival) = rival {
-                return conflict(format!("`{key}` has its worker queue, `{}`", rival.name));
-            }
-        }
-        match &queue.dead_letters {
-            Some(dead) if !others().any(|other| other.name == *dead) => {
-                Err(TransportError::Undeclared { queue: dead.clone() })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// To every queue that wants it, or to none if one of them is full.
@@ -119,7 +78,7 @@ impl State {
             .values_mut()
             .filter(|queue| queue.spec.wants(exchange, &message.key))
             .collect();
-        if targets.is_empty() && exchange == Exchange::Commands {
+        if targets.is_empty() && exchange.is_mandatory() {
             return Err(TransportError::Unroutable { key: message.key.to_string() });
         }
         if exchange == Exchange::Events && targets.iter().all(|queue| queue.spec.recorder) {
@@ -199,10 +158,4 @@ impl State {
         let missing = || TransportError::Undeclared { queue: name.to_owned() };
         self.queues.get_mut(name).ok_or_else(missing)
     }
-}
-
-/// What two declarations of a queue must agree in.
-fn properties(queue: &Queue) -> impl PartialEq {
-    let Queue { durability, max_len, dead_letters, ordered, recorder, .. } = queue;
-    (*durability, *max_len, dead_letters.clone(), *ordered, *recorder)
 }

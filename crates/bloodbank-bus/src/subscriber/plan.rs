@@ -10,6 +10,9 @@ impl<S: Service> Subscriber<S> {
     pub(super) fn plan(&self) -> Result<(Topology, Vec<String>), SubscribeError> {
         let mut faults = self.faults.clone();
         let mut queues = self.event_queues(&mut faults);
+        if self.options.hear_replays {
+            queues = queues.into_iter().map(Queue::hear_replays).collect();
+        }
         let commands = self.handlers.commands();
         queues.extend(commands.iter().filter_map(|command| Queue::of_command(command)));
         if commands.is_empty() && !self.handlers.takes_events() {

@@ -1,16 +1,15 @@
 //! Copies of one message.
 
-use bloodbank_bus::{NoDedup, Publisher, Received, Subscriber, Verdict};
+use bloodbank_bus::{Destination, NoDedup, Publisher, Received, Subscriber, Verdict};
 use bloodbank_core::Meta;
 use uuid::Uuid;
 
-use super::tools::{Bus, PROMPT, declare, declare_q, holds, log, run};
+use super::tools::{Bus, PROMPT, copy, declare, declare_q, holds, log, prompts, run};
 use crate::catalog::{Any, Prompt, queue};
 
-/// Publishes a prompt with an id of one's own.
-async fn publish(bus: &Bus, n: u32, id: Uuid) {
-    let meta = Meta::new().with_id(id);
-    Publisher::<Any>::new(bus.clone()).publish_with(&Prompt { n }, meta).await.unwrap();
+/// Puts a copy of a prompt into the queue `q`. Publishing it twice may come to one message.
+async fn put(bus: &Bus, n: u32, id: Uuid) {
+    bus.forward(copy(n, id), Destination::queue("q")).await.unwrap();
 }
 
 fn on_q(bus: &Bus) -> Subscriber<Any> {
@@ -25,11 +24,30 @@ pub async fn the_same_id_twice_is_handled_once(bus: Bus) {
         async {}
     }));
     let id = Uuid::now_v7();
-    publish(&bus, 0, id).await;
-    publish(&bus, 0, id).await;
-    publish(&bus, 1, Uuid::now_v7()).await;
-    publish(&bus, 0, id).await;
+    put(&bus, 0, id).await;
+    put(&bus, 0, id).await;
+    put(&bus, 1, Uuid::now_v7()).await;
+    put(&bus, 0, id).await;
     assert_eq!(calls.take(2).await, [0, 1]);
+    calls.ends().await;
+    running.stop().await.unwrap();
+    holds(&bus, "q", 0).await;
+}
+
+pub async fn what_is_published_again_with_its_id_is_handled_once(bus: Bus) {
+    let (sender, mut calls) = log();
+    declare_q(&bus).await;
+    let running = run(on_q(&bus).on(move |received: Received<Prompt>| {
+        sender.send(received.envelope.id).unwrap();
+        async {}
+    }));
+    let id = Uuid::now_v7();
+    let publisher = Publisher::<Any>::new(bus.clone());
+    for _ in 0..2 {
+        let receipt = publisher.publish_with(&Prompt { n: 0 }, Meta::new().with_id(id)).await;
+        assert_eq!(receipt.unwrap().id, id);
+    }
+    assert_eq!(calls.next().await, id);
     calls.ends().await;
     running.stop().await.unwrap();
     holds(&bus, "q", 0).await;
@@ -43,9 +61,9 @@ pub async fn what_was_parked_is_not_remembered(bus: Bus) {
         async { Verdict::Park("not this one".to_owned()) }
     }));
     let id = Uuid::now_v7();
-    publish(&bus, 0, id).await;
+    put(&bus, 0, id).await;
     assert_eq!(calls.next().await, 0);
-    publish(&bus, 0, id).await;
+    put(&bus, 0, id).await;
     assert_eq!(calls.next().await, 0);
     holds(&bus, "q.dlq", 2).await;
     running.stop().await.unwrap();
@@ -60,7 +78,7 @@ pub async fn each_queue_remembers_for_itself(bus: Bus) {
         sender.send(received.payload.n).unwrap();
         async {}
     }));
-    publish(&bus, 3, Uuid::now_v7()).await;
+    prompts(&bus, 3..4).await;
     assert_eq!(calls.take(2).await, [3, 3]);
     calls.ends().await;
     running.stop().await.unwrap();
@@ -74,8 +92,8 @@ pub async fn without_memory_every_copy_is_handled(bus: Bus) {
         async {}
     }));
     let id = Uuid::now_v7();
-    publish(&bus, 0, id).await;
-    publish(&bus, 0, id).await;
+    put(&bus, 0, id).await;
+    put(&bus, 0, id).await;
     assert_eq!(calls.take(2).await, [0, 0]);
     running.stop().await.unwrap();
 }

@@ -7,15 +7,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Deliveries, Delivery, Inbox, Publisher, Queue, Received, RetryPolicy, SubscribeError,
-    Subscriber, Subscription, Topology, Transport,
+    Deliveries, Delivery, Headers, Inbox, Publisher, Queue, Received, RetryPolicy, SubscribeError,
+    Subscriber, Subscription, Topology, Transport, Verbatim,
 };
-use bloodbank_core::Service;
 use bloodbank_core::codec::Payload;
+use bloodbank_core::{Envelope, Meta, Service};
 use futures_core::Stream;
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
 use crate::catalog::{Any, Prompt, contracts, queue};
 
@@ -84,6 +86,12 @@ pub(super) async fn prompts(bus: &Bus, numbers: Range<u32>) {
     for n in numbers {
         publisher.publish(&Prompt { n }).await.unwrap();
     }
+}
+
+/// A copy of a prompt that was published before, or elsewhere, with this id.
+pub(super) fn copy(n: u32, id: Uuid) -> Verbatim {
+    let envelope = Envelope::new(PROMPT, "elsewhere", json!(Prompt { n }), Meta::new().with_id(id));
+    Verbatim::stored(PROMPT, envelope.to_bytes().unwrap(), Headers::new())
 }
 
 pub(super) async fn inbox<P: Payload>(bus: &Bus, name: &str) -> Inbox<P> {
