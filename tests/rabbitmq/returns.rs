@@ -1,4 +1,4 @@
-//! Commands without a worker queue, among many that have one.
+//! What no queue takes, among much that has one.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use bloodbank::events::{candystore, conversation, keys, services};
 use bloodbank::serde_json::{Value, to_value};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    Envelope, Headers, Meta, Queue, Service, Settlement, Subscription, Topology, Transport,
-    TransportError, Validated,
+    Destination, Envelope, Exchange, Headers, Meta, Queue, Service, Settlement, Subscription,
+    Topology, Transport, TransportError, Validated, Verbatim,
 };
 
 use crate::support::{Space, close, until_depth};
@@ -106,5 +106,30 @@ async fn one_command_sent_twice_at_once_is_unroutable_twice() {
     let queue = Queue::of_command(keys::CANDYSTORE_EVENTS_REPLAY).unwrap();
     amqp.declare(&Topology::new().with_queue(queue)).await.unwrap();
     amqp.publish(envelope, Headers::new()).await.unwrap();
+    close(&amqp).await;
+}
+
+#[tokio::test]
+async fn a_replay_that_nobody_hears_is_told_from_what_goes_into_a_queue_of_that_name() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let amqp = Amqp::connect(space.config()).await.unwrap();
+    amqp.declare(&Topology::new().with_queue(Queue::new(keys::LLM_PROMPT))).await.unwrap();
+    let mut under_way = Vec::new();
+    for number in 0..100 {
+        let data = to_value(number).unwrap();
+        let event = Envelope::new(keys::LLM_PROMPT, "test", data, Meta::new()).to_bytes().unwrap();
+        let event = Verbatim::stored(keys::LLM_PROMPT, event, Headers::new());
+        let queued = amqp.forward(event.clone(), Destination::queue(keys::LLM_PROMPT));
+        let replayed = amqp.forward(event, Destination::Exchange(Exchange::Replay));
+        under_way.push((queued, replayed));
+    }
+    let unroutable = TransportError::Unroutable { key: keys::LLM_PROMPT.to_owned() };
+    for (queued, replayed) in under_way {
+        assert_eq!(queued.await, Ok(()));
+        assert_eq!(replayed.await, Err(unroutable.clone()));
+    }
     close(&amqp).await;
 }
