@@ -68,6 +68,9 @@ pub use bloodbank_core::*;
 pub use bus::Bus;
 #[cfg(feature = "amqp")]
 pub use bus::BusError;
+/// Events kept, and a bus on what keeps them.
+#[cfg(feature = "embedded")]
+pub use candystore;
 
 /// Brings in the code that `holyfields_build::compile` made from a schema folder.
 ///

@@ -22,7 +22,10 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("bloodbank-amqp", &["bloodbank-bus", "bloodbank-core"]),
     ("candystore", &["bloodbank-bus", "bloodbank-core"]),
     ("bloodbank-testkit", &["bloodbank-bus", "bloodbank-core"]),
-    ("bloodbank", &["bloodbank-amqp", "bloodbank-bus", "bloodbank-core", "holyfields-build"]),
+    (
+        "bloodbank",
+        &["bloodbank-amqp", "bloodbank-bus", "bloodbank-core", "candystore", "holyfields-build"],
+    ),
     ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
     (
         "xtask",

@@ -10,6 +10,7 @@ mod logging;
 mod publish;
 mod show;
 mod span;
+mod store;
 mod table;
 mod tail;
 mod topology;
@@ -71,6 +72,9 @@ enum Command {
     /// Look at the dead letters, bring them back, let them go.
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Look into the record of every event.
+    #[command(subcommand)]
+    Store(store::Store),
     /// Show the exchanges and queues that registry.yaml asks for; compare them with the broker.
     Topology(topology::ShowTopology),
     /// Look at the configuration and the broker, and say what to do about what is wrong.
@@ -109,6 +113,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Send(publish) => publish.run(Kind::Command),
         Command::Tail(tail) => tail.run(),
         Command::Dlq(dlq) => dlq.run(),
+        Command::Store(store) => store.run(),
         Command::Topology(topology) => topology.run(),
         Command::Doctor(doctor) => doctor.run(),
         Command::Demo => demo::run(),

@@ -86,7 +86,8 @@ async fn what_breaks_its_contract_is_stored_and_marked(database: Database) {
     let garbage = || Incoming::new(Kind::Event, "llm.prompt", *b"\xff{");
     let mut bad = json!(meeting("x"));
     bad["max_rounds"] = json!(99);
-    let other = Incoming { key: "llm.prompt".into(), ..event("a.b", json!({}), Meta::new()) };
+    let mut other = event("a.b", json!({}), Meta::new());
+    other.key = "llm.prompt".into();
     let batch = vec![
         garbage(),
         event("theboard.meeting.created", bad, Meta::new()),
