@@ -3,8 +3,8 @@
 //! [`Broker`] is a RabbitMQ node, [`Cluster`] several of them, [`Redis`] a Redis server, [`Postgres`] a
 //! PostgreSQL server. They run as child processes with their own ports and folders, and end with the
 //! process that started them, however that ends: by return, panic or `kill -9`. [`Proxy`] breaks
-//! connections on demand, and [`Certificates`] makes what TLS needs. [`rabbitmq`], [`redis`],
-//! [`postgres`] and [`python`] say whether what a test needs is on the machine; `cargo xtask test`
+//! connections on demand, and [`Certificates`] makes what TLS needs. [`rabbitmq`], [`redis()`],
+//! [`postgres()`] and [`python`] say whether what a test needs is on the machine; `cargo xtask test`
 //! puts it there.
 //!
 //! [`behaviours!`] tests what every transport must do, with what is in [`catalog`].

@@ -111,13 +111,7 @@ impl Postgres {
         let name = format!("test_{}_{number}", process::id());
         let url = self.url(&name);
         let inner = Arc::clone(&self.inner);
-        blocking(move || {
-            // Of template1 there is no copy while somebody is connected to it; to template0 nobody
-            // ever is.
-            let options = ["--template=template0", "--maintenance-db=postgres", &name];
-            run(inner.client("createdb").args(["-U", "bloodbank"]).args(options));
-        })
-        .await;
+        blocking(move || inner.create(&name)).await;
         url
     }
 
@@ -164,22 +158,24 @@ impl Inner {
         Inner { bin, dir, port, options, given, process, _folder: folder }
     }
 
-    /// A client program that comes with the server, told where the server is.
-    fn client(&self, program: &str) -> Command {
-        let mut command = plain(self.bin.join(program).as_os_str());
-        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
-        command
+    /// Waits until the log says that it answers: who asks the server itself before that fills the log.
+    fn wait_ready(&self) {
+        let process = self.process.lock().unwrap();
+        let is_up = || {
+            let said = fs::read_to_string(process.log()).unwrap_or_default();
+            said.contains("database system is ready to accept connections")
+        };
+        until(LIMIT, || is_up() || !process.is_alive());
+        assert!(is_up(), "PostgreSQL does not start: {}", tail(process.log()));
     }
 
-    fn wait_ready(&self) {
-        let answers = || self.client("pg_isready").output().is_ok_and(|said| said.status.success());
-        let is_dead = || !self.process.lock().unwrap().is_alive();
-        let mut up = false;
-        until(LIMIT, || {
-            up = answers();
-            up || is_dead()
-        });
-        assert!(up, "PostgreSQL does not start: {}", tail(self.process.lock().unwrap().log()));
+    fn create(&self, database: &str) {
+        let port = self.port.to_string();
+        let mut command = plain(self.bin.join("createdb").as_os_str());
+        command.args(["-h", "127.0.0.1", "-p", &port, "-U", "bloodbank"]);
+        // Of template1 there is no copy while somebody is connected to it; to template0 nobody
+        // ever is.
+        run(command.args(["--maintenance-db=postgres", "--template=template0", database]));
     }
 }
 
