@@ -99,7 +99,8 @@ impl Contracts {
         let mut faults = bounds::faults(&envelope);
         match self.check_at(index, &envelope.event_type, &envelope.data) {
             Ok(()) if faults.is_empty() => {
-                Ok(Validated::new(envelope, self.bundle.contracts[index].kind))
+                let kind = self.bundle.contracts[index].kind;
+                Ok(Validated::new(envelope, kind, self.digest_at(index)))
             }
             Err(CheckError::Refused(refusal)) => {
                 faults.extend(refusal.violations);
@@ -120,12 +121,14 @@ impl Contracts {
     /// Names the very schema that judges a key: another schema has another digest. None for an unknown
     /// key.
     pub fn digest(&self, route: &str) -> Option<Uuid> {
-        let index = *self.by_route.get(route)?;
-        let digest = || {
+        self.by_route.get(route).map(|&index| self.digest_at(index))
+    }
+
+    fn digest_at(&self, index: usize) -> Uuid {
+        *self.digests[index].get_or_init(|| {
             let document = self.bundle.document(&self.bundle.contracts[index]);
             Uuid::new_v5(&DIGESTS, document.to_string().as_bytes())
-        };
-        Some(*self.digests[index].get_or_init(digest))
+        })
     }
 
     fn check_at(&self, index: usize, route: &str, payload: &Value) -> Result<(), CheckError> {

@@ -2,6 +2,8 @@
 
 use std::ops::Deref;
 
+use uuid::Uuid;
+
 use crate::Kind;
 
 /// A value that keeps its contract.
@@ -18,17 +20,23 @@ use crate::Kind;
 pub struct Validated<T> {
     value: T,
     kind: Kind,
+    schema: Uuid,
 }
 
 impl<T> Validated<T> {
     /// For [`Contracts`](crate::Contracts) alone.
-    pub(crate) fn new(value: T, kind: Kind) -> Self {
-        Validated { value, kind }
+    pub(crate) fn new(value: T, kind: Kind, schema: Uuid) -> Self {
+        Validated { value, kind, schema }
     }
 
     /// Whether the contract is that of an event or of a command.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// The digest of the schema that judged it: [`Contracts::digest`](crate::Contracts::digest).
+    pub fn schema(&self) -> Uuid {
+        self.schema
     }
 
     /// The value.

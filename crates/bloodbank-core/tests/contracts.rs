@@ -95,6 +95,19 @@ fn validated_knows_its_kind() {
 }
 
 #[test]
+fn a_digest_names_the_schema_that_judges() {
+    let digest = |contracts: &Contracts, key| contracts.digest(key);
+    let key = "theboard.meeting.created";
+    assert!(digest(&CONTRACTS, key).is_some());
+    assert_eq!(digest(&CONTRACTS, key), digest(&with_counterexample(json!({"topic": 1})), key));
+    assert_ne!(digest(&CONTRACTS, key), digest(&with_counterexample(json!({"topic": 2})), key));
+    assert_eq!(digest(&CONTRACTS, "no.such.key"), None);
+    let envelope = Envelope::new(key, "s", json!({"topic": "a"}), Meta::new());
+    let validated = CONTRACTS.validate(envelope).unwrap();
+    assert_eq!(Some(validated.schema()), CONTRACTS.digest(key));
+}
+
+#[test]
 fn a_value_can_be_checked_early() {
     assert!(Meeting { topic: "short".into(), count: None }.validate().is_ok());
     let error = Meeting { topic: "longer".into(), count: None }.validate().unwrap_err();

@@ -87,14 +87,13 @@ impl Record {
 
     /// The record of an envelope that has passed its contract; `body` is its JSON.
     pub(crate) fn of_valid(
-        contracts: &Contracts,
         envelope: &Validated<Envelope>,
         body: Vec<u8>,
         headers: Headers,
     ) -> Self {
         let incoming = Incoming::new(envelope.kind(), envelope.event_type.as_str(), body);
-        let schema = contracts.digest(&envelope.event_type);
-        Record::with(envelope, incoming.with_headers(headers), Standing::Valid, schema)
+        let incoming = incoming.with_headers(headers);
+        Record::with(envelope, incoming, Standing::Valid, Some(envelope.schema()))
     }
 
     fn with(
