@@ -9,6 +9,7 @@
 mod append;
 mod error;
 mod event;
+mod query;
 mod record;
 mod sql;
 mod store;
@@ -18,6 +19,7 @@ mod writer;
 pub use append::Appended;
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
+pub use query::{Cursor, CursorError, Field, FieldError, Filter, Order, Page};
 pub use record::Incoming;
 pub use store::{EventStore, StoreOptions};
 pub use url::{StoreUrl, UrlError};
