@@ -7,6 +7,7 @@ mod dlq;
 mod doctor;
 mod list;
 mod logging;
+mod pretty;
 mod publish;
 mod show;
 mod span;
@@ -15,6 +16,7 @@ mod table;
 mod tail;
 mod topology;
 mod validate;
+mod when;
 
 use std::io;
 use std::process::ExitCode;
