@@ -3,4 +3,10 @@
 
 mod appending;
 mod databases;
+mod full;
+mod lines;
 mod opening;
+mod pruning;
+mod quarantine;
+mod raw;
+mod verifying;
