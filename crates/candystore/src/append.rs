@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use bloodbank_core::{Envelope, Kind, same_value};
 use uuid::Uuid;
 
 use crate::event::{headers_text, kind_name, kind_of};
+use crate::quarantine::{Difference, Said};
 use crate::record::{ROW, Record};
 use crate::sql::{Table, Type, Value};
 use crate::writer::Transaction;
@@ -65,10 +65,9 @@ impl Transaction {
 
     /// An event whose id is known.
     async fn again(&mut self, record: &Record, known: &Known<'_>) -> Result<Appended, StoreError> {
-        let (position, same) = match known {
+        let (position, difference) = match known {
             Known::New(position, first) => {
-                let same = is_same(record, first.kind, &first.key, &first.body);
-                (*position, same)
+                (*position, Difference::between(record.said(), first.said()))
             }
             Known::Stored(position) => {
                 let sql = "SELECT kind, key, body FROM events WHERE position = $1";
@@ -76,11 +75,12 @@ impl Transaction {
                 let row = row.first().ok_or_else(|| {
                     StoreError::damaged(format!("the index of ids names position {position}"))
                 })?;
-                let same = is_same(record, kind_of(row.text(0)?)?, row.text(1)?, &row.bytes(2)?);
-                (*position, same)
+                let (kind, body) = (kind_of(row.text(0)?)?, row.bytes(2)?);
+                let stored = Said { kind, key: row.text(1)?, body: &body };
+                (*position, Difference::between(record.said(), stored))
             }
         };
-        if same {
+        if !difference.is_any() {
             self.head.duplicates += 1;
             self.changed();
             return Ok(Appended::Duplicate(position));
@@ -121,19 +121,4 @@ enum Known<'a> {
     Stored(Position),
     /// Earlier in this very append.
     New(Position, &'a Record),
-}
-
-/// Whether it says the same as the event that has its id. When it was said, and by which way it
-/// came, may differ: whoever says a thing twice under one id says it once.
-fn is_same(record: &Record, kind: Kind, key: &str, body: &[u8]) -> bool {
-    if record.kind != kind || *record.key != *key {
-        return false;
-    }
-    if *record.body == *body {
-        return true;
-    }
-    match (Envelope::from_bytes(&record.body), Envelope::from_bytes(body)) {
-        (Ok(one), Ok(other)) => same_value(&one.data, &other.data),
-        _ => false,
-    }
 }

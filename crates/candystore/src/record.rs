@@ -1,5 +1,6 @@
 //! From bytes to what is stored of them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bloodbank_bus::Headers;
@@ -8,11 +9,16 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::event::{headers_text, kind_name};
+use crate::quarantine::Said;
 use crate::sql::{Type, Value, time_to_micros};
-use crate::{Position, Standing};
+use crate::{Position, Standing, StoredEvent};
 
 /// The namespace (RFC 9562) of ids that are made for what is no envelope.
 const MALFORMED: Uuid = Uuid::from_u128(0x5f0c_9a1e_64c3_4b7d_8a52_1e0d_93b7_44c6);
+
+/// The most characters of a text that a column with an index holds: PostgreSQL's indexes take 2,704
+/// bytes. The body has all of it.
+const LONGEST: usize = 512;
 
 /// Bytes on their way into a store.
 #[derive(Clone, Debug)]
@@ -73,7 +79,10 @@ pub(crate) struct Record {
 
 impl Record {
     /// Reads and judges bytes. Whatever they are, there is a record of them.
-    pub(crate) fn of(contracts: &Contracts, incoming: Incoming) -> Self {
+    pub(crate) fn of(contracts: &Contracts, mut incoming: Incoming) -> Self {
+        if let Cow::Owned(key) = indexed(&incoming.key) {
+            incoming.key = key.into();
+        }
         match envelope(&incoming) {
             Ok(envelope) => {
                 let checked = contracts.check(&envelope.event_type, &envelope.data);
@@ -83,6 +92,20 @@ impl Record {
             }
             Err(violation) => Record::malformed(incoming, violation),
         }
+    }
+
+    /// The record that the bytes of a stored event make, judged as they were when it was stored.
+    ///
+    /// # Errors
+    /// Why they are no envelope any more.
+    pub(crate) fn again(event: &StoredEvent) -> Result<Self, String> {
+        let incoming = Incoming::new(event.kind, event.key.as_str(), event.body.clone());
+        let incoming = incoming.with_headers(event.headers.clone());
+        let record = match event.standing {
+            Standing::Malformed => Record::malformed(incoming, String::new()),
+            standing => Record::with(&envelope(&incoming)?, incoming, standing, event.schema),
+        };
+        Ok(Record { violation: event.violation.clone(), ..record })
     }
 
     /// The record of an envelope that has passed its contract; `body` is its JSON.
@@ -143,28 +166,50 @@ impl Record {
         }
     }
 
+    /// What tells it from another message with its id.
+    pub(crate) fn said(&self) -> Said<'_> {
+        Said { kind: self.kind, key: &self.key, body: &self.body }
+    }
+
     /// What goes into the columns of [`TABLE`](crate::append::TABLE).
     pub(crate) fn row(&self, position: Position, received: i64) -> Vec<Value> {
-        let text = |text: &Option<String>| Value::maybe(text.clone(), Value::Text);
+        let column = |text: &str| Value::text(indexed(text));
         let id = |id: Option<Uuid>| Value::maybe(id, Value::Id);
         vec![
             Value::position(position),
             Value::Id(self.id),
             Value::text(kind_name(self.kind)),
             Value::text(&*self.key),
-            Value::text(self.source.as_str()),
+            column(&self.source),
             Value::maybe(self.timestamp, Value::Int),
             Value::Int(received),
             id(self.correlation_id),
             id(self.causation_id),
-            text(&self.session_id),
+            Value::maybe(self.session_id.as_deref(), column),
             Value::text(self.standing.as_str()),
-            text(&self.violation),
+            Value::maybe(self.violation.as_deref(), |text| Value::text(storable(text))),
             id(self.schema),
             Value::maybe(headers_text(&self.headers), Value::Text),
             Value::Bytes(self.body.clone()),
             Value::Int(self.checksum.into()),
         ]
+    }
+}
+
+/// A text as a column with an index holds it.
+fn indexed(text: &str) -> Cow<'_, str> {
+    let text = storable(text);
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(text[..end].to_owned()),
+        None => text,
+    }
+}
+
+/// A text without NUL, which PostgreSQL does not store.
+fn storable(text: &str) -> Cow<'_, str> {
+    match text.contains('\0') {
+        true => Cow::Owned(text.replace('\0', "\u{fffd}")),
+        false => Cow::Borrowed(text),
     }
 }
 

@@ -93,6 +93,17 @@ impl Connection {
         either!(self, c => c.batch("BEGIN"), c.batch(repeatable).await)
     }
 
+    /// Asks several questions of one state of everything.
+    pub(crate) async fn snapshot<T>(
+        &mut self,
+        ask: impl AsyncFnOnce(&mut Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.begin_snapshot().await?;
+        let answer = ask(self).await;
+        self.rollback().await;
+        answer
+    }
+
     /// Statements without values, one after the other.
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
         either!(self, c => c.batch(sql), c.batch(sql).await)

@@ -146,6 +146,18 @@ impl EventStore {
         self.readers().run(asked).await?.first().map(StoredEvent::of).transpose()
     }
 
+    pub(crate) fn target(&self) -> &Target {
+        &self.inner.target
+    }
+
+    /// A connection for reading beside the others, for what takes long.
+    ///
+    /// # Errors
+    /// If the machine has no thread for us.
+    pub(crate) fn long_reader(&self) -> Result<Pool, StoreError> {
+        Pool::new(self.target(), 1)
+    }
+
     pub(crate) fn writer(&self) -> &Writer {
         &self.inner.writer
     }

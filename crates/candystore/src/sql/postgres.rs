@@ -222,6 +222,10 @@ fn reason(error: &Error) -> StoreError {
     if error.is_closed() || code.is_none() || code.is_some_and(|code| shutdown.contains(&code)) {
         return StoreError::Lost { reason: text_of(error) };
     }
+    let damaged = [&SqlState::DATA_CORRUPTED, &SqlState::INDEX_CORRUPTED];
+    if code.is_some_and(|code| damaged.contains(&code)) {
+        return StoreError::damaged(text_of(error));
+    }
     StoreError::Database { reason: text_of(error) }
 }
 

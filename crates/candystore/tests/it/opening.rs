@@ -5,8 +5,31 @@ use std::fs;
 use candystore::{StoreError, StoreUrl};
 
 use crate::databases::{Database, on_both, prompt};
+use crate::raw::change;
 
-on_both!(what_is_opened_again_holds_what_it_held, many_may_open_a_new_store_at_once);
+on_both!(
+    what_is_opened_again_holds_what_it_held,
+    many_may_open_a_new_store_at_once,
+    a_store_of_a_newer_version_is_refused,
+    a_store_whose_tables_are_other_ones_is_refused,
+);
+
+async fn a_store_of_a_newer_version_is_refused(database: Database) {
+    let store = database.open().await;
+    store.append(vec![prompt(0)]).await.unwrap();
+    change(&database, "INSERT INTO migrations VALUES (99, 'future', 0, 0)").await;
+    let error = database.try_open().await.err().unwrap();
+    assert!(matches!(error, StoreError::Newer { found: 99, known: 1.. }), "{error}");
+    assert_eq!(store.position().await.unwrap(), 1, "nothing was done to it");
+}
+
+async fn a_store_whose_tables_are_other_ones_is_refused(database: Database) {
+    drop(database.open().await);
+    change(&database, "UPDATE migrations SET checksum = checksum + 1 WHERE version = 1").await;
+    let error = database.try_open().await.err().unwrap();
+    let reason = "its tables of version 1 are other ones".to_owned();
+    assert_eq!(error, StoreError::Foreign { reason });
+}
 
 async fn what_is_opened_again_holds_what_it_held(database: Database) {
     let store = database.open().await;

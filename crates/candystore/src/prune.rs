@@ -1,0 +1,185 @@
+//! Retention: letting old events go.
+
+mod doomed;
+mod plan;
+mod protected;
+
+use std::time::Duration;
+
+use bloodbank_core::TopicPattern;
+use chrono::{DateTime, Utc};
+
+use self::doomed::Doomed;
+use self::protected::protected;
+use crate::pruned::ranges_of;
+use crate::sql::{Connection, Value};
+use crate::writer::Transaction;
+use crate::{EventStore, Position, StoreError};
+
+/// Which events are to go: those of the keys that any of the limits reaches.
+///
+/// An event that was pruned is not known any more: if it is appended again, it is stored again.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Prune {
+    /// Events whose keys match one of these patterns; none means all keys.
+    pub keys: Vec<TopicPattern>,
+    /// What was stored longer ago goes.
+    pub older_than: Option<Duration>,
+    /// What is not among the newest so many of its key goes.
+    pub keep: Option<u64>,
+    /// The oldest go until the bodies of all these keys together have at most so many bytes.
+    pub max_bytes: Option<u64>,
+    /// Also what a durable queue still needs.
+    pub force: bool,
+}
+
+impl Prune {
+    /// Nothing goes, until a limit is set.
+    pub fn new(keys: Vec<TopicPattern>) -> Self {
+        Prune { keys, ..Prune::default() }
+    }
+
+    /// Lets go what was stored longer ago.
+    pub fn with_older_than(mut self, age: Duration) -> Self {
+        self.older_than = Some(age);
+        self
+    }
+
+    /// Keeps the newest so many of each key.
+    pub fn with_keep(mut self, events: u64) -> Self {
+        self.keep = Some(events);
+        self
+    }
+
+    /// Keeps the newest that have at most so many bytes together.
+    pub fn with_max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = Some(bytes);
+        self
+    }
+
+    /// Whether what a durable queue still needs goes, too.
+    pub fn with_force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+}
+
+/// What would go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PrunePlan {
+    /// By key, in their order; keys of which nothing goes are left out.
+    pub keys: Vec<DoomedKey>,
+    /// How many events the limits reach that stay, as a durable queue still needs them.
+    pub held: u64,
+    /// The lowest position that a durable queue still needs; it and what follows stays.
+    pub needed: Option<Position>,
+    force: bool,
+}
+
+impl PrunePlan {
+    /// How many events.
+    pub fn events(&self) -> u64 {
+        self.keys.iter().map(|key| key.events).sum()
+    }
+
+    /// How many bytes their bodies have.
+    pub fn bytes(&self) -> u64 {
+        self.keys.iter().map(|key| key.bytes).sum()
+    }
+}
+
+/// What would go of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DoomedKey {
+    /// The key.
+    pub key: String,
+    /// How many events.
+    pub events: u64,
+    /// How many bytes their bodies have.
+    pub bytes: u64,
+    /// The first of them, and when it was stored.
+    pub first: (Position, DateTime<Utc>),
+    /// The last of them, and when it was stored.
+    pub last: (Position, DateTime<Utc>),
+}
+
+/// How far it is; at the end, what was done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PruneProgress {
+    /// How many events are gone.
+    pub events: u64,
+    /// The lowest position that was to go and stays, as a durable queue has come to need it since the
+    /// plan was made.
+    pub held_from: Option<Position>,
+}
+
+impl EventStore {
+    /// Finds out what would go, and changes nothing.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn plan_prune(&self, prune: Prune) -> Result<PrunePlan, StoreError> {
+        let ask = async move |c: &mut Connection| {
+            c.snapshot(async move |c: &mut Connection| plan::make(c, &prune).await).await
+        };
+        self.long_reader()?.run(ask).await
+    }
+
+    /// Lets the events of a plan go, a batch in a transaction, so that others can write in between, and
+    /// records their positions. What is stored meanwhile stays. `progress` is called after each batch.
+    ///
+    /// # Errors
+    /// What was done before the error stays done; the same plan may be done again.
+    pub async fn prune(
+        &self,
+        plan: &PrunePlan,
+        mut progress: impl FnMut(PruneProgress),
+    ) -> Result<PruneProgress, StoreError> {
+        let (mut doomed, mut total) = (Doomed::new(plan), PruneProgress::default());
+        let force = plan.force;
+        loop {
+            let read = async move |c: &mut Connection| {
+                let batch = doomed.batch(c).await?;
+                Ok((doomed, batch))
+            };
+            let (rest, batch) = self.readers().run(read).await?;
+            doomed = rest;
+            if batch.is_empty() {
+                return Ok(total);
+            }
+            let delete = async move |t: &mut Transaction| t.prune(&batch, force).await;
+            let done = self.writer().run(delete).await?;
+            total = PruneProgress { events: total.events + done.events, ..done };
+            progress(total);
+            if total.held_from.is_some() {
+                return Ok(total);
+            }
+        }
+    }
+}
+
+impl Transaction {
+    /// Deletes the events at these positions, which are in order, and records that.
+    async fn prune(
+        &mut self,
+        batch: &[Position],
+        force: bool,
+    ) -> Result<PruneProgress, StoreError> {
+        let needed = if force { None } else { protected(self.connection()).await? };
+        let free = batch.partition_point(|&position| needed.is_none_or(|needed| position < needed));
+        let held_from = batch.get(free).copied();
+        let ranges = ranges_of(&batch[..free]);
+        let values: Vec<_> = ranges
+            .iter()
+            .map(|range| vec![Value::position(range.first), Value::position(range.last)])
+            .collect();
+        let sql = "DELETE FROM events WHERE position >= $1 AND position <= $2";
+        let events = self.execute_each(sql, &values).await?;
+        self.record_pruned(&ranges).await?;
+        Ok(PruneProgress { events, held_from })
+    }
+}

@@ -1,0 +1,122 @@
+//! What a prune reaches.
+
+use chrono::{TimeDelta, Utc};
+
+use super::protected::protected;
+use super::{DoomedKey, Prune, PrunePlan};
+use crate::page::is_one_of;
+use crate::sql::{Connection, Value, micros_to_time, time_to_micros};
+use crate::{Position, StoreError};
+
+/// How many events are counted in one step: no question takes long.
+const STEP: usize = 10_000;
+
+/// Every limit comes down to a last position for each key.
+pub(super) async fn make(
+    connection: &mut Connection,
+    prune: &Prune,
+) -> Result<PrunePlan, StoreError> {
+    let needed = if prune.force { None } else { protected(connection).await? };
+    let for_all = age_limit(connection, prune).await?.max(bytes_limit(connection, prune).await?);
+    let mut plan = PrunePlan { keys: Vec::new(), held: 0, needed, force: prune.force };
+    for row in connection.query("SELECT key FROM keys ORDER BY key", &[]).await? {
+        let key = row.text(0)?;
+        if !is_one_of(key, &prune.keys) {
+            continue;
+        }
+        let limit = for_all.max(keep_limit(connection, prune, key).await?);
+        let free = needed.map_or(limit, |needed| limit.min(needed.saturating_sub(1)));
+        plan.keys.extend(count(connection, key, 0, free).await?);
+        plan.held += count(connection, key, free, limit).await?.map_or(0, |held| held.events);
+    }
+    Ok(plan)
+}
+
+/// The last position that was stored too long ago; 0 if none was.
+async fn age_limit(connection: &mut Connection, prune: &Prune) -> Result<Position, StoreError> {
+    let Some(age) = prune.older_than else { return Ok(0) };
+    let age = TimeDelta::from_std(age).ok();
+    // An age from before there was time reaches nothing.
+    let Some(before) = age.and_then(|age| Utc::now().checked_sub_signed(age)) else {
+        return Ok(0);
+    };
+    let sql = "SELECT position FROM events WHERE received < $1 \
+         ORDER BY received DESC, position DESC LIMIT 1";
+    first(connection, sql, &[Value::Int(time_to_micros(before))]).await
+}
+
+/// The last position of a key that is not among the newest; 0 if all are.
+async fn keep_limit(
+    connection: &mut Connection,
+    prune: &Prune,
+    key: &str,
+) -> Result<Position, StoreError> {
+    let Some(keep) = prune.keep else { return Ok(0) };
+    let sql = "SELECT position FROM events WHERE key = $1 ORDER BY position DESC LIMIT 1 OFFSET $2";
+    // There is no store with more events than that.
+    first(connection, sql, &[Value::text(key), Value::position(keep)]).await
+}
+
+/// The last position with which the bodies of all keys have too many bytes; 0 if they have not.
+async fn bytes_limit(connection: &mut Connection, prune: &Prune) -> Result<Position, StoreError> {
+    let Some(mut left) = prune.max_bytes else { return Ok(0) };
+    let sql = format!(
+        "SELECT position, length(body), key FROM events WHERE position < $1 \
+         ORDER BY position DESC LIMIT {STEP}"
+    );
+    let mut before = Position::MAX;
+    loop {
+        let rows = connection.query(&sql, &[Value::position(before)]).await?;
+        let Some(last) = rows.last() else { return Ok(0) };
+        before = last.position(0)?;
+        for row in &rows {
+            if is_one_of(row.text(2)?, &prune.keys) {
+                match left.checked_sub(row.position(1)?) {
+                    Some(rest) => left = rest,
+                    None => return row.position(0),
+                }
+            }
+        }
+    }
+}
+
+async fn first(
+    connection: &mut Connection,
+    sql: &str,
+    values: &[Value],
+) -> Result<Position, StoreError> {
+    connection.query(sql, values).await?.first().map_or(Ok(0), |row| row.position(0))
+}
+
+/// The events of a key after a position up to another, if there are any.
+async fn count(
+    connection: &mut Connection,
+    key: &str,
+    mut after: Position,
+    until: Position,
+) -> Result<Option<DoomedKey>, StoreError> {
+    let sql = format!(
+        "SELECT COUNT(*), CAST(SUM(size) AS BIGINT), MIN(position), MIN(received), \
+         MAX(position), MAX(received) \
+         FROM (SELECT position, received, length(body) AS size FROM events \
+         WHERE key = $1 AND position > $2 AND position <= $3 ORDER BY position LIMIT {STEP}) AS step"
+    );
+    let mut all: Option<DoomedKey> = None;
+    while after < until {
+        let between = [Value::text(key), Value::position(after), Value::position(until)];
+        let row = connection.query_one(&sql, &between).await?;
+        let (Some(events), Some(bytes)) = (row.maybe_position(0)?, row.maybe_position(1)?) else {
+            break;
+        };
+        let first = (row.position(2)?, micros_to_time(row.int(3)?)?);
+        let last = (row.position(4)?, micros_to_time(row.int(5)?)?);
+        after = last.0;
+        match &mut all {
+            Some(all) => {
+                (all.events, all.bytes, all.last) = (all.events + events, all.bytes + bytes, last);
+            }
+            None => all = Some(DoomedKey { key: key.to_owned(), events, bytes, first, last }),
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,138 @@
+//! Which positions retention has let go.
+
+use crate::sql::{Connection, Row, Table, Type, Value};
+use crate::writer::Transaction;
+use crate::{EventStore, Position, StoreError};
+
+/// Positions whose events were pruned, from the first to the last, both included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct PrunedRange {
+    /// The first position.
+    pub first: Position,
+    /// The last position.
+    pub last: Position,
+}
+
+static PRUNED: Table = Table {
+    name: "pruned",
+    columns: &[("first", Type::Int), ("last", Type::Int)],
+    or_ignore: false,
+};
+
+impl PrunedRange {
+    /// How many positions.
+    pub fn count(&self) -> u64 {
+        (self.last + 1).saturating_sub(self.first)
+    }
+
+    /// Reads a row of `first, last`.
+    pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
+        Ok(PrunedRange { first: row.position(0)?, last: row.position(1)? })
+    }
+}
+
+impl EventStore {
+    /// What was pruned after one position and before another, both excluded: what a reader misses that
+    /// comes from the one to the other. In order; without neighbours.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn pruned_between(
+        &self,
+        after: Position,
+        before: Position,
+    ) -> Result<Vec<PrunedRange>, StoreError> {
+        self.readers().run(async move |c: &mut Connection| between(c, after, before).await).await
+    }
+}
+
+/// What was pruned after one position and before another, both excluded.
+pub(crate) async fn between(
+    connection: &mut Connection,
+    after: Position,
+    before: Position,
+) -> Result<Vec<PrunedRange>, StoreError> {
+    if before <= after.saturating_add(1) {
+        return Ok(Vec::new());
+    }
+    let (first, last) = (after + 1, before - 1);
+    let mut ranges = touching(connection, first, last).await?;
+    for range in &mut ranges {
+        *range = PrunedRange { first: range.first.max(first), last: range.last.min(last) };
+    }
+    Ok(ranges)
+}
+
+/// The ranges that have a position from `first` to `last`, whole.
+async fn touching(
+    connection: &mut Connection,
+    first: Position,
+    last: Position,
+) -> Result<Vec<PrunedRange>, StoreError> {
+    // Ranges do not overlap, so only one that begins before `first` can reach it.
+    let sql = "SELECT first, last FROM pruned WHERE first <= $2 \
+         AND first >= COALESCE((SELECT MAX(first) FROM pruned WHERE first <= $1), 0) ORDER BY first";
+    let rows = connection.query(sql, &[Value::position(first), Value::position(last)]).await?;
+    let mut ranges = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let range = PrunedRange::of(row)?;
+        if range.last >= first {
+            ranges.push(range);
+        }
+    }
+    Ok(ranges)
+}
+
+impl Transaction {
+    /// Records that positions were pruned; they are in order.
+    pub(crate) async fn record_pruned(&mut self, ranges: &[PrunedRange]) -> Result<(), StoreError> {
+        let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Ok(()) };
+        let (first, last) = (first.first.saturating_sub(1), last.last + 1);
+        let there = touching(self.connection(), first, last).await?;
+        let sql = "DELETE FROM pruned WHERE first = $1";
+        let firsts: Vec<_> = there.iter().map(|range| vec![Value::position(range.first)]).collect();
+        self.execute_each(sql, &firsts).await?;
+        let all = joined([&there, ranges].concat());
+        let rows: Vec<_> = all.iter().map(|range| row(*range)).collect();
+        self.insert(&PRUNED, &rows).await
+    }
+}
+
+fn row(range: PrunedRange) -> Vec<Value> {
+    vec![Value::position(range.first), Value::position(range.last)]
+}
+
+/// Positions in order, as ranges.
+pub(crate) fn ranges_of(positions: &[Position]) -> Vec<PrunedRange> {
+    joined(positions.iter().map(|&at| PrunedRange { first: at, last: at }).collect())
+}
+
+/// The same positions in as few ranges as there can be, in order.
+fn joined(mut ranges: Vec<PrunedRange>) -> Vec<PrunedRange> {
+    ranges.sort_unstable();
+    let mut all: Vec<PrunedRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        match all.last_mut() {
+            Some(last) if range.first <= last.last + 1 => last.last = last.last.max(range.last),
+            _ => all.push(range),
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_and_overlaps_become_one_range() {
+        let ranges = |pairs: &[(u64, u64)]| -> Vec<PrunedRange> {
+            pairs.iter().map(|&(first, last)| PrunedRange { first, last }).collect()
+        };
+        let several = ranges(&[(7, 7), (1, 2), (3, 3), (9, 12), (10, 11), (14, 15)]);
+        assert_eq!(joined(several), ranges(&[(1, 3), (7, 7), (9, 12), (14, 15)]));
+        assert_eq!(ranges_of(&[1, 2, 4]), ranges(&[(1, 2), (4, 4)]));
+        assert_eq!(ranges_of(&[]), []);
+    }
+}

@@ -1,0 +1,173 @@
+//! Events as lines, from one store into another.
+
+use bloodbank_core::{Kind, Meta, TopicPattern};
+use candystore::{Appended, EventStore, Incoming, Position, StoredEvent};
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::databases::{Database, event, on_both, prompt};
+use crate::verifying::{problems, verify};
+
+on_both!(
+    what_is_imported_twice_is_stored_once,
+    lines_can_be_chosen_by_position_and_key,
+    a_time_from_the_future_is_not_kept,
+    large_events_come_a_few_at_a_time,
+);
+
+async fn exported(store: &EventStore) -> Vec<StoredEvent> {
+    chosen(store, 0, None, &[]).await
+}
+
+async fn chosen(
+    store: &EventStore,
+    after: Position,
+    until: Option<Position>,
+    keys: &[&str],
+) -> Vec<StoredEvent> {
+    let keys = keys.iter().map(|key| key.parse::<TopicPattern>().unwrap()).collect();
+    let mut pages = store.pages(after, until, keys).await.unwrap();
+    let mut events = Vec::new();
+    loop {
+        let page = pages.next().await.unwrap();
+        if page.is_empty() {
+            return events;
+        }
+        events.extend(page);
+    }
+}
+
+async fn import(store: &EventStore, lines: &[String]) -> Vec<Appended> {
+    let events = lines.iter().map(|line| Incoming::from_line(line.as_bytes()).unwrap()).collect();
+    store.append(events).await.unwrap()
+}
+
+fn lines(events: &[StoredEvent]) -> Vec<String> {
+    events.iter().map(StoredEvent::to_line).collect()
+}
+
+async fn what_is_imported_twice_is_stored_once(database: Database) {
+    let from = Database::sqlite().await.unwrap();
+    let source = from.open().await;
+    source.append((0..20).map(prompt).collect()).await.unwrap();
+    let events = exported(&source).await;
+    let store = database.open().await;
+    let first = import(&store, &lines(&events)).await;
+    assert_eq!(first, (1..=20).map(Appended::Stored).collect::<Vec<_>>());
+    let second = import(&store, &lines(&events)).await;
+    assert_eq!(second, (1..=20).map(Appended::Duplicate).collect::<Vec<_>>());
+    assert_eq!(exported(&store).await, events);
+}
+
+async fn lines_can_be_chosen_by_position_and_key(database: Database) {
+    let store = database.open().await;
+    let keys = ["llm.prompt", "llm.session.started", "theboard.meeting.ended"];
+    let mixed = |n: u32| event(keys[n as usize % 3], json!({ "n": n }), Meta::new());
+    store.append((0..1_200).map(mixed).collect()).await.unwrap();
+    let positions = |events: Vec<StoredEvent>| -> Vec<Position> {
+        events.iter().map(|event| event.position).collect()
+    };
+    let some = positions(chosen(&store, 3, Some(9), &["llm.#"]).await);
+    assert_eq!(some, [4, 5, 7, 8]);
+    assert_eq!(positions(chosen(&store, 1_198, None, &[]).await), [1_199, 1_200]);
+    assert_eq!(chosen(&store, 0, None, &["*.prompt", "theboard.#"]).await.len(), 800);
+    assert_eq!(chosen(&store, 0, None, &["no.such.key"]).await, []);
+    assert_eq!(chosen(&store, 9_000, Some(1), &[]).await, []);
+}
+
+async fn a_time_from_the_future_is_not_kept(database: Database) {
+    let store = database.open().await;
+    let future = Utc::now() + TimeDelta::days(365_000);
+    store.append(vec![prompt(0).with_received(future), prompt(1)]).await.unwrap();
+    let last = store.at(2).await.unwrap().unwrap();
+    assert!(last.received <= Utc::now(), "{}", last.received);
+}
+
+async fn large_events_come_a_few_at_a_time(database: Database) {
+    let store = database.open().await;
+    let text = "x".repeat(3_000_000);
+    for n in 0..5 {
+        let large = event("llm.prompt", json!({ "n": n, "text": text }), Meta::new());
+        store.append(vec![large, prompt(n)]).await.unwrap();
+    }
+    let mut pages = store.pages(0, None, vec![]).await.unwrap();
+    let mut counts = Vec::new();
+    loop {
+        let page = pages.next().await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        counts.push(page.len());
+    }
+    assert_eq!(counts, [3, 4, 3]);
+}
+
+/// An odd event: an envelope with odd texts in it, or bytes that are none.
+fn odd() -> impl Strategy<Value = Incoming> {
+    let body = prop_oneof![
+        vec(any::<u8>(), 0..60).prop_map(|bytes| ("llm.prompt".to_owned(), bytes)),
+        any::<String>().prop_map(|text| ("odd.key".to_owned(), text.into_bytes())),
+        (any::<String>(), any::<Option<String>>(), any::<String>()).prop_map(envelope),
+    ];
+    let headers = btree_map(any::<String>(), any::<String>(), 0..3);
+    let kind = prop_oneof![Just(Kind::Event), Just(Kind::Command)];
+    (body, headers, kind, 0..i64::from(u32::MAX)).prop_map(
+        |((key, body), headers, kind, seconds)| {
+            let received = DateTime::from_timestamp(seconds % 1_700_000_000, 123_456_000).unwrap();
+            Incoming::new(kind, key, body).with_headers(headers).with_received(received)
+        },
+    )
+}
+
+fn envelope((source, session, text): (String, Option<String>, String)) -> (String, Vec<u8>) {
+    let mut meta = Meta::new().with_correlation_id(Uuid::now_v7());
+    if let Some(session) = session {
+        meta = meta.with_session_id(session);
+    }
+    let data = json!({ "text": text });
+    let envelope = bloodbank_core::Envelope::new("llm.prompt", source, data, meta);
+    ("llm.prompt".to_owned(), envelope.to_bytes().unwrap())
+}
+
+/// Each case looks only at what it has appended itself.
+async fn between_databases(from: Database, to: Database) {
+    let (source, target) = (from.open().await, to.open().await);
+    let config = Config { cases: 40, failure_persistence: None, ..Config::default() };
+    let mut runner = TestRunner::new(config);
+    let runtime = tokio::runtime::Handle::current();
+    let strategy = vec(odd(), 1..8);
+    let run = tokio::task::block_in_place(|| {
+        runner.run(&strategy, |batch| {
+            runtime.block_on(async {
+                let before = source.position().await.unwrap();
+                source.append(batch).await.unwrap();
+                let events = chosen(&source, before, None, &[]).await;
+                let there = target.position().await.unwrap();
+                import(&target, &lines(&events)).await;
+                let arrived = chosen(&target, there, None, &[]).await;
+                assert_eq!(arrived, events);
+            });
+            Ok(())
+        })
+    });
+    run.unwrap();
+    for store in [source, target] {
+        assert_eq!(problems(&verify(&store).await), [""; 0]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_sqlite_holds_is_the_same_on_postgresql() {
+    let Some(postgres) = Database::postgres().await else { return };
+    between_databases(Database::sqlite().await.unwrap(), postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_postgresql_holds_is_the_same_on_sqlite() {
+    let Some(postgres) = Database::postgres().await else { return };
+    between_databases(postgres, Database::sqlite().await.unwrap()).await;
+}
