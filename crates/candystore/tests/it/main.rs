@@ -4,3 +4,4 @@
 mod appending;
 mod databases;
 mod opening;
+mod recorder;
