@@ -9,6 +9,7 @@
 mod append;
 mod error;
 mod event;
+mod query;
 mod record;
 mod recorder;
 mod sql;
@@ -19,6 +20,7 @@ mod writer;
 pub use append::Appended;
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
+pub use query::{Cursor, CursorError, Field, FieldError, Filter, Order, Page};
 pub use record::Incoming;
 pub use recorder::{RecordError, Recorded, Recorder};
 pub use store::{EventStore, StoreOptions};
