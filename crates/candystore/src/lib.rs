@@ -12,6 +12,7 @@ mod event;
 mod query;
 mod record;
 mod recorder;
+mod replay;
 mod sql;
 mod store;
 mod url;
@@ -23,5 +24,9 @@ pub use event::{Position, Standing, StoredEvent};
 pub use query::{Cursor, CursorError, Field, FieldError, Filter, Order, Page};
 pub use record::Incoming;
 pub use recorder::{RecordError, Recorded, Recorder};
+pub use replay::{
+    Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
+    ReplayTarget, Unfit,
+};
 pub use store::{EventStore, StoreOptions};
 pub use url::{StoreUrl, UrlError};

@@ -6,3 +6,4 @@ mod databases;
 mod opening;
 mod questions;
 mod recorder;
+mod replay;
