@@ -7,6 +7,7 @@ mod list;
 mod stats;
 mod tail;
 mod which;
+mod record;
 
 use anyhow::Context;
 use bloodbank::candystore::{EventStore, StoreOptions, StoreUrl};
@@ -27,6 +28,8 @@ pub(crate) enum Store {
     Stats(stats::Stats),
     /// Show what was stored, then what comes, without a gap.
     Tail(tail::Tail),
+    /// Record what passes on RabbitMQ, until it is interrupted.
+    Record,
 }
 
 impl Store {
@@ -39,6 +42,7 @@ impl Store {
                 Store::Chain(chain) => chain.run(&store).await,
                 Store::Stats(stats) => stats.run(&store).await,
                 Store::Tail(tail) => tail.run(&store).await,
+                Store::Record => record::run(&store).await,
             }
         })
     }

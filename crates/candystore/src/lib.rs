@@ -18,6 +18,8 @@ mod prune;
 mod pruned;
 mod quarantine;
 mod record;
+mod recorder;
+mod replay;
 mod sql;
 mod stats;
 mod store;
@@ -39,6 +41,11 @@ pub use pruned::PrunedRange;
 pub use quarantine::{Difference, Quarantined};
 pub use record::Incoming;
 pub use stats::{By, Group, Totals};
+pub use recorder::{RecordError, Recorded, Recorder};
+pub use replay::{
+    Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
+    ReplayTarget, Unfit,
+};
 pub use store::{EventStore, StoreOptions};
 pub use url::{StoreUrl, UrlError};
 pub use vacuum::Vacuumed;

@@ -83,7 +83,7 @@ impl Record {
         if let Cow::Owned(key) = indexed(&incoming.key) {
             incoming.key = key.into();
         }
-        match envelope(&incoming) {
+        match envelope(&incoming.key, &incoming.body) {
             Ok(envelope) => {
                 let checked = contracts.check(&envelope.event_type, &envelope.data);
                 let (standing, violation) = standing(checked);
@@ -233,14 +233,21 @@ pub(crate) const ROW: [(&str, Type); 16] = [
     ("checksum", Type::Int),
 ];
 
+/// The first thing that is wrong with an event by these contracts, if anything is.
+pub(crate) fn violation(contracts: &Contracts, key: &str, body: &[u8]) -> Option<String> {
+    match envelope(key, body) {
+        Ok(envelope) => standing(contracts.check(key, &envelope.data)).1,
+        Err(violation) => Some(violation),
+    }
+}
+
 /// The envelope, if it is one and says the key it travelled under; else what is wrong.
-fn envelope(incoming: &Incoming) -> Result<Envelope, String> {
-    let envelope =
-        Envelope::from_bytes(&incoming.body).map_err(|error| format!("no envelope: {error}"))?;
-    if envelope.event_type == *incoming.key {
+fn envelope(key: &str, body: &[u8]) -> Result<Envelope, String> {
+    let envelope = Envelope::from_bytes(body).map_err(|error| format!("no envelope: {error}"))?;
+    if envelope.event_type == key {
         return Ok(envelope);
     }
-    Err(format!("it travelled as `{}` and says that it is `{}`", incoming.key, envelope.event_type))
+    Err(format!("it travelled as `{key}` and says that it is `{}`", envelope.event_type))
 }
 
 fn standing(checked: Result<(), CheckError>) -> (Standing, Option<String>) {

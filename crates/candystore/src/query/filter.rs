@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::event::kind_name;
+use crate::event::{kind_name, kind_of};
 use crate::{Position, Standing};
 
 /// Which events are meant: those that pass everything that is set. The default is all of them.
@@ -129,6 +129,38 @@ impl Filter {
         json
     }
 
+    /// The filter whose [`to_json`](Filter::to_json) this is; `None` if it is of none.
+    pub(crate) fn from_json(json: &Value) -> Option<Self> {
+        let mut filter = Filter::new();
+        for (name, value) in json.as_object()? {
+            match name.as_str() {
+                "kind" => filter.kind = Some(kind_of(value.as_str()?).ok()?),
+                "keys" => {
+                    let keys = value.as_array()?.iter();
+                    filter.keys =
+                        keys.map(|key| key.as_str()?.parse().ok()).collect::<Option<_>>()?;
+                }
+                "source" => filter.source = Some(value.as_str()?.to_owned()),
+                "session" => filter.session = Some(value.as_str()?.to_owned()),
+                "correlation" => filter.correlation = Some(value.as_str()?.parse().ok()?),
+                "since" => filter.since = Some(value.as_str()?.parse().ok()?),
+                "until" => filter.until = Some(value.as_str()?.parse().ok()?),
+                "first" => filter.first = Some(value.as_u64()?),
+                "last" => filter.last = Some(value.as_u64()?),
+                "standing" => filter.standing = Some(value.as_str()?.parse().ok()?),
+                "fields" => {
+                    let field = |field: &Value| {
+                        Field::new(field.get(0)?.as_str()?, field.get(1)?.clone()).ok()
+                    };
+                    let fields = value.as_array()?.iter();
+                    filter.fields = fields.map(field).collect::<Option<_>>()?;
+                }
+                _ => return None,
+            }
+        }
+        Some(filter)
+    }
+
     /// Tells it from filters that mean other events. The range, in times and in positions, is no
     /// part of it, so that `10m` ago may move on from page to page.
     pub(crate) fn digest(&self) -> u32 {
@@ -237,5 +269,31 @@ impl FromStr for Field {
 impl fmt::Display for Field {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.pointer, self.value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_is_the_same_after_the_way_through_json() {
+        let time = |text: &str| text.parse().unwrap();
+        let full = Filter::new()
+            .with_kind(Kind::Event)
+            .with_key("llm.#".parse().unwrap())
+            .with_source("me")
+            .with_session("s")
+            .with_correlation(Uuid::now_v7())
+            .with_since(time("2026-01-31T12:00:00Z"))
+            .with_until(time("2026-02-01T00:00:00.000001Z"))
+            .with_first(1)
+            .with_last(u64::MAX)
+            .with_standing(Standing::Valid)
+            .with_field("/a/0=[1,\"x\"]".parse().unwrap());
+        for filter in [Filter::new(), full] {
+            assert_eq!(Filter::from_json(&filter.to_json()), Some(filter));
+        }
+        assert_eq!(Filter::from_json(&json!({"colour": "red"})), None);
     }
 }

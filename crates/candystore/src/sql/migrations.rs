@@ -9,6 +9,7 @@ use crate::StoreError;
 const STEPS: [(&str, &str); 2] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
+    ("replays", include_str!("../../migrations/4_replays.sql")),
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -14,3 +14,5 @@ mod pruning;
 mod quarantine;
 mod raw;
 mod verifying;
+mod recorder;
+mod replay;

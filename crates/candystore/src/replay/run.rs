@@ -1,0 +1,200 @@
+//! The record of replays.
+
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::options::{Pace, ReplayOptions, ReplayTarget};
+use super::plan::ReplayPlan;
+use crate::sql::{Connection, Row, Value, micros_to_time, time_to_micros};
+use crate::{EventStore, Filter, Position, StoreError};
+
+/// How a replay stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ReplayState {
+    /// It is under way, or its process was killed.
+    Running,
+    /// Everything planned was sent or skipped.
+    Done,
+    /// Somebody has stopped it. It can be resumed.
+    Cancelled,
+    /// It could not go on. It can be resumed.
+    Failed,
+}
+
+impl ReplayState {
+    const ALL: [ReplayState; 4] =
+        [ReplayState::Running, ReplayState::Done, ReplayState::Cancelled, ReplayState::Failed];
+
+    /// In a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ReplayState::Running => "running",
+            ReplayState::Done => "done",
+            ReplayState::Cancelled => "cancelled",
+            ReplayState::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for ReplayState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One replay: who sent what where, and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ReplayRun {
+    /// Its id, which each event carries as [`headers::REPLAY`](bloodbank_bus::headers::REPLAY).
+    pub id: Uuid,
+    /// Which events; its range ends where the store ended when it was planned.
+    pub filter: Filter,
+    /// Where to, how fast, by whom.
+    pub options: ReplayOptions,
+    /// When it began.
+    pub started: DateTime<Utc>,
+    /// When this was last stored; each second while it runs.
+    pub updated: DateTime<Utc>,
+    /// When it ended, however it did.
+    pub finished: Option<DateTime<Utc>>,
+    /// How it stands.
+    pub state: ReplayState,
+    /// How many events there were when it was planned.
+    pub planned: u64,
+    /// The position of the first of them.
+    pub first: Option<Position>,
+    /// The position of the last of them.
+    pub last: Option<Position>,
+    /// Everything up to this position is done; 0 before the first.
+    pub reached: Position,
+    /// How many events the bus has taken.
+    pub sent: u64,
+    /// How many were passed over, as they break their contract.
+    pub skipped: u64,
+    /// How often the bus did not take one. Each was tried again, unless that ended the replay.
+    pub failed: u64,
+    /// Why it ended, if it failed.
+    pub error: Option<String>,
+}
+
+const COLUMNS: &str = "id, author, started, updated, finished, state, filter, target, pace, \
+     skip_invalid, planned, first_position, last_position, reached, sent, skipped, failed, error";
+
+impl ReplayRun {
+    pub(super) fn new(plan: &ReplayPlan, options: ReplayOptions) -> Self {
+        let now = Utc::now();
+        ReplayRun {
+            id: Uuid::now_v7(),
+            filter: plan.filter.clone(),
+            options,
+            started: now,
+            updated: now,
+            finished: None,
+            state: ReplayState::Running,
+            planned: plan.count,
+            first: plan.first.as_ref().map(|event| event.position),
+            last: plan.last.as_ref().map(|event| event.position),
+            reached: 0,
+            sent: 0,
+            skipped: 0,
+            failed: 0,
+            error: None,
+        }
+    }
+
+    fn of(row: &Row) -> Result<Self, StoreError> {
+        let damaged = |what: &str| StoreError::damaged(format!("column `{what}` of `replays`"));
+        let state = row.text(5)?;
+        let state = ReplayState::ALL.into_iter().find(|known| known.as_str() == state);
+        let filter = serde_json::from_str(row.text(6)?).ok();
+        let filter = filter.and_then(|json| Filter::from_json(&json));
+        Ok(ReplayRun {
+            id: row.id(0)?,
+            started: micros_to_time(row.int(2)?)?,
+            updated: micros_to_time(row.int(3)?)?,
+            finished: row.maybe_int(4)?.map(micros_to_time).transpose()?,
+            state: state.ok_or_else(|| damaged("state"))?,
+            filter: filter.ok_or_else(|| damaged("filter"))?,
+            options: ReplayOptions {
+                author: row.text(1)?.to_owned(),
+                target: row.text(7)?.parse::<ReplayTarget>()?,
+                pace: row.text(8)?.parse::<Pace>()?,
+                skip_invalid: row.int(9)? != 0,
+            },
+            planned: row.position(10)?,
+            first: row.maybe_position(11)?,
+            last: row.maybe_position(12)?,
+            reached: row.position(13)?,
+            sent: row.position(14)?,
+            skipped: row.position(15)?,
+            failed: row.position(16)?,
+            error: row.maybe_text(17)?.map(str::to_owned),
+        })
+    }
+
+    fn row(&self) -> Vec<Value> {
+        let time = |time: DateTime<Utc>| Value::Int(time_to_micros(time));
+        vec![
+            Value::Id(self.id),
+            Value::text(&*self.options.author),
+            time(self.started),
+            time(self.updated),
+            Value::maybe(self.finished, time),
+            Value::text(self.state.as_str()),
+            Value::text(self.filter.to_json().to_string()),
+            Value::text(self.options.target.to_string()),
+            Value::text(self.options.pace.to_string()),
+            Value::Int(self.options.skip_invalid.into()),
+            Value::position(self.planned),
+            Value::maybe(self.first, Value::position),
+            Value::maybe(self.last, Value::position),
+            Value::position(self.reached),
+            Value::position(self.sent),
+            Value::position(self.skipped),
+            Value::position(self.failed),
+            Value::maybe(self.error.clone(), Value::Text),
+        ]
+    }
+
+    /// Stores it, in place of what was stored of it before.
+    pub(super) async fn save(&mut self, store: &EventStore) -> Result<(), StoreError> {
+        self.updated = Utc::now();
+        let (id, row) = (self.id, self.row());
+        let places: Vec<String> = (1..=row.len()).map(|n| format!("${n}")).collect();
+        let insert = format!("INSERT INTO replays ({COLUMNS}) VALUES ({})", places.join(", "));
+        let saved = store.writer().run(async move |transaction| {
+            transaction.execute("DELETE FROM replays WHERE id = $1", &[Value::Id(id)]).await?;
+            transaction.execute(&insert, &row).await
+        });
+        saved.await.map(|_| ())
+    }
+}
+
+impl EventStore {
+    /// The last replays, newest first.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn replays(&self, limit: u32) -> Result<Vec<ReplayRun>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM replays ORDER BY started DESC, id DESC LIMIT $1");
+        self.runs(sql, Value::Int(limit.into())).await
+    }
+
+    /// A replay, by its id.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn replay(&self, id: Uuid) -> Result<Option<ReplayRun>, StoreError> {
+        let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = $1");
+        Ok(self.runs(sql, Value::Id(id)).await?.pop())
+    }
+
+    async fn runs(&self, sql: String, value: Value) -> Result<Vec<ReplayRun>, StoreError> {
+        let asked = async move |c: &mut Connection| c.query(&sql, &[value]).await;
+        self.readers().run(asked).await?.iter().map(ReplayRun::of).collect()
+    }
+}
