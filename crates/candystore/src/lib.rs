@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod embedded;
 mod error;
 mod event;
 mod record;
@@ -16,6 +17,7 @@ mod url;
 mod writer;
 
 pub use append::Appended;
+pub use embedded::{Embedded, EmbeddedOptions};
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
 pub use record::Incoming;
