@@ -4,10 +4,10 @@ mod chain;
 mod event;
 mod get;
 mod list;
+mod record;
 mod stats;
 mod tail;
 mod which;
-mod record;
 
 use anyhow::Context;
 use bloodbank::candystore::{EventStore, StoreOptions, StoreUrl};

@@ -8,15 +8,16 @@
 
 mod append;
 mod chain;
+mod embedded;
 mod error;
 mod event;
 mod follow;
-mod query;
 mod line;
 mod page;
 mod prune;
 mod pruned;
 mod quarantine;
+mod query;
 mod record;
 mod recorder;
 mod replay;
@@ -30,22 +31,23 @@ mod writer;
 
 pub use append::Appended;
 pub use chain::{Cause, Chain, Link};
+pub use embedded::{Embedded, EmbeddedOptions};
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
 pub use follow::{Follow, Followed, Start};
-pub use query::{Cursor, CursorError, Field, FieldError, Filter, Order, Page};
 pub use line::LineError;
 pub use page::EventPages;
 pub use prune::{DoomedKey, Prune, PrunePlan, PruneProgress};
 pub use pruned::PrunedRange;
 pub use quarantine::{Difference, Quarantined};
+pub use query::{Cursor, CursorError, Field, FieldError, Filter, Order, Page};
 pub use record::Incoming;
-pub use stats::{By, Group, Totals};
 pub use recorder::{RecordError, Recorded, Recorder};
 pub use replay::{
     Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget, Unfit,
 };
+pub use stats::{By, Group, Totals};
 pub use store::{EventStore, StoreOptions};
 pub use url::{StoreUrl, UrlError};
 pub use vacuum::Vacuumed;

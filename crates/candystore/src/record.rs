@@ -103,7 +103,12 @@ impl Record {
         let incoming = incoming.with_headers(event.headers.clone());
         let record = match event.standing {
             Standing::Malformed => Record::malformed(incoming, String::new()),
-            standing => Record::with(&envelope(&incoming)?, incoming, standing, event.schema),
+            standing => Record::with(
+                &envelope(&incoming.key, &incoming.body)?,
+                incoming,
+                standing,
+                event.schema,
+            ),
         };
         Ok(Record { violation: event.violation.clone(), ..record })
     }

@@ -6,8 +6,9 @@ use super::{Connection, Value, time_to_micros};
 use crate::StoreError;
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 2] = [
+const STEPS: [(&str, &str); 4] = [
     ("events", include_str!("../../migrations/1_events.sql")),
+    ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
     ("replays", include_str!("../../migrations/4_replays.sql")),
 ];
