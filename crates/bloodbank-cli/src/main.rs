@@ -7,7 +7,9 @@ mod dlq;
 mod doctor;
 mod list;
 mod logging;
+mod progress;
 mod publish;
+mod replay;
 mod show;
 mod span;
 mod store;
@@ -72,6 +74,8 @@ enum Command {
     /// Look at the dead letters, bring them back, let them go.
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Send events of the past again. A dry run without `--yes`.
+    Replay(replay::Replay),
     /// Look into the record of every event.
     #[command(subcommand)]
     Store(store::Store),
@@ -113,6 +117,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Send(publish) => publish.run(Kind::Command),
         Command::Tail(tail) => tail.run(),
         Command::Dlq(dlq) => dlq.run(),
+        Command::Replay(replay) => replay.run(),
         Command::Store(store) => store.run(),
         Command::Topology(topology) => topology.run(),
         Command::Doctor(doctor) => doctor.run(),
