@@ -7,6 +7,7 @@ mod dlq;
 mod doctor;
 mod list;
 mod logging;
+mod pretty;
 mod progress;
 mod publish;
 mod replay;
@@ -17,6 +18,7 @@ mod table;
 mod tail;
 mod topology;
 mod validate;
+mod when;
 
 use std::io;
 use std::process::ExitCode;

@@ -12,7 +12,7 @@ use bloodbank::candystore::{
     ReplayTarget,
 };
 use bloodbank::uuid::Uuid;
-use bloodbank::{Transport, events};
+use bloodbank::events;
 use clap::Args;
 
 use self::which::Which;
@@ -126,11 +126,7 @@ impl Replay {
     }
 
     /// Shows what would be sent. The exit code, if that was all.
-    fn only_shown(
-        &self,
-        plan: &ReplayPlan,
-        options: &ReplayOptions,
-    ) -> anyhow::Result<Option<u8>> {
+    fn only_shown(&self, plan: &ReplayPlan, options: &ReplayOptions) -> anyhow::Result<Option<u8>> {
         show::plan(plan, options)?;
         if plan.count == 0 {
             eprintln!("no events; there is nothing to send");

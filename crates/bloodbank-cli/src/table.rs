@@ -14,6 +14,23 @@ impl Table {
         Table { rows: vec![heading.map(|cell| cell.to_uppercase()).to_vec()] }
     }
 
+    /// Rows without a heading.
+    pub(crate) fn plain() -> Self {
+        Table { rows: Vec::new() }
+    }
+
+    /// Leaves out the columns that hold nothing but their heading.
+    pub(crate) fn without_empty_columns(mut self) -> Self {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        for column in (0..columns).rev() {
+            let mut cells = self.rows.iter().skip(1).filter_map(|row| row.get(column));
+            if cells.all(String::is_empty) {
+                self.rows.iter_mut().for_each(|row| drop(row.remove(column)));
+            }
+        }
+        self
+    }
+
     /// Adds a row; control characters in it are escaped.
     pub(crate) fn row<const N: usize>(&mut self, cells: [&str; N]) {
         self.rows.push(cells.map(escape_control).to_vec());

@@ -13,3 +13,5 @@ mod statement;
 pub use cursor::{Cursor, CursorError, Order};
 pub use filter::{Field, FieldError, Filter};
 pub use page::Page;
+pub(crate) use scan::scan;
+pub(crate) use scope::{Scope, first_since};

@@ -1,28 +1,112 @@
 //! `store get`: one event.
 
+use std::io::{self, Write};
+use std::str::FromStr;
+
 use anyhow::bail;
-use bloodbank::candystore::{EventStore, Position};
+use bloodbank::candystore::{EventStore, Position, StoredEvent};
+use bloodbank::escape_control;
 use bloodbank::uuid::Uuid;
 use clap::Args;
 
-use crate::table::say;
+use super::event;
+use crate::pretty;
+use crate::table::{Table, say};
+use crate::when;
+
+/// An id, or a position.
+#[derive(Clone, Copy)]
+enum IdOrPosition {
+    Id(Uuid),
+    Position(Position),
+}
+
+impl FromStr for IdOrPosition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.parse(), text.parse()) {
+            (Ok(position), _) => Ok(IdOrPosition::Position(position)),
+            (_, Ok(id)) => Ok(IdOrPosition::Id(id)),
+            _ => Err("expected an id (a UUID) or a position (a number)".to_owned()),
+        }
+    }
+}
 
 #[derive(Args)]
 pub(crate) struct Get {
     /// An id, or a position.
     #[arg(value_name = "ID|POSITION")]
-    which: String,
+    which: IdOrPosition,
+    /// Only the bytes, as they came.
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    /// As JSON, on one line.
+    #[arg(long)]
+    json: bool,
 }
 
 impl Get {
     pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
-        let event = match (self.which.parse::<Position>(), self.which.parse::<Uuid>()) {
-            (Ok(position), _) => store.at(position).await?,
-            (_, Ok(id)) => store.get(id).await?,
-            _ => bail!("`{}` is neither an id nor a position", self.which),
+        let (found, name) = match self.which {
+            IdOrPosition::Position(position) => {
+                (store.at(position).await?, format!("at position {position}"))
+            }
+            IdOrPosition::Id(id) => (store.get(id).await?, format!("with the id {id}")),
         };
-        let Some(event) = event else { bail!("no event `{}` is stored", self.which) };
-        say(String::from_utf8_lossy(&event.body))?;
+        let Some(event) = found else { bail!("no event {name} is stored") };
+        match (self.raw, self.json) {
+            (true, _) => io::stdout().lock().write_all(&event.body)?,
+            (_, true) => say(event::json_line(&event))?,
+            _ => show(&event)?,
+        }
         Ok(0)
     }
+}
+
+fn show(event: &StoredEvent) -> io::Result<()> {
+    let out = &mut io::stdout().lock();
+    facts(event).print(out)?;
+    if !event.headers.is_empty() {
+        writeln!(out, "\nheaders")?;
+        let mut headers = Table::plain();
+        for (name, value) in &event.headers {
+            headers.row([&format!("  {name}"), value]);
+        }
+        headers.print(out)?;
+    }
+    writeln!(out)?;
+    let text = String::from_utf8_lossy(&event.body);
+    if !event::is_json(&text) {
+        return writeln!(out, "{}", escape_control(&text));
+    }
+    pretty::json(&text).lines().try_for_each(|line| writeln!(out, "{}", escape_control(line)))
+}
+
+fn facts(event: &StoredEvent) -> Table {
+    let mut table = Table::plain();
+    let mut fact = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            table.row([name, &value]);
+        }
+    };
+    let standing = match &event.violation {
+        Some(violation) => format!("{}: {violation}", event.standing),
+        None => event.standing.to_string(),
+    };
+    fact("position", Some(event.position.to_string()));
+    fact("id", Some(event.id.to_string()));
+    fact("kind", Some(event::kind(event).to_owned()));
+    fact("key", Some(event.key.clone()));
+    fact("source", Some(event.source.clone()).filter(|source| !source.is_empty()));
+    fact("timestamp", event.timestamp.map(when::show));
+    fact("stored", Some(when::show(event.received)));
+    fact("correlation", event.correlation_id.map(|id| id.to_string()));
+    fact("caused by", event.causation_id.map(|id| id.to_string()));
+    fact("session", event.session_id.clone());
+    fact("standing", Some(standing));
+    fact("schema", event.schema.map(|digest| digest.to_string()));
+    fact("size", Some(format!("{} bytes", event.body.len())));
+    fact("checksum", Some(format!("{:08x} (CRC-32)", event.checksum)));
+    table
 }

@@ -32,8 +32,8 @@ impl Order {
 
     fn name(self) -> &'static str {
         match self {
-            Order::Oldest => "oldest first",
-            Order::Newest => "newest first",
+            Order::Oldest => "oldest",
+            Order::Newest => "newest",
         }
     }
 }
@@ -59,7 +59,10 @@ pub enum CursorError {
     #[error("`{0}` is no cursor of this version\nhelp: begin without one")]
     Foreign(String),
     /// It goes with the other order.
-    #[error("the cursor is of a list with the {0}\nhelp: ask in that order, or begin without it")]
+    #[error(
+        "the cursor is of a list with the {0} events first\n\
+         help: ask in that order, or begin without it"
+    )]
     Order(&'static str),
     /// It goes with another filter.
     #[error(

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod appending;
+mod chains;
+mod counting;
 mod databases;
+mod following;
 mod opening;
 mod questions;
 mod recorder;

@@ -183,7 +183,7 @@ async fn a_cursor_goes_with_its_order_and_its_filter(database: Database) {
     let page = store.page(&filter, Order::Newest, 1, None).await.unwrap();
     let cursor = page.next.unwrap();
     let error = store.page(&filter, Order::Oldest, 1, Some(&cursor)).await.unwrap_err();
-    assert!(error.to_string().contains("newest first"), "{error}");
+    assert!(error.to_string().contains("the newest events first"), "{error}");
     let other = key("llm.#");
     let error = store.page(&other, Order::Newest, 1, Some(&cursor)).await.unwrap_err();
     assert_eq!(error, StoreError::Cursor(CursorError::Filter));

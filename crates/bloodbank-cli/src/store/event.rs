@@ -1,0 +1,81 @@
+//! A stored event, as it is shown.
+
+use bloodbank::candystore::StoredEvent;
+use bloodbank::serde::de::IgnoredAny;
+use bloodbank::serde_json::{self, Value, json};
+use bloodbank::{Kind, escape_control};
+
+use crate::when;
+
+/// The key, and that it is of a command if it is.
+pub(super) fn key(event: &StoredEvent) -> String {
+    match event.kind {
+        Kind::Event => event.key.clone(),
+        Kind::Command => format!("{} (command)", event.key),
+    }
+}
+
+/// A line for people; payloads may be large, or nobody's business.
+pub(super) fn line(event: &StoredEvent) -> String {
+    format!(
+        "{}  {:>8}  {:<34}  {:<24}  {:<9}  {}",
+        when::show(event.received),
+        event.position,
+        escape_control(&key(event)),
+        escape_control(&event.source),
+        event.standing,
+        event.id,
+    )
+}
+
+/// Everything about it on one line of JSON. The envelope stands in it as it came, but for line breaks;
+/// what is no JSON is `body`, or `body_hex` if it is no text.
+pub(super) fn json_line(event: &StoredEvent) -> String {
+    let (name, contents) = contents(&event.body);
+    let facts = facts(event).to_string();
+    let facts = facts.strip_suffix('}').unwrap_or(&facts);
+    format!("{facts},\"{name}\":{contents}}}")
+}
+
+fn contents(body: &[u8]) -> (&'static str, String) {
+    match std::str::from_utf8(body) {
+        // A line break in JSON is white space: in its texts it is written `\n`.
+        Ok(text) if is_json(text) => ("envelope", text.replace(['\n', '\r'], " ")),
+        Ok(text) => ("body", Value::from(text).to_string()),
+        Err(_) => {
+            let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
+            ("body_hex", Value::from(hex).to_string())
+        }
+    }
+}
+
+pub(super) fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+fn facts(event: &StoredEvent) -> Value {
+    json!({
+        "position": event.position,
+        "id": event.id,
+        "kind": kind(event),
+        "key": event.key,
+        "source": event.source,
+        "timestamp": event.timestamp,
+        "received": event.received,
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+        "session_id": event.session_id,
+        "standing": event.standing.as_str(),
+        "violation": event.violation,
+        "schema": event.schema,
+        "headers": event.headers,
+        "checksum": event.checksum,
+    })
+}
+
+pub(super) fn kind(event: &StoredEvent) -> &'static str {
+    match event.kind {
+        Kind::Event => "event",
+        Kind::Command => "command",
+    }
+}

@@ -1,0 +1,394 @@
+//! The commands that ask the store, on a SQLite file of their own.
+#![allow(clippy::unwrap_used)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use bloodbank::candystore::{EventStore, Incoming, StoreOptions, StoreUrl};
+use bloodbank::chrono::{DateTime, TimeDelta, Utc};
+use bloodbank::serde_json::{Value, json};
+use bloodbank::uuid::Uuid;
+use bloodbank::{Envelope, Kind, Meta, events};
+use expect_test::{Expect, expect};
+use tempfile::TempDir;
+
+/// A store in a file, which goes with it.
+struct Store {
+    folder: TempDir,
+}
+
+impl Store {
+    async fn with(batch: Vec<Incoming>) -> Self {
+        let store = Store { folder: tempfile::tempdir().unwrap() };
+        store.open().await.append(batch).await.unwrap();
+        store
+    }
+
+    async fn open(&self) -> EventStore {
+        let options = StoreOptions::new(StoreUrl::file(self.folder.path().join("store.db")));
+        EventStore::open(options, events::contracts()).await.unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bloodbank"));
+        let file = self.folder.path().join("store.db");
+        command.env("DATABASE_URL", format!("sqlite:{}", file.display()));
+        command.env_remove("BLOODBANK_LOG").arg("store").args(arguments);
+        command
+    }
+
+    /// The exit code and everything that is printed.
+    fn says(&self, arguments: &[&str], expected: &Expect) {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        expected.assert_eq(&format!("{out}{err}exit {}\n", output.status.code().unwrap()));
+    }
+
+    fn json(&self, arguments: &[&str]) -> Vec<Value> {
+        let output = self.command(arguments).output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        lines.lines().map(|line| bloodbank::serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn id(n: u128) -> Uuid {
+    Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0000 + n)
+}
+
+/// Noon, and so many milliseconds.
+fn at(millis: i64) -> DateTime<Utc> {
+    let noon = DateTime::parse_from_rfc3339("2026-01-31T12:00:00Z").unwrap();
+    noon.to_utc() + TimeDelta::milliseconds(millis)
+}
+
+fn envelope(n: u128, key: &str, source: &str, millis: i64, data: Value) -> Envelope {
+    let meta = Meta::new().with_id(id(n)).with_timestamp(at(millis));
+    Envelope::new(key, source, data, meta)
+}
+
+/// Stored two milliseconds later.
+fn incoming(envelope: &Envelope) -> Incoming {
+    let body = envelope.to_bytes().unwrap();
+    let stored = envelope.timestamp + TimeDelta::milliseconds(2);
+    Incoming::new(Kind::Event, envelope.event_type.as_str(), body).with_received(stored)
+}
+
+fn trigger(n: u128, millis: i64, topic: &str) -> Envelope {
+    envelope(n, "no.such.key", "ada", millis, json!({ "topic": topic, "n": n }))
+}
+
+fn caused_by(mut effect: Envelope, cause: &Envelope) -> Envelope {
+    effect.causation_id = Some(cause.id);
+    effect.correlation_id = Some(cause.correlation_id.unwrap_or(cause.id));
+    effect
+}
+
+/// A pull request that a meeting is about, and what nobody knows the cause of.
+fn workflow() -> Vec<Incoming> {
+    let root = envelope(1, "github.pull_request.opened", "hub", 0, json!({}));
+    let meeting = caused_by(envelope(2, "theboard.meeting.asked", "board", 12, json!({})), &root);
+    let prompt = caused_by(envelope(3, "llm.asked", "agent", 3_212, json!({})), &meeting);
+    let answer = caused_by(envelope(4, "llm.answered", "agent", 3_211, json!({})), &prompt);
+    let done =
+        caused_by(envelope(5, "theboard.meeting.held", "board", 600_012, json!({})), &meeting);
+    let label = caused_by(envelope(6, "hub.labelled", "hub\u{1b}[31m", 600_020, json!({})), &root);
+    let gone = trigger(99, 0, "gone");
+    let mut orphan = caused_by(trigger(7, 600_030, "x"), &gone);
+    orphan.correlation_id = Some(root.id);
+    [root, meeting, prompt, answer, done, label, orphan].iter().map(incoming).collect()
+}
+
+#[tokio::test]
+async fn a_chain_is_drawn_as_a_tree() {
+    let store = Store::with(workflow()).await;
+    let expected = expect![[r#"
+        KEY                          SOURCE         TIME                      POSITION
+        github.pull_request.opened   hub            2026-01-31 12:00:00.000Z  1         unknown
+        ├─ theboard.meeting.asked    board          +12 ms                    2         unknown
+        │  ├─ llm.asked              agent          +3.2 s                    3         unknown
+        │  │  └─ llm.answered        agent          -1 ms                     4         unknown
+        │  └─ theboard.meeting.held  board          +10m                      5         unknown
+        └─ hub.labelled              hub\u{1b}[31m  +10m                      6         unknown
+        no.such.key                  ada            2026-01-31 12:10:00.030Z  7         unknown; orphan: its cause 01990000-0000-7000-8000-000000000063 is not stored
+        exit 0
+    "#]];
+    store.says(&["chain", &id(1).to_string()], &expected);
+    let drawn = |n| store.command(&["chain", &id(n).to_string()]).output().unwrap().stdout;
+    assert_eq!(drawn(4), drawn(1), "from wherever it is asked");
+    store.says(&["chain", &id(50).to_string()], &expect![[r#"
+        error: no event with the id or the correlation id 01990000-0000-7000-8000-000000000032 is stored
+        exit 1
+    "#]]);
+    let links = store.json(&["chain", &id(3).to_string(), "--json"]);
+    assert_eq!(links.len(), 7);
+    assert_eq!((&links[1]["depth"], &links[1]["since_cause_us"]), (&json!(1), &json!(12_000)));
+    let orphan = links.last().unwrap();
+    assert_eq!((&orphan["cause"], &orphan["causation_id"]), (&json!("missing"), &json!(id(99))));
+}
+
+#[tokio::test]
+async fn a_list_goes_on_where_it_ended() {
+    let store = Store::with(workflow()).await;
+    store.says(&["list", "--limit", "2"], &expect![[r#"
+        POSITION  STORED                    KEY           SOURCE         STANDING  ID
+        7         2026-01-31 12:10:00.032Z  no.such.key   ada            unknown   01990000-0000-7000-8000-000000000007
+        6         2026-01-31 12:10:00.022Z  hub.labelled  hub\u{1b}[31m  unknown   01990000-0000-7000-8000-000000000006
+        next: --cursor c1-n-6-84c97aba
+        exit 0
+    "#]]);
+    store.says(&["list", "--limit", "2", "--cursor", "c1-n-6-84c97aba"], &expect![[r#"
+        POSITION  STORED                    KEY                    SOURCE  STANDING  ID
+        5         2026-01-31 12:10:00.014Z  theboard.meeting.held  board   unknown   01990000-0000-7000-8000-000000000005
+        4         2026-01-31 12:00:03.214Z  llm.answered           agent   unknown   01990000-0000-7000-8000-000000000004
+        next: --cursor c1-n-4-84c97aba
+        exit 0
+    "#]]);
+    store.says(
+        &["list", "--limit", "2", "--cursor", "c1-n-6-00000000"],
+        &expect![[r#"
+        error: the cursor is of a list with another filter
+        help: repeat the filter it was given with, or begin without it
+        exit 1
+    "#]],
+    );
+    store.says(&["list", "llm.*", "theboard.meeting.held", "--oldest"], &expect![[r#"
+        POSITION  STORED                    KEY                    SOURCE  STANDING  ID
+        3         2026-01-31 12:00:03.214Z  llm.asked              agent   unknown   01990000-0000-7000-8000-000000000003
+        4         2026-01-31 12:00:03.214Z  llm.answered           agent   unknown   01990000-0000-7000-8000-000000000004
+        5         2026-01-31 12:10:00.014Z  theboard.meeting.held  board   unknown   01990000-0000-7000-8000-000000000005
+        exit 0
+    "#]]);
+    store.says(
+        &["list", "--cursor", "c1-o-6-00000000"],
+        &expect![[r#"
+            error: the cursor is of a list with the oldest events first
+            help: ask in that order, or begin without it
+            exit 1
+        "#]],
+    );
+    store.says(
+        &["list", "--cursor", "next"],
+        &expect![[r#"
+        error: invalid value 'next' for '--cursor <CURSOR>': `next` is no cursor of this version
+        help: begin without one
+
+        For more information, try '--help'.
+        exit 2
+    "#]],
+    );
+    store.says(
+        &["list", "--source", "nobody"],
+        &expect![[r#"
+        no events
+        exit 0
+    "#]],
+    );
+    store.says(
+        &["list", "--count"],
+        &expect![[r#"
+        7
+        exit 0
+    "#]],
+    );
+}
+
+#[tokio::test]
+async fn each_option_of_a_list_narrows_it() {
+    let mut batch: Vec<_> = (1..=3).map(|n| incoming(&trigger(n, 1_000 * n as i64, "a"))).collect();
+    batch.push(incoming(&trigger(4, 5_000, "b")));
+    let late = at(6_000);
+    batch.push(Incoming::new(Kind::Event, "no.such.key", *b"{").with_received(late));
+    let command = envelope(6, "no.command", "ada", 7_000, json!({}));
+    batch.push(Incoming::new(Kind::Command, "no.command", command.to_bytes().unwrap()));
+    let store = Store::with(batch).await;
+    let count = |arguments: &[&str]| {
+        let arguments = [&["list", "--json"], arguments].concat();
+        store.json(&arguments).len()
+    };
+    for (arguments, expected) in [
+        (vec![], 5),
+        (vec!["--commands"], 6),
+        (vec!["--source", "ada"], 4),
+        (vec!["--standing", "malformed"], 1),
+        (vec!["--since", "2026-01-31T12:00:02Z"], 4),
+        (vec!["--since", "2026-01-31T12:00:02Z", "--until", "2026-01-31T12:00:05Z"], 2),
+        (vec!["--since", "1h", "--commands"], 1),
+        (vec!["--where", "/topic=\"a\""], 3),
+        (vec!["--where", "/topic=\"a\"", "--where", "/n=2"], 1),
+        (vec!["--correlation", "01990000-0000-7000-8000-000000000001"], 0),
+        (vec!["--session", "s"], 0),
+    ] {
+        assert_eq!(count(&arguments), expected, "{arguments:?}");
+    }
+    store.says(&["list", "--where", "/topic=a"], &expect![[r#"
+        error: invalid value '/topic=a' for '--where </POINTER=JSON>': the value of `/topic` is no JSON: expected value at line 1 column 1
+        help: text needs quotes: /topic="Budget"
+
+        For more information, try '--help'.
+        exit 2
+    "#]]);
+    store.says(&["list", "--since", "yesterday"], &expect![[r#"
+        error: invalid value 'yesterday' for '--since <AGE|TIME>': `yesterday` is no time; expected an age, as in `10m`, or `2026-01-31T12:00:00Z`
+
+        For more information, try '--help'.
+        exit 2
+    "#]]);
+}
+
+#[tokio::test]
+async fn an_event_is_shown_with_its_facts() {
+    let body = b"{\n  \"n\": 12345678901234567890123 }";
+    let headers = [("x-mine".to_owned(), "a\u{1b}b".to_owned())].into();
+    let strange = Incoming::new(Kind::Event, "no.such.key", *body).with_received(at(0));
+    let mut known = envelope(1, "no.such.key", "ada", 0, json!({ "text": "\u{202e}" }));
+    known.session_id = Some("s1".to_owned());
+    known.correlation_id = Some(id(9));
+    let batch = vec![strange.with_headers(headers), incoming(&known)];
+    let binary = Incoming::new(Kind::Event, "no.such.key", *b"\xff\x00").with_received(at(0));
+    let store = Store::with([batch, vec![binary]].concat()).await;
+    store.says(&["get", "1"], &expect![[r#"
+        position  1
+        id        dda66dc3-fe83-5ce5-bd43-c9ae5f737366
+        kind      event
+        key       no.such.key
+        stored    2026-01-31 12:00:00.000Z
+        standing  malformed: no envelope: unknown field `n`, expected one of `id`, `event_type`, `source`, `timestamp`, `correlation_id`, `causation_id`, `session_id`, `schema`, `traceparent`, `data` at line 2 column 5
+        size      34 bytes
+        checksum  06fd8e24 (CRC-32)
+
+        headers
+          x-mine  a\u{1b}b
+
+        {
+          "n": 12345678901234567890123
+        }
+        exit 0
+    "#]]);
+    store.says(
+        &["get", &id(1).to_string()],
+        &expect![[r#"
+        position     2
+        id           01990000-0000-7000-8000-000000000001
+        kind         event
+        key          no.such.key
+        source       ada
+        timestamp    2026-01-31 12:00:00.000Z
+        stored       2026-01-31 12:00:00.002Z
+        correlation  01990000-0000-7000-8000-000000000009
+        session      s1
+        standing     unknown: no contract has the key `no.such.key`
+        size         225 bytes
+        checksum     44a55850 (CRC-32)
+
+        {
+          "id": "01990000-0000-7000-8000-000000000001",
+          "event_type": "no.such.key",
+          "source": "ada",
+          "timestamp": "2026-01-31T12:00:00.000000Z",
+          "correlation_id": "01990000-0000-7000-8000-000000000009",
+          "session_id": "s1",
+          "data": {
+            "text": "\u{202e}"
+          }
+        }
+        exit 0
+    "#]],
+    );
+    store.says(
+        &["get", "9"],
+        &expect![[r#"
+        error: no event at position 9 is stored
+        exit 1
+    "#]],
+    );
+    store.says(&["get", "nine"], &expect![[r#"
+        error: invalid value 'nine' for '<ID|POSITION>': expected an id (a UUID) or a position (a number)
+
+        For more information, try '--help'.
+        exit 2
+    "#]]);
+    let raw = store.command(&["get", "1", "--raw"]).output().unwrap();
+    assert_eq!(raw.stdout, body);
+    store.says(&["get", "1", "--json"], &expect![[r#"
+        {"position":1,"id":"dda66dc3-fe83-5ce5-bd43-c9ae5f737366","kind":"event","key":"no.such.key","source":"","timestamp":null,"received":"2026-01-31T12:00:00Z","correlation_id":null,"causation_id":null,"session_id":null,"standing":"malformed","violation":"no envelope: unknown field `n`, expected one of `id`, `event_type`, `source`, `timestamp`, `correlation_id`, `causation_id`, `session_id`, `schema`, `traceparent`, `data` at line 2 column 5","schema":null,"headers":{"x-mine":"a\u001bb"},"checksum":117280292,"envelope":{   "n": 12345678901234567890123 }}
+        exit 0
+    "#]]);
+    assert_eq!(store.json(&["get", "3", "--json"])[0]["body_hex"], json!("ff00"));
+}
+
+#[tokio::test]
+async fn stats_count_by_what_they_are_told_to() {
+    let store = Store::with(workflow()).await;
+    let out = |arguments: &[&str]| {
+        let since = ["stats", "--since", "2026-01-31T12:00:00Z"];
+        let output = store.command(&[&since, arguments].concat()).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        // How large the file is depends on SQLite.
+        text.lines().filter(|line| !line.starts_with("size")).collect::<Vec<_>>().join("\n")
+    };
+    expect![[r#"
+        SOURCE         COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
+        ada            1      266    2 ms          2 ms     1
+        agent          2      501    2 ms          3 ms     2
+        board          2      523    2 ms          2 ms     2
+        hub            1      154    2 ms          2 ms     1
+        hub\u{1b}[31m  1      260    2 ms          2 ms     1
+
+        events          7
+        commands        0
+        not valid       7
+        duplicates      0
+        quarantined     0
+        first position  1, stored 2026-01-31 12:00:00.002Z
+        last position   7, stored 2026-01-31 12:10:00.032Z"#]]
+    .assert_eq(&out(&["--by", "source"]));
+    expect![[r#"
+        MINUTE             KEY                         SOURCE  COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
+        2026-01-31 12:00Z  github.pull_request.opened  hub     1      154    2 ms          2 ms     1
+        2026-01-31 12:00Z  theboard.meeting.asked      board   1      262    2 ms          2 ms     1
+
+        events          7
+        commands        0
+        not valid       7
+        duplicates      0
+        quarantined     0
+        first position  1, stored 2026-01-31 12:00:00.002Z
+        last position   7, stored 2026-01-31 12:10:00.032Z"#]].assert_eq(&out(&["--until", "2026-01-31T12:00:01Z"]));
+    let lines = store.json(&["stats", "--json", "--since", "2026-01-31T12:00:00Z"]);
+    let (totals, groups) = lines.split_last().unwrap();
+    assert_eq!(totals["totals"]["events"], 7);
+    assert!(totals["totals"]["size_bytes"].as_u64().unwrap() > 4_096);
+    assert_eq!(groups.iter().map(|group| group["count"].as_u64().unwrap()).sum::<u64>(), 7);
+    assert_eq!(groups[0]["mean_latency_us"], 2_000);
+}
+
+/// Ends with the test.
+struct Following(Child);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_tail_shows_history_and_then_what_another_process_writes() {
+    let store = Store::with((1..=3).map(|n| incoming(&trigger(n, 0, "a"))).collect()).await;
+    let mut command = store.command(&["tail", "no.#", "--from", "2", "--json"]);
+    let mut following =
+        Following(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let lines = BufReader::new(following.0.stdout.take().unwrap()).lines();
+    let mut positions = lines.map(|line| {
+        let line: Value = bloodbank::serde_json::from_str(&line.unwrap()).unwrap();
+        line["position"].as_u64().unwrap()
+    });
+    assert_eq!((positions.next(), positions.next()), (Some(2), Some(3)));
+    let written = store.open().await;
+    for n in 4..=20 {
+        written.append(vec![incoming(&trigger(n, 0, "a"))]).await.unwrap();
+    }
+    let rest: Vec<u64> = positions.by_ref().take(17).collect();
+    assert_eq!(rest, (4..=20).collect::<Vec<_>>());
+}
