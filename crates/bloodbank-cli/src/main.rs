@@ -8,7 +8,9 @@ mod doctor;
 mod list;
 mod logging;
 mod pretty;
+mod progress;
 mod publish;
+mod replay;
 mod show;
 mod span;
 mod store;
@@ -74,6 +76,8 @@ enum Command {
     /// Look at the dead letters, bring them back, let them go.
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Send events of the past again. A dry run without `--yes`.
+    Replay(replay::Replay),
     /// Look into the record of every event.
     #[command(subcommand)]
     Store(store::Store),
@@ -115,6 +119,7 @@ fn run(command: Command) -> anyhow::Result<u8> {
         Command::Send(publish) => publish.run(Kind::Command),
         Command::Tail(tail) => tail.run(),
         Command::Dlq(dlq) => dlq.run(),
+        Command::Replay(replay) => replay.run(),
         Command::Store(store) => store.run(),
         Command::Topology(topology) => topology.run(),
         Command::Doctor(doctor) => doctor.run(),

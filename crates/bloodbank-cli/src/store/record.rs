@@ -1,6 +1,5 @@
 //! `store record`: from RabbitMQ into the store.
 
-use std::io::{IsTerminal, stderr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,15 +7,10 @@ use anyhow::{Context, anyhow, bail};
 use bloodbank::amqp::AmqpConfig;
 use bloodbank::candystore::{EventStore, Recorded, Recorder};
 use bloodbank::{Contracts, Queue, Transport};
-use tokio::sync::watch;
-use tokio::time::sleep;
 
 use crate::bus::{self, interrupted};
+use crate::progress::{self, rate};
 use crate::table::say;
-
-/// How often the status is told, on a terminal and in a log.
-const ON_TERMINAL: Duration = Duration::from_secs(1);
-const IN_LOG: Duration = Duration::from_secs(10);
 
 /// Runs until it is interrupted.
 pub(crate) async fn run(store: &EventStore) -> anyhow::Result<u8> {
@@ -31,7 +25,7 @@ pub(crate) async fn run(store: &EventStore) -> anyhow::Result<u8> {
     let amqp = bus::connect(config).await?;
     eprintln!("recording `{}` into {}; Ctrl-C ends", queue.name, store.url());
     let recorder = Recorder::new(store.clone(), Arc::new(amqp.clone()), queue);
-    let status = tokio::spawn(tell(recorder.progress()));
+    let status = tokio::spawn(progress::tell(recorder.progress(), line));
     let recorded = recorder.run_until(interrupted()).await;
     amqp.close().await;
     status.await.context("the status cannot be told")?;
@@ -50,36 +44,10 @@ fn queue(contracts: &Contracts) -> anyhow::Result<Queue> {
     })
 }
 
-/// Tells how it goes, where something has changed, until the recorder is gone.
-async fn tell(mut progress: watch::Receiver<Recorded>) {
-    let terminal = stderr().is_terminal();
-    let period = if terminal { ON_TERMINAL } else { IN_LOG };
-    let mut before = Recorded::default();
-    loop {
-        tokio::select! {
-            // Nothing is waited for but the end.
-            _ = progress.wait_for(|_| false) => return,
-            () = sleep(period) => {}
-        }
-        let now = progress.borrow().clone();
-        if now != before {
-            show(&status(&before, &now, period), terminal);
-        }
-        before = now;
-    }
-}
-
-/// On a terminal in place of the line before.
-fn show(line: &str, terminal: bool) {
-    match terminal {
-        true => eprint!("{line}\x1b[K\r"),
-        false => eprintln!("{line}"),
-    }
-}
-
-fn status(before: &Recorded, now: &Recorded, took: Duration) -> String {
-    let rate = (now.stored - before.stored) as f64 / took.as_secs_f64().max(0.001);
-    let line = format!("position {}  {} stored  {rate:.0}/s", now.position, now.stored);
+/// How it goes.
+fn line(before: &Recorded, now: &Recorded, took: Duration) -> String {
+    let rate = rate(now.stored.saturating_sub(before.stored), took);
+    let line = format!("position {}  {} stored  {rate}", now.position, now.stored);
     match &now.trouble {
         Some(error) => {
             let error = error.to_string();

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::record::violation;
-use crate::{Cursor, EventStore, Filter, Order, Position, StoreError, StoredEvent};
+use crate::{Cursor, EventStore, Filter, Order, StoreError, StoredEvent};
 
 /// How many events are read at a time.
 const PART: usize = 256;
@@ -26,13 +26,6 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) fn new(store: EventStore, filter: Filter) -> Self {
         Reader { store, filter, cursor: None, is_at_end: false, part: VecDeque::new() }
-    }
-
-    /// The same behind a position.
-    pub(super) fn behind(store: EventStore, mut filter: Filter, position: Position) -> Self {
-        let next = position.saturating_add(1);
-        filter.first = Some(filter.first.map_or(next, |first| first.max(next)));
-        Reader::new(store, filter)
     }
 
     /// The next event; `None` at the end.

@@ -106,6 +106,14 @@ impl ReplayRun {
         }
     }
 
+    /// What is left to send.
+    pub fn rest(&self) -> Filter {
+        let mut filter = self.filter.clone();
+        let next = self.reached.saturating_add(1);
+        filter.first = Some(filter.first.map_or(next, |first| first.max(next)));
+        filter
+    }
+
     fn of(row: &Row) -> Result<Self, StoreError> {
         let damaged = |what: &str| StoreError::damaged(format!("column `{what}` of `replays`"));
         let state = row.text(5)?;

@@ -80,11 +80,11 @@ impl<'a> Sending<'a> {
 
     /// Sends what is left, until something fails.
     async fn pass(&mut self) -> Result<(), ReplayError> {
-        let (filter, options) = {
+        let (rest, options) = {
             let run = self.run.borrow();
-            (run.filter.clone(), run.options.clone())
+            (run.rest(), run.options.clone())
         };
-        let mut reader = Reader::behind(self.store.clone(), filter, self.reached());
+        let mut reader = Reader::new(self.store.clone(), rest);
         let mut pacer = Pacer::new(options.pace);
         while let Some(read) = self.meanwhile(reader.next()).await?? {
             let position = read.event.position;

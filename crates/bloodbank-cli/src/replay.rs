@@ -1,0 +1,184 @@
+//! `replay`: events of the past, sent again.
+
+mod show;
+mod which;
+
+use std::env;
+use std::fs;
+
+use anyhow::{Context, anyhow};
+use bloodbank::candystore::{
+    self, EventStore, Pace, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
+    ReplayTarget,
+};
+use bloodbank::uuid::Uuid;
+use bloodbank::events;
+use clap::Args;
+
+use self::which::Which;
+use crate::bus::{Connected, block_on, interrupted};
+use crate::table::say;
+use crate::{FINDINGS, progress, store};
+
+/// Exit code for a replay that the user has stopped, as shells have it.
+const INTERRUPTED: u8 = 130;
+
+/// How many replays are listed.
+const LISTED: u32 = 50;
+
+#[derive(Args)]
+pub(crate) struct Replay {
+    #[command(flatten)]
+    which: Which,
+    /// Send them into this queue, past all bindings.
+    #[arg(long, value_name = "NAME", conflicts_with = "live")]
+    queue: Option<String>,
+    /// Send them to the live exchange: to everybody, as if they happened now.
+    #[arg(long)]
+    live: bool,
+    /// The most events a second.
+    #[arg(long, value_name = "N", conflicts_with = "speed", value_parser = factor)]
+    rate: Option<f64>,
+    /// So many times as fast as they happened, by their timestamps: `1`, `10`, `0.5`.
+    #[arg(long, value_name = "X", value_parser = factor)]
+    speed: Option<f64>,
+    /// Pass over events that break the contracts of today, instead of refusing.
+    #[arg(long)]
+    skip_invalid: bool,
+    /// Do it.
+    #[arg(long)]
+    yes: bool,
+    /// Go on with the replay of this id, which was stopped or has failed.
+    #[arg(long, value_name = "ID", conflicts_with_all = which::NAMES)]
+    #[arg(conflicts_with_all = ["queue", "live"])]
+    resume: Option<Uuid>,
+    /// Show the last replays.
+    #[arg(long, exclusive = true)]
+    list: bool,
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
+    number.ok_or_else(|| format!("`{text}` is no number above 0"))
+}
+
+impl Replay {
+    /// Exits 0 when all is sent, 100 when events break their contract, 130 when it was interrupted.
+    pub(crate) fn run(&self) -> anyhow::Result<u8> {
+        block_on(async {
+            let store = store::open(events::contracts()).await?;
+            if self.list {
+                show::list(&store.replays(LISTED).await?)?;
+                return Ok(0);
+            }
+            match self.resume {
+                Some(id) => self.go_on(&store, id).await,
+                None => self.begin(&store).await,
+            }
+        })
+    }
+
+    async fn begin(&self, store: &EventStore) -> anyhow::Result<u8> {
+        let plan = ReplayPlan::of(store, self.which.filter()).await?;
+        let options = self.change(ReplayOptions::new(author()).to(self.target()));
+        if let Some(code) = self.only_shown(&plan, &options)? {
+            return Ok(code);
+        }
+        let bus = Connected::open().await?;
+        let begun = candystore::Replay::begin(store.clone(), bus.transport(), &plan, options);
+        finish(&bus, begun.await).await
+    }
+
+    async fn go_on(&self, store: &EventStore, id: Uuid) -> anyhow::Result<u8> {
+        let run = store.replay(id).await?;
+        let mut run = run.with_context(|| {
+            format!("there is no replay {id}\nhelp: `bloodbank replay --list` shows them")
+        })?;
+        if run.state == ReplayState::Done {
+            return Err(ReplayError::Over { id }.into());
+        }
+        run.options = self.change(run.options);
+        let rest = ReplayPlan::of(store, run.rest()).await?;
+        if let Some(code) = self.only_shown(&rest, &run.options)? {
+            return Ok(code);
+        }
+        let bus = Connected::open().await?;
+        let resumed = candystore::Replay::resume(store.clone(), bus.transport(), run);
+        finish(&bus, resumed.await).await
+    }
+
+    fn target(&self) -> ReplayTarget {
+        match (&self.queue, self.live) {
+            (Some(queue), _) => ReplayTarget::Queue(queue.clone()),
+            (None, true) => ReplayTarget::Live,
+            (None, false) => ReplayTarget::Replay,
+        }
+    }
+
+    fn change(&self, mut options: ReplayOptions) -> ReplayOptions {
+        options.pace = match (self.rate, self.speed) {
+            (Some(rate), _) => Pace::Rate(rate),
+            (None, Some(speed)) => Pace::Speed(speed),
+            (None, None) => options.pace,
+        };
+        options.skip_invalid |= self.skip_invalid;
+        options
+    }
+
+    /// Shows what would be sent. The exit code, if that was all.
+    fn only_shown(&self, plan: &ReplayPlan, options: &ReplayOptions) -> anyhow::Result<Option<u8>> {
+        show::plan(plan, options)?;
+        if plan.count == 0 {
+            eprintln!("no events; there is nothing to send");
+            return Ok(Some(0));
+        }
+        if !self.yes {
+            eprintln!("a dry run; `--yes` does it");
+            return Ok(Some(0));
+        }
+        if plan.unfit > 0 && !options.skip_invalid {
+            eprintln!("nothing was sent; `--skip-invalid` sends the others");
+            return Ok(Some(FINDINGS));
+        }
+        Ok(None)
+    }
+}
+
+/// Carries it out, and says what came of it.
+async fn finish(
+    bus: &Connected,
+    replay: Result<candystore::Replay, ReplayError>,
+) -> anyhow::Result<u8> {
+    let replay = replay?;
+    let id = replay.progress().borrow().id;
+    eprintln!("replay {id}; Ctrl-C stops it");
+    let telling = tokio::spawn(progress::tell(replay.progress(), show::line));
+    let ended = replay.run_until(interrupted()).await;
+    telling.await.context("the progress cannot be told")?;
+    bus.transport().close().await;
+    let resume = format!("`bloodbank replay --resume {id} --yes` goes on");
+    let run: ReplayRun = match ended {
+        Ok(run) => run,
+        Err(error) => return Err(anyhow!("{error}\nhelp: {resume}")),
+    };
+    say(show::summary(&run))?;
+    match run.state {
+        ReplayState::Done => Ok(0),
+        _ => {
+            eprintln!("{resume}");
+            Ok(INTERRUPTED)
+        }
+    }
+}
+
+/// Who we are, for the record: `user@host`, as far as the machine says.
+fn author() -> String {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let host = host.or_else(|| env::var("HOSTNAME").ok());
+    let known = |name: Option<String>| {
+        let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+        name.unwrap_or_else(|| "unknown".to_owned())
+    };
+    format!("{}@{}", known(user), known(host))
+}

@@ -1,0 +1,118 @@
+//! Replays as people read them.
+
+use std::io;
+use std::time::Duration;
+
+use bloodbank::candystore::{Planned, ReplayOptions, ReplayPlan, ReplayRun, ReplayTarget};
+use bloodbank::{Exchange, escape_control};
+
+use crate::progress::rate;
+use crate::table::{Table, say};
+use crate::when;
+
+/// How many events that break their contract are shown.
+const MOST_UNFIT: usize = 20;
+
+/// How many characters wide a bar is.
+const BAR: u64 = 30;
+
+/// What would be sent, and where.
+pub(super) fn plan(plan: &ReplayPlan, options: &ReplayOptions) -> io::Result<()> {
+    let (Some(first), Some(last)) = (&plan.first, &plan.last) else { return Ok(()) };
+    let mut table = Table::new(["key", "events"]);
+    for (key, count) in &plan.keys {
+        table.row([key, &count.to_string()]);
+    }
+    table.print(&mut io::stdout().lock())?;
+    say(format_args!("first   {}", place(first)))?;
+    say(format_args!("last    {}", place(last)))?;
+    say(format_args!("events  {}", plan.count))?;
+    say(format_args!("target  {}", target(&options.target)))?;
+    if plan.unfit > 0 {
+        unfit(plan, options)?;
+    }
+    Ok(())
+}
+
+fn place(event: &Planned) -> String {
+    let key = escape_control(&event.key);
+    format!("position {}, {}, {key}", event.position, when::show(event.at))
+}
+
+fn target(target: &ReplayTarget) -> String {
+    match target {
+        ReplayTarget::Live => format!(
+            "{}, LIVE: everybody gets them, as if they happened now",
+            Exchange::Events.name()
+        ),
+        ReplayTarget::Queue(name) => format!("queue `{}`", escape_control(name)),
+        _ => format!("{}, for the queues that hear replays", Exchange::Replay.name()),
+    }
+}
+
+fn unfit(plan: &ReplayPlan, options: &ReplayOptions) -> io::Result<()> {
+    let what = if options.skip_invalid { "will be skipped" } else { "are in the way" };
+    say(format_args!("{} break the contracts of today, and {what}:", plan.unfit))?;
+    let mut table = Table::new(["position", "key", "violation"]);
+    for unfit in plan.unfit_named.iter().take(MOST_UNFIT) {
+        table.row([&unfit.position.to_string(), &unfit.key, &unfit.violation]);
+    }
+    table.print(&mut io::stdout().lock())?;
+    let more = plan.unfit.saturating_sub(MOST_UNFIT as u64);
+    if more > 0 { say(format_args!("and {more} more")) } else { Ok(()) }
+}
+
+/// How it goes.
+pub(super) fn line(before: &ReplayRun, now: &ReplayRun, took: Duration) -> String {
+    let done = now.sent + now.skipped;
+    let part = |of: u64| done.saturating_mul(of).checked_div(now.planned).unwrap_or(of).min(of);
+    let filled = part(BAR);
+    let bar: String = (0..BAR).map(|n| if n < filled { '#' } else { '.' }).collect();
+    let rate = rate(now.sent.saturating_sub(before.sent), took);
+    let failed = match now.failed {
+        0 => String::new(),
+        n => format!("  {n} failed and tried again"),
+    };
+    format!(
+        "[{bar}] {}%  {done} of {}  {rate}  position {}{failed}",
+        part(100),
+        now.planned,
+        now.reached
+    )
+}
+
+/// What came of it.
+pub(super) fn summary(run: &ReplayRun) -> String {
+    format!(
+        "replay {} is {}: {} of {} sent, {} skipped, {} failed and tried again, up to position {}",
+        run.id, run.state, run.sent, run.planned, run.skipped, run.failed, run.reached
+    )
+}
+
+/// The record of replays.
+pub(super) fn list(runs: &[ReplayRun]) -> io::Result<()> {
+    if runs.is_empty() {
+        eprintln!("no replays");
+        return Ok(());
+    }
+    let mut table = Table::new([
+        "started", "id", "by", "state", "target", "sent", "skipped", "failed", "position",
+        "filter", "error",
+    ]);
+    for run in runs {
+        table.row([
+            &when::show(run.started),
+            &run.id.to_string(),
+            &run.options.author,
+            run.state.as_str(),
+            &run.options.target.to_string(),
+            &format!("{} of {}", run.sent, run.planned),
+            &run.skipped.to_string(),
+            &run.failed.to_string(),
+            &run.reached.to_string(),
+            &run.filter.to_json().to_string(),
+            run.error.as_deref().unwrap_or_default(),
+        ]);
+    }
+    table.print(&mut io::stdout().lock())
+}

@@ -1,0 +1,68 @@
+//! Which events are to be replayed.
+
+use bloodbank::TopicPattern;
+use bloodbank::candystore::{Filter, Position};
+use bloodbank::chrono::{DateTime, Utc};
+use bloodbank::uuid::Uuid;
+use clap::Args;
+
+use crate::when;
+
+/// The names of these arguments.
+pub(crate) const NAMES: [&str; 5] = ["keys", "from", "to", "source", "correlation"];
+
+/// Which events are meant: those that pass everything that is given.
+#[derive(Args)]
+pub(crate) struct Which {
+    /// Keys, or patterns: `*` is one word, `#` any number of them. May be given more than once.
+    #[arg(long = "key", value_name = "PATTERN")]
+    keys: Vec<TopicPattern>,
+    /// From this position on, or stored so long ago or later: `1`, `10m`, `2026-01-31T12:00:00Z`.
+    #[arg(long, value_name = "POSITION|AGE|TIME", value_parser = place)]
+    from: Option<Place>,
+    /// Up to this position, or stored before then.
+    #[arg(long, value_name = "POSITION|AGE|TIME", value_parser = place)]
+    to: Option<Place>,
+    /// Who said it.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+    /// What has this correlation id.
+    #[arg(long, value_name = "UUID")]
+    correlation: Option<Uuid>,
+}
+
+/// A place in the store.
+#[derive(Clone, Copy)]
+enum Place {
+    Position(Position),
+    Time(DateTime<Utc>),
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    match text.parse() {
+        Ok(position) => Ok(Place::Position(position)),
+        Err(_) => when::parse(text)
+            .map(Place::Time)
+            .map_err(|error| format!("{error}, or a position, as in `1`")),
+    }
+}
+
+impl Which {
+    pub(crate) fn filter(&self) -> Filter {
+        let mut filter = Filter::new();
+        filter.keys.clone_from(&self.keys);
+        filter.source.clone_from(&self.source);
+        filter.correlation = self.correlation;
+        match self.from {
+            Some(Place::Position(first)) => filter.first = Some(first),
+            Some(Place::Time(since)) => filter.since = Some(since),
+            None => {}
+        }
+        match self.to {
+            Some(Place::Position(last)) => filter.last = Some(last),
+            Some(Place::Time(until)) => filter.until = Some(until),
+            None => {}
+        }
+        filter
+    }
+}
