@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 #[cfg(feature = "amqp")]
 use crate::amqp::{Amqp, AmqpConfig};
+#[cfg(feature = "embedded")]
+use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
 use crate::{
     Durability, InMemory, Inbox, Publisher, Queue, Service, Subscriber, Subscription, Topology,
@@ -11,16 +13,27 @@ use crate::{
 };
 
 /// Why there is no bus.
-#[cfg(feature = "amqp")]
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BusError {
     /// The environment does not say what it should.
+    #[cfg(feature = "amqp")]
     #[error(transparent)]
     Config(#[from] crate::amqp::ConfigError),
     /// There is no connection.
+    #[cfg(feature = "amqp")]
     #[error(transparent)]
     Connect(#[from] crate::amqp::ConnectError),
+    /// The store that the bus would lie in does not open.
+    #[cfg(feature = "embedded")]
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No broker is named, and the program has no bus of its own.
+    #[error(
+        "neither RABBIT_URL nor RABBIT_HOST is set, and this program was built without a bus of its \
+         own (feature `embedded`)"
+    )]
+    NoBus,
 }
 
 /// A bus. Cheap to clone; clones share the transport.
@@ -41,16 +54,31 @@ impl Bus {
     }
 
     /// The bus that the environment names: RabbitMQ where there is `RABBIT_URL` or `RABBIT_HOST`, else
-    /// one inside this process.
+    /// one in the store that `DATABASE_URL` names, which is a file unless it says otherwise.
     ///
     /// # Errors
-    /// If the variables are not what they should be, or no broker can be reached.
-    #[cfg(feature = "amqp")]
+    /// If the variables are not what they should be, no broker can be reached, or the store does not
+    /// open.
     pub async fn from_env() -> Result<Self, BusError> {
-        match AmqpConfig::from_env()? {
-            Some(config) => Ok(Bus::new(Arc::new(Amqp::connect(config).await?))),
-            None => Ok(Bus::in_memory()),
+        #[cfg(feature = "amqp")]
+        if let Some(config) = AmqpConfig::from_env()? {
+            return Ok(Bus::new(Arc::new(Amqp::connect(config).await?)));
         }
+        #[cfg(feature = "embedded")]
+        return Ok(Bus::embedded(StoreUrl::from_env().map_err(StoreError::from)?).await?);
+        #[cfg(not(feature = "embedded"))]
+        Err(BusError::NoBus)
+    }
+
+    /// A bus in a store, with nothing to install: what is published is kept, and any number of
+    /// processes may be on it.
+    ///
+    /// # Errors
+    /// If the store does not open.
+    #[cfg(feature = "embedded")]
+    pub async fn embedded(url: StoreUrl) -> Result<Self, StoreError> {
+        let store = EventStore::open(StoreOptions::new(url), crate::events::contracts()).await?;
+        Ok(Bus::new(Arc::new(Embedded::new(store))))
     }
 
     /// A publisher that may do what registry.yaml lets the service do.

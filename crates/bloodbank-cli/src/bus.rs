@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use bloodbank::amqp::{Amqp, AmqpConfig, ConfigError, ConnectError};
-use bloodbank::{InMemory, Transport};
+use bloodbank::candystore::Embedded;
+use bloodbank::{Transport, events};
+
+use crate::store;
 
 /// What to do where no broker is named.
 pub(crate) const SET_URL: &str = "set RABBIT_URL=amqp://user:password@host:port/vhost";
@@ -15,34 +18,26 @@ pub(crate) const ENCODE: &str = "special characters in user, password and vhost 
 /// The bus that the environment names.
 pub(crate) enum Connected {
     RabbitMq(Amqp),
-    /// None is named: one that ends with this command.
-    InMemory(InMemory),
+    /// None is named: the one in the store.
+    Embedded(Embedded),
 }
 
 impl Connected {
-    /// Connects to RabbitMQ where `RABBIT_URL` or `RABBIT_HOST` says so; else says plainly that the
-    /// bus is one in memory.
+    /// Connects to RabbitMQ where `RABBIT_URL` or `RABBIT_HOST` says so; else opens the bus in the
+    /// store, and says which one that is.
     pub(crate) async fn open() -> anyhow::Result<Self> {
-        match explained(AmqpConfig::from_env())? {
-            Some(config) => Ok(Connected::RabbitMq(connect(config).await?)),
-            None => {
-                eprintln!(
-                    "note: neither RABBIT_URL nor RABBIT_HOST is set, so this is a bus in memory: \
-                     it ends with this command, and nobody else is on it"
-                );
-                Ok(Connected::InMemory(InMemory::new()))
-            }
+        if let Some(config) = explained(AmqpConfig::from_env())? {
+            return Ok(Connected::RabbitMq(connect(config).await?));
         }
-    }
-
-    pub(crate) fn is_in_memory(&self) -> bool {
-        matches!(self, Connected::InMemory(_))
+        let store = store::open(events::contracts()).await?;
+        eprintln!("note: RABBIT_URL is not set, so this is the bus in {}", store.url());
+        Ok(Connected::Embedded(Embedded::new(store)))
     }
 
     pub(crate) fn transport(&self) -> Arc<dyn Transport> {
         match self {
             Connected::RabbitMq(amqp) => Arc::new(amqp.clone()),
-            Connected::InMemory(memory) => Arc::new(memory.clone()),
+            Connected::Embedded(embedded) => Arc::new(embedded.clone()),
         }
     }
 }

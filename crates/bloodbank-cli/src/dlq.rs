@@ -13,7 +13,7 @@ use bloodbank::{
 };
 use clap::{Args, Subcommand};
 
-use crate::bus::{self, block_on};
+use crate::bus::{Connected, block_on};
 use crate::contracts::Source;
 use crate::span;
 use crate::table::{Table, say};
@@ -96,7 +96,7 @@ impl Which {
         }
     }
 
-    /// The dead letters that are meant, by queue. Without a named queue, those that the broker does
+    /// The dead letters that are meant, by queue. Without a named queue, those that the bus does
     /// not have are left out.
     async fn list(
         &self,
@@ -131,13 +131,16 @@ impl Dlq {
     /// Exits 0 when all went well, 1 when some dead letters could not be brought back.
     pub(crate) fn run(&self) -> anyhow::Result<u8> {
         block_on(async {
-            let amqp = bus::rabbitmq().await?;
-            match self {
-                Dlq::Ls(which) => ls(&amqp, which).await,
-                Dlq::Show { which, json } => show(&amqp, which, *json).await,
-                Dlq::Redrive { which, yes, rate } => redrive(&amqp, which, *yes, *rate).await,
-                Dlq::Purge { which, yes } => purge(&amqp, which, *yes).await,
-            }
+            let transport = Connected::open().await?.transport();
+            let bus = &*transport;
+            let done = match self {
+                Dlq::Ls(which) => ls(bus, which).await,
+                Dlq::Show { which, json } => show(bus, which, *json).await,
+                Dlq::Redrive { which, yes, rate } => redrive(bus, which, *yes, *rate).await,
+                Dlq::Purge { which, yes } => purge(bus, which, *yes).await,
+            };
+            bus.close().await;
+            done
         })
     }
 }

@@ -80,10 +80,9 @@ impl Publish {
             return Ok(0);
         }
         let (id, key) = (envelope.id, escape_control(&envelope.event_type));
-        let in_memory = block_on(publish(envelope))?;
+        block_on(publish(envelope))?;
         let done = if kind == Kind::Event { "published" } else { "sent     " };
-        let alone = if in_memory { "  (in memory: nobody else is on this bus)" } else { "" };
-        say(format_args!("{done}  {key}  {id}{alone}"))?;
+        say(format_args!("{done}  {key}  {id}"))?;
         Ok(0)
     }
 
@@ -123,8 +122,7 @@ impl Payload {
     }
 }
 
-/// Publishes it, and says whether that was in memory.
-async fn publish(envelope: Validated<Envelope>) -> anyhow::Result<bool> {
+async fn publish(envelope: Validated<Envelope>) -> anyhow::Result<()> {
     let (what, done) = match envelope.kind() {
         Kind::Event => ("the event", "published"),
         Kind::Command => ("the command", "sent"),
@@ -140,6 +138,5 @@ async fn publish(envelope: Validated<Envelope>) -> anyhow::Result<bool> {
              --idempotency-key it can be {done} again, and is handled once"
         ),
         error => anyhow::Error::from(error).context(not_done()),
-    })?;
-    Ok(bus.is_in_memory())
+    })
 }

@@ -1,6 +1,6 @@
 //! `store`: the record of every event.
 
-mod chain;
+pub(crate) mod chain;
 mod event;
 mod get;
 mod list;

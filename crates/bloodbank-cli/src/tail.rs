@@ -4,11 +4,13 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Context;
-use bloodbank::chrono::{DateTime, Utc};
+use bloodbank::amqp::Amqp;
+use bloodbank::candystore::{EventStore, Filter, Followed, Start};
+use bloodbank::chrono::{DateTime, TimeDelta, Utc};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    Delivery, Envelope, Exchange, Queue, Settlement, Subscription, TopicPattern, Topology,
-    Transport, escape_control,
+    Envelope, Exchange, Kind, Queue, Settlement, Subscription, TopicPattern, Topology, Transport,
+    escape_control,
 };
 use clap::Args;
 
@@ -26,7 +28,7 @@ pub(crate) struct Tail {
     /// Commands, too, once their worker queue has them.
     #[arg(long)]
     commands: bool,
-    /// Begin this long ago: `90s`, `10m`, `2h`, `1d`. The broker must keep a history:
+    /// Begin this long ago: `90s`, `10m`, `2h`, `1d`. RabbitMQ must keep a history for it:
     /// `bloodbank topology --apply --history`.
     #[arg(long, value_name = "AGE", value_parser = span::parse)]
     since: Option<Duration>,
@@ -40,18 +42,20 @@ impl Tail {
     }
 
     async fn follow(&self) -> anyhow::Result<()> {
-        let bus = Connected::open().await?;
-        let transport = bus.transport();
-        let mut deliveries = match (&bus, self.since) {
-            (_, None) => self.subscribe(&*transport).await?,
-            (Connected::RabbitMq(amqp), Some(age)) => amqp.history(age).await.context(
+        match Connected::open().await? {
+            Connected::RabbitMq(amqp) => self.on_rabbitmq(&amqp).await,
+            Connected::Embedded(embedded) => self.in_store(embedded.store()).await,
+        }
+    }
+
+    async fn on_rabbitmq(&self, amqp: &Amqp) -> anyhow::Result<()> {
+        let mut deliveries = match self.since {
+            None => self.subscribe(amqp).await?,
+            Some(age) => amqp.history(age).await.context(
                 "there is no history; `bloodbank topology --apply --history` begins one",
             )?,
-            (Connected::InMemory(_), Some(_)) => {
-                anyhow::bail!("a bus in memory has no history; set RABBIT_URL")
-            }
         };
-        eprintln!("listening for `{}`; Ctrl-C ends", self.pattern);
+        self.listening();
         loop {
             let delivery = tokio::select! {
                 delivery = deliveries.recv() => delivery,
@@ -59,10 +63,33 @@ impl Tail {
             };
             let Some(delivery) = delivery else { anyhow::bail!("the bus has ended the listening") };
             if self.pattern.matches(&delivery.key) {
-                self.show(&delivery)?;
+                self.show(&delivery.key, &delivery.body)?;
             }
-            transport.settle(&delivery, Settlement::Ack).await.ok();
+            amqp.settle(&delivery, Settlement::Ack).await.ok();
         }
+    }
+
+    /// The log is the bus: nothing needs to be declared to hear it.
+    async fn in_store(&self, store: &EventStore) -> anyhow::Result<()> {
+        let filter = Filter::new().with_key(self.pattern.clone());
+        let filter = if self.commands { filter } else { filter.with_kind(Kind::Event) };
+        let since = self.since.and_then(|age| TimeDelta::from_std(age).ok());
+        let start = since.and_then(|age| Utc::now().checked_sub_signed(age));
+        let mut follow = store.follow(filter, start.map_or(Start::Now, Start::Time)).await?;
+        self.listening();
+        loop {
+            let followed = tokio::select! {
+                followed = follow.next() => followed?,
+                interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+            };
+            if let Followed::Event(event) = followed {
+                self.show(&event.key, &event.body)?;
+            }
+        }
+    }
+
+    fn listening(&self) {
+        eprintln!("listening for `{}`; Ctrl-C ends", self.pattern);
     }
 
     async fn subscribe(&self, transport: &dyn Transport) -> anyhow::Result<bloodbank::Deliveries> {
@@ -76,9 +103,9 @@ impl Tail {
         Ok(transport.subscribe(Subscription::new(name)).await?)
     }
 
-    fn show(&self, delivery: &Delivery) -> io::Result<()> {
+    fn show(&self, key: &str, body: &[u8]) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        match Envelope::from_bytes(&delivery.body) {
+        match Envelope::from_bytes(body) {
             Ok(envelope) if self.json => {
                 // In one line, however it was written.
                 serde_json::to_writer(&mut out, &envelope)?;
@@ -86,7 +113,7 @@ impl Tail {
             }
             Ok(envelope) => writeln!(out, "{}", line(&envelope))?,
             Err(error) => {
-                let (key, error) = (escape_control(&delivery.key), error.to_string());
+                let (key, error) = (escape_control(key), error.to_string());
                 let now = time(Utc::now());
                 let line = format!("{now}  {key:<34}  no envelope: {}", escape_control(&error));
                 match self.json {

@@ -40,6 +40,7 @@ mod calls;
 mod claim;
 mod consumer;
 mod declare;
+mod inspect;
 mod lease;
 mod message;
 mod peek;
@@ -64,6 +65,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use self::calls::Calls;
+pub use self::inspect::QueueStatus;
 use self::message::{Message, REPLY_TO};
 use self::publish::{Post, Waiting, What};
 use self::queues::QueueCache;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::query::{first_since, scan};
 use crate::sql::Connection;
-use crate::{EventStore, Filter, Order, Position, StoreError, StoredEvent};
+use crate::{EventStore, Filter, Order, Position, PrunedRange, StoreError, StoredEvent};
 
 /// How many events are read ahead.
 const AHEAD: usize = 500;
@@ -30,6 +30,9 @@ pub enum Start {
 pub enum Followed {
     /// An event that passes the filter.
     Event(StoredEvent),
+    /// Retention has let go of what would have come next: from here on, up to the last of these
+    /// positions. Whether any of it would have passed the filter, nobody knows any more.
+    Pruned(PrunedRange),
 }
 
 /// Follows a store: history first, then what is written, by whichever process. In the order of
@@ -84,6 +87,10 @@ impl Follow {
             if let Some(event) = self.ahead.pop_front() {
                 return Ok(Followed::Event(event));
             }
+            if let Some(pruned) = self.pruned().await? {
+                self.to = pruned.last;
+                return Ok(Followed::Pruned(pruned));
+            }
             self.pulse.borrow_and_update();
             if self.read().await? && self.ahead.is_empty() {
                 self.pulse.changed().await.map_err(|_| StoreError::Closed)?;
@@ -94,6 +101,13 @@ impl Follow {
     /// Everything up to here was looked at, and what passed is told or about to be.
     pub fn position(&self) -> Position {
         self.to
+    }
+
+    /// The gap that begins with the next position, if there is one.
+    async fn pruned(&self) -> Result<Option<PrunedRange>, StoreError> {
+        let next = self.to + 1;
+        let ranges = self.store.pruned_between(self.to, Position::MAX).await?;
+        Ok(ranges.into_iter().next().filter(|range| range.first == next))
     }
 
     /// Reads ahead. Gives whether that was all there is.

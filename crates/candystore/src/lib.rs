@@ -31,7 +31,7 @@ mod writer;
 
 pub use append::Appended;
 pub use chain::{Cause, Chain, Link};
-pub use embedded::{Embedded, EmbeddedOptions};
+pub use embedded::{Embedded, EmbeddedOptions, QueueStatus};
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
 pub use follow::{Follow, Followed, Start};

@@ -40,7 +40,8 @@ impl Chain {
     }
 }
 
-fn draw(chain: &candystore::Chain) -> io::Result<()> {
+/// A tree, one event a line.
+pub(crate) fn draw(chain: &candystore::Chain) -> io::Result<()> {
     let links = &chain.links;
     let mut last_effect = HashMap::new();
     for (index, link) in links.iter().enumerate() {

@@ -105,7 +105,10 @@ pub(super) async fn sweep(
     transaction.execute(&sql, &[]).await.map(|_| ())
 }
 
-async fn is_unused(transaction: &mut Transaction, queue: i64) -> Result<bool, StoreError> {
+pub(super) async fn is_unused(
+    transaction: &mut Transaction,
+    queue: i64,
+) -> Result<bool, StoreError> {
     let sql = "SELECT number FROM consumers WHERE queue = $1 LIMIT 1";
     Ok(transaction.connection().query(sql, &[Value::Int(queue)]).await?.is_empty())
 }

@@ -51,7 +51,10 @@ pub(super) async fn settle_all(
         }
         settle_some(&store, &cache, settling).await;
         // Whoever asked may have gone.
-        told.into_iter().for_each(|one| drop(one.send(())));
+        for one in told {
+            // Whoever has asked may have gone.
+            let _ = one.send(());
+        }
     }
 }
 

@@ -109,7 +109,9 @@ impl Shared {
             closed,
         };
         tokio::spawn(consumer.run());
-        let cancel = move || drop(seat.stop.send_replace(true));
+        let cancel = move || {
+            seat.stop.send_replace(true);
+        };
         Deliveries::new(receiver, cancel).with_closed(when_closed)
     }
 

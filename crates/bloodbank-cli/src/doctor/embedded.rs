@@ -1,0 +1,89 @@
+//! The doctor's look at the bus in the store.
+
+use std::time::Instant;
+
+use bloodbank::candystore::{Embedded, QueueStatus};
+use bloodbank::uuid::Uuid;
+use bloodbank::{
+    Destination, Headers, Queue, Topology, Transport, TransportError, Verbatim, events,
+};
+
+use super::Report;
+use crate::store;
+
+/// Looks at everything, as far as it gets.
+pub(super) async fn look(report: &mut Report, topology: &Topology, dead_letters: &[String]) {
+    report.fine("configuration", "RABBIT_URL is not set, so the bus lies in the store");
+    let store = match store::open(events::contracts()).await {
+        Ok(store) => store,
+        Err(error) => {
+            let fix = "name a file or a database in DATABASE_URL that can be written";
+            return report.wrong("store", format!("{error:#}"), fix);
+        }
+    };
+    match store.position().await {
+        Ok(position) => report.fine("store", format!("{}, {position} events so far", store.url())),
+        Err(error) => {
+            return report.wrong("store", error.to_string(), "`bloodbank store verify` says more");
+        }
+    }
+    let bus = Embedded::new(store);
+    round_trip(report, &bus).await;
+    match bus.queues().await {
+        Ok(queues) => {
+            declared(report, &queues, topology);
+            dead(report, &queues, dead_letters);
+        }
+        Err(error) => {
+            report.wrong("queues", error.to_string(), "`bloodbank store verify` says more");
+        }
+    }
+    bus.close().await;
+}
+
+async fn round_trip(report: &mut Report, bus: &Embedded) {
+    let since = Instant::now();
+    match echo(bus).await {
+        Ok(()) => {
+            let took = since.elapsed().as_secs_f64() * 1_000.0;
+            report.fine("publishing", format!("declared and committed in {took:.1} ms"));
+        }
+        Err(error @ TransportError::Blocked) => {
+            report.wrong("publishing", error.to_string(), "make room on the store's disk");
+        }
+        Err(error) => report.wrong("publishing", error.to_string(), "the text says what to do"),
+    }
+}
+
+/// A message into a queue of our own, which goes when it is settled.
+async fn echo(bus: &Embedded) -> Result<(), TransportError> {
+    let name = format!("bloodbank.doctor.{}", Uuid::now_v7().simple());
+    bus.declare(&Topology::new().with_queue(Queue::new(&*name).recorder())).await?;
+    let message = Verbatim::stored("bloodbank.doctor", *b"", Headers::new());
+    let echoed = bus.forward(message, Destination::queue(&*name)).await;
+    bus.remove_queue(&name).await?;
+    echoed
+}
+
+fn declared(report: &mut Report, queues: &[QueueStatus], topology: &Topology) {
+    let is_there = |queue: &&Queue| queues.iter().any(|there| there.queue.name == queue.name);
+    let there = topology.queues.iter().filter(is_there).count();
+    let consumed = queues.iter().filter(|queue| queue.consumers > 0).count();
+    report.fine(
+        "topology",
+        format!(
+            "{there} of the {} queues of registry.yaml are there, and {consumed} queues are being \
+             read; services declare theirs",
+            topology.queues.len()
+        ),
+    );
+}
+
+fn dead(report: &mut Report, queues: &[QueueStatus], dead_letters: &[String]) {
+    let is_dead = |queue: &&QueueStatus| dead_letters.contains(&queue.queue.name);
+    let dead: u64 = queues.iter().filter(is_dead).map(|queue| queue.ready).sum();
+    match dead {
+        0 => report.fine("dead letters", "none"),
+        n => report.wrong("dead letters", n.to_string(), "`bloodbank dlq ls` says where and why"),
+    }
+}
