@@ -1,8 +1,13 @@
 //! `store`: the record of every event.
 
+mod export;
 mod get;
+mod import;
+mod prune;
+mod quarantine;
+mod verify;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bloodbank::candystore::{EventStore, StoreOptions, StoreUrl};
 use bloodbank::{Contracts, events};
 use clap::Subcommand;
@@ -13,14 +18,32 @@ use crate::bus::block_on;
 pub(crate) enum Store {
     /// Show one event, by its id or its position.
     Get(get::Get),
+    /// Look at everything that is stored: whether it is what was stored, and all there.
+    Verify(verify::Verify),
+    /// Let old events go. A dry run without `--yes`.
+    Prune(prune::Prune),
+    /// Write events as lines of JSON.
+    Export(export::Export),
+    /// Store events from lines of JSON that `export` has written.
+    Import(import::Import),
+    /// Show what came with the id of another event and is not the same.
+    Quarantine(quarantine::Quarantine),
 }
 
 impl Store {
     pub(crate) fn run(&self) -> anyhow::Result<u8> {
         block_on(async {
+            if !matches!(self, Store::Import(_)) {
+                must_be_there(&StoreUrl::from_env()?)?;
+            }
             let store = open(events::contracts()).await?;
             match self {
                 Store::Get(get) => get.run(&store).await,
+                Store::Verify(verify) => verify.run(&store).await,
+                Store::Prune(prune) => prune.run(&store).await,
+                Store::Export(export) => export.run(&store).await,
+                Store::Import(import) => import.run(&store).await,
+                Store::Quarantine(quarantine) => quarantine.run(&store).await,
             }
         })
     }
@@ -30,4 +53,16 @@ impl Store {
 pub(crate) async fn open(contracts: &'static Contracts) -> anyhow::Result<EventStore> {
     let url = StoreUrl::from_env()?;
     EventStore::open(StoreOptions::new(url), contracts).await.context("there is no store")
+}
+
+/// Who only looks makes no file: one that is named wrongly would pass for an empty store.
+fn must_be_there(url: &StoreUrl) -> anyhow::Result<()> {
+    match url {
+        StoreUrl::Sqlite(path) if !path.exists() => bail!(
+            "there is no store at {}\nhelp: DATABASE_URL names it: `sqlite:<file>` or \
+             `postgres://user:password@host/database`",
+            path.display()
+        ),
+        _ => Ok(()),
+    }
 }

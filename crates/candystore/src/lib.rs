@@ -25,7 +25,7 @@ mod writer;
 pub use append::Appended;
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
-pub use line::LineError;
+pub use line::{LineError, body_field};
 pub use page::EventPages;
 pub use prune::{DoomedKey, Prune, PrunePlan, PruneProgress};
 pub use pruned::PrunedRange;
