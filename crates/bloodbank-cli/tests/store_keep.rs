@@ -191,6 +191,20 @@ async fn events_go_from_one_database_to_the_other_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_lines_from_several_files_are_counted() {
+    let store = Store::sqlite();
+    let many = (0..2_500).map(|n| prompt("llm.prompt", Uuid::now_v7(), n)).collect();
+    store.open().await.append(many).await.unwrap();
+    let first = store.path("first.ndjson").display().to_string();
+    assert_eq!(store.says(&["export", "--to", "1500", &first]).err, "1,500 events exported\n");
+    let rest = store.says(&["export", "--from", "1400"]).out;
+    let other = Store::sqlite();
+    let imported = other.hears(&["import", &first, "-"], &rest);
+    assert_eq!(imported.out, "2,500 stored, 101 there already, 0 conflicts, 0 faulty lines\n");
+    assert_eq!(other.says(&["export"]).out, store.says(&["export"]).out);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_export_can_be_a_part_and_overwrites_nothing() {
     let store = Store::sqlite().seeded().await;
     let part = store.says(&["export", "--from", "2", "--to", "4", "--key", "no.#"]);

@@ -79,7 +79,8 @@ impl Imported {
     ) -> anyhow::Result<()> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
         for number in 1_u64.. {
-            let line = next_line(&mut input).with_context(|| format!("{name}:{number}"))?;
+            let line =
+                next_line(&mut input, LONGEST).with_context(|| format!("{name}:{number}"))?;
             let Some(line) = line else { break };
             bytes += line.as_ref().map_or(0, Vec::len);
             match line.and_then(|line| parsed(&line)) {
@@ -117,16 +118,39 @@ fn parsed(line: &[u8]) -> Result<Option<Incoming>, String> {
     Incoming::from_line(line).map(Some).map_err(|error| error.to_string())
 }
 
-/// The next line, or that it is too long to be read.
-fn next_line(input: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, String>>> {
+/// The next line, or that it is longer than `longest`, its line break included.
+fn next_line(
+    input: &mut impl BufRead,
+    longest: u64,
+) -> io::Result<Option<Result<Vec<u8>, String>>> {
     let mut line = Vec::new();
-    input.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
+    input.by_ref().take(longest).read_until(b'\n', &mut line)?;
     if line.is_empty() {
         return Ok(None);
     }
-    if line.len() as u64 == LONGEST && line.last() != Some(&b'\n') {
+    // At the very end of the input a line needs no break.
+    let is_cut = line.last() != Some(&b'\n') && !input.fill_buf()?.is_empty();
+    if is_cut {
         input.skip_until(b'\n')?;
-        return Ok(Some(Err(format!("expected at most {} bytes", count(LONGEST)))));
+        return Ok(Some(Err(format!("expected a line of at most {} bytes", count(longest)))));
     }
     Ok(Some(Ok(line)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_too_long_is_skipped_and_the_next_one_is_read() {
+        let mut input = &b"abc\nabcd\n\nabcdefgh\nabcd"[..];
+        let mut lines = Vec::new();
+        while let Some(line) = next_line(&mut input, 4).unwrap() {
+            lines.push(line.map(|line| String::from_utf8(line).unwrap()).ok());
+        }
+        let expected = [Some("abc\n"), None, Some("\n"), None, Some("abcd")];
+        assert_eq!(lines, expected.map(|line| line.map(str::to_owned)));
+    }
 }
