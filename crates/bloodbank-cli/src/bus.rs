@@ -29,9 +29,7 @@ impl Connected {
         if let Some(config) = explained(AmqpConfig::from_env())? {
             return Ok(Connected::RabbitMq(connect(config).await?));
         }
-        let store = store::open(events::contracts()).await?;
-        eprintln!("note: RABBIT_URL is not set, so this is the bus in {}", store.url());
-        Ok(Connected::Embedded(Embedded::new(store)))
+        embedded().await.map(Connected::Embedded)
     }
 
     pub(crate) fn transport(&self) -> Arc<dyn Transport> {
@@ -42,15 +40,11 @@ impl Connected {
     }
 }
 
-/// Connects to RabbitMQ, for commands that mean nothing without it.
-pub(crate) async fn rabbitmq() -> anyhow::Result<Amqp> {
-    connect(rabbitmq_config()?).await
-}
-
-/// How to reach RabbitMQ, for commands that mean nothing without it.
-pub(crate) fn rabbitmq_config() -> anyhow::Result<AmqpConfig> {
-    explained(AmqpConfig::from_env())?
-        .ok_or_else(|| anyhow!("no RabbitMQ is configured: {SET_URL}"))
+/// Opens the bus in the store, and says which one that is.
+pub(crate) async fn embedded() -> anyhow::Result<Embedded> {
+    let store = store::open(events::contracts()).await?;
+    eprintln!("note: RABBIT_URL is not set, so this is the bus in {}", store.url());
+    Ok(Embedded::new(store))
 }
 
 /// The configuration, or what is wrong with it and what to do about a wrong URL.

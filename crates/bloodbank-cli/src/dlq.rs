@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::bail;
+use bloodbank::candystore::body_field;
 use bloodbank::chrono::Utc;
 use bloodbank::dead_letters::{self, DeadLetter, Filter};
 use bloodbank::uuid::Uuid;
@@ -245,10 +246,7 @@ fn as_json(queue: &str, letter: &DeadLetter) -> serde_json::Value {
         "attempts": letter.attempts,
         "redrives": letter.redrives,
     });
-    let (name, body) = match std::str::from_utf8(&letter.body) {
-        Ok(text) => ("body", text.to_owned()),
-        Err(_) => ("body_hex", letter.body.iter().map(|byte| format!("{byte:02x}")).collect()),
-    };
+    let (name, body) = body_field(&letter.body);
     json[name] = body.into();
     json
 }

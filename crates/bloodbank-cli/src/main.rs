@@ -5,6 +5,7 @@ mod contracts;
 mod demo;
 mod dlq;
 mod doctor;
+mod figures;
 mod list;
 mod logging;
 mod pretty;

@@ -2,14 +2,20 @@
 
 pub(crate) mod chain;
 mod event;
+mod export;
 mod get;
+mod import;
 mod list;
+mod prune;
+mod quarantine;
+mod queues;
 mod record;
 mod stats;
 mod tail;
+mod verify;
 mod which;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bloodbank::candystore::{EventStore, StoreOptions, StoreUrl};
 use bloodbank::{Contracts, events};
 use clap::Subcommand;
@@ -30,11 +36,26 @@ pub(crate) enum Store {
     Tail(tail::Tail),
     /// Record what passes on RabbitMQ, until it is interrupted.
     Record,
+    /// Show how far each queue of the bus in the store has read it; remove one.
+    Queues(queues::Queues),
+    /// Look at everything that is stored: whether it is what was stored, and all there.
+    Verify(verify::Verify),
+    /// Let old events go. A dry run without `--yes`.
+    Prune(prune::Prune),
+    /// Write events as lines of JSON.
+    Export(export::Export),
+    /// Store events from lines of JSON that `export` has written.
+    Import(import::Import),
+    /// Show what came with the id of another event and is not the same.
+    Quarantine(quarantine::Quarantine),
 }
 
 impl Store {
     pub(crate) fn run(&self) -> anyhow::Result<u8> {
         block_on(async {
+            if !matches!(self, Store::Import(_) | Store::Record) {
+                must_be_there(&StoreUrl::from_env()?)?;
+            }
             let store = open(events::contracts()).await?;
             match self {
                 Store::List(list) => list.run(&store).await,
@@ -43,6 +64,12 @@ impl Store {
                 Store::Stats(stats) => stats.run(&store).await,
                 Store::Tail(tail) => tail.run(&store).await,
                 Store::Record => record::run(&store).await,
+                Store::Queues(queues) => queues.run(&store).await,
+                Store::Verify(verify) => verify.run(&store).await,
+                Store::Prune(prune) => prune.run(&store).await,
+                Store::Export(export) => export.run(&store).await,
+                Store::Import(import) => import.run(&store).await,
+                Store::Quarantine(quarantine) => quarantine.run(&store).await,
             }
         })
     }
@@ -52,4 +79,16 @@ impl Store {
 pub(crate) async fn open(contracts: &'static Contracts) -> anyhow::Result<EventStore> {
     let url = StoreUrl::from_env()?;
     EventStore::open(StoreOptions::new(url), contracts).await.context("there is no store")
+}
+
+/// Who only looks makes no file: one that is named wrongly would pass for an empty store.
+fn must_be_there(url: &StoreUrl) -> anyhow::Result<()> {
+    match url {
+        StoreUrl::Sqlite(path) if !path.exists() => bail!(
+            "there is no store at {}\nhelp: DATABASE_URL names it: `sqlite:<file>` or \
+             `postgres://user:password@host/database`",
+            path.display()
+        ),
+        _ => Ok(()),
+    }
 }

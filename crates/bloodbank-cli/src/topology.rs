@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bloodbank::amqp::probe::{self, PlannedQueue};
-use bloodbank::amqp::{Exchanges, Mode};
-use bloodbank::{Queue, Topology, Transport};
+use bloodbank::amqp::{AmqpConfig, Exchanges, Mode};
+use bloodbank::{Binding, Queue, Topology, Transport};
 use clap::Args;
 
-use crate::bus::{self, block_on};
+use crate::bus::{self, block_on, explained};
 use crate::contracts::Source;
 use crate::table::{Table, say};
 
@@ -45,22 +45,10 @@ impl ShowTopology {
     }
 
     async fn compare(&self, topology: &Topology) -> anyhow::Result<u8> {
-        let mut config = bus::rabbitmq_config()?;
-        // Else what is looked for is declared with the connection.
-        config.mode = Mode::Off;
-        let amqp = bus::connect(config).await?;
-        let differences = amqp.compare(topology).await?;
-        amqp.close().await;
-        for difference in &differences {
-            say(difference)?;
-        }
-        if differences.is_empty() {
-            say(format_args!(
-                "the broker has all {} queues and their exchanges",
-                topology.queues.len()
-            ))?;
-        }
-        say("bindings were not compared: AMQP has no way to look at them")?;
+        let differences = match explained(AmqpConfig::from_env())? {
+            Some(config) => on_rabbitmq(config, topology).await?,
+            None => in_store(topology).await?,
+        };
         if differences.is_empty() {
             return Ok(0);
         }
@@ -73,22 +61,85 @@ impl ShowTopology {
     }
 
     async fn declare(&self, topology: &Topology) -> anyhow::Result<u8> {
-        let mut config = bus::rabbitmq_config()?;
-        config.mode = Mode::Create;
-        let amqp = bus::connect(config).await?;
         let hint = "`bloodbank topology --check` shows every difference";
-        amqp.declare(topology).await.context(hint)?;
-        if self.history {
-            amqp.keep_history().await.context(hint)?;
+        let mut history = "";
+        match explained(AmqpConfig::from_env())? {
+            Some(mut config) => {
+                config.mode = Mode::Create;
+                let amqp = bus::connect(config).await?;
+                amqp.declare(topology).await.context(hint)?;
+                if self.history {
+                    amqp.keep_history().await.context(hint)?;
+                    history = ", and a history of seven days";
+                }
+                amqp.close().await;
+            }
+            None => {
+                let embedded = bus::embedded().await?;
+                embedded.declare(topology).await.context(hint)?;
+                embedded.close().await;
+                if self.history {
+                    history = "; the store keeps every event anyway";
+                }
+            }
         }
-        amqp.close().await;
-        let history = if self.history { ", and a history of seven days" } else { "" };
         say(format_args!(
             "declared: {} queues, with their exchanges and bindings{history}",
             topology.queues.len()
         ))?;
         Ok(0)
     }
+}
+
+/// Shows what is otherwise on the broker.
+async fn on_rabbitmq(mut config: AmqpConfig, topology: &Topology) -> anyhow::Result<Vec<String>> {
+    // Else what is looked for is declared with the connection.
+    config.mode = Mode::Off;
+    let amqp = bus::connect(config).await?;
+    let differences: Vec<String> =
+        amqp.compare(topology).await?.iter().map(ToString::to_string).collect();
+    amqp.close().await;
+    differences.iter().try_for_each(say)?;
+    if differences.is_empty() {
+        let queues = topology.queues.len();
+        say(format_args!("the broker has all {queues} queues and their exchanges"))?;
+    }
+    say("bindings were not compared: AMQP has no way to look at them")?;
+    Ok(differences)
+}
+
+/// Shows what is otherwise in the store.
+async fn in_store(topology: &Topology) -> anyhow::Result<Vec<String>> {
+    let embedded = bus::embedded().await?;
+    let existing: Vec<Queue> =
+        embedded.queues().await?.into_iter().map(|status| status.queue).collect();
+    embedded.close().await;
+    let differences: Vec<String> =
+        topology.queues.iter().filter_map(|queue| difference(queue, &existing)).collect();
+    differences.iter().try_for_each(say)?;
+    if differences.is_empty() {
+        say(format_args!("the store has all {} queues and bindings", topology.queues.len()))?;
+    }
+    Ok(differences)
+}
+
+/// What a queue lacks in the store.
+fn difference(queue: &Queue, existing: &[Queue]) -> Option<String> {
+    let name = &queue.name;
+    let Some(there) = existing.iter().find(|there| there.name == *name) else {
+        return Some(format!("queue `{name}` is missing"));
+    };
+    if let Err(error) = Topology::new().with_queue(queue.clone()).check_against(existing) {
+        return Some(error.to_string());
+    }
+    let is_missing = |binding: &&Binding| !there.bindings.contains(binding);
+    let missing: Vec<String> = queue
+        .bindings
+        .iter()
+        .filter(is_missing)
+        .map(|binding| format!("`{}`", binding.pattern))
+        .collect();
+    (!missing.is_empty()).then(|| format!("queue `{name}` is not bound to {}", missing.join(", ")))
 }
 
 /// `1 difference`, `2 differences`.

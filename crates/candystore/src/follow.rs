@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
+use crate::pruned;
 use crate::query::{first_since, scan};
 use crate::sql::Connection;
 use crate::{EventStore, Filter, Order, Position, PrunedRange, StoreError, StoredEvent};
@@ -27,6 +28,7 @@ pub enum Start {
 /// What a follower is told.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "nearly all of them are events")]
 pub enum Followed {
     /// An event that passes the filter.
     Event(StoredEvent),
@@ -87,13 +89,13 @@ impl Follow {
             if let Some(event) = self.ahead.pop_front() {
                 return Ok(Followed::Event(event));
             }
-            if let Some(pruned) = self.pruned().await? {
-                self.to = pruned.last;
-                return Ok(Followed::Pruned(pruned));
-            }
             self.pulse.borrow_and_update();
-            if self.read().await? && self.ahead.is_empty() {
-                self.pulse.changed().await.map_err(|_| StoreError::Closed)?;
+            match self.read().await? {
+                Read::Pruned(range) => return Ok(Followed::Pruned(range)),
+                Read::All if self.ahead.is_empty() => {
+                    self.pulse.changed().await.map_err(|_| StoreError::Closed)?;
+                }
+                _ => {}
             }
         }
     }
@@ -103,21 +105,34 @@ impl Follow {
         self.to
     }
 
-    /// The gap that begins with the next position, if there is one.
-    async fn pruned(&self) -> Result<Option<PrunedRange>, StoreError> {
-        let next = self.to + 1;
-        let ranges = self.store.pruned_between(self.to, Position::MAX).await?;
-        Ok(ranges.into_iter().next().filter(|range| range.first == next))
-    }
-
-    /// Reads ahead. Gives whether that was all there is.
-    async fn read(&mut self) -> Result<bool, StoreError> {
+    /// Reads ahead.
+    async fn read(&mut self) -> Result<Read, StoreError> {
         let (filter, to) = (self.filter.clone(), self.to);
-        let read =
-            async move |c: &mut Connection| scan(c, &filter, Order::Oldest, AHEAD, Some(to)).await;
-        let scanned = self.store.readers().run(read).await?;
-        self.ahead = scanned.events.into();
-        self.to = self.to.max(scanned.to);
-        Ok(scanned.is_all)
+        let read = async move |c: &mut Connection| match pruned::at(c, to + 1).await? {
+            Some(range) => Ok(Err(range)),
+            None => scan(c, &filter, Order::Oldest, AHEAD, Some(to)).await.map(Ok),
+        };
+        match self.store.readers().run(read).await? {
+            Ok(scanned) => {
+                self.ahead = scanned.events.into();
+                self.to = self.to.max(scanned.to);
+                Ok(if scanned.is_all { Read::All } else { Read::Some })
+            }
+            Err(range) => {
+                let rest = PrunedRange { first: self.to + 1, ..range };
+                self.to = range.last;
+                Ok(Read::Pruned(rest))
+            }
+        }
     }
+}
+
+/// How much was read.
+enum Read {
+    /// All there is.
+    All,
+    /// There may be more.
+    Some,
+    /// What would have come next was pruned.
+    Pruned(PrunedRange),
 }

@@ -35,7 +35,7 @@ pub use embedded::{Embedded, EmbeddedOptions, QueueStatus};
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
 pub use follow::{Follow, Followed, Start};
-pub use line::LineError;
+pub use line::{LineError, body_field};
 pub use page::EventPages;
 pub use prune::{DoomedKey, Prune, PrunePlan, PruneProgress};
 pub use pruned::PrunedRange;

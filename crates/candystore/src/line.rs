@@ -44,8 +44,8 @@ impl StoredEvent {
     }
 }
 
-/// Bytes as a field of JSON: text as `body`, all else as `body_hex`.
-fn body_field(body: &[u8]) -> (&'static str, String) {
+/// A body as a field of JSON, its name and its value: text as `body`, what is no UTF-8 as `body_hex`.
+pub fn body_field(body: &[u8]) -> (&'static str, String) {
     match std::str::from_utf8(body) {
         Ok(text) => ("body", text.to_owned()),
         Err(_) => {
@@ -66,18 +66,24 @@ impl Incoming {
     /// # Errors
     /// Everything that is wrong with the line, also bytes that are not those of the checksum.
     pub fn from_line(line: &[u8]) -> Result<Self, LineError> {
-        let fields: Map<String, Value> = serde_json::from_slice(line).map_err(|error| {
-            let why = match error.classify() {
-                serde_json::error::Category::Data => "expected a JSON object".to_owned(),
-                _ => format!("expected a line of JSON: {error}"),
-            };
-            LineError { faults: vec![why] }
-        })?;
+        let fields: Map<String, Value> = serde_json::from_slice(line.trim_ascii())
+            .map_err(|error| LineError { faults: vec![no_object(&error)] })?;
         let mut fields = Fields { fields, faults: Vec::new() };
         let incoming = fields.incoming();
         match incoming {
             Some(incoming) if fields.faults.is_empty() => Ok(incoming),
             _ => Err(LineError { faults: fields.faults }),
+        }
+    }
+}
+
+fn no_object(error: &serde_json::Error) -> String {
+    match error.classify() {
+        // Its text would repeat a value.
+        serde_json::error::Category::Data => "expected a JSON object".to_owned(),
+        _ => {
+            let error = error.to_string().replace(" at line 1 column ", " at column ");
+            format!("expected a line of JSON: {error}")
         }
     }
 }

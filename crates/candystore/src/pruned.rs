@@ -47,6 +47,14 @@ impl EventStore {
     }
 }
 
+/// The range that a position is in, if it was pruned.
+pub(crate) async fn at(
+    connection: &mut Connection,
+    position: Position,
+) -> Result<Option<PrunedRange>, StoreError> {
+    Ok(touching(connection, position, position).await?.pop())
+}
+
 /// What was pruned after one position and before another, both excluded.
 pub(crate) async fn between(
     connection: &mut Connection,

@@ -68,7 +68,9 @@ impl EventStore {
     /// computed anew, every column compared with the bytes, every position accounted for. `progress` is
     /// called after each page.
     ///
-    /// Finds all problems at once, but for pages of PostgreSQL that it cannot read itself.
+    /// Finds all problems at once, but for pages of PostgreSQL that it cannot read itself. What does not
+    /// stand in an event's bytes cannot be told from them: its headers, and what its contract said.
+    /// While it looks, the log beside a SQLite file grows with what others write.
     ///
     /// # Errors
     /// If the database cannot be asked.

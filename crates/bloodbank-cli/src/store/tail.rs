@@ -54,6 +54,10 @@ impl Tail {
         match followed {
             Followed::Event(event) if self.json => say(event::json_line(event))?,
             Followed::Event(event) => say(event::line(event))?,
+            Followed::Pruned(range) => eprintln!(
+                "note: positions {} to {} were pruned; it goes on behind them",
+                range.first, range.last
+            ),
             other => eprintln!("note: {other:?}"),
         }
         io::stdout().flush()

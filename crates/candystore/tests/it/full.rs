@@ -141,8 +141,10 @@ async fn a_full_disk_says_so_and_loses_nothing_and_goes_on_with_room() {
     let store = database.open().await;
     let confirmed = fill(&store, 7).await;
     assert!(confirmed > 100, "{confirmed}");
-    // Not verified with this one: a disk without any room has none for reading beside it, either.
+    holds(&store, confirmed).await;
     assert_eq!(store.append(many(100)).await.unwrap_err(), StoreError::Full);
+    let new = Database::at(StoreUrl::file(small.path().join("new.db"))).try_open().await;
+    assert_eq!(new.err(), Some(StoreError::Full));
     fs::remove_file(&ballast).unwrap();
     holds(&store, confirmed).await;
     assert_eq!(store.append(vec![large(0)]).await.unwrap(), [Appended::Stored(confirmed + 1)]);

@@ -14,6 +14,7 @@ use crate::raw::change;
 
 on_both!(
     what_was_stored_verifies_clean,
+    one_state_is_looked_at_while_others_write,
     texts_that_no_index_takes_are_stored_all_the_same,
     a_changed_body_is_found,
     changed_columns_are_found_and_named,
@@ -71,6 +72,25 @@ async fn what_was_stored_verifies_clean(database: Database) {
     assert_eq!(problems(&verified), [""; 0]);
     assert_eq!((verified.events, seen.load(Ordering::Relaxed)), (1_503, 1_503));
     assert_eq!((verified.damaged, verified.lost, verified.pruned), (0, 0, 0));
+}
+
+async fn one_state_is_looked_at_while_others_write(database: Database) {
+    let store = database.open().await;
+    let other = database.open().await;
+    let writing = tokio::spawn(async move {
+        for n in 0..300 {
+            other.append(vec![prompt(n), prompt(n)]).await.unwrap();
+        }
+    });
+    let mut last = 0;
+    while !writing.is_finished() {
+        let verified = verify(&store).await;
+        assert_eq!(problems(&verified), [""; 0]);
+        assert!(verified.events >= last && verified.events % 2 == 0, "{}", verified.events);
+        last = verified.events;
+    }
+    writing.await.unwrap();
+    assert_eq!(verify(&store).await.events, 600);
 }
 
 async fn texts_that_no_index_takes_are_stored_all_the_same(database: Database) {

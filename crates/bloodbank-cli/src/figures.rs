@@ -1,0 +1,93 @@
+//! Numbers as people read and write them.
+
+use std::io::{self, IsTerminal, Write};
+
+/// `12,345`.
+pub(crate) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 event`, `12,345 events`.
+pub(crate) fn count_of(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// The units of sizes, which are powers of 1,000.
+const UNITS: [(&str, u64); 4] = [("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000), ("B", 1)];
+
+/// A number of bytes: `10MB`, `500kB`, `2GB`, `1234B`.
+///
+/// # Errors
+/// If it is written otherwise.
+pub(crate) fn parse_size(text: &str) -> Result<u64, String> {
+    let expected =
+        || format!("`{text}` is no size; expected a whole number and B, kB, MB or GB, as in 10MB");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = UNITS.iter().find(|(name, _)| *name == &text[digits.len()..]);
+    let (_, factor) = unit.ok_or_else(expected)?;
+    let number = digits.parse::<u64>().map_err(|_| expected())?;
+    number.checked_mul(*factor).ok_or_else(expected)
+}
+
+/// In the largest unit that leaves at least 1: `1.2 MB`.
+pub(crate) fn size(bytes: u64) -> String {
+    match UNITS.iter().find(|(name, factor)| *name != "B" && bytes >= *factor) {
+        Some((name, factor)) => {
+            let tenths = bytes / (factor / 10);
+            format!("{}.{} {name}", count(tenths / 10), tenths % 10)
+        }
+        None => format!("{bytes} B"),
+    }
+}
+
+/// A line on a terminal that is written over and over, until it is cleared. Nothing where standard
+/// error is no terminal.
+pub(crate) fn progress(line: &str) {
+    let mut terminal = io::stderr().lock();
+    if terminal.is_terminal() {
+        // Without a terminal that takes it, nobody misses it.
+        let _ = write!(terminal, "\r\x1b[K{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_commas() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (1_234_567, "1,234,567"),
+            (123_456, "123,456"),
+        ] {
+            assert_eq!(count(number), text);
+        }
+        assert_eq!(
+            (count_of(1, "event"), count_of(0, "event")),
+            ("1 event".into(), "0 events".into())
+        );
+    }
+
+    #[test]
+    fn sizes_have_a_unit() {
+        assert_eq!((parse_size("10MB"), parse_size("7B")), (Ok(10_000_000), Ok(7)));
+        for bad in ["", "10", "MB", "1.5MB", "-1B", "1TB", "99999999999999999999B", "1mb"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (1_299_999, "1.2 MB")]
+        {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! `store export`: events as lines of JSON.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use bloodbank::TopicPattern;
+use bloodbank::candystore::{EventPages, EventStore, Position};
+use clap::Args;
+
+use crate::figures::count_of;
+
+#[derive(Args)]
+#[command(
+    after_help = "Each line has the position, when it was stored, the kind, the key, the headers, \
+                        the checksum (CRC-32) and the body as it came: `body`, or `body_hex` if it is \
+                        no UTF-8."
+)]
+pub(crate) struct Export {
+    /// The file to make; standard output if none is named. One that is there is not overwritten.
+    file: Option<PathBuf>,
+    /// From this position on.
+    #[arg(long, value_name = "POSITION", default_value_t = 1)]
+    from: Position,
+    /// Up to this position; the last one by default.
+    #[arg(long, value_name = "POSITION")]
+    to: Option<Position>,
+    /// Events whose keys match. May be given several times.
+    #[arg(long = "key", value_name = "PATTERN")]
+    keys: Vec<TopicPattern>,
+}
+
+impl Export {
+    pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
+        let after = self.from.saturating_sub(1);
+        let pages = store.pages(after, self.to, self.keys.clone()).await?;
+        let count = match &self.file {
+            None => write(pages, &mut io::stdout().lock()).await?,
+            Some(path) => {
+                let named = || format!("{} cannot be written", path.display());
+                let file = File::create_new(path).with_context(named)?;
+                let mut out = BufWriter::new(file);
+                let incomplete = || format!("{} does not have all of it", path.display());
+                let count = write(pages, &mut out).await.with_context(incomplete)?;
+                out.get_ref().sync_all().with_context(incomplete)?;
+                count
+            }
+        };
+        eprintln!("{} exported", count_of(count, "event"));
+        Ok(0)
+    }
+}
+
+async fn write(mut pages: EventPages, out: &mut impl Write) -> anyhow::Result<u64> {
+    let mut count = 0;
+    loop {
+        let page = pages.next().await?;
+        if page.is_empty() {
+            out.flush()?;
+            return Ok(count);
+        }
+        for event in page {
+            writeln!(out, "{}", event.to_line())?;
+            count += 1;
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `store queues`: the queues of the bus in the store.
+
+use std::io;
+
+use anyhow::bail;
+use bloodbank::candystore::{Embedded, EventStore, QueueStatus};
+use bloodbank::{Transport, serde_json};
+use clap::Args;
+
+use crate::table::{Table, say};
+
+#[derive(Args)]
+pub(crate) struct Queues {
+    /// As JSON, one a line.
+    #[arg(long, conflicts_with = "remove")]
+    json: bool,
+    /// Remove this queue with what it holds, so that it keeps nothing from being pruned. A dry run
+    /// without `--yes`.
+    #[arg(long, value_name = "QUEUE")]
+    remove: Option<String>,
+    /// Do it.
+    #[arg(long, requires = "remove")]
+    yes: bool,
+}
+
+impl Queues {
+    pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
+        let bus = Embedded::new(store.clone());
+        let queues = bus.queues().await?;
+        let done = match &self.remove {
+            Some(name) => self.remove(&bus, &queues, name).await,
+            None => self.show(&queues),
+        };
+        bus.close().await;
+        done
+    }
+
+    fn show(&self, queues: &[QueueStatus]) -> anyhow::Result<u8> {
+        if self.json {
+            queues.iter().try_for_each(|queue| say(as_json(queue)))?;
+            return Ok(0);
+        }
+        if queues.is_empty() {
+            eprintln!("no queues; services declare theirs when they listen");
+            return Ok(0);
+        }
+        let heading =
+            ["queue", "read to", "unread", "ready", "delayed", "unsettled", "consumers", "gets"];
+        let mut table = Table::new(heading);
+        for status in queues {
+            let numbers = [
+                status.cursor,
+                status.unread,
+                status.ready,
+                status.delayed,
+                status.unsettled,
+                status.consumers,
+            ]
+            .map(|number| number.to_string());
+            let [cursor, unread, ready, delayed, unsettled, consumers] = &numbers;
+            let name = &status.queue.name;
+            let gets = patterns(status).join(" ");
+            table.row([name, cursor, unread, ready, delayed, unsettled, consumers, &gets]);
+        }
+        table.print(&mut io::stdout().lock())?;
+        Ok(0)
+    }
+
+    async fn remove(
+        &self,
+        bus: &Embedded,
+        queues: &[QueueStatus],
+        name: &str,
+    ) -> anyhow::Result<u8> {
+        let Some(status) = queues.iter().find(|status| status.queue.name == name) else {
+            bail!("there is no queue `{name}`\nhelp: `bloodbank store queues` shows them all");
+        };
+        let held = status.ready + status.delayed + status.unsettled;
+        let what = format!("{name} with {held} messages; what is in the log stays there");
+        if !self.yes {
+            say(format_args!("would remove {what}"))?;
+            eprintln!("a dry run; `--yes` does it");
+            return Ok(0);
+        }
+        bus.remove_queue(name).await?;
+        say(format_args!("removed {what}"))?;
+        Ok(0)
+    }
+}
+
+fn patterns(status: &QueueStatus) -> Vec<String> {
+    status.queue.bindings.iter().map(|binding| binding.pattern.to_string()).collect()
+}
+
+fn as_json(status: &QueueStatus) -> serde_json::Value {
+    serde_json::json!({
+        "queue": status.queue,
+        "cursor": status.cursor,
+        "unread": status.unread,
+        "ready": status.ready,
+        "delayed": status.delayed,
+        "unsettled": status.unsettled,
+        "consumers": status.consumers,
+    })
+}

@@ -1,0 +1,71 @@
+//! `store verify`: whether everything is as it was stored.
+
+use bloodbank::candystore::{EventStore, Problem, Verified};
+use clap::Args;
+use serde_json::json;
+
+use crate::FINDINGS;
+use crate::figures::{count, count_of, progress};
+use crate::table::say;
+
+#[derive(Args)]
+#[command(after_help = "Exits 100 when something is wrong.")]
+pub(crate) struct Verify {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    /// Exits 100 when something is wrong.
+    pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
+        let verified = store.verify(|at| {
+            progress(&format!("position {} of {}", count(at.done), count(at.of)));
+        });
+        let verified = verified.await;
+        progress("");
+        let verified = verified?;
+        match self.json {
+            true => say(as_json(&verified))?,
+            false => print(&verified)?,
+        }
+        Ok(if verified.is_clean() { 0 } else { FINDINGS })
+    }
+}
+
+fn print(verified: &Verified) -> anyhow::Result<()> {
+    for Problem { position, what, .. } in &verified.problems {
+        match position {
+            Some(position) => say(format_args!("position {position}: {what}"))?,
+            None => say(what)?,
+        }
+    }
+    let more = verified.found - verified.problems.len() as u64;
+    if more > 0 {
+        say(format_args!("and {} more", count_of(more, "problem")))?;
+    }
+    let found = match verified.found {
+        0 => String::new(),
+        found => format!("; {} in all", count_of(found, "problem")),
+    };
+    say(format_args!(
+        "verified {}: {} damaged, {} lost, {} pruned{found}",
+        count_of(verified.events, "event"),
+        count(verified.damaged),
+        count(verified.lost),
+        count(verified.pruned),
+    ))?;
+    Ok(())
+}
+
+fn as_json(verified: &Verified) -> serde_json::Value {
+    let problem = |problem: &Problem| json!({ "position": problem.position, "what": problem.what });
+    json!({
+        "events": verified.events,
+        "damaged": verified.damaged,
+        "lost": verified.lost,
+        "pruned": verified.pruned,
+        "found": verified.found,
+        "problems": verified.problems.iter().map(problem).collect::<Vec<_>>(),
+    })
+}
