@@ -36,13 +36,15 @@ impl Gathered {
         let correlation = itself.and_then(|link| link.correlation_id).unwrap_or(id);
         all.seek(c, vec![correlation]).await?;
         all.add_where(c, "correlation_id", &[correlation]).await?;
-        while !all.is_cut && !(all.causes.is_empty() && all.unfollowed.is_empty()) {
+        loop {
+            if all.is_cut || all.causes.is_empty() && all.unfollowed.is_empty() {
+                return Ok(all);
+            }
             let causes = std::mem::take(&mut all.causes);
             all.seek(c, causes).await?;
             let followed = std::mem::take(&mut all.unfollowed);
             all.add_where(c, "causation_id", &followed).await?;
         }
-        Ok(all)
     }
 
     /// Whether the event with this id was looked for, and is not stored.
