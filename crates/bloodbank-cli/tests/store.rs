@@ -4,36 +4,55 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use bloodbank::candystore::{EventStore, Incoming, StoreOptions, StoreUrl};
+use bloodbank::candystore::{EventStore, Incoming, StoreOptions};
 use bloodbank::chrono::{DateTime, TimeDelta, Utc};
 use bloodbank::serde_json::{Value, json};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Envelope, Kind, Meta, events};
+use bloodbank_testkit::Postgres;
 use expect_test::{Expect, expect};
 use tempfile::TempDir;
 
-/// A store in a file, which goes with it.
+/// A store of its own; a file goes with it.
 struct Store {
-    folder: TempDir,
+    /// As `DATABASE_URL` names it.
+    url: String,
+    _folder: Option<TempDir>,
 }
 
 impl Store {
+    /// In a SQLite file.
     async fn with(batch: Vec<Incoming>) -> Self {
-        let store = Store { folder: tempfile::tempdir().unwrap() };
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", folder.path().join("store.db").display());
+        let store = Store { url, _folder: Some(folder) };
         store.open().await.append(batch).await.unwrap();
         store
     }
 
+    /// On PostgreSQL; `None` where that is missing.
+    async fn on_postgres(batch: Vec<Incoming>) -> Option<Self> {
+        if !bloodbank_testkit::postgres() {
+            return None;
+        }
+        let url = Postgres::shared().await.fresh_url().await;
+        let store = Store { url, _folder: None };
+        store.open().await.append(batch).await.unwrap();
+        Some(store)
+    }
+
     async fn open(&self) -> EventStore {
-        let options = StoreOptions::new(StoreUrl::file(self.folder.path().join("store.db")));
+        let options = StoreOptions::new(self.url.parse().unwrap());
         EventStore::open(options, events::contracts()).await.unwrap()
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bloodbank"));
-        let file = self.folder.path().join("store.db");
-        command.env("DATABASE_URL", format!("sqlite:{}", file.display()));
-        command.env_remove("BLOODBANK_LOG").arg("store").args(arguments);
+        command
+            .env("DATABASE_URL", &self.url)
+            .env_remove("BLOODBANK_LOG")
+            .arg("store")
+            .args(arguments);
         command
     }
 
@@ -361,6 +380,31 @@ async fn stats_count_by_what_they_are_told_to() {
     assert!(totals["totals"]["size_bytes"].as_u64().unwrap() > 4_096);
     assert_eq!(groups.iter().map(|group| group["count"].as_u64().unwrap()).sum::<u64>(), 7);
     assert_eq!(groups[0]["mean_latency_us"], 2_000);
+}
+
+#[tokio::test]
+async fn both_databases_answer_alike() {
+    let file = Store::with(workflow()).await;
+    let Some(server) = Store::on_postgres(workflow()).await else { return };
+    let chain = id(3).to_string();
+    for arguments in [
+        vec!["list"],
+        vec!["list", "--oldest", "--limit", "3", "--json"],
+        vec!["list", "--where", "/n=7"],
+        vec!["list", "--count", "theboard.#"],
+        vec!["get", "2"],
+        vec!["chain", &chain],
+        vec!["stats", "--since", "2026-01-31T12:00:00Z", "--by", "key"],
+    ] {
+        let said = |store: &Store| {
+            let output = store.command(&arguments).output().unwrap();
+            let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            let lines = text.lines().filter(|line| !line.starts_with("size   "));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(said(&server), said(&file), "{arguments:?}");
+        assert!(!said(&file).is_empty());
+    }
 }
 
 /// Ends with the test.

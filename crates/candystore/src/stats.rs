@@ -1,10 +1,18 @@
 //! How much of what, and how soon it was stored.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::query::Scope;
 use crate::sql::{Connection, Row, Value, micros_to_time};
 use crate::{EventStore, Filter, Position, StoreError};
+
+/// How many positions are counted at a time, so that others get to ask in between.
+const PART: usize = 20_000;
+
+/// In microseconds.
+const MINUTE: i64 = 60_000_000;
 
 /// What events are counted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +74,8 @@ pub struct Totals {
 }
 
 impl EventStore {
-    /// Counts what was stored since a time and before another, by what it has in common.
+    /// Counts what was stored since a time and before another, by what it has in common. In the order
+    /// of minutes, keys and sources.
     ///
     /// # Errors
     /// If the database cannot be asked.
@@ -77,12 +86,18 @@ impl EventStore {
         by: By,
     ) -> Result<Vec<Group>, StoreError> {
         let filter = Filter { since, until, ..Filter::default() };
-        let counted = self.readers().run(async move |c: &mut Connection| {
-            let scope = Scope::of(c, &filter).await?;
-            let range = [Value::position(scope.low), Value::position(scope.high)];
-            c.query(&groups(by), &range).await
-        });
-        counted.await?.iter().map(Group::of).collect()
+        let asked = async move |c: &mut Connection| Scope::of(c, &filter).await;
+        let Scope { low, high, .. } = self.readers().run(asked).await?;
+        let (sql, mut sums) = (groups(by), BTreeMap::new());
+        for from in (low..=high).step_by(PART) {
+            let to = high.min(from + PART as Position - 1);
+            let (sql, range) = (sql.clone(), [Value::position(from), Value::position(to)]);
+            let asked = async move |c: &mut Connection| c.query(&sql, &range).await;
+            for row in self.readers().run(asked).await? {
+                Sum::add(&mut sums, &row)?;
+            }
+        }
+        sums.into_iter().map(Group::of).collect()
     }
 
     /// What the store holds in all.
@@ -111,28 +126,56 @@ fn groups(by: By) -> String {
         "SELECT {}, {}, {}, COUNT(*), CAST(SUM(OCTET_LENGTH(body)) AS BIGINT), \
          CAST(SUM(CASE WHEN standing <> 'valid' THEN 1 ELSE 0 END) AS BIGINT), \
          COUNT(timestamp), CAST(SUM(received - timestamp) AS BIGINT), MAX(received - timestamp) \
-         FROM events WHERE position BETWEEN $1 AND $2 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
-        or_null(is_by(By::Minute), "received / 60000000", "BIGINT"),
+         FROM events WHERE position BETWEEN $1 AND $2 GROUP BY 1, 2, 3",
+        or_null(is_by(By::Minute), &format!("received / {MINUTE}"), "BIGINT"),
         or_null(is_by(By::Key), "key", "TEXT"),
         or_null(is_by(By::Source), "source", "TEXT"),
     )
 }
 
-impl Group {
-    fn of(row: &Row) -> Result<Self, StoreError> {
+/// What a group has in common: minutes since 1970, key and source.
+type Common = (Option<i64>, Option<String>, Option<String>);
+
+/// What is known of a group so far. Times are in microseconds.
+#[derive(Default)]
+struct Sum {
+    count: u64,
+    bytes: u64,
+    not_valid: u64,
+    /// How many of them say when they happened.
+    told: i64,
+    latency: i64,
+    max_latency: Option<i64>,
+}
+
+impl Sum {
+    /// Adds a row of [`groups`].
+    fn add(sums: &mut BTreeMap<Common, Sum>, row: &Row) -> Result<(), StoreError> {
         let text = |column| Ok::<_, StoreError>(row.maybe_text(column)?.map(str::to_owned));
-        let minute = row.maybe_int(0)?.map(|minute| micros_to_time(minute * 60_000_000));
-        let told = row.int(6)?;
-        let mean = row.maybe_int(7)?.and_then(|sum| sum.checked_div(told));
+        let sum = sums.entry((row.maybe_int(0)?, text(1)?, text(2)?)).or_default();
+        sum.count += row.position(3)?;
+        sum.bytes += row.position(4)?;
+        sum.not_valid += row.position(5)?;
+        sum.told += row.int(6)?;
+        sum.latency = sum.latency.saturating_add(row.maybe_int(7)?.unwrap_or(0));
+        sum.max_latency = sum.max_latency.max(row.maybe_int(8)?);
+        Ok(())
+    }
+}
+
+impl Group {
+    fn of(((minute, key, source), sum): (Common, Sum)) -> Result<Self, StoreError> {
+        let minute = minute.map(|minute| micros_to_time(minute * MINUTE)).transpose()?;
+        let mean = sum.latency.checked_div(sum.told);
         Ok(Group {
-            minute: minute.transpose()?,
-            key: text(1)?,
-            source: text(2)?,
-            count: row.position(3)?,
-            bytes: row.position(4)?,
-            not_valid: row.position(5)?,
+            minute,
+            key,
+            source,
+            count: sum.count,
+            bytes: sum.bytes,
+            not_valid: sum.not_valid,
             mean_latency: mean.map(TimeDelta::microseconds),
-            max_latency: row.maybe_int(8)?.map(TimeDelta::microseconds),
+            max_latency: sum.max_latency.map(TimeDelta::microseconds),
         })
     }
 }

@@ -93,12 +93,9 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Without tests a window of the limit's size has all that is asked for.
+    /// Most often everything passes, so that a window of the limit's size has all that is asked for.
     fn first_size(&self) -> usize {
-        match self.scope.tests.is_empty() && self.filter.fields.is_empty() {
-            true => self.limit,
-            false => self.limit.saturating_mul(2).max(CHUNK),
-        }
+        if self.filter.fields.is_empty() { self.limit } else { CHUNK }
     }
 
     /// Looks up a window; gives the last position that was looked at, or `None` at the end, and

@@ -12,7 +12,7 @@ use crate::{Filter, Position, Standing, StoreError};
 const MOST_KEYS: usize = 100;
 
 /// A source with fewer events than this is looked up before its keys are.
-const RARE: i64 = 1_000;
+const RARE: i64 = 200;
 
 /// By what the events are looked up. Each has an index that goes by position.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +66,11 @@ impl Scope {
     /// Whether nothing can pass.
     pub(crate) fn is_empty(&self) -> bool {
         self.low > self.high
+    }
+
+    /// Whether positions rule nothing out.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.low <= 1 && self.high >= self.head
     }
 
     /// How many keys are looked up one by one.

@@ -79,11 +79,16 @@ pub(crate) fn count(scope: &Scope) -> Statement {
         way => one_way(&mut statement, way),
     };
     let tests = tests(&mut statement, &scope.tests);
-    let low = statement.bind(Value::position(scope.low));
-    let high = statement.bind(Value::position(scope.high));
-    statement.sql = format!(
-        "SELECT COUNT(*) FROM events AS e WHERE {way} AND position BETWEEN {low} AND {high}{tests}"
-    );
+    // Without a range, SQLite counts in the smallest index.
+    let range = match scope.is_whole() {
+        true => String::new(),
+        false => {
+            let low = statement.bind(Value::position(scope.low));
+            let high = statement.bind(Value::position(scope.high));
+            format!(" AND position BETWEEN {low} AND {high}")
+        }
+    };
+    statement.sql = format!("SELECT COUNT(*) FROM events AS e WHERE {way}{range}{tests}");
     statement
 }
 

@@ -233,6 +233,19 @@ async fn pages_hold_each_event_once_while_others_write(database: Database) {
         let rest = filter.clone().with_first(seen.last().map_or(begin, |last| *last) + 1);
         seen.extend(positions(&store, &rest, Order::Oldest).await);
         assert_eq!(seen, expected, "{filter:?}");
+        // Backwards, what is written meanwhile is not seen.
+        let (mut cursor, mut seen) = (None, vec![]);
+        loop {
+            let page = store.page(&filter, Order::Newest, 3, cursor.as_ref()).await.unwrap();
+            seen.extend(page.events.iter().map(|event| event.position));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+            store.append(vec![prompt(0)]).await.unwrap();
+        }
+        seen.reverse();
+        assert_eq!(seen, expected, "{filter:?}");
     }
 }
 
