@@ -191,7 +191,8 @@ mod tests {
         assert_eq!(error.faults.len(), 8, "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
         for (line, said) in [
-            (&b"["[..], "expected a line of JSON: EOF"),
+            (&b"{"[..], "expected a line of JSON: EOF"),
+            (b"[", "expected a JSON object"),
             (b"[\"secret\"]", "expected a JSON object"),
             (b"\"secret\"", "expected a JSON object"),
             (b"\xff", "expected a line of JSON: "),
