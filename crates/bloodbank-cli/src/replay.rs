@@ -11,8 +11,8 @@ use bloodbank::candystore::{
     self, EventStore, Pace, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget,
 };
-use bloodbank::uuid::Uuid;
 use bloodbank::events;
+use bloodbank::uuid::Uuid;
 use clap::Args;
 
 use self::which::Which;
