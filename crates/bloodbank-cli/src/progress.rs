@@ -1,6 +1,6 @@
 //! How something goes that takes a while: a line on stderr, again and again.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -27,19 +27,18 @@ pub(crate) async fn tell<T: Clone + PartialEq>(
         let now = changes.borrow().clone();
         if now != before {
             let line = line(&before, &now, since.elapsed());
-            match terminal {
-                true => eprint!("\r{line}\x1b[K"),
-                false => eprintln!("{line}"),
-            }
+            show(&if terminal { format!("\r{line}\x1b[K") } else { format!("{line}\n") });
         }
         if is_over {
-            if terminal {
-                eprintln!();
-            }
-            return;
+            return show(if terminal { "\n" } else { "" });
         }
         (before, since) = (now, Instant::now());
     }
+}
+
+fn show(text: &str) {
+    // That nobody reads it is no reason to stop what it is about.
+    let _ = stderr().write_all(text.as_bytes());
 }
 
 /// So many a second, as text.

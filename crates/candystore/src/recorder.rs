@@ -20,6 +20,9 @@ use crate::{EventStore, Incoming, StoreError};
 /// The most messages of a batch.
 const MOST: usize = 1_000;
 
+/// The size from which on a batch takes no more messages, in bytes of their bodies.
+const MOST_BYTES: usize = 16 << 20;
+
 /// How long a batch waits for more after its first message.
 const GATHER: Duration = Duration::from_millis(5);
 
@@ -151,11 +154,15 @@ impl Recorder {
         first: (Kind, Delivery),
     ) -> Result<Batch, RecordError> {
         let until = Instant::now() + GATHER;
+        let mut bytes = first.1.body.len();
         let mut batch = vec![first];
         while batch.len() < MOST
+            && bytes < MOST_BYTES
             && let Ok(next) = timeout_at(until, self.next(sources)).await
         {
-            batch.push(next?);
+            let next = next?;
+            bytes += next.1.body.len();
+            batch.push(next);
         }
         Ok(batch)
     }

@@ -29,6 +29,7 @@ on_both!(
     a_plan_counts_and_names_what_breaks_its_contract_and_sends_nothing,
     what_breaks_its_contract_is_refused_or_skipped,
     a_replay_that_was_cancelled_goes_on_with_the_rest,
+    a_replay_whose_process_was_killed_goes_on_where_it_was_saved,
     the_record_says_who_sent_what_where,
 );
 
@@ -185,6 +186,38 @@ async fn a_replay_that_was_cancelled_goes_on_with_the_rest(database: Database) {
     assert_eq!(rest[0].headers[headers::REPLAY], run.id.to_string());
     let over = Replay::resume(store, bus, done).await.err().unwrap();
     assert_eq!(over, ReplayError::Over { id: run.id });
+}
+
+async fn a_replay_whose_process_was_killed_goes_on_where_it_was_saved(database: Database) {
+    let ((_memory, bus), store) = (bus().await, database.open().await);
+    store.append(prompts(200)).await.unwrap();
+    let slow = begin(&store, &bus, options().with_pace(Pace::Rate(50.0))).await.unwrap();
+    let id = slow.progress().borrow().id;
+    let running = tokio::spawn(slow.run_until(pending()));
+    let saved = timeout(PATIENCE, async {
+        loop {
+            let saved = store.replay(id).await.unwrap().unwrap();
+            if saved.reached > 0 {
+                return saved;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut saved = saved.await.expect("it is saved while it runs");
+    running.abort();
+    assert_eq!((saved.state, saved.sent), (ReplayState::Running, saved.reached));
+    let first = positions(&take(&*bus, "q").await);
+    assert!(first.len() as u64 >= saved.reached, "{first:?}");
+    // It is taken for dead a while after its last sign of life.
+    let early = Replay::resume(store.clone(), bus.clone(), saved.clone()).await.err();
+    assert_eq!(early, Some(ReplayError::Running { id }));
+    saved.updated -= chrono::TimeDelta::seconds(11);
+    saved.options.pace = Pace::Full;
+    let rest = Replay::resume(store, bus.clone(), saved.clone()).await.unwrap();
+    let done = timeout(PATIENCE, rest.run_until(pending())).await.expect("an end").unwrap();
+    assert_eq!((done.state, done.sent), (ReplayState::Done, 200));
+    let rest = positions(&take(&*bus, "q").await);
+    assert_eq!(rest, (saved.reached + 1..=200).collect::<Vec<_>>());
 }
 
 async fn the_record_says_who_sent_what_where(database: Database) {

@@ -1,0 +1,282 @@
+//! Replaying from the command line: a dry run, and onto a real broker.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Command, Stdio};
+
+use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::candystore::{EventStore, Incoming, ReplayState, StoreOptions, StoreUrl};
+use bloodbank::chrono::{DateTime, TimeDelta};
+use bloodbank::serde_json::{Value, json};
+use bloodbank::{
+    Envelope, Exchange, Kind, Meta, Queue, Settlement, Subscription, Topology, Transport, events,
+    headers,
+};
+use bloodbank_testkit::Broker;
+use expect_test::expect;
+use tempfile::TempDir;
+
+const EVENT: &str = "theboard.meeting.completed";
+
+/// Where nobody is.
+const NOWHERE: &str = "amqp://127.0.0.1:1";
+
+/// A store in a file, which goes with it, and the broker that commands work on.
+struct Machine {
+    folder: TempDir,
+    url: String,
+}
+
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Machine {
+    async fn with(url: &str, batch: Vec<Incoming>) -> Self {
+        let machine = Machine { folder: tempfile::tempdir().unwrap(), url: url.to_owned() };
+        machine.store().await.append(batch).await.unwrap();
+        machine
+    }
+
+    async fn store(&self) -> EventStore {
+        let options = StoreOptions::new(StoreUrl::file(self.folder.path().join("store.db")));
+        EventStore::open(options, events::contracts()).await.unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bloodbank"));
+        for name in ["BLOODBANK_LOG", "EXCHANGE_NAME", "EXCHANGE_TYPE", "RABBIT_HOST"] {
+            command.env_remove(name);
+        }
+        let file = self.folder.path().join("store.db");
+        command.env("DATABASE_URL", format!("sqlite:{}", file.display()));
+        command.env("RABBIT_URL", &self.url).env("USER", "ada");
+        command.arg("replay").args(arguments);
+        command
+    }
+
+    fn says(&self, arguments: &[&str]) -> Said {
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap();
+        Said { code, out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// A vhost of our own with a queue `q` that hears replays, and `deaf`, which does not; `None` where
+/// RabbitMQ is missing.
+async fn broker() -> Option<(String, Amqp)> {
+    if !bloodbank_testkit::rabbitmq() {
+        return None;
+    }
+    let url = Broker::shared().await.fresh_url();
+    let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
+    let queue = |name| Queue::new(name).bind(Exchange::Events, EVENT.parse().unwrap());
+    let topology = Topology::new().with_queue(queue("q").hear_replays());
+    amqp.declare(&topology.with_queue(queue("deaf"))).await.unwrap();
+    Some((url, amqp))
+}
+
+/// Positions of what lies in a queue, which is taken out.
+async fn take(amqp: &Amqp, queue: &str) -> Vec<u64> {
+    let mut deliveries = amqp.subscribe(Subscription::browse(queue)).await.unwrap();
+    let mut positions = Vec::new();
+    while let Some(delivery) = deliveries.recv().await {
+        amqp.settle(&delivery, Settlement::Ack).await.unwrap();
+        positions.push(delivery.headers[headers::POSITION].parse().unwrap());
+    }
+    deliveries.close().await;
+    positions
+}
+
+/// Events a second apart, from noon on.
+fn event(key: &str, seconds: i64, data: Value) -> Incoming {
+    let noon = DateTime::parse_from_rfc3339("2026-01-31T12:00:00Z").unwrap().to_utc();
+    let time = noon + TimeDelta::seconds(seconds);
+    let envelope = Envelope::new(key, "test", data, Meta::new().with_timestamp(time));
+    let incoming = Incoming::new(Kind::Event, key, envelope.to_bytes().unwrap());
+    incoming.with_received(time)
+}
+
+/// Events that keep their contract.
+fn valid(count: i64) -> Vec<Incoming> {
+    let contracts = events::contracts();
+    let example = contracts.bundle().examples(contracts.contract(EVENT).unwrap())[0].clone();
+    (0..count).map(|n| event(EVENT, n, example.clone())).collect()
+}
+
+fn mixed() -> Vec<Incoming> {
+    let mut batch = valid(3);
+    batch.insert(1, event("theboard.meeting.started", 0, json!({"meeting_id": 7})));
+    batch.push(event("no.such.key", 4, json!({})));
+    batch
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_sent_and_asks_no_broker() {
+    let machine = Machine::with(NOWHERE, mixed()).await;
+    let said = machine.says(&["--key", "theboard.#", "--key", "no.#", "--from", "1"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    expect![[r#"
+        KEY                         EVENTS
+        no.such.key                 1
+        theboard.meeting.completed  3
+        theboard.meeting.started    1
+        first   position 1, 2026-01-31 12:00:00.000Z, theboard.meeting.completed
+        last    position 5, 2026-01-31 12:00:04.000Z, no.such.key
+        events  5
+        target  bloodbank.replay.v1, for the queues that hear replays
+        2 break the contracts of today, and are in the way:
+        POSITION  KEY                       VIOLATION
+        2         theboard.meeting.started  /event_type  expected property `event_type` to be present, found nothing
+        5         no.such.key               no contract has the key `no.such.key`
+        a dry run; `--yes` does it
+    "#]].assert_eq(&format!("{}{}", said.out, said.err));
+    let into = machine.says(&["--key", EVENT, "--from", "2", "--to", "3", "--queue", "q"]);
+    expect![[r#"
+        KEY                         EVENTS
+        theboard.meeting.completed  1
+        first   position 3, 2026-01-31 12:00:01.000Z, theboard.meeting.completed
+        last    position 3, 2026-01-31 12:00:01.000Z, theboard.meeting.completed
+        events  1
+        target  queue `q`
+        a dry run; `--yes` does it
+    "#]]
+    .assert_eq(&format!("{}{}", into.out, into.err));
+    let live = machine.says(&["--live", "--skip-invalid", "--to", "2026-01-31T12:00:00.5Z"]);
+    expect![[r#"
+        KEY                         EVENTS
+        theboard.meeting.completed  1
+        theboard.meeting.started    1
+        first   position 1, 2026-01-31 12:00:00.000Z, theboard.meeting.completed
+        last    position 2, 2026-01-31 12:00:00.000Z, theboard.meeting.started
+        events  2
+        target  bloodbank.events.v1, LIVE: everybody gets them, as if they happened now
+        1 break the contracts of today, and will be skipped:
+        POSITION  KEY                       VIOLATION
+        2         theboard.meeting.started  /event_type  expected property `event_type` to be present, found nothing
+        a dry run; `--yes` does it
+    "#]].assert_eq(&format!("{}{}", live.out, live.err));
+    let none = machine.says(&["--source", "nobody", "--yes"]);
+    assert_eq!((none.code, &*none.out), (0, ""));
+    assert_eq!(none.err, "no events; there is nothing to send\n");
+    assert_eq!(machine.store().await.replays(9).await.unwrap(), []);
+    assert_eq!(machine.says(&["--list"]).err, "no replays\n");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused() {
+    let machine = Machine::with(NOWHERE, valid(1)).await;
+    for (arguments, expected) in [
+        (&["--live", "--queue", "q"][..], "cannot be used with"),
+        (&["--rate", "0"], "`0` is no number above 0"),
+        (&["--speed", "-1"], "unexpected argument"),
+        (&["--rate", "1", "--speed", "1"], "cannot be used with"),
+        (&["--from", "yesterday"], "or a position, as in `1`"),
+        (&["--list", "--yes"], "cannot be used with"),
+        (
+            &["--resume", "0199d8a0-0000-7000-8000-000000000000", "--key", "#"],
+            "cannot be used with",
+        ),
+        (&["--resume", "0199d8a0-0000-7000-8000-000000000000"], "there is no replay 0199d8a0"),
+    ] {
+        let said = machine.says(arguments);
+        assert_ne!(said.code, 0, "{arguments:?}");
+        assert!(said.err.contains(expected), "{arguments:?}: {}", said.err);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_yes_all_is_sent_and_put_on_record() {
+    let Some((url, amqp)) = broker().await else { return };
+    let machine = Machine::with(&url, mixed()).await;
+    let refused = machine.says(&["--yes"]);
+    assert_eq!(refused.code, 100, "{}", refused.err);
+    assert!(refused.out.contains("2 break the contracts of today, and are in the way:"));
+    assert_eq!(refused.err, "nothing was sent; `--skip-invalid` sends the others\n");
+    assert!(take(&amqp, "q").await.is_empty());
+    let said = machine.says(&["--yes", "--skip-invalid"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(take(&amqp, "q").await, [1, 3, 4]);
+    assert!(take(&amqp, "deaf").await.is_empty());
+    let run = machine.store().await.replays(9).await.unwrap().remove(0);
+    let summary = format!(
+        "replay {} is done: 3 of 5 sent, 2 skipped, 0 failed and tried again, up to position 5\n",
+        run.id
+    );
+    assert!(said.out.ends_with(&summary), "{}", said.out);
+    let bar = "[##############################] 100%  5 of 5  ";
+    assert!(said.err.contains(bar), "{}", said.err);
+    assert!(run.options.author.starts_with("ada@"), "{}", run.options.author);
+    let live = machine.says(&["--key", EVENT, "--live", "--to", "1", "--yes"]);
+    assert_eq!(live.code, 0, "{}", live.err);
+    assert_eq!((take(&amqp, "q").await, take(&amqp, "deaf").await), (vec![1], vec![1]));
+    let into = machine.says(&["--key", EVENT, "--queue", "deaf", "--from", "4", "--yes"]);
+    assert_eq!(into.code, 0, "{}", into.err);
+    assert_eq!((take(&amqp, "q").await, take(&amqp, "deaf").await), (vec![], vec![4]));
+    let listed = machine.says(&["--list"]).out;
+    let lines: Vec<&str> = listed.lines().collect();
+    assert!(lines[0].starts_with("STARTED"), "{listed}");
+    assert!(lines[1].contains("queue:deaf  1 of 1"), "{listed}");
+    assert!(lines[3].contains(&run.id.to_string()) && lines[3].contains("done"), "{listed}");
+    assert_eq!(machine.store().await.position().await.unwrap(), 5, "nothing is appended");
+    amqp.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_hears_says_so_and_is_resumed_when_somebody_does() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let url = Broker::shared().await.fresh_url();
+    let machine = Machine::with(&url, valid(2)).await;
+    let said = machine.says(&["--yes"]);
+    assert_eq!(said.code, 1);
+    let expected = format!("error: nobody hears replays of `{EVENT}` on bloodbank.replay.v1");
+    assert!(said.err.contains(&expected), "{}", said.err);
+    let run = machine.store().await.replays(1).await.unwrap().remove(0);
+    assert_eq!(run.state, ReplayState::Failed);
+    let id = run.id.to_string();
+    assert!(said.err.contains(&format!("`bloodbank replay --resume {id} --yes` goes on")));
+    let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
+    let queue = Queue::new("q").bind(Exchange::Events, "#".parse().unwrap()).hear_replays();
+    amqp.declare(&Topology::new().with_queue(queue)).await.unwrap();
+    let dry = machine.says(&["--resume", &id]);
+    assert!(dry.out.contains("events  2") && dry.err.contains("a dry run"), "{}", dry.err);
+    let said = machine.says(&["--resume", &id, "--yes"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(take(&amqp, "q").await, [1, 2]);
+    let over = machine.says(&["--resume", &id, "--yes"]);
+    assert!(over.code == 1 && over.err.contains("is done"), "{}", over.err);
+    amqp.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_that_is_interrupted_says_how_to_go_on_and_does() {
+    let Some((url, amqp)) = broker().await else { return };
+    let machine = Machine::with(&url, valid(40)).await;
+    let mut command = machine.command(&["--rate", "20", "--yes"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    errors.read_line(&mut said).unwrap();
+    let id = said.strip_prefix("replay ").unwrap().split(';').next().unwrap().to_owned();
+    while amqp.depth("q").await.unwrap() < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    errors.read_to_string(&mut said).unwrap();
+    assert!(said.contains(&format!("`bloodbank replay --resume {id} --yes` goes on")), "{said}");
+    let first = take(&amqp, "q").await;
+    assert!((3..40).contains(&first.len()), "{first:?}");
+    let again = machine.says(&["--resume", &id, "--rate", "1000", "--yes"]);
+    assert_eq!(again.code, 0, "{}", again.err);
+    assert!(again.out.contains("is done: 40 of 40 sent"), "{}", again.out);
+    let all = [first, take(&amqp, "q").await].concat();
+    assert_eq!(all, (1..=40).collect::<Vec<_>>());
+    amqp.close().await;
+}
