@@ -3,4 +3,5 @@
 
 mod appending;
 mod databases;
+mod embedded;
 mod opening;
