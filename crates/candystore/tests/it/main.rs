@@ -8,6 +8,7 @@ mod databases;
 mod following;
 mod full;
 mod lines;
+mod embedded;
 mod opening;
 mod pruning;
 mod quarantine;
