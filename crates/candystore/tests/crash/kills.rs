@@ -1,0 +1,115 @@
+//! A process is killed while it takes 5,000 events a second, and started again.
+
+use std::hash::{BuildHasher, RandomState};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use bloodbank_testkit::Postgres;
+
+use crate::checker::Checker;
+use crate::raw::Raw;
+use crate::table::Killed;
+use crate::writer::{Order, Told, Writer};
+
+/// Events a second.
+pub(crate) const RATE: u64 = 5_000;
+
+/// Events in one call of append.
+const BATCH: u64 = 8;
+
+/// How long to wait for a confirmation.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How often and how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kills {
+    pub(crate) times: u32,
+    /// How long it writes at most before it is killed.
+    pub(crate) longest: Duration,
+}
+
+/// Kills the process that writes.
+pub(crate) fn writers(name: &'static str, url: &str, kills: Kills) -> Killed {
+    let mut row = Killed::new(name, "writer");
+    let mut checker = Checker::default();
+    for _ in 0..kills.times {
+        let writer = start(url, checker.first_open());
+        let time = write_a_while(&writer, kills);
+        settle(&mut row, &mut checker, writer.kill(), time);
+        row.faults = checker.look(&Raw::open(url));
+    }
+    end(row, checker, url)
+}
+
+/// Kills the server under a process that writes, and goes on by itself when the server is back.
+pub(crate) fn servers(
+    name: &'static str,
+    url: &str,
+    kills: Kills,
+    server: &Postgres,
+    restart: impl Fn(),
+) -> Killed {
+    let mut row = Killed::new(name, "server");
+    let mut checker = Checker::default();
+    let writer = start(url, 0);
+    let mut time = Duration::ZERO;
+    for _ in 0..kills.times {
+        time += write_a_while(&writer, kills);
+        server.kill();
+        row.kills += 1;
+        sleep(Duration::from_millis(100));
+        restart();
+        // It hears of the kill only now, so that this is confirmed afterwards.
+        time += write_a_while(&writer, kills);
+        checker.confirmed(writer.told().confirmed.into_iter().flatten());
+        row.faults = checker.look(&Raw::open(url));
+    }
+    let kills = row.kills;
+    settle(&mut row, &mut checker, writer.kill(), time);
+    row.kills = kills;
+    end(row, checker, url)
+}
+
+fn start(url: &str, first: u64) -> Writer {
+    Writer::start(&Order {
+        url: url.to_owned(),
+        numbers: first..u64::MAX,
+        batch: BATCH,
+        rate: RATE,
+    })
+}
+
+/// Until something more is confirmed, and then to a random moment. Gives the time since the former.
+fn write_a_while(writer: &Writer, kills: Kills) -> Duration {
+    let (start, before) = (Instant::now(), writer.count());
+    while writer.count() == before && start.elapsed() < LIMIT {
+        sleep(Duration::from_millis(1));
+    }
+    let start = Instant::now();
+    sleep(kills.longest.mul_f64(random()));
+    start.elapsed()
+}
+
+/// From 0 to 1.
+fn random() -> f64 {
+    RandomState::new().hash_one(0) as f64 / u64::MAX as f64
+}
+
+fn settle(row: &mut Killed, checker: &mut Checker, told: Told, time: Duration) {
+    row.kills += 1;
+    row.time += time;
+    row.told += told.count();
+    row.duplicates += told.duplicates;
+    row.failures.extend(told.failures);
+    checker.confirmed(told.confirmed.into_iter().flatten());
+}
+
+fn end(mut row: Killed, mut checker: Checker, url: &str) -> Killed {
+    row.faults = checker.look_at_all(&Raw::open(url));
+    row.stored = checker.stored();
+    row.confirmed = checker.confirmed_count();
+    if checker.duplicates() < row.duplicates {
+        row.failures.push(format!("the store has counted {} duplicates", checker.duplicates()));
+    }
+    row
+}
