@@ -73,6 +73,16 @@ impl StoreError {
         matches!(self, StoreError::Full | StoreError::Busy { .. } | StoreError::Lost { .. })
     }
 
+    /// The same of a store that was open before: what cannot be reached now may be back later.
+    pub(crate) fn while_open(self) -> Self {
+        match self {
+            StoreError::Open { place, reason } => {
+                StoreError::Lost { reason: format!("{place}: {reason}") }
+            }
+            other => other,
+        }
+    }
+
     /// What was read is not what this program writes.
     pub(crate) fn damaged(what: impl Into<String>) -> Self {
         StoreError::Damaged { what: what.into() }

@@ -39,10 +39,12 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The next position, and when it is given. Time never goes back, whatever the clock does.
+    /// The next position, and when it is given. Time never goes back, whatever the clock does, and
+    /// what another store says of it does not lead into the future.
     pub(crate) fn next(&mut self, received: Option<i64>) -> (Position, i64) {
+        let now = time_to_micros(Utc::now());
         self.position += 1;
-        self.received = received.unwrap_or_else(|| time_to_micros(Utc::now())).max(self.received);
+        self.received = received.unwrap_or(now).min(now).max(self.received);
         (self.position, self.received)
     }
 
@@ -66,6 +68,8 @@ pub(crate) struct Transaction {
     connection: Connection,
     pub(crate) head: Head,
     has_changed: bool,
+    /// Why the database has ended the transaction by itself, if it has.
+    ended: Option<StoreError>,
     /// Keys that are known to be in the table of keys.
     pub(crate) keys: HashSet<Arc<str>>,
 }
@@ -74,7 +78,7 @@ impl Transaction {
     async fn open(target: &Target) -> Result<Self, StoreError> {
         let connection = Connection::open(target, Mode::Write).await?;
         let head = Head { position: 0, received: 0, duplicates: 0, commits: 0 };
-        Ok(Transaction { connection, head, has_changed: false, keys: HashSet::new() })
+        Ok(Transaction { connection, head, has_changed: false, ended: None, keys: HashSet::new() })
     }
 
     /// For questions; what writes goes through the methods here.
@@ -89,9 +93,9 @@ impl Transaction {
 
     /// Runs a statement; gives the number of rows it changed.
     pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        let rows = self.connection.execute(sql, values).await?;
-        self.has_changed |= rows > 0;
-        Ok(rows)
+        self.check()?;
+        let done = self.connection.execute(sql, values).await;
+        self.noted(done)
     }
 
     /// Runs a statement for each row of values; gives the number of rows it changed in all.
@@ -100,9 +104,9 @@ impl Transaction {
         sql: &str,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
-        let rows = self.connection.execute_each(sql, rows).await?;
-        self.has_changed |= rows > 0;
-        Ok(rows)
+        self.check()?;
+        let done = self.connection.execute_each(sql, rows).await;
+        self.noted(done)
     }
 
     /// Inserts many rows.
@@ -111,13 +115,40 @@ impl Transaction {
         table: &Table,
         rows: &[Vec<Value>],
     ) -> Result<(), StoreError> {
-        self.has_changed |= !rows.is_empty();
-        self.connection.insert(table, rows).await
+        self.check()?;
+        let done = self.connection.insert(table, rows).await;
+        self.noted(done.map(|()| rows.len() as u64)).map(|_| ())
+    }
+
+    /// Keeps in mind what a statement did.
+    fn noted(&mut self, done: Result<u64, StoreError>) -> Result<u64, StoreError> {
+        match &done {
+            Ok(rows) => self.has_changed |= *rows > 0,
+            Err(error) if !self.connection.in_transaction() => self.ended = Some(error.clone()),
+            Err(_) => {}
+        }
+        done
+    }
+
+    /// SQLite ends the whole transaction where the disk is full. What is written after that would be
+    /// committed at once and alone.
+    ///
+    /// # Errors
+    /// What has ended it.
+    fn check(&self) -> Result<(), StoreError> {
+        match &self.ended {
+            _ if self.connection.in_transaction() => Ok(()),
+            Some(error) => Err(error.clone()),
+            None => {
+                let reason = "the database has ended the transaction".to_owned();
+                Err(StoreError::Lost { reason })
+            }
+        }
     }
 
     async fn begin(&mut self) -> Result<(), StoreError> {
         self.connection.begin().await?;
-        self.has_changed = false;
+        (self.has_changed, self.ended) = (false, None);
         let sql = "SELECT position, received, duplicates, commits FROM head";
         self.head = Head::of(&self.connection.query_one(sql, &[]).await?)?;
         Ok(())
@@ -144,17 +175,33 @@ impl Transaction {
     }
 
     /// Does one of several jobs. What a failed one has written is taken back; the others stay.
-    async fn step(&mut self, job: Job) -> Result<Done, StoreError> {
+    async fn step(&mut self, job: Job) -> (Done, Result<(), StoreError>) {
         let (head, has_changed) = (self.head, self.has_changed);
-        self.connection.batch("SAVEPOINT job").await?;
+        if let Err(error) = self.connection.batch("SAVEPOINT job").await {
+            return (job(Err(error.clone())).await, Err(error));
+        }
         let done = job(Ok(self)).await;
+        if let Err(error) = self.check() {
+            return (done, Err(error));
+        }
+        let mut end = Ok(());
         if !done.is_ok {
-            self.connection.batch("ROLLBACK TO SAVEPOINT job").await?;
+            end = self.connection.batch("ROLLBACK TO SAVEPOINT job").await;
             self.keys.clear();
             (self.head, self.has_changed) = (head, has_changed);
         }
-        self.connection.batch("RELEASE SAVEPOINT job").await?;
-        Ok(done)
+        if end.is_ok() {
+            end = self.connection.batch("RELEASE SAVEPOINT job").await;
+        }
+        (done, end)
+    }
+
+    /// Does the only job.
+    async fn only(&mut self, job: Job) -> (Done, Result<(), StoreError>) {
+        let done = job(Ok(self)).await;
+        // What a failed one is told is its own error.
+        let end = if done.is_ok { self.check() } else { Err(StoreError::Closed) };
+        (done, end)
     }
 }
 
@@ -240,7 +287,7 @@ async fn work(
         }
         let transaction = match open.take() {
             Some(transaction) if !transaction.connection.is_lost() => Ok(transaction),
-            _ => Transaction::open(&target).await,
+            _ => Transaction::open(&target).await.map_err(StoreError::while_open),
         };
         match transaction {
             Ok(mut transaction) => {
@@ -265,31 +312,22 @@ async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::
         transaction.rollback().await;
         return refuse(jobs, &error).await;
     }
-    let (mut done, mut lost) = (Vec::with_capacity(jobs.len()), None);
+    let (mut all, mut lost) = (Vec::with_capacity(jobs.len()), None);
     let alone = jobs.len() == 1;
     for job in jobs {
         if let Some(error) = &lost {
             refuse(vec![job], error).await;
             continue;
         }
-        let step = match alone {
-            true => Ok(job(Ok(transaction)).await),
+        let (done, end) = match alone {
+            true => transaction.only(job).await,
             false => transaction.step(job).await,
         };
-        match step {
-            Ok(step) => {
-                if !step.is_ok && !transaction.connection.in_transaction() {
-                    lost = Some(StoreError::Full);
-                }
-                done.push(step);
-            }
-            Err(error) => lost = Some(error),
-        }
+        all.push(done);
+        lost = end.err();
     }
-    let failed = alone && done.iter().any(|done| !done.is_ok);
     let committed = match lost {
         Some(error) => Err(error),
-        None if failed => Err(StoreError::Closed),
         None => transaction.commit().await,
     };
     match &committed {
@@ -299,7 +337,7 @@ async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::
         }
         Err(_) => transaction.rollback().await,
     }
-    for done in done {
+    for done in all {
         (done.tell)(committed.clone());
     }
 }

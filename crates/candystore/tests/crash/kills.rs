@@ -33,8 +33,8 @@ pub(crate) fn writers(name: &'static str, url: &str, kills: Kills) -> Killed {
     let mut row = Killed::new(name, "writer");
     let mut checker = Checker::default();
     for _ in 0..kills.times {
-        let writer = start(url, checker.first_open());
-        let time = write_a_while(&writer, kills);
+        let mut writer = start(url, checker.first_open());
+        let time = write_a_while(&mut writer, kills);
         settle(&mut row, &mut checker, writer.kill(), time);
         row.faults = checker.look(&Raw::open(url));
     }
@@ -51,16 +51,19 @@ pub(crate) fn servers(
 ) -> Killed {
     let mut row = Killed::new(name, "server");
     let mut checker = Checker::default();
-    let writer = start(url, 0);
+    let mut writer = start(url, 0);
     let mut time = Duration::ZERO;
     for _ in 0..kills.times {
-        time += write_a_while(&writer, kills);
+        time += write_a_while(&mut writer, kills);
+        if writer.has_ended() {
+            break;
+        }
         server.kill();
         row.kills += 1;
         sleep(Duration::from_millis(100));
         restart();
         // It hears of the kill only now, so that this is confirmed afterwards.
-        time += write_a_while(&writer, kills);
+        time += write_a_while(&mut writer, kills);
         checker.confirmed(writer.told().confirmed.into_iter().flatten());
         row.faults = checker.look(&Raw::open(url));
     }
@@ -80,9 +83,9 @@ fn start(url: &str, first: u64) -> Writer {
 }
 
 /// Until something more is confirmed, and then to a random moment. Gives the time since the former.
-fn write_a_while(writer: &Writer, kills: Kills) -> Duration {
+fn write_a_while(writer: &mut Writer, kills: Kills) -> Duration {
     let (start, before) = (Instant::now(), writer.count());
-    while writer.count() == before && start.elapsed() < LIMIT {
+    while writer.count() == before && start.elapsed() < LIMIT && !writer.has_ended() {
         sleep(Duration::from_millis(1));
     }
     let start = Instant::now();

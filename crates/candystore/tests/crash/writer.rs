@@ -87,8 +87,8 @@ async fn take(order: Order, store: EventStore, next: Arc<AtomicU64>, start: Inst
         if numbers.is_empty() {
             return;
         }
-        if order.rate > 0 {
-            let micros = (first - order.numbers.start) * 1_000_000 / order.rate;
+        let micros = (first - order.numbers.start) * 1_000_000;
+        if let Some(micros) = micros.checked_div(order.rate) {
             sleep_until(start + Duration::from_micros(micros)).await;
         }
         append(&store, numbers).await;
@@ -160,7 +160,7 @@ impl Told {
 pub(crate) struct Writer {
     process: Child,
     told: Arc<Mutex<Told>>,
-    listener: JoinHandle<()>,
+    listener: Option<JoinHandle<()>>,
 }
 
 impl Writer {
@@ -171,7 +171,7 @@ impl Writer {
         let told = Arc::new(Mutex::new(Told::default()));
         let (pipe, heard) = (process.stdout.take().unwrap(), told.clone());
         let listener = thread::spawn(move || listen(pipe, &heard));
-        Writer { process, told, listener }
+        Writer { process, told, listener: Some(listener) }
     }
 
     /// What it has told until now.
@@ -208,10 +208,11 @@ impl Writer {
         told
     }
 
-    fn all(self) -> Told {
-        self.listener.join().unwrap();
-        let told = self.told.lock().unwrap().clone();
-        told
+    fn all(&mut self) -> Told {
+        if let Some(listener) = self.listener.take() {
+            listener.join().unwrap();
+        }
+        self.told.lock().unwrap().clone()
     }
 }
 
