@@ -1,6 +1,6 @@
 //! What goes wrong with a store.
 
-use crate::UrlError;
+use crate::{CursorError, UrlError};
 
 /// Why a store did not do what it was asked. Nothing of it is half done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum StoreError {
     /// There is no such store.
     #[error(transparent)]
     Url(#[from] UrlError),
+    /// The cursor does not go with the question.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
     /// It cannot be opened, or its server not be reached.
     #[error("the store {place} cannot be opened: {reason}")]
     Open {

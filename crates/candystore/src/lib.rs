@@ -7,17 +7,25 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod chain;
 mod error;
 mod event;
+mod follow;
+mod query;
 mod record;
 mod sql;
+mod stats;
 mod store;
 mod url;
 mod writer;
 
 pub use append::Appended;
+pub use chain::{Cause, Chain, Link};
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
+pub use follow::{Follow, Followed, Start};
+pub use query::{Cursor, CursorError, Field, FieldError, Filter, Order, Page};
 pub use record::Incoming;
+pub use stats::{By, Group, Totals};
 pub use store::{EventStore, StoreOptions};
 pub use url::{StoreUrl, UrlError};

@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod appending;
+mod chains;
+mod counting;
 mod databases;
+mod following;
 mod opening;
+mod questions;

@@ -1,0 +1,122 @@
+//! Finding all that belongs to a chain.
+
+use std::collections::{BTreeMap, HashSet};
+
+use uuid::Uuid;
+
+use super::{COLUMNS, Link};
+use crate::sql::{Connection, Value};
+use crate::{Position, StoreError};
+
+/// How many ids one question names.
+const AT_A_TIME: usize = 200;
+
+/// Events that belong together.
+#[derive(Default)]
+pub(super) struct Gathered {
+    /// In the order of positions.
+    pub(super) links: BTreeMap<Position, Link>,
+    pub(super) is_cut: bool,
+    ids: HashSet<Uuid>,
+    /// Ids whose event was looked for.
+    sought: HashSet<Uuid>,
+    /// Ids that were named as causes, to look for.
+    causes: Vec<Uuid>,
+    /// Ids whose effects are to be looked for.
+    unfollowed: Vec<Uuid>,
+    most: usize,
+}
+
+impl Gathered {
+    /// Looks for everything that a correlation or a causation links to the id, at most so many.
+    pub(super) async fn of(c: &mut Connection, id: Uuid, most: usize) -> Result<Self, StoreError> {
+        let mut all = Gathered { most, ..Gathered::default() };
+        all.seek(c, vec![id]).await?;
+        let itself = all.links.values().next();
+        let correlation = itself.and_then(|link| link.correlation_id).unwrap_or(id);
+        all.seek(c, vec![correlation]).await?;
+        all.add_where(c, "correlation_id", &[correlation]).await?;
+        while !all.is_cut && !(all.causes.is_empty() && all.unfollowed.is_empty()) {
+            let causes = std::mem::take(&mut all.causes);
+            all.seek(c, causes).await?;
+            let followed = std::mem::take(&mut all.unfollowed);
+            all.add_where(c, "causation_id", &followed).await?;
+        }
+        Ok(all)
+    }
+
+    /// Whether the event with this id was looked for, and is not stored.
+    pub(super) fn is_missing(&self, id: &Uuid) -> bool {
+        self.sought.contains(id) && !self.ids.contains(id)
+    }
+
+    /// Looks for events by their ids, each once.
+    async fn seek(&mut self, c: &mut Connection, mut ids: Vec<Uuid>) -> Result<(), StoreError> {
+        ids.retain(|id| !self.ids.contains(id) && self.sought.insert(*id));
+        self.add_where(c, "id", &ids).await
+    }
+
+    async fn add_where(
+        &mut self,
+        c: &mut Connection,
+        column: &str,
+        ids: &[Uuid],
+    ) -> Result<(), StoreError> {
+        for ids in ids.chunks(AT_A_TIME) {
+            // One more tells whether there are more.
+            let sql = statement(column, ids.len(), self.most + 1);
+            let values: Vec<Value> = ids.iter().map(|id| Value::Id(*id)).collect();
+            for row in c.query(&sql, &values).await? {
+                self.add(Link::of(&row)?);
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, link: Link) {
+        if self.ids.contains(&link.id) {
+            return;
+        }
+        if self.links.len() >= self.most {
+            self.is_cut = true;
+            // It was found, whether or not there is room for it.
+            self.sought.remove(&link.id);
+            return;
+        }
+        self.ids.insert(link.id);
+        self.causes.extend(link.causation_id);
+        self.unfollowed.push(link.id);
+        self.links.insert(link.position, link);
+    }
+}
+
+fn statement(column: &str, ids: usize, limit: usize) -> String {
+    let names: Vec<String> = (1..=ids).map(|n| format!("${n}")).collect();
+    format!(
+        "SELECT {COLUMNS} FROM events WHERE {column} IN ({}) ORDER BY position LIMIT {limit}",
+        names.join(", "),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StoreUrl;
+    use crate::sql::{Mode, Target};
+
+    #[tokio::test]
+    async fn links_are_looked_up_in_an_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::file(folder.path().join("store.db"));
+        let target = Target { url, max_pages: None };
+        let mut connection = Connection::open(&target, Mode::Write).await.unwrap();
+        connection.migrate().await.unwrap();
+        for column in ["id", "correlation_id", "causation_id"] {
+            let sql = format!("EXPLAIN QUERY PLAN {}", statement(column, 2, 10));
+            let values = vec![Value::Id(Uuid::nil()); 2];
+            let plan = connection.query(&sql, &values).await.unwrap();
+            let first = plan[0].text(3).unwrap();
+            assert!(first.starts_with("SEARCH events USING INDEX"), "{column}: {first}");
+        }
+    }
+}

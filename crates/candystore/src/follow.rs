@@ -1,0 +1,109 @@
+//! What is stored, and then what comes.
+
+use std::collections::VecDeque;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+use crate::query::{first_since, scan};
+use crate::sql::Connection;
+use crate::{EventStore, Filter, Order, Position, StoreError, StoredEvent};
+
+/// How many events are read ahead.
+const AHEAD: usize = 500;
+
+/// Where to begin to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Start {
+    /// At this position.
+    Position(Position),
+    /// With what was stored then or later.
+    Time(DateTime<Utc>),
+    /// With what comes from now on.
+    Now,
+}
+
+/// What a follower is told.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Followed {
+    /// An event that passes the filter.
+    Event(StoredEvent),
+}
+
+/// Follows a store: history first, then what is written, by whichever process. In the order of
+/// positions, without a gap and without a repeat.
+///
+/// Positions have no gaps and are in the order of commits, so what comes behind a position that was
+/// seen was not there before.
+pub struct Follow {
+    store: EventStore,
+    filter: Filter,
+    /// Everything up to here was looked at.
+    to: Position,
+    ahead: VecDeque<StoredEvent>,
+    pulse: watch::Receiver<i64>,
+}
+
+impl EventStore {
+    /// Follows what passes a filter.
+    ///
+    /// # Errors
+    /// If the database cannot be asked, or the machine has no thread for us.
+    pub async fn follow(&self, filter: Filter, start: Start) -> Result<Follow, StoreError> {
+        let pulse = self.pulse()?;
+        let to = match start {
+            Start::Position(position) => position.saturating_sub(1),
+            Start::Now => self.position().await?,
+            Start::Time(time) => self.position_before(time).await?,
+        };
+        let store = self.clone();
+        Ok(Follow { store, filter, to, ahead: VecDeque::new(), pulse })
+    }
+
+    /// The last position that was stored before a time.
+    async fn position_before(&self, time: DateTime<Utc>) -> Result<Position, StoreError> {
+        let head = self.position().await?;
+        let asked = async move |c: &mut Connection| first_since(c, time).await;
+        let first = self.readers().run(asked).await?;
+        // What is stored while we ask has a position behind the head.
+        Ok(first.map_or(head, |first| first - 1))
+    }
+}
+
+impl Follow {
+    /// The next event. Waits for one, for as long as it takes.
+    ///
+    /// May be dropped while it waits, and called again after an error: nothing is lost.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn next(&mut self) -> Result<Followed, StoreError> {
+        loop {
+            if let Some(event) = self.ahead.pop_front() {
+                return Ok(Followed::Event(event));
+            }
+            self.pulse.borrow_and_update();
+            if self.read().await? && self.ahead.is_empty() {
+                self.pulse.changed().await.map_err(|_| StoreError::Closed)?;
+            }
+        }
+    }
+
+    /// Everything up to here was looked at, and what passed is told or about to be.
+    pub fn position(&self) -> Position {
+        self.to
+    }
+
+    /// Reads ahead. Gives whether that was all there is.
+    async fn read(&mut self) -> Result<bool, StoreError> {
+        let (filter, to) = (self.filter.clone(), self.to);
+        let read =
+            async move |c: &mut Connection| scan(c, &filter, Order::Oldest, AHEAD, Some(to)).await;
+        let scanned = self.store.readers().run(read).await?;
+        self.ahead = scanned.events.into();
+        self.to = self.to.max(scanned.to);
+        Ok(scanned.is_all)
+    }
+}
