@@ -6,5 +6,6 @@ mod chains;
 mod counting;
 mod databases;
 mod following;
+mod odd;
 mod opening;
 mod questions;
