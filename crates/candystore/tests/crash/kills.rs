@@ -35,6 +35,7 @@ pub(crate) fn writers(name: &'static str, url: &str, kills: Kills) -> Killed {
     for _ in 0..kills.times {
         let mut writer = start(url, checker.first_open());
         let time = write_a_while(&mut writer, kills);
+        row.kills += 1;
         settle(&mut row, &mut checker, writer.kill(), time);
         row.faults = checker.look(&Raw::open(url));
     }
@@ -52,9 +53,10 @@ pub(crate) fn servers(
     let mut row = Killed::new(name, "server");
     let mut checker = Checker::default();
     let mut writer = start(url, 0);
-    let mut time = Duration::ZERO;
+    let mut began = None;
     for _ in 0..kills.times {
-        time += write_a_while(&mut writer, kills);
+        let time = write_a_while(&mut writer, kills);
+        began.get_or_insert_with(|| Instant::now() - time);
         if writer.has_ended() {
             break;
         }
@@ -63,13 +65,12 @@ pub(crate) fn servers(
         sleep(Duration::from_millis(100));
         restart();
         // It hears of the kill only now, so that this is confirmed afterwards.
-        time += write_a_while(&mut writer, kills);
+        write_a_while(&mut writer, kills);
         checker.confirmed(writer.told().confirmed.into_iter().flatten());
         row.faults = checker.look(&Raw::open(url));
     }
-    let kills = row.kills;
+    let time = began.map_or(Duration::ZERO, |began| began.elapsed());
     settle(&mut row, &mut checker, writer.kill(), time);
-    row.kills = kills;
     end(row, checker, url)
 }
 
@@ -99,7 +100,6 @@ fn random() -> f64 {
 }
 
 fn settle(row: &mut Killed, checker: &mut Checker, told: Told, time: Duration) {
-    row.kills += 1;
     row.time += time;
     row.told += told.count();
     row.duplicates += told.duplicates;

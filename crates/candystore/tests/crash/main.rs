@@ -9,11 +9,13 @@
 
 mod broken;
 mod checker;
+mod follower;
 mod kills;
 mod made;
 mod place;
 mod races;
 mod raw;
+mod seen;
 mod table;
 mod writer;
 
@@ -91,10 +93,11 @@ fn run(runtime: &Runtime, form: &Form, chosen: &dyn Fn([&str; 2]) -> bool) -> bo
     if chosen(["postgres", "kill race"]) && bloodbank_testkit::postgres() {
         places.push(Place::postgres(runtime));
     }
+    seen::Seen::test();
     for place in &places {
         broken::test(runtime, &place.url(runtime, "broken"));
     }
-    println!("\nThe checker finds what is lost, left out and torn.");
+    println!("\nThe checker finds what is lost, left out and torn, and what comes out of order.");
     let kinds = |kind| move |place: &&Place| chosen([place.key(), kind]);
     let mut is_well = true;
     if places.iter().any(|place| kinds("kill")(&place)) {
@@ -105,7 +108,7 @@ fn run(runtime: &Runtime, form: &Form, chosen: &dyn Fn([&str; 2]) -> bool) -> bo
         is_well &= kill(runtime, form, place);
     }
     if places.iter().any(|place| kinds("race")(&place)) {
-        println!("\nTwo processes write as fast as they can, a third follows:\n");
+        println!("\nTwo processes write as fast as they can, another follows:\n");
         Raced::head();
     }
     for place in places.iter().filter(kinds("race")) {

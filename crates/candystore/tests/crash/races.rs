@@ -1,11 +1,13 @@
-//! Two processes write as fast as they can, while a third follows by position.
+//! Two processes write as fast as they can, while another follows by position: once with questions of its
+//! own to the database, and once by the store's own means.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::checker::Checker;
-use crate::made;
+use crate::follower;
 use crate::raw::Raw;
+use crate::seen::Seen;
 use crate::table::Raced;
 use crate::writer::{Order, Told, Writer};
 
@@ -45,6 +47,7 @@ pub(crate) fn run(name: &'static str, url: &str, race: Race, events: u64) -> Rac
     let mut writers = [one, other].map(|numbers| Writer::start(&order(numbers)));
     wait_for_tables(&mut writers);
     let mut reader = Reader::new(url, events);
+    let follower = follower::start(url, events);
     while !writers.iter_mut().all(Writer::has_ended) {
         if !reader.read() {
             sleep(Duration::from_millis(1));
@@ -53,7 +56,8 @@ pub(crate) fn run(name: &'static str, url: &str, race: Race, events: u64) -> Rac
     while reader.read() {}
     let told = writers.map(Writer::finish);
     let mut row = Raced { database: name, race, events, time: start.elapsed(), ..Raced::default() };
-    reader.settle(&mut row);
+    (row.reader, row.pages) = (reader.seen, reader.pages);
+    row.follower = follower.join().unwrap();
     settle(&mut row, url, told);
     row
 }
@@ -80,41 +84,25 @@ fn settle(row: &mut Raced, url: &str, told: [Told; 2]) {
     row.counted = checker.duplicates();
 }
 
-/// Who follows.
+/// Who follows by position, without the store.
 struct Reader {
     raw: Raw,
-    last: i64,
-    seen: Vec<bool>,
-    read: u64,
+    seen: Seen,
     pages: u64,
-    disorder: u64,
 }
 
 impl Reader {
     fn new(url: &str, events: u64) -> Self {
-        let seen = vec![false; events as usize];
-        Reader { raw: Raw::open(url), last: 0, seen, read: 0, pages: 0, disorder: 0 }
+        Reader { raw: Raw::open(url), seen: Seen::new(events), pages: 0 }
     }
 
     /// Reads what comes after its last position; false if there is nothing.
     fn read(&mut self) -> bool {
-        let page = self.raw.page(self.last, PAGE);
+        let page = self.raw.page(self.seen.last(), PAGE);
         for (position, id) in &page {
-            let seen = self.seen.get_mut(made::number(*id) as usize);
-            let is_new = seen.is_some_and(|seen| !std::mem::replace(seen, true));
-            let is_next = *position == self.last + 1;
-            self.disorder += u64::from(!is_new || !is_next);
-            self.last = *position;
-            self.read += 1;
+            self.seen.event(*position, *id);
         }
         self.pages += u64::from(!page.is_empty());
         !page.is_empty()
-    }
-
-    fn settle(self, row: &mut Raced) {
-        row.read = self.read;
-        row.pages = self.pages;
-        row.missed = self.seen.iter().filter(|seen| !**seen).count() as u64;
-        row.disorder = self.disorder;
     }
 }

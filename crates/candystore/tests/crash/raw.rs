@@ -114,18 +114,20 @@ impl Raw {
     }
 
     /// The next positions after one, with their ids, at most so many.
-    pub(crate) fn page(&self, after: i64, most: i64) -> Vec<(i64, Uuid)> {
+    pub(crate) fn page(&self, after: u64, most: i64) -> Vec<(u64, Uuid)> {
+        let after = after as i64;
         let sql = "SELECT position, id FROM events WHERE position > $1 ORDER BY position LIMIT $2";
         match self {
             Raw::Sqlite(connection) => {
                 let mut statement = connection.prepare_cached(&sql.replace('$', "?")).unwrap();
-                let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, id(row.get(1)?)));
+                let row =
+                    |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)? as u64, id(row.get(1)?)));
                 let rows = statement.query_map([after, most], row).unwrap();
                 rows.collect::<Result<_, _>>().unwrap()
             }
             Raw::Postgres(runtime, client) => {
                 let rows = runtime.block_on(client.query(sql, &[&after, &most])).unwrap();
-                rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+                rows.iter().map(|row| (row.get::<_, i64>(0) as u64, row.get(1))).collect()
             }
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::checker::Faults;
 use crate::races::Race;
+use crate::seen::Seen;
 
 /// A process, or a server, was killed again and again.
 pub(crate) struct Killed {
@@ -91,13 +92,11 @@ pub(crate) struct Raced {
     pub(crate) duplicates: u64,
     /// Duplicates that the store has counted.
     pub(crate) counted: u64,
-    /// Positions that were read, and in how many pages.
-    pub(crate) read: u64,
+    /// What was read from the database, and in how many pages.
+    pub(crate) reader: Seen,
     pub(crate) pages: u64,
-    /// Events that were not read.
-    pub(crate) missed: u64,
-    /// Positions that were not the next one, and events that were read again.
-    pub(crate) disorder: u64,
+    /// What the store told who follows.
+    pub(crate) follower: Seen,
     pub(crate) faults: Faults,
     pub(crate) failures: Vec<String>,
 }
@@ -105,15 +104,15 @@ pub(crate) struct Raced {
 impl Raced {
     pub(crate) fn head() {
         println!(
-            "{:<11} {:<9} {:>7} {:>8} {:>9} {:>10} {:>9} {:>6} {:>6} {:>8} {:>5} {:>5} {:>5}",
+            "{:<11} {:<9} {:>7} {:>8} {:>9} {:>10} {:>8} {:>8} {:>6} {:>8} {:>5} {:>5} {:>5}",
             "raced",
-            "",
+            "ids",
             "seconds",
             "a second",
             "stored",
             "duplicates",
             "read",
-            "pages",
+            "followed",
             "missed",
             "disorder",
             "lost",
@@ -126,27 +125,28 @@ impl Raced {
     pub(crate) fn print(&self) -> bool {
         let Faults { lost, gaps, torn } = self.faults;
         let seconds = self.time.as_secs_f64();
+        let missed = self.reader.missed() + self.follower.missed();
+        let disorder = self.reader.disorder + self.follower.disorder;
         println!(
-            "{:<11} {:<9} {seconds:>7.1} {:>8.0} {:>9} {:>10} {:>9} {:>6} {:>6} {:>8} {lost:>5} \
-             {gaps:>5} {torn:>5}",
+            "{:<11} {:<9} {seconds:>7.1} {:>8.0} {:>9} {:>10} {:>8} {:>8} {missed:>6} \
+             {disorder:>8} {lost:>5} {gaps:>5} {torn:>5}",
             self.database,
             self.race.name(),
             (self.stored + self.duplicates) as f64 / seconds,
             self.stored,
             self.duplicates,
-            self.read,
-            self.pages,
-            self.missed,
-            self.disorder,
+            self.reader.read,
+            self.follower.read,
         );
         let again = if self.race == Race::Same { self.events } else { 0 };
         let must = [
             (self.stored == self.events, "not each event was stored once"),
             (self.duplicates == again, "not each event that came again was told so"),
             (self.counted == again, "the store has counted other duplicates"),
-            (self.read == self.events, "not each position was read once"),
-            (self.missed == 0, "the reader has missed events"),
-            (self.disorder == 0, "the reader has met positions out of order"),
+            (self.reader.read == self.events, "not each position was read once"),
+            (self.follower.read == self.events, "not each event was told to who follows"),
+            (missed == 0, "events were missed"),
+            (disorder == 0, "positions came out of order, or again"),
             (self.pages > 1, "the reader came when all was written"),
             (self.faults == Faults::default(), "events are lost or damaged"),
         ];
