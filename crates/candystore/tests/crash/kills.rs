@@ -17,6 +17,9 @@ pub(crate) const RATE: u64 = 5_000;
 /// Events in one call of append.
 const BATCH: u64 = 8;
 
+/// The first number of the writer that is not killed.
+const OTHER: u64 = 1 << 40;
+
 /// How long to wait for a confirmation.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -30,16 +33,41 @@ pub(crate) struct Kills {
 
 /// Kills the process that writes.
 pub(crate) fn writers(name: &'static str, url: &str, kills: Kills) -> Killed {
-    let mut row = Killed::new(name, "writer");
-    let mut checker = Checker::default();
+    let (mut row, mut checker) = (Killed::new(name, "writer"), Checker::default());
     for _ in 0..kills.times {
-        let mut writer = start(url, checker.first_open());
-        let time = write_a_while(&mut writer, kills);
-        row.kills += 1;
-        settle(&mut row, &mut checker, writer.kill(), time);
-        row.faults = checker.look(&Raw::open(url));
+        row.time += kill_one(&mut row, &mut checker, url, kills);
     }
     end(row, checker, url)
+}
+
+/// Kills one of two processes that write, again and again; the other must not be disturbed.
+pub(crate) fn one_of_two(name: &'static str, url: &str, kills: Kills) -> Killed {
+    let (mut row, mut checker) = (Killed::new(name, "1 of 2"), Checker::default());
+    let (other, began, mut before) = (start(url, OTHER), Instant::now(), 0);
+    for _ in 0..kills.times {
+        kill_one(&mut row, &mut checker, url, kills);
+        let now = other.count();
+        if now == before {
+            row.failures.push("the other writer stands still".to_owned());
+        }
+        before = now;
+        // What it was told until now is in the store.
+        checker.confirmed(other.told().confirmed.into_iter().flatten());
+        row.faults = checker.look(&Raw::open(url));
+    }
+    row.time = began.elapsed();
+    settle(&mut row, &mut checker, other.kill());
+    end(row, checker, url)
+}
+
+/// Gives how long it has written.
+fn kill_one(row: &mut Killed, checker: &mut Checker, url: &str, kills: Kills) -> Duration {
+    let mut writer = start(url, checker.first_open());
+    let time = write_a_while(&mut writer, kills);
+    row.kills += 1;
+    settle(row, checker, writer.kill());
+    row.faults = checker.look(&Raw::open(url));
+    time
 }
 
 /// Kills the server under a process that writes, and goes on by itself when the server is back.
@@ -69,8 +97,8 @@ pub(crate) fn servers(
         checker.confirmed(writer.told().confirmed.into_iter().flatten());
         row.faults = checker.look(&Raw::open(url));
     }
-    let time = began.map_or(Duration::ZERO, |began| began.elapsed());
-    settle(&mut row, &mut checker, writer.kill(), time);
+    row.time = began.map_or(Duration::ZERO, |began: Instant| began.elapsed());
+    settle(&mut row, &mut checker, writer.kill());
     end(row, checker, url)
 }
 
@@ -99,8 +127,7 @@ fn random() -> f64 {
     RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
-fn settle(row: &mut Killed, checker: &mut Checker, told: Told, time: Duration) {
-    row.time += time;
+fn settle(row: &mut Killed, checker: &mut Checker, told: Told) {
     row.told += told.count();
     row.duplicates += told.duplicates;
     row.failures.extend(told.failures);

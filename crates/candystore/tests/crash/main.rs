@@ -38,6 +38,8 @@ struct Form {
     sqlite: Kills,
     postgres: Kills,
     servers: Kills,
+    /// On each database.
+    one_of_two: Kills,
     /// Events of the races on SQLite and on PostgreSQL.
     raced: [u64; 2],
     /// Events that two processes write both.
@@ -48,7 +50,8 @@ const SHORT: Form = Form {
     sqlite: Kills { times: 20, longest: Duration::from_millis(600) },
     postgres: Kills { times: 5, longest: Duration::from_millis(600) },
     servers: Kills { times: 2, longest: Duration::from_millis(400) },
-    raced: [100_000, 50_000],
+    one_of_two: Kills { times: 4, longest: Duration::from_millis(400) },
+    raced: [60_000, 40_000],
     same: 10_000,
 };
 
@@ -56,6 +59,7 @@ const FULL: Form = Form {
     sqlite: Kills { times: 20, longest: Duration::from_secs(4) },
     postgres: Kills { times: 20, longest: Duration::from_secs(4) },
     servers: Kills { times: 10, longest: Duration::from_secs(2) },
+    one_of_two: Kills { times: 10, longest: Duration::from_secs(2) },
     raced: [1_000_000, 1_000_000],
     same: 100_000,
 };
@@ -119,17 +123,19 @@ fn run(runtime: &Runtime, form: &Form, chosen: &dyn Fn([&str; 2]) -> bool) -> bo
 }
 
 fn kill(runtime: &Runtime, form: &Form, place: &Place) -> bool {
-    let url = place.url(runtime, "killed");
-    match place {
-        Place::Sqlite(_) => kills::writers(place.name(), &url, form.sqlite).print(),
-        Place::Postgres(server) => {
-            let writers = kills::writers(place.name(), &url, form.postgres).print();
-            let url = place.url(runtime, "server");
-            let restart = || runtime.block_on(server.restart());
-            let killed = kills::servers(place.name(), &url, form.servers, server, restart);
-            killed.print() && writers
-        }
+    let (name, url) = (place.name(), |name| place.url(runtime, name));
+    let times = match place {
+        Place::Sqlite(_) => form.sqlite,
+        Place::Postgres(_) => form.postgres,
+    };
+    let mut is_well = kills::writers(name, &url("killed"), times).print();
+    is_well &= kills::one_of_two(name, &url("one-of-two"), form.one_of_two).print();
+    if let Place::Postgres(server) = place {
+        let restart = || runtime.block_on(server.restart());
+        let killed = kills::servers(name, &url("server"), form.servers, server, restart);
+        is_well &= killed.print();
     }
+    is_well
 }
 
 fn race(runtime: &Runtime, form: &Form, place: &Place) -> bool {
