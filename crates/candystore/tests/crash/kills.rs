@@ -35,7 +35,7 @@ pub(crate) struct Kills {
 pub(crate) fn writers(name: &'static str, url: &str, kills: Kills) -> Killed {
     let (mut row, mut checker) = (Killed::new(name, "writer"), Checker::default());
     for _ in 0..kills.times {
-        row.time += kill_one(&mut row, &mut checker, url, kills);
+        kill_one(&mut row, &mut checker, url, kills);
     }
     end(row, checker, url)
 }
@@ -60,14 +60,12 @@ pub(crate) fn one_of_two(name: &'static str, url: &str, kills: Kills) -> Killed 
     end(row, checker, url)
 }
 
-/// Gives how long it has written.
-fn kill_one(row: &mut Killed, checker: &mut Checker, url: &str, kills: Kills) -> Duration {
+fn kill_one(row: &mut Killed, checker: &mut Checker, url: &str, kills: Kills) {
     let mut writer = start(url, checker.first_open());
-    let time = write_a_while(&mut writer, kills);
+    row.time += write_a_while(&mut writer, kills);
     row.kills += 1;
     settle(row, checker, writer.kill());
     row.faults = checker.look(&Raw::open(url));
-    time
 }
 
 /// Kills the server under a process that writes, and goes on by itself when the server is back.
