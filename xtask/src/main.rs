@@ -44,9 +44,10 @@ enum Task {
     /// Get what tests need, then run them all; what follows goes to `cargo test`.
     ///
     /// `test faults` runs the long form of the fault tests instead, some minutes; a part of a name
-    /// after it chooses scenarios.
+    /// after it chooses scenarios. `test crash` does the same for the crash tests of the store, on an
+    /// optimized build; `kill`, `race`, `sqlite` and `postgres` choose.
     Test {
-        /// Arguments for `cargo test`, or `faults`.
+        /// Arguments for `cargo test`, or `faults`, or `crash`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -87,6 +88,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
             provision::run()?;
             match args.split_first() {
                 Some((first, scenarios)) if first == "faults" => faults(scenarios),
+                Some((first, parts)) if first == "crash" => crash(parts),
                 _ => cargo(["test", "--workspace"].into_iter().map(String::from).chain(args)),
             }
         }
@@ -118,6 +120,13 @@ fn faults(scenarios: &[String]) -> anyhow::Result<u8> {
     let mut command = Command::new("cargo");
     command.args(["test", "--package", "bloodbank", "--test", "faults", "--"]).args(scenarios);
     exit_code(command.env("BLOODBANK_FAULTS", "full"))
+}
+
+/// The crash tests of the store in their long form.
+fn crash(parts: &[String]) -> anyhow::Result<u8> {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--release", "--package", "candystore", "--test", "crash", "--"]);
+    exit_code(command.args(parts).env("BLOODBANK_CRASH", "full"))
 }
 
 /// Runs cargo and gives its exit code.

@@ -31,6 +31,9 @@ impl Appended {
     }
 }
 
+/// Known keys that are kept in memory. There are as many keys as somebody invents.
+const MOST_KEYS: usize = 10_000;
+
 static EVENTS: Table = Table { name: "events", columns: &ROW, or_ignore: false };
 static KEYS: Table = Table { name: "keys", columns: &[("key", Type::Text)], or_ignore: true };
 
@@ -106,6 +109,9 @@ impl Transaction {
     }
 
     async fn learn_keys(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        if self.keys.len() > MOST_KEYS {
+            self.keys.clear();
+        }
         let mut rows = Vec::new();
         for record in records {
             if self.keys.insert(record.key.clone()) {

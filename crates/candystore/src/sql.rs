@@ -15,7 +15,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub(crate) use self::pool::{Local, Pool, ready, spawn};
+pub(crate) use self::pool::{Local, Pool, ready, spawn, unharmed};
 pub(crate) use self::value::{Row, Table, Type, Value};
 use crate::{StoreError, StoreUrl};
 

@@ -174,7 +174,8 @@ impl EventStore {
         if !self.inner.is_watched.swap(true, Ordering::Relaxed) {
             let (target, pulse) = (self.inner.target.clone(), self.inner.pulse.clone());
             let store = Arc::downgrade(&self.inner);
-            spawn("candystore-watch", move || look(target, pulse, store))?;
+            let watch = spawn("candystore-watch", move || look(target, pulse, store));
+            watch.inspect_err(|_| self.inner.is_watched.store(false, Ordering::Relaxed))?;
         }
         Ok(self.inner.pulse.subscribe())
     }
@@ -195,5 +196,37 @@ async fn look(target: Target, pulse: watch::Sender<i64>, store: Weak<Inner>) {
         {
             pulse.send_if_modified(|last| std::mem::replace(last, commits) != commits);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bloodbank_core::Kind;
+    use bloodbank_testkit::catalog;
+
+    use super::*;
+    use crate::writer::Transaction;
+
+    #[tokio::test]
+    async fn a_job_that_panics_fails_alone_and_is_taken_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::file(folder.path().join("store.db"));
+        let options = StoreOptions::new(url);
+        let store = EventStore::open(options, catalog::contracts()).await.unwrap();
+        let incoming = |n: u8| vec![Incoming::new(Kind::Event, "a.b", [n])];
+        let record = Record::of(store.contracts(), incoming(0).remove(0));
+        let panics = store.writer().run(async move |transaction: &mut Transaction| {
+            transaction.append(&[record]).await?;
+            panic!("a mistake of ours");
+            #[allow(unreachable_code)]
+            Ok(())
+        });
+        // Together, so that they share a transaction or do not, as it comes.
+        let (before, panicked, after) =
+            tokio::join!(store.append(incoming(1)), panics, store.append(incoming(2)));
+        assert!(matches!(panicked, Err(StoreError::Database { .. })), "{panicked:?}");
+        assert_eq!(before.unwrap(), [Appended::Stored(1)]);
+        assert_eq!(after.unwrap(), [Appended::Stored(2)]);
+        assert_eq!(store.position().await.unwrap(), 2);
     }
 }

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::sql::{Connection, Local, Mode, Row, Table, Target, Value, spawn, time_to_micros};
+use crate::sql::{
+    Connection, Local, Mode, Row, Table, Target, Value, spawn, time_to_micros, unharmed,
+};
 use crate::{Position, StoreError};
 
 /// The most jobs that share a transaction.
@@ -255,7 +257,7 @@ impl Writer {
         let job: Job = Box::new(move |transaction| {
             Box::pin(async move {
                 let done = match transaction {
-                    Ok(transaction) => job(transaction).await,
+                    Ok(transaction) => unharmed(job(transaction)).await,
                     Err(error) => Err(error),
                 };
                 let is_ok = done.is_ok();

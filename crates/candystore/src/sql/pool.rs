@@ -3,8 +3,10 @@
 //! SQLite blocks whoever asks it, so it needs threads of its own; with them PostgreSQL needs no other
 //! pool.
 
-use std::pin::Pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::thread;
 
 use tokio::runtime::Builder;
@@ -64,7 +66,14 @@ impl Pool {
         let job: Job = Box::new(move |connection| {
             Box::pin(async move {
                 let done = match connection {
-                    Ok(connection) => work(connection).await,
+                    Ok(connection) => {
+                        let done = unharmed(work(connection)).await;
+                        if done.is_err() {
+                            // It may have been in the middle of a transaction.
+                            connection.rollback().await;
+                        }
+                        done
+                    }
                     Err(error) => Err(error),
                 };
                 // Whoever has asked may have gone.
@@ -74,6 +83,22 @@ impl Pool {
         self.jobs.send(job).map_err(|_| StoreError::Closed)?;
         receiver.await.map_err(|_| StoreError::Closed)?
     }
+}
+
+/// Runs a job of somebody's. A panic in it is an error of that job; the thread serves the others on.
+pub(crate) async fn unharmed<T>(
+    job: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    let mut job = pin!(job);
+    let poll = |context: &mut std::task::Context<'_>| {
+        // Whatever it has left half done in a connection is taken back.
+        let polled = catch_unwind(AssertUnwindSafe(|| job.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| {
+            let reason = "the store's own code panicked; nothing was done".to_owned();
+            Poll::Ready(Err(StoreError::Database { reason }))
+        })
+    };
+    std::future::poll_fn(poll).await
 }
 
 /// The connection, opened again if it was lost.
@@ -101,4 +126,28 @@ pub(crate) fn spawn<F: Future<Output = ()>>(
     let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let thread = thread::Builder::new().name(name.to_owned());
     thread.spawn(move || runtime.block_on(work())).map(|_| ()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::StoreUrl;
+
+    #[tokio::test]
+    async fn a_question_that_panics_fails_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::file(folder.path().join("store.db"));
+        let pool = Pool::new(&Target { url, max_pages: None }, 1).unwrap();
+        let panics = async |c: &mut Connection| -> Result<(), StoreError> {
+            c.begin_snapshot().await?;
+            panic!("a mistake of ours");
+        };
+        let error = pool.run(panics).await.unwrap_err();
+        assert!(matches!(error, StoreError::Database { .. }), "{error}");
+        let asks = async |c: &mut Connection| {
+            assert!(!c.in_transaction(), "the transaction of the other is still open");
+            c.query_one("SELECT 1", &[]).await?.int(0)
+        };
+        assert_eq!(pool.run(asks).await, Ok(1));
+    }
 }

@@ -1,11 +1,13 @@
 //! PostgreSQL.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::error::Error as _;
+use std::io;
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checked};
 use tokio_postgres::{Client, Config, Error, NoTls, Statement};
@@ -17,6 +19,17 @@ use crate::StoreError;
 /// How long a statement may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// The most bytes of one statement that inserts many rows. A message to the server has less than 1 GiB.
+const MOST_BYTES: usize = 16 << 20;
+
+/// A transaction whose every statement sees what was committed before it, whatever the database has as
+/// its default: what is read under the lock is then the last there is.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// What is told as committed is on the disk, also where the database has another default.
+const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
+     WHERE current_setting('synchronous_commit') = 'off'";
+
 /// One writer at a time, for each schema of a database.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
 
@@ -24,6 +37,10 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('candystore ' || curre
 pub(crate) struct Postgres {
     client: Client,
     statements: HashMap<String, Statement>,
+    /// How long a statement may take.
+    deadline: Duration,
+    /// The server has not answered in time.
+    is_silent: Cell<bool>,
 }
 
 impl Postgres {
@@ -41,9 +58,14 @@ impl Postgres {
         };
         // Ends with the client; an error of it is told to whoever asks next.
         tokio::spawn(connection);
-        let mut postgres = Postgres { client, statements: HashMap::new() };
+        let (statements, is_silent) = (HashMap::new(), Cell::new(false));
+        let mut postgres = Postgres { client, statements, deadline: DEADLINE, is_silent };
         let seconds = DEADLINE.as_secs();
         postgres.batch(&format!("SET statement_timeout = '{seconds}s'")).await?;
+        if mode == Mode::Write {
+            let patience = PATIENCE.as_secs();
+            postgres.batch(&format!("SET lock_timeout = '{patience}s'; {DURABLE}")).await?;
+        }
         if mode == Mode::Read {
             postgres.batch("SET default_transaction_read_only = on").await?;
             // Some keys are rare and some are not; one plan for all is wrong for most.
@@ -53,20 +75,36 @@ impl Postgres {
     }
 
     pub(crate) fn is_lost(&self) -> bool {
-        self.client.is_closed()
+        self.client.is_closed() || self.is_silent.get()
+    }
+
+    /// What the server answers. One that says nothing for longer than it may take is gone, though
+    /// nobody has closed the connection.
+    async fn answer<T>(
+        &self,
+        asked: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, StoreError> {
+        let limit = self.deadline + self.deadline / 6;
+        if !self.is_silent.get()
+            && let Ok(answer) = timeout(limit, asked).await
+        {
+            return answer.map_err(|error| reason(&error));
+        }
+        self.is_silent.set(true);
+        Err(StoreError::Lost { reason: format!("no answer in {limit:?}") })
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
-        self.batch(&format!("BEGIN; {LOCK}")).await
+        self.batch(&format!("{BEGIN}; {LOCK}")).await
     }
 
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
-        self.client.batch_execute(sql).await.map_err(|error| reason(&error))
+        self.answer(self.client.batch_execute(sql)).await
     }
 
     pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         let statement = self.prepare(sql).await?;
-        self.client.execute_raw(&statement, values).await.map_err(|error| reason(&error))
+        self.answer(self.client.execute_raw(&statement, values)).await
     }
 
     /// All statements are under way before the first answer is waited for.
@@ -90,11 +128,10 @@ impl Postgres {
         }
         let mut changed = 0;
         for execution in running {
-            let done = match execution {
-                Ok(execution) => execution.await,
-                Err(done) => done,
+            changed += match execution {
+                Ok(execution) => self.answer(execution).await?,
+                Err(done) => done.map_err(|error| reason(&error))?,
             };
-            changed += done.map_err(|error| reason(&error))?;
         }
         Ok(changed)
     }
@@ -107,11 +144,11 @@ impl Postgres {
         let statement = self.prepare(sql).await?;
         let params: Vec<&(dyn ToSql + Sync)> =
             values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-        let rows = self.client.query(&statement, &params).await.map_err(|error| reason(&error))?;
+        let rows = self.answer(self.client.query(&statement, &params)).await?;
         rows.iter().map(read).collect()
     }
 
-    /// One statement with an array for each column.
+    /// Statements with an array for each column, none of them too long for the server.
     pub(crate) async fn insert(
         &mut self,
         table: &Table,
@@ -130,10 +167,12 @@ impl Postgres {
             if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
         );
         let statement = self.prepare(&sql).await?;
-        let columns: Vec<Vec<&Value>> =
-            (0..names.len()).map(|column| rows.iter().map(|row| &row[column]).collect()).collect();
-        let done = self.client.execute_raw(&statement, &columns).await;
-        done.map(|_| ()).map_err(|error| reason(&error))
+        for rows in pieces(rows) {
+            let column = |n: usize| rows.iter().map(|row| &row[n]).collect();
+            let columns: Vec<Vec<&Value>> = (0..names.len()).map(column).collect();
+            self.answer(self.client.execute_raw(&statement, &columns)).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn positions_of(
@@ -141,7 +180,7 @@ impl Postgres {
         ids: &[Uuid],
     ) -> Result<Vec<(Uuid, i64)>, StoreError> {
         let statement = self.prepare("SELECT id, position FROM events WHERE id = ANY($1)").await?;
-        let rows = self.client.query(&statement, &[&ids]).await.map_err(|error| reason(&error))?;
+        let rows = self.answer(self.client.query(&statement, &[&ids])).await?;
         let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
         known.collect::<Result<_, Error>>().map_err(|error| reason(&error))
     }
@@ -150,10 +189,24 @@ impl Postgres {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(sql).await.map_err(|error| reason(&error))?;
+        let statement = self.answer(self.client.prepare(sql)).await?;
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
+}
+
+/// The rows in pieces of [`MOST_BYTES`]; a longer row is a piece of its own.
+fn pieces(rows: &[Vec<Value>]) -> impl Iterator<Item = &[Vec<Value>]> {
+    let size_of = |row: &Vec<Value>| row.iter().map(Value::size).sum::<usize>();
+    let mut size = rows.first().map(size_of).unwrap_or_default();
+    rows.chunk_by(move |_, next| {
+        size += size_of(next);
+        let fits = size <= MOST_BYTES;
+        if !fits {
+            size = size_of(next);
+        }
+        fits
+    })
 }
 
 fn name_of(column: Type) -> &'static str {
@@ -217,9 +270,10 @@ fn reason(error: &Error) -> StoreError {
     if code == Some(&SqlState::DISK_FULL) {
         return StoreError::Full;
     }
-    let shutdown =
-        [&SqlState::ADMIN_SHUTDOWN, &SqlState::CRASH_SHUTDOWN, &SqlState::CANNOT_CONNECT_NOW];
-    if error.is_closed() || code.is_none() || code.is_some_and(|code| shutdown.contains(&code)) {
+    if code == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        return StoreError::Busy { seconds: PATIENCE.as_secs() };
+    }
+    if error.is_closed() || is_end(error) {
         return StoreError::Lost { reason: text_of(error) };
     }
     let damaged = [&SqlState::DATA_CORRUPTED, &SqlState::INDEX_CORRUPTED];
@@ -227,6 +281,16 @@ fn reason(error: &Error) -> StoreError {
         return StoreError::damaged(text_of(error));
     }
     StoreError::Database { reason: text_of(error) }
+}
+
+/// Whether the connection ends with the error: after it the server closes, or the way there is broken.
+fn is_end(error: &Error) -> bool {
+    if let Some(error) = error.as_db_error() {
+        return matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
+    }
+    // What cannot be encoded is invalid input, and would not be better on another connection.
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() != io::ErrorKind::InvalidInput)
 }
 
 /// The error with its cause, which alone says what happened. Never a value of a statement.
@@ -237,3 +301,6 @@ fn text_of(error: &Error) -> String {
         (None, None) => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,18 @@ impl Value {
         Value::Text(text.into())
     }
 
+    /// Roughly how many bytes it is on its way.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Value::Null => 4,
+            Value::Int(_) => 12,
+            Value::Id(_) => 20,
+            Value::Text(text) => 4 + text.len(),
+            Value::Bytes(bytes) => 4 + bytes.len(),
+        }
+    }
+
     /// `None` is null.
     pub(crate) fn maybe<T>(value: Option<T>, some: impl FnOnce(T) -> Value) -> Self {
         value.map_or(Value::Null, some)

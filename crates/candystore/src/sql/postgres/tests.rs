@@ -1,0 +1,113 @@
+use std::time::Instant;
+
+use bloodbank_testkit::{Postgres as Server, Proxy};
+
+use super::*;
+
+/// A connection to an empty database, unless there is no server.
+async fn open(options: &str) -> Option<(String, Postgres)> {
+    if !bloodbank_testkit::postgres() {
+        return None;
+    }
+    let url = Server::shared().await.fresh_url().await + options;
+    let postgres = Postgres::open(&url, String::new(), Mode::Write).await.unwrap();
+    Some((url, postgres))
+}
+
+async fn text(postgres: &mut Postgres, sql: &str) -> String {
+    postgres.query(sql, &[]).await.unwrap()[0].text(0).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_is_committed_is_on_the_disk_whatever_the_default_is() {
+    for (default, expected) in [("off", "on"), ("local", "local"), ("remote_apply", "remote_apply")]
+    {
+        let options = format!("?options=-c%20synchronous_commit%3D{default}");
+        let Some((_, mut postgres)) = open(&options).await else { return };
+        assert_eq!(text(&mut postgres, "SHOW synchronous_commit").await, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_reads_what_is_committed_whatever_the_default_is() {
+    let options = "?options=-c%20default_transaction_isolation%3Dserializable\
+        %20-c%20default_transaction_read_only%3Don";
+    let Some((_, mut postgres)) = open(options).await else { return };
+    assert_eq!(text(&mut postgres, "SHOW transaction_isolation").await, "serializable");
+    postgres.begin().await.unwrap();
+    assert_eq!(text(&mut postgres, "SHOW transaction_isolation").await, "read committed");
+    assert_eq!(text(&mut postgres, "SHOW transaction_read_only").await, "off");
+}
+
+#[tokio::test]
+async fn a_lock_that_another_holds_for_long_is_busy() {
+    let Some((url, mut one)) = open("").await else { return };
+    let mut other = Postgres::open(&url, String::new(), Mode::Write).await.unwrap();
+    one.begin().await.unwrap();
+    assert_eq!(text(&mut other, "SHOW lock_timeout").await, format!("{}s", PATIENCE.as_secs()));
+    other.batch("SET lock_timeout = '50ms'").await.unwrap();
+    let busy = other.begin().await;
+    assert_eq!(busy, Err(StoreError::Busy { seconds: PATIENCE.as_secs() }));
+    other.batch("ROLLBACK").await.unwrap();
+    one.batch("COMMIT").await.unwrap();
+    other.begin().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_ends_is_lost_for_whatever_reason() {
+    let Some((url, mut one)) = open("").await else { return };
+    let mut other = Postgres::open(&url, String::new(), Mode::Write).await.unwrap();
+    let pid = other.query("SELECT pg_backend_pid()", &[]).await.unwrap()[0].int(0).unwrap();
+    one.begin().await.unwrap();
+    other.batch("SET lock_timeout = 0").await.unwrap();
+    let ends = format!("SELECT CAST(pg_terminate_backend({pid}) AS TEXT)");
+    // While it waits for an answer.
+    let (waited, _) = tokio::join!(other.begin(), text(&mut one, &ends));
+    assert!(matches!(waited, Err(StoreError::Lost { .. })), "{waited:?}");
+
+    let sets = "SET idle_in_transaction_session_timeout = 50";
+    one.batch(sets).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let ended = one.batch("COMMIT").await;
+    assert!(matches!(ended, Err(StoreError::Lost { .. })), "{ended:?}");
+    assert!(one.is_lost());
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_is_lost() {
+    let Some((url, _)) = open("").await else { return };
+    let port = Server::shared().await.port();
+    let proxy = Proxy::start(("127.0.0.1", port)).await;
+    let url = url.replace(&format!(":{port}/"), &format!(":{}/", proxy.port()));
+    let mut postgres = Postgres::open(&url, String::new(), Mode::Write).await.unwrap();
+    postgres.deadline = Duration::from_millis(600);
+    assert_eq!(text(&mut postgres, "SELECT 'here'").await, "here");
+    proxy.half_open(true);
+    let start = Instant::now();
+    let silent = postgres.query("SELECT 'here'", &[]).await;
+    assert!(matches!(silent, Err(StoreError::Lost { .. })), "{silent:?}");
+    assert!(postgres.is_lost());
+    // Nobody waits for it a second time.
+    assert!(postgres.batch("ROLLBACK").await.is_err());
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn what_cannot_be_sent_is_no_lost_connection() {
+    let Some((_, mut postgres)) = open("").await else { return };
+    let too_much = Value::Int(i64::MAX);
+    let error = postgres.query("SELECT $1::int4", &[too_much]).await;
+    assert!(matches!(error, Err(StoreError::Database { .. })), "{error:?}");
+    assert!(!postgres.is_lost());
+}
+
+#[test]
+fn many_rows_go_in_pieces_of_a_limited_size() {
+    let row = |bytes: usize| vec![Value::Bytes(vec![0; bytes].into())];
+    let sizes = |rows: &[Vec<Value>]| pieces(rows).map(<[_]>::len).collect::<Vec<_>>();
+    assert!(sizes(&[]).is_empty());
+    assert_eq!(sizes(&[row(1), row(2), row(3)]), [3]);
+    assert_eq!(sizes(&[row(MOST_BYTES * 2), row(1), row(MOST_BYTES * 2)]), [1, 1, 1]);
+    let third = MOST_BYTES / 3;
+    assert_eq!(sizes(&[row(third), row(third), row(third), row(third)]), [2, 2]);
+}
