@@ -41,8 +41,8 @@ mod claim;
 mod consumer;
 mod declare;
 mod lease;
+mod look;
 mod message;
-mod peek;
 mod publish;
 mod queues;
 mod room;
@@ -132,6 +132,7 @@ impl Embedded {
             calls: Arc::new(Calls::new()),
             closing,
             lease: options.lease,
+            look: Default::default(),
             is_kept: false.into(),
             seats: Default::default(),
         };
