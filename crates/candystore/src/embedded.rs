@@ -42,8 +42,8 @@ mod consumer;
 mod declare;
 mod inspect;
 mod lease;
+mod look;
 mod message;
-mod peek;
 mod publish;
 mod queues;
 mod room;
@@ -134,6 +134,7 @@ impl Embedded {
             calls: Arc::new(Calls::new()),
             closing,
             lease: options.lease,
+            look: Default::default(),
             is_kept: false.into(),
             seats: Default::default(),
         };

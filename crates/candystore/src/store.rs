@@ -194,7 +194,8 @@ async fn look(target: Target, pulse: watch::Sender<i64>, store: Weak<Inner>) {
         if let Ok(row) = connection.query_one("SELECT commits FROM head", &[]).await
             && let Ok(commits) = row.int(0)
         {
-            pulse.send_if_modified(|last| std::mem::replace(last, commits) != commits);
+            // The writer may have told of newer ones.
+            pulse.send_if_modified(|last| std::mem::replace(last, commits.max(*last)) < commits);
         }
     }
 }

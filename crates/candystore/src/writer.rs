@@ -335,7 +335,8 @@ async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::
     match &committed {
         Ok(()) => {
             let commits = transaction.head.commits;
-            pulse.send_if_modified(|last| std::mem::replace(last, commits) != commits);
+            // Another process's may have been told of.
+            pulse.send_if_modified(|last| std::mem::replace(last, commits.max(*last)) < commits);
         }
         Err(_) => transaction.rollback().await,
     }

@@ -9,12 +9,11 @@ use tokio::time::sleep;
 
 use super::Shared;
 use super::claim::{self, Claim, Claimed, Portion};
+use super::look::Looking;
 use super::message::Place;
-use super::peek;
 use super::queues::QueueRow;
 use super::seat::Seat;
 use crate::StoreError;
-use crate::sql::Connection;
 use crate::writer::Transaction;
 
 /// The most messages that one claim gives.
@@ -46,6 +45,8 @@ pub(super) struct Consumer {
 pub(super) struct Known {
     queue: Option<(Arc<QueueRow>, uuid::Uuid)>,
     seen: i64,
+    /// The commits that it was woken for.
+    commits: i64,
     /// When the next message that waits is due.
     due: Option<Instant>,
     /// There is more to claim.
@@ -84,7 +85,7 @@ impl Consumer {
     async fn work(&mut self, stop: &mut watch::Receiver<bool>) -> End {
         let Ok(mut pulse) = self.shared.store.pulse() else { return End::Over };
         loop {
-            pulse.borrow_and_update();
+            self.known.commits = *pulse.borrow_and_update();
             let wait = match self.step(stop).await {
                 Ok(Some(end)) => return end,
                 Ok(None) => self.wait(),
@@ -136,7 +137,7 @@ impl Consumer {
                 Claimed::Expired => return Ok(Some(End::Over)),
                 Claimed::Some(portion) => portion,
             };
-            let is_done = portion.taken.is_empty() && !portion.more;
+            let is_done = !portion.more;
             if !self.hand_out(portion, stop).await {
                 return Ok(Some(End::Stopped));
             }
@@ -154,14 +155,12 @@ impl Consumer {
             return Ok(true);
         }
         loop {
-            let (queue, seen) = (queue.clone(), self.known.seen);
-            let look = async move |connection: &mut Connection| {
-                peek::peek(connection, &queue, version, seen).await
-            };
-            let peeked = self.shared.store.readers().run(look).await?;
-            (self.known.seen, self.known.due) = (peeked.seen, from_now(peeked.due));
-            if !peeked.more {
-                return Ok(peeked.is_there);
+            let (seen, commits) = (self.known.seen, self.known.commits);
+            let looking = Looking { queue: &queue, version, seen, commits };
+            let seen = self.shared.look.look(&self.shared.store, looking).await?;
+            (self.known.seen, self.known.due) = (seen.until, seen.due);
+            if !seen.more {
+                return Ok(seen.is_there);
             }
         }
     }

@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::calls::Calls;
 use super::consumer::{Consumer, Known, PAGE};
+use super::look::Look;
 use super::message::Place;
 use super::publish::Post;
 use super::queues::QueueCache;
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) posting: tokio::sync::Mutex<Option<JoinHandle<()>>>,
     pub(super) settling: mpsc::UnboundedSender<Asked>,
     pub(super) calls: Arc<Calls>,
+    pub(super) look: Look,
     pub(super) closing: watch::Sender<bool>,
     /// After how long without a word a consumer is given up.
     pub(super) lease: Duration,

@@ -41,8 +41,8 @@ async fn consume(bus: &Embedded, queue: &str, prefetch: u16) -> Deliveries {
 }
 
 async fn recv(deliveries: &mut Deliveries) -> Delivery {
-    let delivery = timeout(Duration::from_secs(10), deliveries.recv()).await;
-    delivery.expect("a delivery in 10 s").expect("the consumer goes on")
+    let delivery = timeout(Duration::from_secs(30), deliveries.recv()).await;
+    delivery.expect("a delivery in 30 s").expect("the consumer goes on")
 }
 
 async fn nothing(deliveries: &mut Deliveries) {

@@ -49,7 +49,7 @@ async fn what_was_parked_or_waits_for_a_retry_is_there_after_a_restart(database:
     let note = |text: &str| Headers::from([("x-note".to_owned(), text.to_owned())]);
     for settlement in [
         Settlement::Park { headers: note("parked") },
-        Settlement::Retry { after: Duration::from_millis(1_500), headers: note("later") },
+        Settlement::Retry { after: Duration::from_secs(5), headers: note("later") },
         Settlement::Ack,
     ] {
         let delivery = recv(&mut deliveries).await;
