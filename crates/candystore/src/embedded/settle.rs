@@ -185,7 +185,8 @@ impl Work<'_> {
         Ok(Ok(()))
     }
 
-    /// To the end of the dead-letter queue.
+    /// To the end of the dead-letter queue, with bytes of its own: it may lie there for long, and
+    /// retention is not to wait for it.
     async fn park(&mut self, item: &Item, headers: &Headers) -> Result<Outcome, StoreError> {
         let queue = self.queues.numbered(item.queue);
         let Some(dead) = queue.and_then(|queue| queue.spec.dead_letters.clone()) else {
@@ -201,7 +202,10 @@ impl Work<'_> {
         let number = numbers(self.transaction, 1).await?;
         let sql = format!(
             "UPDATE messages SET queue = $5, place = $6, number = $7, headers = $8, \
-             consumer = NULL, redelivered = 0 {NAMED}"
+             key = COALESCE(key, (SELECT e.key FROM events e WHERE e.position = messages.position)), \
+             body = \
+                 COALESCE(body, (SELECT e.body FROM events e WHERE e.position = messages.position)), \
+             position = NULL, consumer = NULL, redelivered = 0 {NAMED}"
         );
         let mut values = item.name();
         let place = Value::position(self.transaction.head.position);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use bloodbank_core::{Meta, TopicPattern};
-use candystore::{EventStore, Incoming, Position, Prune};
+use bloodbank_bus::{Headers, Settlement, Subscription, Topology, Transport};
+use bloodbank_core::{Envelope, Meta, TopicPattern};
+use bloodbank_testkit::catalog::queue;
+use candystore::{Embedded, EventStore, Incoming, Position, Prune};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
@@ -177,44 +179,70 @@ async fn a_reader_is_told_what_it_misses(database: Database) {
     }
 }
 
-/// The tables of durable queues: one queue that has handled what is up to `cursor`, and in it a
-/// message that waits.
-async fn queue(database: &Database, cursor: Position, waiting: Option<Position>) {
-    let tables = "CREATE TABLE IF NOT EXISTS queues (name TEXT, declaration TEXT, cursor BIGINT); \
-         CREATE TABLE IF NOT EXISTS messages (queue TEXT, place BIGINT, position BIGINT);";
-    change(database, tables).await;
-    let sql = format!(
-        "INSERT INTO queues (name, declaration, cursor) VALUES ('q{cursor}', '', {cursor})"
-    );
-    change(database, &sql).await;
-    if let Some(position) = waiting {
-        let sql = format!(
-            "INSERT INTO messages (queue, place, position) VALUES ('q{cursor}', 1, {position})"
-        );
-        change(database, &sql).await;
+/// A bus with these queues, which hear everything that comes from now on.
+async fn bus(store: &EventStore, queues: &[&str]) -> Embedded {
+    let bus = Embedded::new(store.clone());
+    let topology = queues
+        .iter()
+        .fold(Topology::new(), |topology, name| topology.with_parked_queue(queue(name, &["#"])));
+    bus.declare(&topology).await.unwrap();
+    bus
+}
+
+/// Takes so many messages of a queue, and settles the first ones of them like that.
+async fn settle(bus: &Embedded, queue: &str, count: usize, settlements: &[Settlement]) {
+    let mut deliveries = bus.subscribe(Subscription::new(queue)).await.unwrap();
+    let mut settlements = settlements.iter();
+    for _ in 0..count {
+        let delivery = deliveries.recv().await.unwrap();
+        if let Some(settlement) = settlements.next() {
+            bus.settle(&delivery, settlement.clone()).await.unwrap();
+        }
     }
+    deliveries.close().await;
 }
 
 async fn what_a_queue_needs_stays_unless_forced(database: Database) {
-    let store = seeded(&database).await;
-    queue(&database, 8, None).await;
-    queue(&database, 10, None).await;
+    let store = database.open().await;
+    store.append((0..4).map(prompt).collect()).await.unwrap();
+    let bus = bus(&store, &["fast", "slow"]).await;
+    store.append((4..12).map(prompt).collect()).await.unwrap();
+    settle(&bus, "fast", 8, &[const { Settlement::Ack }; 8]).await;
     let plan = store.plan_prune(of(&["#"]).with_keep(0)).await.unwrap();
-    assert_eq!((plan.events(), plan.held, plan.needed), (8, 4, Some(9)));
-    queue(&database, 11, Some(4)).await;
-    let plan = store.plan_prune(of(&["llm.prompt"]).with_keep(0)).await.unwrap();
-    assert_eq!((plan.events(), plan.held, plan.needed), (1, 3, Some(4)));
-    assert_eq!(prune(&store, of(&["#"]).with_keep(0)).await, [4, 5, 6, 7, 8, 9, 10, 11, 12]);
-    assert_eq!(prune(&store, of(&["#"]).with_keep(1).with_force(true)).await, [10, 11, 12]);
+    assert_eq!((plan.events(), plan.held, plan.needed), (4, 8, Some(5)));
+    // What waits to be tried again is needed; what is dead has its bytes with it.
+    let headers = Headers::new;
+    let retry = Settlement::Retry { after: Duration::from_secs(600), headers: headers() };
+    let park = Settlement::Park { headers: headers() };
+    settle(&bus, "slow", 3, &[park, Settlement::Ack, retry]).await;
+    let plan = store.plan_prune(of(&["#"]).with_keep(0)).await.unwrap();
+    assert_eq!((plan.events(), plan.held, plan.needed), (6, 6, Some(7)));
+    assert_eq!(prune(&store, of(&["#"]).with_keep(0)).await, [7, 8, 9, 10, 11, 12]);
+    assert_eq!(prune(&store, of(&["#"]).with_keep(1).with_force(true)).await, [12]);
+    let mut dead = bus.subscribe(Subscription::browse("slow.dlq")).await.unwrap();
+    let delivery = dead.recv().await.unwrap();
+    assert_eq!(&*delivery.key, "llm.prompt");
+    assert!(Envelope::from_bytes(&delivery.body).is_ok());
+    // What was pruned under a queue is passed over.
+    settle(&bus, "slow", 1, &[Settlement::Ack]).await;
+    assert_eq!(bus.queues().await.unwrap()[2].unread, 0);
+    // And a queue that is removed needs nothing.
+    bus.remove_queue("slow").await.unwrap();
+    bus.close().await;
 }
 
 async fn what_a_queue_comes_to_need_after_the_plan_stays(database: Database) {
-    let store = seeded(&database).await;
-    let plan = store.plan_prune(of(&["llm.#"]).with_keep(0)).await.unwrap();
-    queue(&database, 5, None).await;
+    let store = database.open().await;
+    let bus = bus(&store, &["q"]).await;
+    store.append((0..6).map(prompt).collect()).await.unwrap();
+    settle(&bus, "q", 6, &[const { Settlement::Ack }; 6]).await;
+    let plan = store.plan_prune(of(&["#"]).with_keep(0)).await.unwrap();
+    assert_eq!((plan.events(), plan.needed), (6, Some(7)));
+    // A late comer names a position that was free before.
+    change(&database, "UPDATE queues SET cursor = 3 WHERE name = 'q'").await;
     let done = store.prune(&plan, |_| {}).await.unwrap();
-    assert_eq!((done.events, done.held_from), (4, Some(7)));
-    assert_eq!(left(&store).await, [3, 6, 7, 8, 9, 10, 11, 12]);
+    assert_eq!((done.events, done.held_from), (3, Some(4)));
+    assert_eq!(left(&store).await, [4, 5, 6]);
     assert_eq!(problems(&verify(&store).await), [""; 0]);
 }
 
