@@ -6,6 +6,7 @@ mod chains;
 mod counting;
 mod databases;
 mod following;
+mod losing;
 mod odd;
 mod opening;
 mod questions;
