@@ -9,6 +9,7 @@ mod embedded;
 mod following;
 mod full;
 mod lines;
+mod losing;
 mod odd;
 mod opening;
 mod pruning;
