@@ -25,11 +25,13 @@
 //!
 //! Durable before [`publish`](Transport::publish) is done, at least once until it is settled. The same
 //! message published twice under its id is stored and delivered once; another message under a known id
-//! is refused and lies in quarantine. A consumer whose process has not been heard of for
-//! [`EmbeddedOptions::lease`] is given up: what it held goes to others, marked as redelivered, and its
-//! temporary queues go. So does a temporary queue that nobody has subscribed to for a minute. A process
-//! that holds the database for longer than a lease costs all others their consumers. A process that could not renew its consumers in that time knows that its
-//! deliveries are [`Stale`](TransportError::Stale).
+//! is refused and lies in quarantine.
+//!
+//! A consumer whose process has not been heard of for [`EmbeddedOptions::lease`] is given up: what it
+//! held goes to others, marked as redelivered, and its temporary queues go. So does a temporary queue
+//! that nobody has subscribed to for a minute. A process that could not renew its consumers in that
+//! time knows that its deliveries are [`Stale`](TransportError::Stale). Whoever holds the database for
+//! longer than a lease costs all processes their consumers.
 //!
 //! # Bounds
 //!
