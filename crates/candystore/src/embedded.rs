@@ -11,7 +11,8 @@
 //! is tried again keeps its place.
 //!
 //! Commands are in the log beside events, once each; their worker queue and the queues that record
-//! them read them there. A new queue begins at the end of the log.
+//! them read them there. A new queue begins at the end of the log. Whatever is appended to the store
+//! comes to the queues that want it, also what was not published here.
 //!
 //! # Any number of processes
 //!
@@ -24,10 +25,13 @@
 //!
 //! Durable before [`publish`](Transport::publish) is done, at least once until it is settled. The same
 //! message published twice under its id is stored and delivered once; another message under a known id
-//! is refused and lies in quarantine. A consumer whose process has not been heard of for
-//! [`EmbeddedOptions::lease`] is given up: what it held goes to others, marked as redelivered, and its
-//! temporary queues go. A process that could not renew its consumers in that time knows that its
-//! deliveries are [`Stale`](TransportError::Stale).
+//! is refused and lies in quarantine.
+//!
+//! A consumer whose process has not been heard of for [`EmbeddedOptions::lease`] is given up: what it
+//! held goes to others, marked as redelivered, and its temporary queues go. So does a temporary queue
+//! that nobody has subscribed to for a minute. A process that could not renew its consumers in that
+//! time knows that its deliveries are [`Stale`](TransportError::Stale). Whoever holds the database for
+//! longer than a lease costs all processes their consumers.
 //!
 //! # Bounds
 //!

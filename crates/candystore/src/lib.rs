@@ -2,7 +2,7 @@
 //!
 //! [`EventStore`] appends what it is given under gapless positions, in commit order, and answers
 //! questions about it. It lies in one SQLite file or in a PostgreSQL database, which any number of
-//! processes may use at a time.
+//! processes may use at a time. [`Embedded`] is a bus on it, with nothing else to install.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

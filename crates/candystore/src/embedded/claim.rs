@@ -92,7 +92,10 @@ pub(super) async fn claim(
         transaction.execute(sql, &[Value::Int(claim.queue), Value::Int(state.now)]).await?;
         portion.more = true;
     }
-    let lying = lying(transaction, &claim).await?;
+    let lying = match state.has_lying || portion.more || claim.held.is_some() {
+        true => lying(transaction, &claim).await?,
+        false => Vec::new(),
+    };
     let is_enough =
         lying.len() == claim.most && lying.last().is_some_and(|m| m.0.0 <= state.cursor);
     let scan = match is_enough {
@@ -110,6 +113,8 @@ struct State {
     now: i64,
     is_alive: bool,
     is_oldest: bool,
+    /// Something lies in the queue for anybody.
+    has_lying: bool,
 }
 
 impl State {
@@ -119,7 +124,9 @@ impl State {
             "SELECT cursor, \
              (SELECT MIN(due) FROM messages WHERE queue = $1 AND due IS NOT NULL), {clock}, \
              (SELECT MIN(number) FROM consumers WHERE queue = $1), \
-             (SELECT number FROM consumers WHERE number = $2) FROM queues WHERE number = $1"
+             (SELECT number FROM consumers WHERE number = $2), \
+             (SELECT place FROM messages WHERE queue = $1 AND consumer IS NULL AND due IS NULL \
+              LIMIT 1) FROM queues WHERE number = $1"
         );
         let values = [Value::Int(claim.queue), Value::Int(claim.consumer)];
         let row = connection.query_one(&sql, &values).await?;
@@ -129,6 +136,7 @@ impl State {
             now: row.int(2)?,
             is_oldest: row.maybe_int(3)? == Some(claim.consumer),
             is_alive: row.maybe_int(4)?.is_some(),
+            has_lying: row.maybe_int(5)?.is_some(),
         })
     }
 }
