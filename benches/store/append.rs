@@ -28,7 +28,7 @@ type Rates = BTreeMap<(Backend, usize), (Vec<f64>, Vec<f64>)>;
 pub(crate) async fn run(places: &Places) {
     let mut rates = Rates::new();
     for _ in 0..ROUNDS {
-        for backend in places.backends() {
+        for backend in places.backends().iter().copied() {
             for (batch, batches) in BATCHES {
                 let events = || Workflow::new().take(batch * (batches + 1)).collect::<Vec<_>>();
                 let (ours, bare) = rates.entry((backend, batch)).or_default();

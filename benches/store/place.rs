@@ -22,30 +22,41 @@ impl Backend {
             Backend::Postgres => "PostgreSQL",
         }
     }
+
+    /// As an argument.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Backend::Sqlite => "sqlite",
+            Backend::Postgres => "postgres",
+        }
+    }
 }
 
 /// What makes fresh places.
 pub(crate) struct Places {
     folder: TempDir,
     given: AtomicUsize,
+    backends: Vec<Backend>,
     postgres: Option<Postgres>,
 }
 
 impl Places {
     /// Without a PostgreSQL server on the machine, that is said, and its rounds are left out.
-    pub(crate) async fn new() -> Places {
-        let postgres = match bloodbank_testkit::postgres() {
-            true => Some(Postgres::start().await),
-            false => None,
-        };
+    pub(crate) async fn new(mut backends: Vec<Backend>) -> Places {
+        let mut postgres = None;
+        if backends.contains(&Backend::Postgres) {
+            match bloodbank_testkit::postgres() {
+                true => postgres = Some(Postgres::start().await),
+                false => backends.retain(|backend| *backend != Backend::Postgres),
+            }
+        }
         let folder = tempfile::tempdir().expect("a folder");
-        Places { folder, given: AtomicUsize::new(0), postgres }
+        Places { folder, given: AtomicUsize::new(0), backends, postgres }
     }
 
-    /// The databases that there are.
-    pub(crate) fn backends(&self) -> Vec<Backend> {
-        let postgres = self.postgres.as_ref().map(|_| Backend::Postgres);
-        [Some(Backend::Sqlite), postgres].into_iter().flatten().collect()
+    /// Those that were asked for and are there.
+    pub(crate) fn backends(&self) -> &[Backend] {
+        &self.backends
     }
 
     /// A file that is not there yet.
