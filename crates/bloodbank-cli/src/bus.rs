@@ -113,6 +113,14 @@ pub(crate) async fn connect(config: AmqpConfig) -> anyhow::Result<Amqp> {
     })
 }
 
+/// Done when the user has had enough.
+pub(crate) async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // There are no signals, so nobody can interrupt.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// Runs a command that talks to the bus.
 pub(crate) fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     let runtime =

@@ -20,7 +20,8 @@ pub(crate) fn start() {
         .with_default(LevelFilter::OFF)
         .with_target("bloodbank", level)
         .with_target("bloodbank_amqp", level)
-        .with_target("bloodbank_bus", level);
+        .with_target("bloodbank_bus", level)
+        .with_target("candystore", level);
     let output = fmt::layer().with_writer(std::io::stderr);
     let output = match is_json(&variable("BLOODBANK_LOG_FORMAT")) {
         true => output.json().boxed(),

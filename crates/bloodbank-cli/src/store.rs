@@ -1,6 +1,7 @@
 //! `store`: the record of every event.
 
 mod get;
+mod record;
 
 use anyhow::Context;
 use bloodbank::candystore::{EventStore, StoreOptions, StoreUrl};
@@ -13,6 +14,8 @@ use crate::bus::block_on;
 pub(crate) enum Store {
     /// Show one event, by its id or its position.
     Get(get::Get),
+    /// Record what passes on RabbitMQ, until it is interrupted.
+    Record,
 }
 
 impl Store {
@@ -21,6 +24,7 @@ impl Store {
             let store = open(events::contracts()).await?;
             match self {
                 Store::Get(get) => get.run(&store).await,
+                Store::Record => record::run(&store).await,
             }
         })
     }

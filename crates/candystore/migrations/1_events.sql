@@ -37,6 +37,7 @@ CREATE INDEX events_by_session ON events (session_id, position)
     WHERE session_id IS NOT NULL;
 CREATE INDEX events_by_standing ON events (standing, position)
     WHERE standing <> 'valid';
+CREATE INDEX events_by_command ON events (position) WHERE kind = 'command';
 
 -- Every key there ever was, so that a pattern becomes a few keys.
 CREATE TABLE keys (

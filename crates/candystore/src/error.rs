@@ -1,6 +1,6 @@
 //! What goes wrong with a store.
 
-use crate::UrlError;
+use crate::{CursorError, UrlError};
 
 /// Why a store did not do what it was asked. Nothing of it is half done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum StoreError {
     /// There is no such store.
     #[error(transparent)]
     Url(#[from] UrlError),
+    /// The cursor does not go with the question.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
     /// It cannot be opened, or its server not be reached.
     #[error("the store {place} cannot be opened: {reason}")]
     Open {
@@ -71,6 +74,16 @@ impl StoreError {
     /// id.
     pub fn is_retryable(&self) -> bool {
         matches!(self, StoreError::Full | StoreError::Busy { .. } | StoreError::Lost { .. })
+    }
+
+    /// The same of a store that was open before: what cannot be reached now may be back later.
+    pub(crate) fn while_open(self) -> Self {
+        match self {
+            StoreError::Open { place, reason } => {
+                StoreError::Lost { reason: format!("{place}: {reason}") }
+            }
+            other => other,
+        }
     }
 
     /// What was read is not what this program writes.

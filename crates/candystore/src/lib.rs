@@ -9,7 +9,9 @@
 mod append;
 mod error;
 mod event;
+mod query;
 mod record;
+mod recorder;
 mod sql;
 mod store;
 mod url;
@@ -18,6 +20,8 @@ mod writer;
 pub use append::Appended;
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
+pub use query::{Cursor, CursorError, Field, FieldError, Filter, Order, Page};
 pub use record::Incoming;
+pub use recorder::{RecordError, Recorded, Recorder};
 pub use store::{EventStore, StoreOptions};
 pub use url::{StoreUrl, UrlError};

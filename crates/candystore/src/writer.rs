@@ -240,7 +240,7 @@ async fn work(
         }
         let transaction = match open.take() {
             Some(transaction) if !transaction.connection.is_lost() => Ok(transaction),
-            _ => Transaction::open(&target).await,
+            _ => Transaction::open(&target).await.map_err(StoreError::while_open),
         };
         match transaction {
             Ok(mut transaction) => {

@@ -84,7 +84,7 @@ pub(crate) async fn ready<'a>(
 ) -> Result<&'a mut Connection, StoreError> {
     if slot.as_ref().is_none_or(Connection::is_lost) {
         *slot = None;
-        *slot = Some(Connection::open(target, mode).await?);
+        *slot = Some(Connection::open(target, mode).await.map_err(StoreError::while_open)?);
     }
     slot.as_mut().ok_or(StoreError::Closed)
 }

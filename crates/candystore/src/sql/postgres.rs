@@ -46,6 +46,8 @@ impl Postgres {
         postgres.batch(&format!("SET statement_timeout = '{seconds}s'")).await?;
         if mode == Mode::Read {
             postgres.batch("SET default_transaction_read_only = on").await?;
+            // Some keys are rare and some are not; one plan for all is wrong for most.
+            postgres.batch("SET plan_cache_mode = force_custom_plan").await?;
         }
         Ok(postgres)
     }

@@ -4,3 +4,5 @@
 mod appending;
 mod databases;
 mod opening;
+mod questions;
+mod recorder;

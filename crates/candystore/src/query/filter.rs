@@ -1,0 +1,241 @@
+//! Which events are meant.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bloodbank_core::{Envelope, Kind, TopicPattern, same_value};
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::event::kind_name;
+use crate::{Position, Standing};
+
+/// Which events are meant: those that pass everything that is set. The default is all of them.
+///
+/// Times are times of storing ([`StoredEvent::received`](crate::StoredEvent::received)), which never
+/// go back from one position to the next. So a time is a position, found by one look into an index.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Filter {
+    /// Only events, or only commands; both if `None`.
+    pub kind: Option<Kind>,
+    /// Keys, exact or with `*` and `#`; one of them must match. All keys if there are none.
+    pub keys: Vec<TopicPattern>,
+    /// Who said it.
+    pub source: Option<String>,
+    /// The session it belongs to.
+    pub session: Option<String>,
+    /// The correlation id. That of what began the work is its id, and it names none itself: see
+    /// [`EventStore::chain`](crate::EventStore::chain).
+    pub correlation: Option<Uuid>,
+    /// Stored then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Stored before then.
+    pub until: Option<DateTime<Utc>>,
+    /// From this position on.
+    pub first: Option<Position>,
+    /// Up to this position, with it.
+    pub last: Option<Position>,
+    /// What its contract said when it was stored.
+    pub standing: Option<Standing>,
+    /// Fields of the payload; all must be as they say. No index knows them, so events are read one
+    /// by one.
+    pub fields: Vec<Field>,
+}
+
+impl Filter {
+    /// Everything.
+    pub fn new() -> Self {
+        Filter::default()
+    }
+
+    /// Only events, or only commands.
+    pub fn with_kind(mut self, kind: Kind) -> Self {
+        self.kind = Some(kind);
+        self
+    }
+
+    /// Adds a key, or a pattern of keys.
+    pub fn with_key(mut self, key: TopicPattern) -> Self {
+        self.keys.push(key);
+        self
+    }
+
+    /// What this source said.
+    pub fn with_source(mut self, source: impl Into<String>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What belongs to this session.
+    pub fn with_session(mut self, session: impl Into<String>) -> Self {
+        self.session = Some(session.into());
+        self
+    }
+
+    /// What has this correlation id.
+    pub fn with_correlation(mut self, id: Uuid) -> Self {
+        self.correlation = Some(id);
+        self
+    }
+
+    /// What was stored then or later.
+    pub fn with_since(mut self, time: DateTime<Utc>) -> Self {
+        self.since = Some(time);
+        self
+    }
+
+    /// What was stored before then.
+    pub fn with_until(mut self, time: DateTime<Utc>) -> Self {
+        self.until = Some(time);
+        self
+    }
+
+    /// From this position on.
+    pub fn with_first(mut self, position: Position) -> Self {
+        self.first = Some(position);
+        self
+    }
+
+    /// Up to this position, with it.
+    pub fn with_last(mut self, position: Position) -> Self {
+        self.last = Some(position);
+        self
+    }
+
+    /// What stands so with its contract.
+    pub fn with_standing(mut self, standing: Standing) -> Self {
+        self.standing = Some(standing);
+        self
+    }
+
+    /// Adds a field of the payload.
+    pub fn with_field(mut self, field: Field) -> Self {
+        self.fields.push(field);
+        self
+    }
+
+    /// What is set, as a JSON object: for logs and for the record of what was done with it.
+    pub fn to_json(&self) -> Value {
+        let mut json = self.contents();
+        json["since"] = json!(self.since);
+        json["until"] = json!(self.until);
+        json["first"] = json!(self.first);
+        json["last"] = json!(self.last);
+        if let Some(parts) = json.as_object_mut() {
+            parts.retain(|_, part| !part.is_null());
+        }
+        json
+    }
+
+    /// Tells it from filters that mean other events. The range, in times and in positions, is no
+    /// part of it, so that `10m` ago may move on from page to page.
+    pub(crate) fn digest(&self) -> u32 {
+        crc32fast::hash(self.contents().to_string().as_bytes())
+    }
+
+    fn contents(&self) -> Value {
+        let mut keys: Vec<&str> = self.keys.iter().map(TopicPattern::as_str).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let fields: Vec<_> = self.fields.iter().map(|f| json!([f.pointer, f.value])).collect();
+        json!({
+            "kind": self.kind.map(kind_name),
+            "keys": (!keys.is_empty()).then_some(keys),
+            "source": self.source,
+            "session": self.session,
+            "correlation": self.correlation,
+            "standing": self.standing.map(Standing::as_str),
+            "fields": (!fields.is_empty()).then_some(fields),
+        })
+    }
+
+    /// Whether the fields of a payload are as they must be. What is no envelope has none.
+    pub(crate) fn passes(&self, body: &[u8]) -> bool {
+        if self.fields.is_empty() {
+            return true;
+        }
+        let Ok(envelope) = Envelope::from_bytes(body) else { return false };
+        self.fields.iter().all(|field| field.is_in(&envelope.data))
+    }
+}
+
+/// A field of the payload and what it must be: `/topic="Budget"`.
+///
+/// Values are equal as contracts see them: numbers by value, UUIDs and times by what they mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Field {
+    pointer: String,
+    value: Value,
+}
+
+/// A text that is no field and value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FieldError {
+    /// It does not begin as a pointer does.
+    #[error("`{0}` is no JSON pointer: expected `/` and the name of a field, as in `/topic`")]
+    Pointer(String),
+    /// There is no value.
+    #[error("`{0}` has no value: expected a pointer, `=` and JSON, as in `/rounds=3`")]
+    NoValue(String),
+    /// What stands behind `=` is no JSON.
+    #[error(
+        "the value of `{pointer}` is no JSON: {reason}\nhelp: text needs quotes: /topic=\"Budget\""
+    )]
+    Json {
+        /// The field.
+        pointer: String,
+        /// What the parser says.
+        reason: String,
+    },
+}
+
+impl Field {
+    /// The field that a JSON pointer (RFC 6901) names in `data`. The empty pointer is the whole of it.
+    ///
+    /// # Errors
+    /// If it is no pointer.
+    pub fn new(pointer: impl Into<String>, value: Value) -> Result<Self, FieldError> {
+        let pointer = pointer.into();
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            return Err(FieldError::Pointer(pointer));
+        }
+        Ok(Field { pointer, value })
+    }
+
+    /// Where it stands in the payload.
+    pub fn pointer(&self) -> &str {
+        &self.pointer
+    }
+
+    /// What it must be.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    fn is_in(&self, data: &Value) -> bool {
+        data.pointer(&self.pointer).is_some_and(|found| same_value(found, &self.value))
+    }
+}
+
+impl FromStr for Field {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let (pointer, value) =
+            text.split_once('=').ok_or_else(|| FieldError::NoValue(text.to_owned()))?;
+        let value = serde_json::from_str(value).map_err(|error| FieldError::Json {
+            pointer: pointer.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Field::new(pointer, value)
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.pointer, self.value)
+    }
+}

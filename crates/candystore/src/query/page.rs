@@ -1,0 +1,55 @@
+//! A part of a list.
+
+use super::scan::scan;
+use crate::sql::Connection;
+use crate::{Cursor, EventStore, Filter, Order, StoreError, StoredEvent};
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Page {
+    /// Events, in the order that was asked for.
+    pub events: Vec<StoredEvent>,
+    /// Where to go on; `None` at the end of what is stored.
+    pub next: Option<Cursor>,
+}
+
+impl EventStore {
+    /// The most events in one page.
+    pub const MOST_IN_PAGE: usize = 1_000;
+
+    /// A part of the events that pass a filter: up to `limit` of them (1 to
+    /// [`MOST_IN_PAGE`](EventStore::MOST_IN_PAGE); anything else is taken for the nearest), behind the
+    /// cursor.
+    ///
+    /// One call looks at so many events and no more. Where few of them pass, a page may have fewer
+    /// events than the limit, or none, and still a [`next`](Page::next).
+    ///
+    /// # Errors
+    /// [`StoreError::Cursor`] if the cursor goes with another order or filter; if the database cannot
+    /// be asked.
+    pub async fn page(
+        &self,
+        filter: &Filter,
+        order: Order,
+        limit: usize,
+        cursor: Option<&Cursor>,
+    ) -> Result<Page, StoreError> {
+        let after = cursor.map(|cursor| cursor.position(filter, order)).transpose()?;
+        let limit = limit.clamp(1, EventStore::MOST_IN_PAGE);
+        let asked = filter.clone();
+        let scanned = self.readers().run(async move |c: &mut Connection| {
+            // One more tells whether there is more.
+            scan(c, &asked, order, limit + 1, after).await
+        });
+        let mut scanned = scanned.await?;
+        if scanned.events.len() > limit {
+            scanned.events.truncate(limit);
+            let last = scanned.events.last().map(|event| event.position);
+            let next = last.map(|position| Cursor::new(filter, order, position));
+            return Ok(Page { events: scanned.events, next });
+        }
+        let next = (!scanned.is_all).then(|| Cursor::new(filter, order, scanned.to));
+        Ok(Page { events: scanned.events, next })
+    }
+}

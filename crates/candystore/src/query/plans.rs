@@ -1,0 +1,63 @@
+//! No question reads the whole store.
+
+use bloodbank_core::Kind;
+use uuid::Uuid;
+
+use super::scope::Scope;
+use super::statement::{self, Window};
+use crate::sql::{Connection, Mode, Target};
+use crate::{Field, Filter, Order, Standing, StoreUrl};
+
+fn filters() -> Vec<Filter> {
+    let all = Filter::new;
+    let keys = |names: &[&str]| {
+        names.iter().fold(all(), |filter, key| filter.with_key(key.parse().unwrap()))
+    };
+    let many: Vec<String> = (0..500).map(|n| format!("many.k{n}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    vec![
+        all(),
+        all().with_kind(Kind::Event),
+        all().with_kind(Kind::Command),
+        all().with_source("x"),
+        all().with_session("x"),
+        all().with_correlation(Uuid::nil()),
+        all().with_standing(Standing::Valid),
+        all().with_standing(Standing::Malformed),
+        all().with_since(chrono::DateTime::UNIX_EPOCH).with_until(chrono::Utc::now()),
+        all().with_field(Field::new("/a", 1.into()).unwrap()),
+        keys(&["a.b"]),
+        keys(&["a.b", "c.d", "e.f"]),
+        keys(&many),
+        keys(&["a.b", "c.d"]).with_source("x").with_session("x").with_standing(Standing::Invalid),
+        keys(&["a.b"]).with_kind(Kind::Event).with_correlation(Uuid::nil()),
+    ]
+}
+
+#[tokio::test]
+async fn every_page_is_looked_up_in_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = StoreUrl::file(folder.path().join("store.db"));
+    let mut connection =
+        Connection::open(&Target { url, max_pages: None }, Mode::Write).await.unwrap();
+    connection.migrate().await.unwrap();
+    for filter in filters() {
+        let mut scope = Scope::of(&mut connection, &filter).await.unwrap();
+        (scope.low, scope.high) = (1, 1_000);
+        for order in [Order::Oldest, Order::Newest] {
+            let window = Window { order, low: 1, high: 1_000, size: 50 };
+            for statement in
+                [statement::events(&scope, window, 50), statement::edge(&scope, window)]
+            {
+                let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+                let plan = connection.query(&sql, &statement.values).await.unwrap();
+                assert!(!plan.is_empty());
+                for row in &plan {
+                    let step = row.text(3).unwrap();
+                    let is_table = step.starts_with("SCAN events") || step.starts_with("SCAN e ");
+                    assert!(!is_table && step != "SCAN e", "{filter:?}\n{}\n{step}", statement.sql);
+                }
+            }
+        }
+    }
+}

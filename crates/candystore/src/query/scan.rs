@@ -1,0 +1,145 @@
+//! Reading what a filter means, part by part.
+
+use super::scope::Scope;
+use super::statement::{self, Statement, Window};
+use crate::sql::Connection;
+use crate::{Filter, Order, Position, StoreError, StoredEvent};
+
+/// The most positions that one question looks up. A filter that almost nothing passes ends there, and
+/// whoever asks goes on.
+const MOST_LOOKED_UP: usize = 20_000;
+
+/// The most bytes of events that one question reads for their fields.
+const MOST_BYTES: usize = 32 << 20;
+
+/// The most events that are read at a time for their fields.
+const CHUNK: usize = 128;
+
+/// How much larger a window is than the one before that had too little.
+const GROWTH: usize = 4;
+
+/// What was found, and how far was looked.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    pub(crate) events: Vec<StoredEvent>,
+    /// In the order of the question, everything up to here was looked at.
+    pub(crate) to: Position,
+    /// Nothing is left to look at in this state of the store.
+    pub(crate) is_all: bool,
+}
+
+/// Reads up to `limit` events behind `after`, in one state of the store.
+pub(crate) async fn scan(
+    c: &mut Connection,
+    filter: &Filter,
+    order: Order,
+    limit: usize,
+    after: Option<Position>,
+) -> Result<Scanned, StoreError> {
+    c.begin_snapshot().await?;
+    let scanned = Scan::read(c, filter, order, limit, after).await;
+    c.rollback().await;
+    scanned
+}
+
+struct Scan<'a> {
+    filter: &'a Filter,
+    scope: Scope,
+    order: Order,
+    limit: usize,
+    events: Vec<StoredEvent>,
+    bytes: usize,
+}
+
+impl<'a> Scan<'a> {
+    async fn read(
+        c: &mut Connection,
+        filter: &'a Filter,
+        order: Order,
+        limit: usize,
+        after: Option<Position>,
+    ) -> Result<Scanned, StoreError> {
+        let mut scope = Scope::of(c, filter).await?;
+        match (order, after) {
+            (Order::Oldest, Some(after)) => scope.low = scope.low.max(after.saturating_add(1)),
+            (Order::Newest, Some(after)) => scope.high = scope.high.min(after.saturating_sub(1)),
+            (_, None) => {}
+        }
+        let events = Vec::new();
+        Scan { filter, scope, order, limit, events, bytes: 0 }.all(c).await
+    }
+
+    async fn all(mut self, c: &mut Connection) -> Result<Scanned, StoreError> {
+        let arms = self.scope.arms();
+        let (mut size, mut looked_up) = (self.first_size(), 0);
+        loop {
+            if self.scope.is_empty() {
+                return Ok(self.done(None));
+            }
+            let most = (MOST_LOOKED_UP - looked_up) / arms;
+            let (to, is_full) = self.step(c, size.min(most.max(1))).await?;
+            let Some(to) = to else { return Ok(self.done(None)) };
+            // A chunk that is full ends where its last event is.
+            looked_up += arms * if is_full { CHUNK } else { size };
+            let is_spent = looked_up + arms > MOST_LOOKED_UP || self.bytes > MOST_BYTES;
+            if self.events.len() >= self.limit || is_spent {
+                return Ok(self.done(Some(to)));
+            }
+            match self.order {
+                Order::Oldest => self.scope.low = to.saturating_add(1),
+                Order::Newest => self.scope.high = to.saturating_sub(1),
+            }
+            size = if is_full { self.first_size() } else { size.saturating_mul(GROWTH) };
+        }
+    }
+
+    /// Without tests a window of the limit's size has all that is asked for.
+    fn first_size(&self) -> usize {
+        match self.scope.tests.is_empty() && self.filter.fields.is_empty() {
+            true => self.limit,
+            false => self.limit.saturating_mul(2).max(CHUNK),
+        }
+    }
+
+    /// Looks up a window; gives the last position that was looked at, or `None` at the end, and
+    /// whether more than fits passes in the window.
+    async fn step(
+        &mut self,
+        c: &mut Connection,
+        size: usize,
+    ) -> Result<(Option<Position>, bool), StoreError> {
+        let (low, high) = (self.scope.low, self.scope.high);
+        let window = Window { order: self.order, low, high, size };
+        let missing = self.limit - self.events.len();
+        let limit = if self.filter.fields.is_empty() { missing } else { CHUNK };
+        let Statement { sql, values } = statement::events(&self.scope, window, limit);
+        let rows = c.query(&sql, &values).await?;
+        let mut last = 0;
+        for row in &rows {
+            let event = StoredEvent::of(row)?;
+            last = event.position;
+            self.bytes += event.body.len();
+            if self.filter.passes(&event.body) {
+                self.events.push(event);
+            }
+            if self.events.len() >= self.limit {
+                return Ok((Some(last), true));
+            }
+        }
+        if rows.len() >= limit {
+            return Ok((Some(last), true));
+        }
+        let Statement { sql, values } = statement::edge(&self.scope, window);
+        let edge = c.query_one(&sql, &values).await?;
+        let is_end = edge.position(0)? < size as Position;
+        Ok((if is_end { None } else { edge.maybe_position(1)? }, false))
+    }
+
+    fn done(self, to: Option<Position>) -> Scanned {
+        let end = match self.order {
+            Order::Oldest => self.scope.head,
+            Order::Newest => 0,
+        };
+        Scanned { events: self.events, to: to.unwrap_or(end), is_all: to.is_none() }
+    }
+}

@@ -1,0 +1,191 @@
+//! From a filter to what the database is asked.
+
+use bloodbank_core::{Kind, TopicPattern};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::event::kind_name;
+use crate::sql::{Connection, Value, time_to_micros};
+use crate::{Filter, Position, Standing, StoreError};
+
+/// The most keys that are looked up one by one. More are told apart while reading.
+const MOST_KEYS: usize = 100;
+
+/// A source with fewer events than this is looked up before its keys are.
+const RARE: i64 = 1_000;
+
+/// By what the events are looked up. Each has an index that goes by position.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Way {
+    Position,
+    Keys(Vec<String>),
+    Source(String),
+    Session(String),
+    Correlation(Uuid),
+    Standing(Standing),
+    Commands,
+}
+
+/// What each event must pass besides, once it is looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Test {
+    Keys(Vec<String>),
+    Equals(&'static str, Value),
+}
+
+/// A filter, with what only the database knows: which positions its times are, and which keys its
+/// patterns. Good for one state of the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) way: Way,
+    pub(crate) tests: Vec<Test>,
+    /// The first position and the last one. Nothing passes if they cross.
+    pub(crate) low: Position,
+    pub(crate) high: Position,
+    /// The last position that was given out.
+    pub(crate) head: Position,
+}
+
+impl Scope {
+    /// Asks what only the database knows.
+    pub(crate) async fn of(c: &mut Connection, filter: &Filter) -> Result<Self, StoreError> {
+        let head = c.query_one("SELECT position FROM head", &[]).await?.position(0)?;
+        let mut low = filter.first.unwrap_or(1).max(1);
+        let mut high = filter.last.unwrap_or(head).min(head);
+        if let Some(since) = filter.since {
+            low = low.max(first_since(c, since).await?.unwrap_or(head + 1));
+        }
+        if let Some(until) = filter.until {
+            high = high.min(first_since(c, until).await?.map_or(head, |first| first - 1));
+        }
+        let mut scope = Scope { way: Way::Position, tests: Vec::new(), low, high, head };
+        scope.choose(c, filter).await?;
+        Ok(scope)
+    }
+
+    /// Whether nothing can pass.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.low > self.high
+    }
+
+    /// How many keys are looked up one by one.
+    pub(crate) fn arms(&self) -> usize {
+        match &self.way {
+            Way::Keys(keys) => keys.len().max(1),
+            _ => 1,
+        }
+    }
+
+    /// Finds the way that passes by the fewest events that are not meant. Whatever is set and is not
+    /// the way becomes a test.
+    async fn choose(&mut self, c: &mut Connection, filter: &Filter) -> Result<(), StoreError> {
+        let keys = keys_of(c, &filter.keys).await?;
+        let source_first = match (&filter.source, &keys) {
+            (Some(source), Some(_)) => self.is_rare(c, source).await?,
+            (source, None) => source.is_some(),
+            (None, Some(_)) => false,
+        };
+        // From what is most telling to what is least so.
+        if let Some(id) = filter.correlation {
+            self.set(Way::Correlation(id), Test::Equals("correlation_id", Value::Id(id)));
+        }
+        if let Some(session) = &filter.session {
+            self.set(Way::Session(session.clone()), text("session_id", session));
+        }
+        if let Some(standing) = filter.standing {
+            let way = match standing {
+                Standing::Valid => Way::Position,
+                other => Way::Standing(other),
+            };
+            self.set(way, text("standing", standing.as_str()));
+        }
+        if let (Some(source), true) = (&filter.source, source_first) {
+            self.set(Way::Source(source.clone()), text("source", source));
+        }
+        if let Some(keys) = keys {
+            if keys.is_empty() {
+                self.high = 0;
+            }
+            let way = match keys.len() > MOST_KEYS {
+                true => Way::Position,
+                false => Way::Keys(keys.clone()),
+            };
+            self.set(way, Test::Keys(keys));
+        }
+        if let (Some(source), false) = (&filter.source, source_first) {
+            self.set(Way::Source(source.clone()), text("source", source));
+        }
+        if let Some(kind) = filter.kind {
+            let way = match kind {
+                Kind::Event => Way::Position,
+                Kind::Command => Way::Commands,
+            };
+            self.set(way, text("kind", kind_name(kind)));
+        }
+        Ok(())
+    }
+
+    /// Takes the way if there is none yet, else the test.
+    fn set(&mut self, way: Way, test: Test) {
+        if self.way == Way::Position && way != Way::Position {
+            self.way = way;
+        } else {
+            self.tests.push(test);
+        }
+    }
+
+    async fn is_rare(&self, c: &mut Connection, source: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT COUNT(*) FROM (SELECT position FROM events WHERE source = $1 \
+             AND position BETWEEN $2 AND $3 LIMIT $4) AS few";
+        let (low, high) = (Value::position(self.low), Value::position(self.high));
+        let values = [Value::text(source), low, high, Value::Int(RARE)];
+        Ok(c.query_one(sql, &values).await?.int(0)? < RARE)
+    }
+}
+
+fn text(column: &'static str, text: &str) -> Test {
+    Test::Equals(column, Value::text(text))
+}
+
+/// The first position that was stored then or later.
+pub(crate) async fn first_since(
+    c: &mut Connection,
+    time: DateTime<Utc>,
+) -> Result<Option<Position>, StoreError> {
+    let sql =
+        "SELECT position FROM events WHERE received >= $1 ORDER BY received, position LIMIT 1";
+    let rows = c.query(sql, &[Value::Int(micros_up(time))]).await?;
+    rows.first().map(|row| row.position(0)).transpose()
+}
+
+/// Microseconds since 1970, rounded up: what was stored in a microsecond before this time is no part
+/// of what follows.
+fn micros_up(time: DateTime<Utc>) -> i64 {
+    let has_rest = !time.timestamp_subsec_nanos().is_multiple_of(1_000);
+    time_to_micros(time) + i64::from(has_rest)
+}
+
+/// The keys that the patterns stand for; `None` if they stand for all.
+async fn keys_of(
+    c: &mut Connection,
+    patterns: &[TopicPattern],
+) -> Result<Option<Vec<String>>, StoreError> {
+    if patterns.is_empty() || patterns.iter().any(|pattern| pattern.as_str() == "#") {
+        return Ok(None);
+    }
+    if !patterns.iter().any(TopicPattern::is_wild) {
+        let mut keys: Vec<String> = patterns.iter().map(ToString::to_string).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        return Ok(Some(keys));
+    }
+    let rows = c.query("SELECT key FROM keys ORDER BY key", &[]).await?;
+    let mut keys = Vec::new();
+    for row in &rows {
+        let key = row.text(0)?;
+        if patterns.iter().any(|pattern| pattern.matches(key)) {
+            keys.push(key.to_owned());
+        }
+    }
+    Ok((keys.len() < rows.len()).then_some(keys))
+}

@@ -1,0 +1,141 @@
+//! The statements of questions.
+//!
+//! Positions are looked up in an index first, so many and no more, and only the events there are
+//! read. So what a page costs depends neither on how deep it lies nor on how large the store is.
+
+use super::scope::{Scope, Test, Way};
+use crate::event::COLUMNS;
+use crate::sql::Value;
+use crate::{Order, Position};
+
+/// A statement and what goes into it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Statement {
+    pub(crate) sql: String,
+    pub(crate) values: Vec<Value>,
+}
+
+impl Statement {
+    /// Adds a value; gives its name in the statement.
+    fn bind(&mut self, value: Value) -> String {
+        self.values.push(value);
+        format!("${}", self.values.len())
+    }
+
+    fn bind_count(&mut self, count: usize) -> String {
+        self.bind(Value::Int(i64::try_from(count).unwrap_or(i64::MAX)))
+    }
+
+    fn bind_all(&mut self, texts: &[String]) -> String {
+        let names: Vec<String> =
+            texts.iter().map(|text| self.bind(Value::text(text.as_str()))).collect();
+        names.join(", ")
+    }
+}
+
+/// A part of what is looked up: how many of the first positions in an order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window {
+    pub(crate) order: Order,
+    pub(crate) low: Position,
+    pub(crate) high: Position,
+    pub(crate) size: usize,
+}
+
+/// The events that pass, at most `limit`, among the first positions of the window.
+pub(crate) fn events(scope: &Scope, window: Window, limit: usize) -> Statement {
+    let mut statement = Statement::default();
+    let positions = positions(&mut statement, scope, window);
+    let tests = tests(&mut statement, &scope.tests);
+    let limit = statement.bind_count(limit);
+    let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("e.{column}")).collect();
+    // `CROSS JOIN` tells SQLite which comes first.
+    statement.sql = format!(
+        "SELECT {} FROM ({positions}) AS p CROSS JOIN events AS e WHERE e.position = p.position{tests} \
+         ORDER BY p.position {} LIMIT {limit}",
+        columns.join(", "),
+        window.order.sql(),
+    );
+    statement
+}
+
+/// How many positions the window has, and the last of them in its order.
+pub(crate) fn edge(scope: &Scope, window: Window) -> Statement {
+    let mut statement = Statement::default();
+    let positions = positions(&mut statement, scope, window);
+    let last = match window.order {
+        Order::Oldest => "MAX",
+        Order::Newest => "MIN",
+    };
+    statement.sql = format!("SELECT COUNT(*), {last}(position) FROM ({positions}) AS p");
+    statement
+}
+
+/// How many events pass.
+pub(crate) fn count(scope: &Scope) -> Statement {
+    let mut statement = Statement::default();
+    let way = match &scope.way {
+        Way::Keys(keys) => format!("key IN ({})", statement.bind_all(keys)),
+        way => one_way(&mut statement, way),
+    };
+    let tests = tests(&mut statement, &scope.tests);
+    let low = statement.bind(Value::position(scope.low));
+    let high = statement.bind(Value::position(scope.high));
+    statement.sql = format!(
+        "SELECT COUNT(*) FROM events AS e WHERE {way} AND position BETWEEN {low} AND {high}{tests}"
+    );
+    statement
+}
+
+/// The first positions of a way. Many keys are looked up one by one, each no further than the whole
+/// may go, so that it costs the same however rare they are.
+fn positions(statement: &mut Statement, scope: &Scope, window: Window) -> String {
+    let low = statement.bind(Value::position(window.low));
+    let high = statement.bind(Value::position(window.high));
+    let size = statement.bind_count(window.size);
+    let end = format!("ORDER BY position {} LIMIT {size}", window.order.sql());
+    let arm = |condition: String| {
+        format!(
+            "SELECT position FROM events WHERE {condition} AND position BETWEEN {low} AND {high} {end}"
+        )
+    };
+    let Way::Keys(keys) = &scope.way else { return arm(one_way(statement, &scope.way)) };
+    let arms: Vec<String> = (1..)
+        .zip(keys)
+        .map(|(n, key)| {
+            let key = statement.bind(Value::text(key.as_str()));
+            format!("SELECT position FROM ({}) AS a{n}", arm(format!("key = {key}")))
+        })
+        .collect();
+    match &arms[..] {
+        [_, _, ..] => {
+            format!("SELECT position FROM ({}) AS a {end}", arms.join(" UNION ALL "))
+        }
+        _ => arms.concat(),
+    }
+}
+
+fn one_way(statement: &mut Statement, way: &Way) -> String {
+    match way {
+        Way::Position | Way::Keys(_) => "TRUE".to_owned(),
+        Way::Source(source) => format!("source = {}", statement.bind(Value::text(source.as_str()))),
+        Way::Session(id) => format!("session_id = {}", statement.bind(Value::text(id.as_str()))),
+        Way::Correlation(id) => format!("correlation_id = {}", statement.bind(Value::Id(*id))),
+        Way::Standing(standing) => {
+            // Only so the index of what is not valid is taken.
+            let standing = statement.bind(Value::text(standing.as_str()));
+            format!("standing = {standing} AND standing <> 'valid'")
+        }
+        Way::Commands => "kind = 'command'".to_owned(),
+    }
+}
+
+fn tests(statement: &mut Statement, tests: &[Test]) -> String {
+    let tests = tests.iter().map(|test| match test {
+        Test::Keys(keys) => format!(" AND e.key IN ({})", statement.bind_all(keys)),
+        Test::Equals(column, value) => {
+            format!(" AND e.{column} = {}", statement.bind(value.clone()))
+        }
+    });
+    tests.collect()
+}
