@@ -115,7 +115,7 @@ fn print(rates: Rates) {
     ));
     println!("{:<26} {:>12} {:>12} {:>8}", "", "ours, per s", "bare, per s", "ours/bare");
     for ((backend, batch), (ours, bare)) in rates {
-        let (ours, bare) = (median(ours), median(bare));
+        let (ours, bare) = (median(&ours), median(&bare));
         let name = format!("{}, batches of {batch}", backend.name());
         let ratio = ours / bare;
         let goals = goals(backend, batch, ours, ratio);

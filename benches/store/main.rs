@@ -7,7 +7,9 @@
 
 mod append;
 mod bare;
+mod filled;
 mod place;
+mod questions;
 mod report;
 #[path = "../support/mod.rs"]
 mod support;
@@ -32,6 +34,9 @@ fn main() {
         let places = Places::new(backends).await;
         if wants("append") {
             append::run(&places).await;
+        }
+        if wants("questions") {
+            questions::run(&places).await;
         }
     });
 }

@@ -1,9 +1,8 @@
 //! Medians over rounds, and a verdict where something is wished for.
 
 /// The median of some figures.
-pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+pub(crate) fn median(figures: &[f64]) -> f64 {
+    quantile(figures, 0.5)
 }
 
 /// Whether a figure is as large as was wished for.
@@ -23,4 +22,17 @@ pub(crate) fn thousands(number: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Whether a figure is as small as was wished for.
+pub(crate) fn at_most(figure: f64, bound: f64) -> String {
+    let verdict = if figure <= bound { "reached" } else { "missed" };
+    format!("wanted ≤ {bound}  {verdict}")
+}
+
+/// What this part of the figures does not pass.
+pub(crate) fn quantile(figures: &[f64], part: f64) -> f64 {
+    let mut figures = figures.to_vec();
+    figures.sort_by(f64::total_cmp);
+    figures[((figures.len() - 1) as f64 * part).round() as usize]
 }

@@ -7,7 +7,7 @@ use bloodbank::serde_json::{Value, json};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Envelope, Kind, Meta, events};
 
-const SOURCE: &str = "theboard-producer";
+pub(crate) const SOURCE: &str = "theboard-producer";
 /// The events of a meeting, each the effect of the one before.
 const STEPS: [&str; 9] = [
     CREATED,
