@@ -10,6 +10,7 @@ mod bare;
 mod filled;
 mod place;
 mod questions;
+mod recording;
 mod report;
 #[path = "../support/mod.rs"]
 mod support;
@@ -37,6 +38,9 @@ fn main() {
         }
         if wants("questions") {
             questions::run(&places).await;
+        }
+        if wants("record") {
+            recording::run(&places).await;
         }
     });
 }
