@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod embedded;
 mod error;
 mod event;
 mod query;
@@ -18,6 +19,7 @@ mod url;
 mod writer;
 
 pub use append::Appended;
+pub use embedded::{Embedded, EmbeddedOptions};
 pub use error::StoreError;
 pub use event::{Position, Standing, StoredEvent};
 pub use query::{Cursor, CursorError, Field, FieldError, Filter, Order, Page};

@@ -167,6 +167,14 @@ impl Connection {
         either!(self, _c => false, _c.is_lost())
     }
 
+    /// What gives the time in a statement, in microseconds since 1970. It is the database's clock, the
+    /// same for all processes.
+    pub(crate) fn clock(&self) -> &'static str {
+        let server = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+        let _ = server; // Whoever uses a SQLite file has the same clock.
+        either!(self, _c => "CAST(unixepoch('subsec') * 1000000 AS BIGINT)", server)
+    }
+
     /// Whether it is a SQLite file.
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self, Connection::Sqlite(_))

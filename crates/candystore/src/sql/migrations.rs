@@ -6,7 +6,10 @@ use super::{Connection, Value, time_to_micros};
 use crate::StoreError;
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 1] = [("events", include_str!("../../migrations/1_events.sql"))];
+const STEPS: [(&str, &str); 2] = [
+    ("events", include_str!("../../migrations/1_events.sql")),
+    ("queues", include_str!("../../migrations/2_queues.sql")),
+];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
     version BIGINT PRIMARY KEY,

@@ -1,0 +1,315 @@
+//! The bus with nothing to install: a store's log, read by queues with durable cursors.
+//!
+//! # Model
+//!
+//! Publishing appends to the log. A queue is a name, its bindings and a cursor: the log behind the
+//! cursor is what the queue still holds of it, so that an event costs one row however many queues
+//! want it, and a queue that nobody reads costs nothing but its cursor. What a consumer claims is
+//! taken over into a table of messages, where it stays until it is settled; there also lies what was
+//! put into a queue past the log: retries, dead letters, replays, and whatever was forwarded to the
+//! queue by name. A queue gives its messages in the order in which they came into it. A message that
+//! is tried again keeps its place.
+//!
+//! Commands are in the log beside events, once each; their worker queue and the queues that record
+//! them read them there. A new queue begins at the end of the log.
+//!
+//! # Any number of processes
+//!
+//! All of it lies in the database, and everything that decides happens in transactions, of which the
+//! store has one at a time. Several processes on one SQLite file or one PostgreSQL database are one
+//! bus: they publish to each other, compete for the messages of a queue, and answer each other's
+//! calls. What another process has written is seen within about 10 ms; what this one has, at once.
+//!
+//! # Guarantees
+//!
+//! Durable before [`publish`](Transport::publish) is done, at least once until it is settled. The same
+//! message published twice under its id is stored and delivered once; another message under a known id
+//! is refused and lies in quarantine. A consumer whose process has not been heard of for
+//! [`EmbeddedOptions::lease`] is given up: what it held goes to others, marked as redelivered, and its
+//! temporary queues go. A process that could not renew its consumers in that time knows that its
+//! deliveries are [`Stale`](TransportError::Stale).
+//!
+//! # Bounds
+//!
+//! The log holds what queues have not read, so a queue without [`max_len`](bloodbank_bus::Queue::max_len)
+//! has no limit but the disk. With it, publishing is [`Nacked`](TransportError::Nacked) while the queue
+//! holds that many; then nothing is stored. 4,096 messages may be on their way to the log at a time;
+//! up to 1,024 share a transaction.
+
+mod calls;
+mod claim;
+mod consumer;
+mod declare;
+mod lease;
+mod message;
+mod peek;
+mod publish;
+mod queues;
+mod room;
+mod seat;
+mod settle;
+mod shared;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bloodbank_bus::{
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Outcome, Request,
+    Settlement, Subscription, Topology, Transport, TransportError, Verbatim, headers,
+};
+use bloodbank_core::{Envelope, Kind, Validated};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use self::calls::Calls;
+use self::message::{Message, REPLY_TO};
+use self::publish::{Post, Waiting, What};
+use self::queues::QueueCache;
+use self::settle::{Asked, Settling};
+use self::shared::Shared;
+use crate::record::Record;
+use crate::writer::Transaction;
+use crate::{EventStore, Incoming, StoreError};
+
+/// Messages on their way to the log; more wait until there is room.
+const UNDER_WAY: usize = 4_096;
+
+/// How long anything may take.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// How an embedded bus differs from the default.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct EmbeddedOptions {
+    /// After how long without a word a consumer is given up; 10 s unless said. It is renewed five times
+    /// as often. All processes of a bus should say the same.
+    pub lease: Duration,
+}
+
+impl Default for EmbeddedOptions {
+    fn default() -> Self {
+        EmbeddedOptions { lease: Duration::from_secs(10) }
+    }
+}
+
+impl EmbeddedOptions {
+    /// Sets after how long without a word a consumer is given up.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+}
+
+/// A bus on a store: in one process, or in all that open the same database.
+///
+/// Clones are the same bus. See the [`Transport`] for what it does.
+#[derive(Clone)]
+pub struct Embedded {
+    shared: Arc<Shared>,
+}
+
+impl Embedded {
+    /// A bus on a store. Must be called inside a tokio runtime, which it uses as long as it lives.
+    pub fn new(store: EventStore) -> Self {
+        Embedded::with_options(store, EmbeddedOptions::default())
+    }
+
+    /// The same, with other options.
+    pub fn with_options(store: EventStore, options: EmbeddedOptions) -> Self {
+        let (posts, posted) = mpsc::channel(UNDER_WAY);
+        let (settling, settled) = mpsc::unbounded_channel();
+        let (closing, cache) = (watch::Sender::new(false), Arc::<QueueCache>::default());
+        tokio::spawn(settle::settle_all(store.clone(), cache.clone(), settled));
+        let posting = publish::post_all(store.clone(), cache.clone(), posted, closing.subscribe());
+        let shared = Shared {
+            store,
+            cache,
+            posts,
+            posting: Some(tokio::spawn(posting)).into(),
+            settling,
+            calls: Arc::new(Calls::new()),
+            closing,
+            lease: options.lease,
+            is_kept: false.into(),
+            seats: Default::default(),
+        };
+        Embedded { shared: Arc::new(shared) }
+    }
+
+    /// The store that it lies in.
+    pub fn store(&self) -> &EventStore {
+        &self.shared.store
+    }
+
+    fn post(&self, what: What) -> Confirm {
+        if let Err(closed) = self.shared.check_open() {
+            return Confirm::settled(Err(closed));
+        }
+        let (tell, outcome) = oneshot::channel();
+        match self.shared.posts.try_send(Post { what, tell }) {
+            Ok(()) => Confirm::pending(outcome),
+            Err(TrySendError::Closed(_)) => Confirm::settled(Err(TransportError::Closed)),
+            Err(TrySendError::Full(post)) => {
+                let posts = self.shared.posts.clone();
+                Confirm::waiting(async move {
+                    posts.send(post).await.map_err(|_| TransportError::Closed)?;
+                    Ok(outcome)
+                })
+            }
+        }
+    }
+
+    fn record(&self, envelope: &Validated<Envelope>, headers: Headers) -> Result<Record, Outcome> {
+        let body = envelope
+            .to_bytes()
+            .map_err(|error| Err(TransportError::Other { reason: error.to_string() }))?;
+        Ok(Record::of_valid(self.shared.store.contracts(), envelope, body, headers))
+    }
+
+    fn publish_as(
+        &self,
+        envelope: &Validated<Envelope>,
+        headers: Headers,
+        waiting: Option<Waiting>,
+    ) -> Confirm {
+        match self.record(envelope, headers) {
+            Ok(record) => self.post(What::Log(Box::new(record), waiting)),
+            Err(outcome) => Confirm::settled(outcome),
+        }
+    }
+
+    /// Brings answers to those who call here, from now on.
+    fn listen(&self) {
+        if !self.shared.calls.is_listening.swap(true, Ordering::Relaxed) {
+            let (store, calls) = (self.store().clone(), self.shared.calls.clone());
+            tokio::spawn(calls::listen(store, calls, self.shared.closing.subscribe()));
+        }
+    }
+}
+
+impl std::fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Embedded").field("store", self.store().url()).finish_non_exhaustive()
+    }
+}
+
+impl Transport for Embedded {
+    fn declare<'a>(&'a self, topology: &'a Topology) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            let (cache, topology) = (self.shared.cache.clone(), topology.clone());
+            let declaring = self
+                .store()
+                .writer()
+                .run(async move |t: &mut Transaction| declare::declare(t, &cache, &topology).await);
+            in_time(declaring).await?
+        })
+    }
+
+    fn publish(&self, envelope: Validated<Envelope>, headers: Headers) -> Confirm {
+        self.publish_as(&envelope, headers, None)
+    }
+
+    fn request(&self, envelope: Validated<Envelope>, mut headers: Headers) -> Request {
+        let (sender, answer) = oneshot::channel();
+        if let Err(closed) = self.shared.check_open() {
+            return Request { confirm: Confirm::settled(Err(closed)), answer };
+        }
+        self.listen();
+        let waiting = self.shared.calls.wait(sender, &headers);
+        headers.insert(REPLY_TO.to_owned(), waiting.address.to_string());
+        Request { confirm: self.publish_as(&envelope, headers, Some(waiting)), answer }
+    }
+
+    fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm {
+        match command.reply_to.clone() {
+            Some(address) => self.post(What::Answer { address, body: body.into() }),
+            None => Confirm::settled(Ok(())),
+        }
+    }
+
+    /// Events are appended to the log, unless they are replayed. Everything else goes past the log, to
+    /// the queues that its exchange gives it to: what was recorded is not carried out for that.
+    fn forward(&self, message: Verbatim, to: Destination) -> Confirm {
+        let Verbatim { key, body, headers, .. } = message;
+        let is_replay = headers.contains_key(headers::REPLAY);
+        match to {
+            Destination::Exchange(Exchange::Events) if !is_replay => {
+                let incoming = Incoming::new(Kind::Event, key, body).with_headers(headers);
+                let record = Record::of(self.store().contracts(), incoming);
+                self.post(What::Log(Box::new(record), None))
+            }
+            Destination::Exchange(exchange) => {
+                self.post(What::Route(Message { key, body, headers }, exchange))
+            }
+            Destination::Queue(name) => {
+                self.post(What::Queue(Message { key, body, headers }, name))
+            }
+            other => {
+                let reason = format!("this bus does not know how to forward to {other:?}");
+                Confirm::settled(Err(TransportError::Other { reason }))
+            }
+        }
+    }
+
+    fn subscribe(
+        &self,
+        subscription: Subscription,
+    ) -> BoxFuture<'_, Result<Deliveries, TransportError>> {
+        Box::pin(self.shared.subscribe(subscription))
+    }
+
+    fn is_current(&self, delivery: &Delivery) -> bool {
+        self.shared.check_open().is_ok() && self.shared.is_held(delivery.tag)
+    }
+
+    fn settle<'a>(
+        &'a self,
+        delivery: &'a Delivery,
+        settlement: Settlement,
+    ) -> BoxFuture<'a, Result<(), TransportError>> {
+        Box::pin(async move {
+            self.shared.check_open()?;
+            let tag = delivery.tag;
+            let seat = self.shared.seat(tag).ok_or(TransportError::Stale)?;
+            let held = seat.take(tag).ok_or(TransportError::Stale)?;
+            let (tell, outcome) = oneshot::channel();
+            let settling = Settling { seat, tag, held, settlement, tell };
+            let sent = self.shared.settling.send(Asked::Settle(Box::new(settling)));
+            sent.map_err(|_| TransportError::Closed)?;
+            outcome.await.unwrap_or(Err(TransportError::Closed))
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.shared.close())
+    }
+}
+
+/// A refusal that takes nothing back.
+fn refused<T>(error: TransportError) -> Result<Result<T, TransportError>, StoreError> {
+    Ok(Err(error))
+}
+
+/// What the store does, or says, or that it says nothing for too long.
+async fn in_time<T>(
+    future: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, TransportError> {
+    match timeout(DEADLINE, future).await {
+        Ok(done) => done.map_err(transport_error),
+        Err(_) => Err(TransportError::Unknown),
+    }
+}
+
+/// What a store's error means to whoever uses the bus.
+fn transport_error(error: StoreError) -> TransportError {
+    match error {
+        StoreError::Full | StoreError::Busy { .. } => TransportError::Blocked,
+        StoreError::Lost { .. } => TransportError::Unknown,
+        StoreError::Open { .. } => TransportError::Disconnected { reason: error.to_string() },
+        StoreError::Closed => TransportError::Closed,
+        other => TransportError::Other { reason: other.to_string() },
+    }
+}

@@ -1,0 +1,78 @@
+//! Queues come to be.
+
+use bloodbank_bus::{Binding, Queue, Topology, TransportError};
+
+use super::queues::{self, QueueCache};
+use super::{lease, refused};
+use crate::StoreError;
+use crate::sql::Value;
+use crate::writer::Transaction;
+
+/// Makes the queues and bindings of a topology that are missing, all or none.
+pub(super) async fn declare(
+    transaction: &mut Transaction,
+    cache: &QueueCache,
+    topology: &Topology,
+) -> Result<Result<(), TransportError>, StoreError> {
+    lease::sweep(transaction, cache).await?;
+    let queues = cache.read(transaction.connection()).await?;
+    let mut existing: Vec<Queue> = queues.all().map(|queue| queue.spec.clone()).collect();
+    if let Err(error) = topology.check_against(&existing) {
+        return refused(error);
+    }
+    for queue in &topology.queues {
+        match existing.iter_mut().find(|other| other.name == queue.name) {
+            None => {
+                make(transaction, queue).await?;
+                existing.push(queue.clone());
+            }
+            Some(other) => {
+                let is_new = |binding: &&Binding| !other.bindings.contains(binding);
+                let new: Vec<Binding> = queue.bindings.iter().filter(is_new).cloned().collect();
+                bind(transaction, &queue.name, &new).await?;
+                other.add_bindings_of(queue);
+            }
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// A new queue begins at the end of the log.
+async fn make(transaction: &mut Transaction, queue: &Queue) -> Result<(), StoreError> {
+    queues::changed(transaction).await?;
+    let mut bare = queue.clone();
+    bare.bindings.clear();
+    // A queue always has a JSON form.
+    let declaration = serde_json::to_string(&bare).unwrap_or_default();
+    let clock = transaction.connection().clock();
+    let sql = format!("INSERT INTO queues VALUES ($1, $2, $3, {clock}, $4)");
+    let values = [
+        Value::Int(queues::numbers(transaction, 1).await?),
+        Value::text(&*queue.name),
+        Value::text(declaration),
+        Value::position(transaction.head.position),
+    ];
+    transaction.execute(&sql, &values).await?;
+    bind(transaction, &queue.name, &queue.bindings).await
+}
+
+/// What stands in the log already is not for a new binding.
+async fn bind(
+    transaction: &mut Transaction,
+    queue: &str,
+    bindings: &[Binding],
+) -> Result<(), StoreError> {
+    if bindings.is_empty() {
+        return Ok(());
+    }
+    queues::changed(transaction).await?;
+    let since = Value::position(transaction.head.position);
+    let row = |binding: &Binding| {
+        let pattern = Value::text(binding.pattern.as_str());
+        vec![Value::text(queue), Value::text(binding.exchange.name()), pattern, since.clone()]
+    };
+    let rows: Vec<Vec<Value>> = bindings.iter().map(row).collect();
+    let sql = "INSERT INTO bindings SELECT number, $2, $3, $4 FROM queues WHERE name = $1 \
+         ON CONFLICT DO NOTHING";
+    transaction.execute_each(sql, &rows).await.map(|_| ())
+}

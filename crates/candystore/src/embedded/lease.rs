@@ -1,0 +1,111 @@
+//! Consumers come and go.
+
+use super::queues::{self, QueueCache};
+use crate::StoreError;
+use crate::sql::Value;
+use crate::writer::Transaction;
+
+/// How long a temporary queue waits for its first consumer, in microseconds.
+const UNUSED: i64 = 60_000_000;
+
+/// Makes a consumer that lives so many microseconds unless it is renewed. Gives its number: older
+/// consumers have lower ones.
+pub(super) async fn enter(
+    transaction: &mut Transaction,
+    queue: i64,
+    lease: i64,
+) -> Result<i64, StoreError> {
+    let number = queues::numbers(transaction, 1).await?;
+    let clock = transaction.connection().clock();
+    let sql = format!("INSERT INTO consumers VALUES ($1, $2, {clock} + $3)");
+    let values = [Value::Int(number), Value::Int(queue), Value::Int(lease)];
+    transaction.execute(&sql, &values).await?;
+    Ok(number)
+}
+
+/// Lets consumers live on. Gives those that are gone already.
+pub(super) async fn renew(
+    transaction: &mut Transaction,
+    consumers: &[i64],
+    lease: i64,
+) -> Result<Vec<i64>, StoreError> {
+    let clock = transaction.connection().clock();
+    let sql = format!("UPDATE consumers SET expires = {clock} + $1 WHERE number = $2");
+    let mut gone = Vec::new();
+    for consumer in consumers {
+        let values = [Value::Int(lease), Value::Int(*consumer)];
+        if transaction.execute(&sql, &values).await? == 0 {
+            gone.push(*consumer);
+        }
+    }
+    Ok(gone)
+}
+
+/// Whether a consumer is there.
+pub(super) async fn is_there(
+    transaction: &mut Transaction,
+    consumer: i64,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT number FROM consumers WHERE number = $1";
+    let rows = transaction.connection().query(sql, &[Value::Int(consumer)]).await?;
+    Ok(!rows.is_empty())
+}
+
+/// Ends a consumer. What it has not settled is ready again; its queue goes if it is a temporary one
+/// and this was the last.
+pub(super) async fn leave(
+    transaction: &mut Transaction,
+    cache: &QueueCache,
+    consumer: i64,
+    marked: bool,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE messages SET consumer = NULL, redelivered = $2 WHERE consumer = $1";
+    let unmarked = "UPDATE messages SET consumer = NULL WHERE consumer = $1";
+    let number = Value::Int(consumer);
+    match marked {
+        true => transaction.execute(sql, &[number.clone(), Value::Int(1)]).await?,
+        false => transaction.execute(unmarked, std::slice::from_ref(&number)).await?,
+    };
+    let sql = "SELECT queue FROM consumers WHERE number = $1";
+    let rows = transaction.connection().query(sql, std::slice::from_ref(&number)).await?;
+    let Some(queue) = rows.first().map(|row| row.int(0)).transpose()? else { return Ok(()) };
+    transaction.execute("DELETE FROM consumers WHERE number = $1", &[number]).await?;
+    let queues = cache.read(transaction.connection()).await?;
+    if queues.numbered(queue).is_some_and(|queue| queue.is_temporary())
+        && is_unused(transaction, queue).await?
+    {
+        queues::remove(transaction, queue).await?;
+    }
+    Ok(())
+}
+
+/// Ends what has expired: consumers of processes that are gone, temporary queues that nobody came to,
+/// and calls that nobody waits for any more.
+pub(super) async fn sweep(
+    transaction: &mut Transaction,
+    cache: &QueueCache,
+) -> Result<(), StoreError> {
+    let clock = transaction.connection().clock();
+    let sql = format!("SELECT number, {clock} FROM consumers WHERE expires < {clock}");
+    for row in transaction.connection().query(&sql, &[]).await? {
+        let consumer = row.int(0)?;
+        tracing::warn!(consumer, "a consumer has not been heard of; its messages go to others");
+        leave(transaction, cache, consumer, true).await?;
+    }
+    let queues = cache.read(transaction.connection()).await?;
+    for queue in queues.all().filter(|queue| queue.is_temporary()) {
+        let sql = format!("SELECT name FROM queues WHERE number = $1 AND declared + $2 < {clock}");
+        let values = [Value::Int(queue.number), Value::Int(UNUSED)];
+        let is_old = !transaction.connection().query(&sql, &values).await?.is_empty();
+        if is_old && is_unused(transaction, queue.number).await? {
+            queues::remove(transaction, queue.number).await?;
+        }
+    }
+    let sql = format!("DELETE FROM calls WHERE expires < {clock}");
+    transaction.execute(&sql, &[]).await.map(|_| ())
+}
+
+async fn is_unused(transaction: &mut Transaction, queue: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT number FROM consumers WHERE queue = $1 LIMIT 1";
+    Ok(transaction.connection().query(sql, &[Value::Int(queue)]).await?.is_empty())
+}

@@ -1,0 +1,163 @@
+//! The queues there are, and what they want.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bloodbank_bus::{Binding, Durability, Exchange, Queue};
+use bloodbank_core::Kind;
+use uuid::Uuid;
+
+use crate::sql::{Connection, Value};
+use crate::writer::Transaction;
+use crate::{Position, StoreError};
+
+/// Every exchange.
+const EXCHANGES: [Exchange; 4] =
+    [Exchange::Events, Exchange::Commands, Exchange::Audit, Exchange::Replay];
+
+/// A queue as it is stored.
+#[derive(Clone, Debug)]
+pub(super) struct QueueRow {
+    /// Names it in the tables; a queue that is made again has another one.
+    pub(super) number: i64,
+    /// Its name, shared by its deliveries.
+    pub(super) name: Arc<str>,
+    /// As it was declared, with all bindings.
+    pub(super) spec: Queue,
+    /// The position after which each binding wants messages, in the order of the bindings.
+    since: Vec<Position>,
+}
+
+impl QueueRow {
+    /// Whether it wants what stands in the log.
+    pub(super) fn wants(&self, kind: Kind, key: &str, position: Position) -> bool {
+        let is_meant = |exchange| match kind {
+            Kind::Event => exchange == Exchange::Events,
+            Kind::Command => matches!(exchange, Exchange::Commands | Exchange::Audit),
+        };
+        self.spec.bindings.iter().zip(&self.since).any(|(binding, since)| {
+            position > *since && is_meant(binding.exchange) && binding.pattern.matches(key)
+        })
+    }
+
+    pub(super) fn is_temporary(&self) -> bool {
+        self.spec.durability == Durability::Temporary
+    }
+}
+
+/// All queues at one time.
+#[derive(Debug, Default)]
+pub(super) struct Queues {
+    version: Uuid,
+    by_number: HashMap<i64, Arc<QueueRow>>,
+    by_name: HashMap<Arc<str>, Arc<QueueRow>>,
+}
+
+impl Queues {
+    /// Changes with every change of queues.
+    pub(super) fn version(&self) -> Uuid {
+        self.version
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&Arc<QueueRow>> {
+        self.by_name.get(name)
+    }
+
+    pub(super) fn numbered(&self, number: i64) -> Option<&Arc<QueueRow>> {
+        self.by_number.get(&number)
+    }
+
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<QueueRow>> {
+        self.by_number.values()
+    }
+
+    /// Those that want what is routed by an exchange now.
+    pub(super) fn wanting(&self, exchange: Exchange, key: &str) -> Vec<Arc<QueueRow>> {
+        self.all().filter(|queue| queue.spec.wants(exchange, key)).cloned().collect()
+    }
+
+    async fn load(connection: &mut Connection, version: Uuid) -> Result<Self, StoreError> {
+        let sql = "SELECT number, name, declaration FROM queues";
+        let mut rows = HashMap::new();
+        for row in connection.query(sql, &[]).await? {
+            let damaged = |_| StoreError::damaged("column `declaration`");
+            let spec: Queue = serde_json::from_str(row.text(2)?).map_err(damaged)?;
+            let (number, name) = (row.int(0)?, row.text(1)?.into());
+            rows.insert(number, QueueRow { number, name, spec, since: Vec::new() });
+        }
+        let sql = "SELECT queue, exchange, pattern, since FROM bindings ORDER BY since";
+        for row in connection.query(sql, &[]).await? {
+            let Some(queue) = rows.get_mut(&row.int(0)?) else { continue };
+            let exchange = EXCHANGES.into_iter().find(|e| row.text(1).is_ok_and(|t| t == e.name()));
+            let exchange = exchange.ok_or_else(|| StoreError::damaged("column `exchange`"))?;
+            let pattern = row.text(2)?.parse();
+            let pattern = pattern.map_err(|_| StoreError::damaged("column `pattern`"))?;
+            queue.spec.bindings.push(Binding { exchange, pattern });
+            queue.since.push(row.position(3)?);
+        }
+        let by_number: HashMap<_, _> =
+            rows.into_iter().map(|(number, row)| (number, Arc::new(row))).collect();
+        let by_name = by_number.values().map(|row| (row.name.clone(), row.clone())).collect();
+        Ok(Queues { version, by_number, by_name })
+    }
+}
+
+/// The queues as they were last seen. Every change of them gives them a version that never was
+/// before, so what is kept under a version is right whoever made it, committed or not.
+#[derive(Debug, Default)]
+pub(super) struct QueueCache(Mutex<Arc<Queues>>);
+
+impl QueueCache {
+    /// The queues as they are for this transaction.
+    pub(super) async fn read(
+        &self,
+        connection: &mut Connection,
+    ) -> Result<Arc<Queues>, StoreError> {
+        let Some(row) = connection.query("SELECT version FROM bus", &[]).await?.pop() else {
+            return Ok(Arc::default());
+        };
+        let version = row.id(0)?;
+        let known = self.last();
+        if known.version == version {
+            return Ok(known);
+        }
+        let queues = Arc::new(Queues::load(connection, version).await?);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = queues.clone();
+        Ok(queues)
+    }
+
+    /// The queues as they were last seen.
+    pub(super) fn last(&self) -> Arc<Queues> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Notes that queues have changed.
+pub(super) async fn changed(transaction: &mut Transaction) -> Result<(), StoreError> {
+    let version = [Value::Id(Uuid::now_v7())];
+    if transaction.execute("UPDATE bus SET version = $1", &version).await? == 0 {
+        transaction.execute("INSERT INTO bus VALUES ($1, 0)", &version).await?;
+    }
+    Ok(())
+}
+
+/// Takes so many numbers, and gives the first.
+pub(super) async fn numbers(transaction: &mut Transaction, count: i64) -> Result<i64, StoreError> {
+    let row = transaction.connection().query_one("SELECT number FROM bus", &[]).await?;
+    let last = row.int(0)?;
+    let sql = "UPDATE bus SET number = $1";
+    transaction.execute(sql, &[Value::Int(last.saturating_add(count))]).await?;
+    Ok(last + 1)
+}
+
+/// Removes a queue and what it holds.
+pub(super) async fn remove(transaction: &mut Transaction, queue: i64) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM messages WHERE queue = $1",
+        "DELETE FROM bindings WHERE queue = $1",
+        "DELETE FROM queues WHERE number = $1",
+    ] {
+        transaction.execute(sql, &[Value::Int(queue)]).await?;
+    }
+    changed(transaction).await
+}

@@ -1,0 +1,124 @@
+//! What a process knows of one of its consumers.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bloodbank_bus::{Delivery, DeliveryTag, Headers};
+use tokio::sync::{Notify, watch};
+
+use super::message::{Place, Taken};
+use super::queues::QueueRow;
+
+/// A delivery that is not settled.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) place: Place,
+    /// As they are stored.
+    pub(super) headers: Headers,
+}
+
+/// A consumer, and what it has not settled.
+#[derive(Debug)]
+pub(super) struct Seat {
+    /// Its queue's number.
+    pub(super) queue: i64,
+    state: Mutex<State>,
+    /// Something was settled.
+    pub(super) room: Notify,
+    /// It is to end.
+    pub(super) stop: watch::Sender<bool>,
+    /// It has ended, and is not in the database any more, if that could be reached.
+    pub(super) ended: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Its number, which changes when it has expired.
+    consumer: i64,
+    held: HashMap<u64, Held>,
+    last: u64,
+    /// When it was last renewed, at the earliest.
+    renewed: Instant,
+}
+
+impl Seat {
+    pub(super) fn new(queue: i64, consumer: i64, renewed: Instant) -> Self {
+        let state = State { consumer, held: HashMap::new(), last: 0, renewed };
+        let (stop, ended) = (watch::Sender::new(false), watch::Sender::new(false));
+        Seat { queue, state: Mutex::new(state), room: Notify::new(), stop, ended }
+    }
+
+    /// No code that holds the lock can leave the state half done.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn consumer(&self) -> i64 {
+        self.state().consumer
+    }
+
+    /// It lives on under another number; what it held is not its own any more.
+    pub(super) fn begin_again(&self, consumer: i64, renewed: Instant) {
+        let mut state = self.state();
+        (state.consumer, state.renewed) = (consumer, renewed);
+        state.held.clear();
+    }
+
+    /// What it held is not its own any more.
+    pub(super) fn lose(&self) {
+        self.state().held.clear();
+        self.room.notify_one();
+    }
+
+    pub(super) fn renew(&self, renewed: Instant) {
+        self.state().renewed = renewed;
+    }
+
+    /// When it was last renewed, at the earliest.
+    pub(super) fn renewed(&self) -> Instant {
+        self.state().renewed
+    }
+
+    /// How many deliveries are not settled.
+    pub(super) fn count(&self) -> usize {
+        self.state().held.len()
+    }
+
+    pub(super) fn places(&self) -> Vec<Place> {
+        self.state().held.values().map(|held| held.place).collect()
+    }
+
+    /// Makes a delivery of a message, which is held from now on.
+    pub(super) fn deliver(&self, taken: Taken, queue: &QueueRow) -> Delivery {
+        let mut state = self.state();
+        state.last += 1;
+        let tag = DeliveryTag { consumer: state.consumer.unsigned_abs(), number: state.last };
+        let place = taken.place;
+        let (delivery, headers) = taken.deliver(tag, queue);
+        state.held.insert(tag.number, Held { place, headers });
+        delivery
+    }
+
+    pub(super) fn holds(&self, tag: DeliveryTag) -> bool {
+        let state = self.state();
+        state.consumer.unsigned_abs() == tag.consumer && state.held.contains_key(&tag.number)
+    }
+
+    /// Takes a delivery, to settle it.
+    pub(super) fn take(&self, tag: DeliveryTag) -> Option<Held> {
+        let mut state = self.state();
+        match state.consumer.unsigned_abs() == tag.consumer {
+            true => state.held.remove(&tag.number),
+            false => None,
+        }
+    }
+
+    /// It could not be settled.
+    pub(super) fn give_back(&self, tag: DeliveryTag, held: Held) {
+        let mut state = self.state();
+        if state.consumer.unsigned_abs() == tag.consumer {
+            state.held.insert(tag.number, held);
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What became of deliveries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bloodbank_bus::{DeliveryTag, Headers, Outcome, Settlement, TransportError};
+use tokio::sync::{mpsc, oneshot};
+
+use super::queues::{QueueCache, QueueRow, Queues, numbers};
+use super::room::Rooms;
+use super::seat::{Held, Seat};
+use super::{in_time, lease, refused};
+use crate::event::headers_text;
+use crate::sql::Value;
+use crate::writer::Transaction;
+use crate::{EventStore, StoreError};
+
+/// The most that are settled in one step.
+const MOST: usize = 1_024;
+
+/// A delivery that is being settled.
+pub(super) struct Settling {
+    pub(super) seat: Arc<Seat>,
+    pub(super) tag: DeliveryTag,
+    pub(super) held: Held,
+    pub(super) settlement: Settlement,
+    pub(super) tell: oneshot::Sender<Outcome>,
+}
+
+/// What comes to whoever settles.
+pub(super) enum Asked {
+    Settle(Box<Settling>),
+    /// To be told when everything before is done.
+    Tell(oneshot::Sender<()>),
+}
+
+/// Settles what comes, as much at a time as has gathered, until nobody can send any more.
+pub(super) async fn settle_all(
+    store: EventStore,
+    cache: Arc<QueueCache>,
+    mut receiver: mpsc::UnboundedReceiver<Asked>,
+) {
+    let mut batch = Vec::new();
+    while receiver.recv_many(&mut batch, MOST).await > 0 {
+        let (mut settling, mut told) = (Vec::new(), Vec::new());
+        for asked in batch.drain(..) {
+            match asked {
+                Asked::Settle(one) => settling.push(*one),
+                Asked::Tell(one) => told.push(one),
+            }
+        }
+        settle_some(&store, &cache, settling).await;
+        // Whoever asked may have gone.
+        told.into_iter().for_each(|one| drop(one.send(())));
+    }
+}
+
+async fn settle_some(store: &EventStore, cache: &Arc<QueueCache>, settling: Vec<Settling>) {
+    if !settling.is_empty() {
+        let (items, waiting): (Vec<Item>, Vec<_>) =
+            settling.into_iter().map(Settling::split).unzip();
+        let (items, cache) = (Arc::new(items), cache.clone());
+        let job = {
+            let items = items.clone();
+            async move |transaction: &mut Transaction| work(transaction, &cache, &items).await
+        };
+        let outcomes = in_time(store.writer().run(job)).await;
+        let outcomes = outcomes.unwrap_or_else(|error| vec![Err(error); items.len()]);
+        for ((item, (seat, tell)), outcome) in items.iter().zip(waiting).zip(outcomes) {
+            tell_outcome(item, &seat, tell, outcome);
+        }
+    }
+}
+
+fn tell_outcome(item: &Item, seat: &Seat, tell: oneshot::Sender<Outcome>, outcome: Outcome) {
+    match &outcome {
+        Ok(()) => seat.room.notify_one(),
+        Err(TransportError::Stale) => seat.lose(),
+        Err(_) => seat.give_back(item.tag, item.held.clone()),
+    }
+    // Whoever settles may have gone.
+    let _ = tell.send(outcome);
+}
+
+struct Item {
+    consumer: i64,
+    queue: i64,
+    tag: DeliveryTag,
+    held: Held,
+    settlement: Settlement,
+}
+
+impl Settling {
+    fn split(self) -> (Item, (Arc<Seat>, oneshot::Sender<Outcome>)) {
+        let Settling { seat, tag, held, settlement, tell } = self;
+        let consumer = tag.consumer.cast_signed();
+        (Item { consumer, queue: seat.queue, tag, held, settlement }, (seat, tell))
+    }
+}
+
+impl Item {
+    /// Names the message, as long as it is this consumer's, in `queue = $1 AND …`.
+    fn name(&self) -> Vec<Value> {
+        let (place, number) = self.held.place;
+        [self.queue, place, number, self.consumer].map(Value::Int).to_vec()
+    }
+
+    /// What is stored with more noted on it.
+    fn headers_with(&self, more: &Headers) -> Value {
+        let mut headers = self.held.headers.clone();
+        headers.extend(more.clone());
+        // Not null, which would be those of the log.
+        Value::text(headers_text(&headers).unwrap_or_else(|| "{}".to_owned()))
+    }
+}
+
+const NAMED: &str = "WHERE queue = $1 AND place = $2 AND number = $3 AND consumer = $4";
+
+async fn work(
+    transaction: &mut Transaction,
+    cache: &QueueCache,
+    items: &[Item],
+) -> Result<Vec<Outcome>, StoreError> {
+    let gone = gone(transaction, items).await?;
+    let queues = cache.read(transaction.connection()).await?;
+    let mut work = Work { transaction, queues, rooms: Rooms::default(), simple: Simple::default() };
+    let mut outcomes = Vec::with_capacity(items.len());
+    for item in items {
+        outcomes.push(match gone.contains(&item.consumer) {
+            true => Err(TransportError::Stale),
+            false => work.settle(item).await?,
+        });
+    }
+    work.finish().await?;
+    Ok(outcomes)
+}
+
+/// Those of the consumers that have expired. What they held is not theirs.
+async fn gone(transaction: &mut Transaction, items: &[Item]) -> Result<Vec<i64>, StoreError> {
+    let mut consumers: Vec<i64> = items.iter().map(|item| item.consumer).collect();
+    consumers.sort_unstable();
+    consumers.dedup();
+    let mut gone = Vec::new();
+    for consumer in consumers {
+        if !lease::is_there(transaction, consumer).await? {
+            gone.push(consumer);
+        }
+    }
+    Ok(gone)
+}
+
+/// What is done to many messages by one statement.
+#[derive(Default)]
+struct Simple {
+    done: Vec<Vec<Value>>,
+    requeued: Vec<Vec<Value>>,
+    retried: Vec<Vec<Value>>,
+}
+
+struct Work<'a> {
+    transaction: &'a mut Transaction,
+    queues: Arc<Queues>,
+    rooms: Rooms,
+    simple: Simple,
+}
+
+impl Work<'_> {
+    async fn settle(&mut self, item: &Item) -> Result<Outcome, StoreError> {
+        let mut name = item.name();
+        match &item.settlement {
+            Settlement::Ack => self.simple.done.push(name),
+            Settlement::Requeue => self.simple.requeued.push(name),
+            Settlement::Retry { after, headers } => {
+                name.extend([item.headers_with(headers), Value::Int(micros(*after))]);
+                self.simple.retried.push(name);
+            }
+            Settlement::Park { headers } => return self.park(item, headers).await,
+            other => {
+                let reason = format!("this bus does not know how to settle by {other:?}");
+                return refused(TransportError::Other { reason });
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// To the end of the dead-letter queue.
+    async fn park(&mut self, item: &Item, headers: &Headers) -> Result<Outcome, StoreError> {
+        let queue = self.queues.numbered(item.queue);
+        let Some(dead) = queue.and_then(|queue| queue.spec.dead_letters.clone()) else {
+            self.simple.done.push(item.name());
+            return Ok(Ok(()));
+        };
+        let Some(dead) = self.queues.named(&dead).cloned() else {
+            return refused(TransportError::Undeclared { queue: dead });
+        };
+        if let Err(error) = self.take_room(&dead).await? {
+            return refused(error);
+        }
+        let number = numbers(self.transaction, 1).await?;
+        let sql = format!(
+            "UPDATE messages SET queue = $5, place = $6, number = $7, headers = $8, \
+             consumer = NULL, redelivered = 0 {NAMED}"
+        );
+        let mut values = item.name();
+        let place = Value::position(self.transaction.head.position);
+        values.extend([Value::Int(dead.number), place, Value::Int(number)]);
+        values.push(item.headers_with(headers));
+        self.transaction.execute(&sql, &values).await?;
+        Ok(Ok(()))
+    }
+
+    async fn take_room(&mut self, queue: &Arc<QueueRow>) -> Result<Outcome, StoreError> {
+        let queues = std::slice::from_ref(queue);
+        if self.rooms.is_unknown(queues) {
+            self.rooms.count(self.transaction, queues).await?;
+        }
+        Ok(self.rooms.take(queues))
+    }
+
+    async fn finish(self) -> Result<(), StoreError> {
+        let Work { transaction, simple, .. } = self;
+        let sql = format!("DELETE FROM messages {NAMED}");
+        transaction.execute_each(&sql, &simple.done).await?;
+        let sql = format!("UPDATE messages SET consumer = NULL, redelivered = 1 {NAMED}");
+        transaction.execute_each(&sql, &simple.requeued).await?;
+        let clock = transaction.connection().clock();
+        let sql = format!(
+            "UPDATE messages SET consumer = NULL, redelivered = 0, headers = $5, \
+             due = {clock} + $6 {NAMED}"
+        );
+        transaction.execute_each(&sql, &simple.retried).await.map(|_| ())
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
+}

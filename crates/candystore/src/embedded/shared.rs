@@ -1,0 +1,240 @@
+//! What the parts of one embedded bus share.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use bloodbank_bus::{Deliveries, DeliveryTag, Subscription, TransportError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::calls::Calls;
+use super::consumer::{Consumer, Known, PAGE};
+use super::message::Place;
+use super::publish::Post;
+use super::queues::QueueCache;
+use super::seat::Seat;
+use super::settle::Asked;
+use super::{in_time, lease, refused};
+use crate::sql::Value;
+use crate::writer::Transaction;
+use crate::{EventStore, StoreError};
+
+/// A consumer is renewed that often in the time after which it is given up.
+const RENEWALS: u32 = 5;
+
+pub(super) struct Shared {
+    pub(super) store: EventStore,
+    pub(super) cache: Arc<QueueCache>,
+    pub(super) posts: mpsc::Sender<Post>,
+    /// Whoever handles the posts; taken when it is waited for.
+    pub(super) posting: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    pub(super) settling: mpsc::UnboundedSender<Asked>,
+    pub(super) calls: Arc<Calls>,
+    pub(super) closing: watch::Sender<bool>,
+    /// After how long without a word a consumer is given up.
+    pub(super) lease: Duration,
+    pub(super) is_kept: AtomicBool,
+    /// By the consumers' numbers.
+    pub(super) seats: Mutex<HashMap<u64, Arc<Seat>>>,
+}
+
+impl Shared {
+    /// No code that holds the lock can leave the seats half done.
+    fn seats(&self) -> MutexGuard<'_, HashMap<u64, Arc<Seat>>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn check_open(&self) -> Result<(), TransportError> {
+        if *self.closing.borrow() { Err(TransportError::Closed) } else { Ok(()) }
+    }
+
+    fn lease_micros(&self) -> i64 {
+        i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX / 4)
+    }
+
+    pub(super) fn seat(&self, tag: DeliveryTag) -> Option<Arc<Seat>> {
+        self.seats().get(&tag.consumer).cloned()
+    }
+
+    /// Whether a delivery is this process's own and not settled.
+    pub(super) fn is_held(&self, tag: DeliveryTag) -> bool {
+        let seat = self.seat(tag);
+        seat.is_some_and(|seat| seat.renewed().elapsed() < self.lease && seat.holds(tag))
+    }
+
+    /// Starts a consumer.
+    pub(super) async fn subscribe(
+        self: &Arc<Self>,
+        subscription: Subscription,
+    ) -> Result<Deliveries, TransportError> {
+        self.check_open()?;
+        let (cache, lease) = (self.cache.clone(), self.lease_micros());
+        let (name, renewed) = (subscription.queue.clone(), Instant::now());
+        let entering = self.store.writer().run(async move |transaction: &mut Transaction| {
+            enter(transaction, &cache, name, lease).await
+        });
+        let (queue, consumer, end) = in_time(entering).await??;
+        let seat = Arc::new(Seat::new(queue, consumer, renewed));
+        self.seats().insert(consumer.unsigned_abs(), seat.clone());
+        if !self.is_kept.swap(true, Ordering::Relaxed) {
+            tokio::spawn(keep(Arc::downgrade(self), self.closing.subscribe(), self.lease));
+        }
+        // Closed in between: the seat may not have been seen.
+        if self.check_open().is_err() {
+            seat.stop.send_replace(true);
+        }
+        Ok(self.start(&subscription, seat, end))
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        subscription: &Subscription,
+        seat: Arc<Seat>,
+        end: Place,
+    ) -> Deliveries {
+        let prefetch = usize::from(subscription.prefetch.max(1));
+        let places = if subscription.until_empty { PAGE } else { prefetch };
+        let (sender, receiver) = mpsc::channel(places);
+        let (closed, when_closed) = oneshot::channel();
+        let consumer = Consumer {
+            shared: self.clone(),
+            seat: seat.clone(),
+            sender,
+            prefetch,
+            within: subscription.until_empty.then_some(((-1, 0), end)),
+            known: Known::default(),
+            closed,
+        };
+        tokio::spawn(consumer.run());
+        let cancel = move || drop(seat.stop.send_replace(true));
+        Deliveries::new(receiver, cancel).with_closed(when_closed)
+    }
+
+    /// Comes back to a queue after the consumer has expired; `None` if the queue is gone.
+    pub(super) async fn enter_again(&self, queue: i64) -> Result<Option<i64>, StoreError> {
+        let (cache, lease) = (self.cache.clone(), self.lease_micros());
+        let entering = async move |transaction: &mut Transaction| {
+            let queues = cache.read(transaction.connection()).await?;
+            if queues.numbered(queue).is_none() {
+                return Ok(None);
+            }
+            lease::enter(transaction, queue, lease).await.map(Some)
+        };
+        self.store.writer().run(entering).await
+    }
+
+    /// A consumer has another number now.
+    pub(super) fn reseat(&self, seat: &Arc<Seat>, consumer: i64, renewed: Instant) {
+        let mut seats = self.seats();
+        seats.remove(&seat.consumer().unsigned_abs());
+        seat.begin_again(consumer, renewed);
+        seats.insert(consumer.unsigned_abs(), seat.clone());
+    }
+
+    /// Ends a consumer, once everything it has settled is.
+    pub(super) async fn leave(&self, seat: &Seat, marked: bool) {
+        self.settled().await;
+        let (cache, consumer) = (self.cache.clone(), seat.consumer());
+        let left = self.store.writer().run(async move |transaction: &mut Transaction| {
+            lease::leave(transaction, &cache, consumer, marked).await
+        });
+        if let Err(error) = in_time(left).await {
+            tracing::warn!(%error, "what a consumer has not settled comes again when it expires");
+        }
+        self.seats().remove(&consumer.unsigned_abs());
+    }
+
+    /// Waits for what is being settled.
+    async fn settled(&self) {
+        let (tell, told) = oneshot::channel();
+        if self.settling.send(Asked::Tell(tell)).is_ok() {
+            // An error means that nothing is settled any more.
+            let _ = told.await;
+        }
+    }
+
+    /// See [`Transport::close`](bloodbank_bus::Transport::close).
+    pub(super) async fn close(&self) {
+        self.closing.send_replace(true);
+        // Two may close it at a time; both wait.
+        let mut posting = self.posting.lock().await;
+        if let Some(posting) = posting.take() {
+            // An error means that the runtime ends.
+            let _ = posting.await;
+        }
+        let seats: Vec<Arc<Seat>> = self.seats().values().cloned().collect();
+        for seat in &seats {
+            seat.stop.send_replace(true);
+        }
+        for seat in seats {
+            // The sender is in the seat.
+            let _ = seat.ended.subscribe().wait_for(|ended| *ended).await;
+        }
+        self.calls.clear();
+        if self.calls.is_listening.swap(false, Ordering::Relaxed) {
+            self.calls.forget(&self.store).await;
+        }
+    }
+
+    async fn renew(&self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let consumers: Vec<i64> = self.seats().keys().map(|n| n.cast_signed()).collect();
+        if consumers.is_empty() {
+            return Ok(());
+        }
+        let (cache, lease) = (self.cache.clone(), self.lease_micros());
+        let renewing = async move |transaction: &mut Transaction| {
+            let gone = lease::renew(transaction, &consumers, lease).await?;
+            lease::sweep(transaction, &cache).await?;
+            Ok((consumers, gone))
+        };
+        let (consumers, gone) = self.store.writer().run(renewing).await?;
+        let seats = self.seats();
+        for consumer in consumers {
+            match seats.get(&consumer.unsigned_abs()) {
+                // It finds out when it claims.
+                Some(seat) if gone.contains(&consumer) => seat.lose(),
+                Some(seat) => seat.renew(now),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes a consumer of a queue. Gives the queue, the consumer, and where the queue ends now.
+async fn enter(
+    transaction: &mut Transaction,
+    cache: &QueueCache,
+    name: String,
+    lease: i64,
+) -> Result<Result<(i64, i64, Place), TransportError>, StoreError> {
+    lease::sweep(transaction, cache).await?;
+    let queues = cache.read(transaction.connection()).await?;
+    let Some(queue) = queues.named(&name) else {
+        return refused(TransportError::Undeclared { queue: name });
+    };
+    let consumer = lease::enter(transaction, queue.number, lease).await?;
+    let Value::Int(head) = Value::position(transaction.head.position) else {
+        return refused(TransportError::Closed);
+    };
+    // Numbers of messages come from the same count as those of consumers.
+    Ok(Ok((queue.number, consumer, (head, consumer))))
+}
+
+/// Lets the consumers of a process live on, as long as there is the bus.
+async fn keep(shared: Weak<Shared>, mut closing: watch::Receiver<bool>, lease: Duration) {
+    loop {
+        tokio::select! {
+            () = sleep(lease / RENEWALS) => {}
+            _ = closing.wait_for(|closing| *closing) => return,
+        }
+        let Some(shared) = shared.upgrade() else { return };
+        if let Err(error) = shared.renew().await {
+            tracing::warn!(%error, "consumers are not renewed");
+        }
+    }
+}
