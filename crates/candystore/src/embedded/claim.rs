@@ -83,6 +83,8 @@ pub(super) async fn claim(
         more: false,
     };
     if queue.spec.ordered && !state.is_oldest {
+        // Whatever is due is for another one.
+        portion.due = None;
         return Ok(Claimed::Some(portion));
     }
     if state.due.is_some_and(|due| due <= state.now) {

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::Shared;
 use super::claim::{self, Claim, Claimed, Portion};
 use super::message::Place;
-use super::peek::{self, Peek};
+use super::peek;
 use super::queues::QueueRow;
 use super::seat::Seat;
 use crate::StoreError;
@@ -46,8 +46,8 @@ pub(super) struct Consumer {
 pub(super) struct Known {
     queue: Option<(Arc<QueueRow>, uuid::Uuid)>,
     seen: i64,
-    /// In microseconds from now.
-    due: Option<i64>,
+    /// When the next message that waits is due.
+    due: Option<Instant>,
     /// There is more to claim.
     more: bool,
     /// Nobody knows how the last claim ended.
@@ -112,7 +112,7 @@ impl Consumer {
         if self.known.more {
             return Duration::ZERO;
         }
-        let due = self.known.due.map(|due| Duration::from_micros(due.max(0).unsigned_abs()));
+        let due = self.known.due.map(|due| due.saturating_duration_since(Instant::now()));
         // Clocks tick in milliseconds.
         due.map_or(QUIET, |due| (due + Duration::from_millis(1)).min(QUIET))
     }
@@ -153,13 +153,17 @@ impl Consumer {
         if self.known.more || self.known.is_unsure || self.within.is_some() {
             return Ok(true);
         }
-        let seen = self.known.seen;
-        let peeked = self.shared.store.readers().run(async move |connection: &mut Connection| {
-            peek::peek(connection, &queue, version, seen).await
-        });
-        let Peek { is_there, seen, due } = peeked.await?;
-        (self.known.seen, self.known.due) = (seen, due);
-        Ok(is_there)
+        loop {
+            let (queue, seen) = (queue.clone(), self.known.seen);
+            let look = async move |connection: &mut Connection| {
+                peek::peek(connection, &queue, version, seen).await
+            };
+            let peeked = self.shared.store.readers().run(look).await?;
+            (self.known.seen, self.known.due) = (peeked.seen, from_now(peeked.due));
+            if !peeked.more {
+                return Ok(peeked.is_there);
+            }
+        }
     }
 
     async fn claim(&mut self) -> Result<Claimed, StoreError> {
@@ -189,7 +193,9 @@ impl Consumer {
         }
         let deliveries: Vec<Delivery> =
             taken.into_iter().map(|taken| self.seat.deliver(taken, &queue)).collect();
-        (self.known.seen, self.known.due, self.known.more) = (seen, due, more);
+        (self.known.seen, self.known.due) = (seen, from_now(due));
+        // Where much was passed and nothing taken, a look finds the next without writing.
+        self.known.more = more && !deliveries.is_empty();
         self.known.queue = Some((queue, version));
         for delivery in deliveries {
             let sent = tokio::select! {
@@ -216,4 +222,10 @@ impl Consumer {
         self.shared.reseat(&self.seat, consumer, renewed);
         Ok(true)
     }
+}
+
+/// From microseconds.
+fn from_now(due: Option<i64>) -> Option<Instant> {
+    let time = Duration::from_micros(due?.max(0).unsigned_abs());
+    Instant::now().checked_add(time)
 }

@@ -50,25 +50,27 @@ pub(super) async fn settle_all(
             }
         }
         settle_some(&store, &cache, settling).await;
-        // Whoever asked may have gone.
-        told.into_iter().for_each(|one| drop(one.send(())));
+        for one in told {
+            // Whoever asked may have gone.
+            let _ = one.send(());
+        }
     }
 }
 
 async fn settle_some(store: &EventStore, cache: &Arc<QueueCache>, settling: Vec<Settling>) {
-    if !settling.is_empty() {
-        let (items, waiting): (Vec<Item>, Vec<_>) =
-            settling.into_iter().map(Settling::split).unzip();
-        let (items, cache) = (Arc::new(items), cache.clone());
-        let job = {
-            let items = items.clone();
-            async move |transaction: &mut Transaction| work(transaction, &cache, &items).await
-        };
-        let outcomes = in_time(store.writer().run(job)).await;
-        let outcomes = outcomes.unwrap_or_else(|error| vec![Err(error); items.len()]);
-        for ((item, (seat, tell)), outcome) in items.iter().zip(waiting).zip(outcomes) {
-            tell_outcome(item, &seat, tell, outcome);
-        }
+    if settling.is_empty() {
+        return;
+    }
+    let (items, waiting): (Vec<Item>, Vec<_>) = settling.into_iter().map(Settling::split).unzip();
+    let (items, cache) = (Arc::new(items), cache.clone());
+    let job = {
+        let items = items.clone();
+        async move |transaction: &mut Transaction| work(transaction, &cache, &items).await
+    };
+    let outcomes = in_time(store.writer().run(job)).await;
+    let outcomes = outcomes.unwrap_or_else(|error| vec![Err(error); items.len()]);
+    for ((item, (seat, tell)), outcome) in items.iter().zip(waiting).zip(outcomes) {
+        tell_outcome(item, &seat, tell, outcome);
     }
 }
 

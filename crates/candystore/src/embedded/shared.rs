@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bloodbank_bus::{Deliveries, DeliveryTag, Subscription, TransportError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::calls::Calls;
 use super::consumer::{Consumer, Known, PAGE};
@@ -17,8 +17,7 @@ use super::publish::Post;
 use super::queues::QueueCache;
 use super::seat::Seat;
 use super::settle::Asked;
-use super::{in_time, lease, refused};
-use crate::sql::Value;
+use super::{DEADLINE, in_time, lease, refused};
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};
 
@@ -109,7 +108,9 @@ impl Shared {
             closed,
         };
         tokio::spawn(consumer.run());
-        let cancel = move || drop(seat.stop.send_replace(true));
+        let cancel = move || {
+            seat.stop.send_replace(true);
+        };
         Deliveries::new(receiver, cancel).with_closed(when_closed)
     }
 
@@ -170,8 +171,9 @@ impl Shared {
             seat.stop.send_replace(true);
         }
         for seat in seats {
-            // The sender is in the seat.
-            let _ = seat.ended.subscribe().wait_for(|ended| *ended).await;
+            // What has not ended by then expires.
+            let mut ended = seat.ended.subscribe();
+            let _ = timeout(DEADLINE, ended.wait_for(|ended| *ended)).await;
         }
         self.calls.clear();
         if self.calls.is_listening.swap(false, Ordering::Relaxed) {
@@ -218,9 +220,7 @@ async fn enter(
         return refused(TransportError::Undeclared { queue: name });
     };
     let consumer = lease::enter(transaction, queue.number, lease).await?;
-    let Value::Int(head) = Value::position(transaction.head.position) else {
-        return refused(TransportError::Closed);
-    };
+    let head = i64::try_from(transaction.head.position).unwrap_or(i64::MAX);
     // Numbers of messages come from the same count as those of consumers.
     Ok(Ok((queue.number, consumer, (head, consumer))))
 }

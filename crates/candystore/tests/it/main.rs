@@ -3,6 +3,7 @@
 
 mod appending;
 mod databases;
+mod embedded;
 mod opening;
 mod questions;
 mod recorder;

@@ -1,0 +1,154 @@
+//! What queues hold, and for how long.
+
+use std::time::Duration;
+
+use bloodbank_bus::{Destination, Exchange, Headers, Publisher, Settlement, Transport, Verbatim};
+use bloodbank_core::Meta;
+use bloodbank_testkit::catalog::{Any, Prompt, envelope, queue};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{PROMPT, browse, bus, consume, declare, nothing, number, numbers, prompts, recv};
+use crate::databases::{Database, on_both};
+
+on_both!(
+    a_queue_keeps_its_place_while_nobody_is_there,
+    what_was_parked_or_waits_for_a_retry_is_there_after_a_restart,
+    what_another_message_of_the_same_id_says_is_refused,
+    a_full_queue_counts_only_what_it_wants,
+    what_is_forwarded_waits_behind_what_was_published_before,
+    many_wanted_messages_among_many_more_are_all_found,
+);
+
+async fn a_queue_keeps_its_place_while_nobody_is_there(database: Database) {
+    let first = bus(&database).await;
+    declare(&first, queue("q", &[PROMPT])).await;
+    prompts(&first, 0..4).await;
+    let mut deliveries = consume(&first, "q", 3).await;
+    for _ in 0..2 {
+        let delivery = recv(&mut deliveries).await;
+        first.settle(&delivery, Settlement::Ack).await.unwrap();
+    }
+    first.close().await;
+    drop((first, deliveries));
+    // Somebody else publishes in the meantime.
+    let publisher = bus(&database).await;
+    prompts(&publisher, 4..6).await;
+    publisher.close().await;
+    let again = bus(&database).await;
+    declare(&again, queue("q", &[PROMPT])).await;
+    assert_eq!(numbers(&browse(&again, "q").await), [2, 3, 4, 5]);
+    assert_eq!(again.store().position().await.unwrap(), 6);
+}
+
+async fn what_was_parked_or_waits_for_a_retry_is_there_after_a_restart(database: Database) {
+    let first = bus(&database).await;
+    declare(&first, queue("q", &[PROMPT])).await;
+    prompts(&first, 0..3).await;
+    let mut deliveries = consume(&first, "q", 10).await;
+    let note = |text: &str| Headers::from([("x-note".to_owned(), text.to_owned())]);
+    for settlement in [
+        Settlement::Park { headers: note("parked") },
+        Settlement::Retry { after: Duration::from_millis(1_500), headers: note("later") },
+        Settlement::Ack,
+    ] {
+        let delivery = recv(&mut deliveries).await;
+        first.settle(&delivery, settlement).await.unwrap();
+    }
+    first.close().await;
+    let again = bus(&database).await;
+    let parked = browse(&again, "q.dlq").await;
+    assert_eq!((numbers(&parked), &*parked[0].headers["x-note"]), (vec![0], "parked"));
+    assert!(browse(&again, "q").await.is_empty(), "its time has not come");
+    let later = recv(&mut consume(&again, "q", 10).await).await;
+    assert_eq!((number(&later), &*later.headers["x-note"]), (1, "later"));
+    assert!(!later.redelivered);
+}
+
+async fn what_another_message_of_the_same_id_says_is_refused(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("q", &[PROMPT])).await;
+    let publisher = Publisher::<Any>::new(bus.clone());
+    let id = Uuid::now_v7();
+    let say = async |n| publisher.publish_with(&Prompt { n }, Meta::new().with_id(id)).await;
+    say(0).await.unwrap();
+    say(0).await.unwrap();
+    let refused = say(1).await.unwrap_err().to_string();
+    assert!(refused.contains("position 1") && refused.contains("quarantine"), "{refused}");
+    assert_eq!(numbers(&browse(&bus, "q").await), [0]);
+}
+
+async fn a_full_queue_counts_only_what_it_wants(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("small", &[PROMPT]).with_max_len(3)).await;
+    let publisher = Publisher::<Any>::new(bus.clone());
+    let full = "queue `small` is full with 3 messages";
+    for n in 0..3 {
+        publisher.publish(&Prompt { n }).await.unwrap();
+        for _ in 0..5 {
+            let other = envelope("llm.session.started", json!({}));
+            bus.publish(other, Headers::new()).await.unwrap();
+        }
+    }
+    let stored = bus.store().position().await.unwrap();
+    for _ in 0..2 {
+        let error = publisher.publish(&Prompt { n: 3 }).await.unwrap_err().to_string();
+        assert!(error.contains(full), "{error}");
+    }
+    assert_eq!(bus.store().position().await.unwrap(), stored, "nothing is stored");
+    // What is delivered and not settled counts, too.
+    let mut deliveries = consume(&bus, "small", 1).await;
+    let first = recv(&mut deliveries).await;
+    publisher.publish(&Prompt { n: 3 }).await.unwrap_err();
+    bus.settle(&first, Settlement::Ack).await.unwrap();
+    publisher.publish(&Prompt { n: 3 }).await.unwrap();
+    let copy = Verbatim::stored(PROMPT, *b"{}", Headers::new());
+    let error = bus.forward(copy, Destination::queue("small")).await.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains(full), "{error}");
+}
+
+async fn what_is_forwarded_waits_behind_what_was_published_before(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("q", &[PROMPT])).await;
+    let put = async |n| {
+        let body = envelope(PROMPT, json!(Prompt { n })).to_bytes().unwrap();
+        let copy = Verbatim::stored(PROMPT, body, Headers::new());
+        bus.forward(copy, Destination::queue("q")).await.unwrap();
+    };
+    prompts(&bus, 0..2).await;
+    put(2).await;
+    put(3).await;
+    prompts(&bus, 4..5).await;
+    put(5).await;
+    assert_eq!(numbers(&browse(&bus, "q").await), [0, 1, 2, 3, 4, 5]);
+    let mut deliveries = consume(&bus, "q", 1).await;
+    for n in 0..6 {
+        let delivery = recv(&mut deliveries).await;
+        assert_eq!(number(&delivery), n);
+        bus.settle(&delivery, Settlement::Ack).await.unwrap();
+    }
+    // A copy of what is stored goes to nobody a second time by way of the exchange.
+    assert_eq!(bus.store().position().await.unwrap(), 3);
+    let stored = bus.store().at(1).await.unwrap().unwrap();
+    let copy = Verbatim::stored(PROMPT, stored.body, Headers::new());
+    bus.forward(copy, Destination::Exchange(Exchange::Events)).await.unwrap();
+    nothing(&mut deliveries).await;
+}
+
+async fn many_wanted_messages_among_many_more_are_all_found(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("q", &["llm.session.started"])).await;
+    for _ in 0..3 {
+        prompts(&bus, 0..1_700).await;
+        bus.publish(envelope("llm.session.started", json!({})), Headers::new()).await.unwrap();
+    }
+    let mut deliveries = consume(&bus, "q", 10).await;
+    for _ in 0..3 {
+        let delivery = recv(&mut deliveries).await;
+        assert_eq!(&*delivery.key, "llm.session.started");
+        bus.settle(&delivery, Settlement::Ack).await.unwrap();
+    }
+    prompts(&bus, 0..1_100).await;
+    bus.publish(envelope("llm.session.started", json!({})), Headers::new()).await.unwrap();
+    assert_eq!(&*recv(&mut deliveries).await.key, "llm.session.started");
+}
