@@ -7,6 +7,7 @@
 
 mod append;
 mod bare;
+mod embedded;
 mod filled;
 mod place;
 mod questions;
@@ -41,6 +42,9 @@ fn main() {
         }
         if wants("record") {
             recording::run(&places).await;
+        }
+        if wants("embedded") {
+            embedded::run(&places).await;
         }
     });
 }
