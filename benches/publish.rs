@@ -6,25 +6,17 @@ mod support;
 
 use std::hint::black_box;
 
-use bloodbank::events::{common, services, theboard};
+use bloodbank::events::{services, theboard};
 use bloodbank::serde_json;
-use bloodbank::uuid::Uuid;
 use bloodbank::{Bus, Contract, Exchange, Queue};
-use support::{heading, median, row};
+use support::{heading, median, meeting, row};
 
 const ROUNDS: usize = 101;
 const CALLS: u32 = 1000;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let event = theboard::MeetingCreated::new(
-        Uuid::now_v7(),
-        "How do we make the roadmap legible?",
-        common::MeetingStrategy::MultiAgent,
-        5,
-        Some(4),
-    )
-    .with_scheduled_for(bloodbank::chrono::Utc::now());
+    let event = meeting();
 
     heading("publish: one event of 7 fields");
     let none = || {};

@@ -21,6 +21,7 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::mpsc;
 
 use crate::setup;
+use crate::support::meeting;
 
 /// The messages of the first half of a second warm up.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -96,7 +97,7 @@ fn ours(runtime: &Runtime, rate: usize, count: usize, url: &str, times: &Times) 
             publishing.await.expect("published");
         }
     });
-    let event = setup::event();
+    let event = meeting();
     pace(runtime.handle(), rate, count, |due| {
         let publishing = publisher.publish_with(&event, Meta::new().with_timestamp(due));
         let _ = under_way.send(publishing);

@@ -15,6 +15,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use tokio::sync::Semaphore;
 
 use crate::setup;
+use crate::support::meeting;
 
 /// Messages a second, and seconds of CPU time for each.
 pub(crate) async fn run(who: &str, window: usize, count: usize, url: &str) -> Vec<f64> {
@@ -45,7 +46,7 @@ impl Clock {
 
 async fn ours(window: usize, count: usize, url: &str) -> Vec<f64> {
     let publisher = setup::bus(url, window).await.publisher::<services::TheboardProducer>();
-    let event = setup::event();
+    let event = meeting();
     publisher.publish(&event).await.expect("published");
     let clock = Clock::start();
     let mut under_way: VecDeque<Publishing> = VecDeque::with_capacity(window);

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank::events::{common, theboard};
-use bloodbank::{Bus, Contract, Envelope, Exchange, Meta, Queue, Topology, serde_json, uuid};
+use bloodbank::events::theboard;
+use bloodbank::{Bus, Contract, Envelope, Exchange, Meta, Queue, Topology, serde_json};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+
+use crate::support::meeting;
 
 pub(crate) const QUEUE: &str = "bench";
 pub(crate) const KEY: &str = "theboard.meeting.created";
@@ -24,20 +26,9 @@ pub(crate) fn topology() -> Topology {
     Topology::new().with_parked_queue(Queue::new(QUEUE).bind(Exchange::Events, pattern))
 }
 
-pub(crate) fn event() -> theboard::MeetingCreated {
-    theboard::MeetingCreated::new(
-        uuid::Uuid::now_v7(),
-        "How do we make the roadmap legible?",
-        common::MeetingStrategy::MultiAgent,
-        5,
-        Some(4),
-    )
-    .with_scheduled_for(bloodbank::chrono::Utc::now())
-}
-
 /// An event as it stands on the wire.
 pub(crate) fn envelope() -> Envelope {
-    let data = serde_json::to_value(event()).expect("JSON");
+    let data = serde_json::to_value(meeting()).expect("JSON");
     let mut envelope = Envelope::new(KEY, SOURCE, data, Meta::new());
     envelope.schema = Some(theboard::MeetingCreated::SCHEMA_ID.to_owned());
     envelope

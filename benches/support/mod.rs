@@ -3,6 +3,22 @@
 
 use std::time::{Duration, Instant};
 
+use bloodbank::chrono::Utc;
+use bloodbank::events::{common, theboard};
+use bloodbank::uuid::Uuid;
+
+/// The event of seven fields that is published wherever something is.
+pub(crate) fn meeting() -> theboard::MeetingCreated {
+    theboard::MeetingCreated::new(
+        Uuid::now_v7(),
+        "How do we make the roadmap legible?",
+        common::MeetingStrategy::MultiAgent,
+        5,
+        Some(4),
+    )
+    .with_scheduled_for(Utc::now())
+}
+
 /// The median time of one call, over `rounds` rounds of `calls` calls; `setup` runs before each
 /// round and is not counted.
 pub(crate) fn median(

@@ -15,6 +15,11 @@ pub(crate) enum Bench {
     Publish,
     /// Events over RabbitMQ: publishing, consuming, latency, CPU time.
     Bus,
+    /// The store and the bus on it: appending, questions, recording, publishing.
+    ///
+    /// `BENCH_STORE_EVENTS` is the number of events that questions are asked about, 1,000,000 by
+    /// default.
+    Store,
 }
 
 /// Runs one benchmark; the code generator also unoptimised, as a build script runs it.
@@ -38,6 +43,10 @@ pub(crate) fn run(what: Bench) -> anyhow::Result<u8> {
         Bench::Bus => {
             provision::run()?;
             cargo(["bench", "--quiet", "--bench", "bus"])
+        }
+        Bench::Store => {
+            provision::run()?;
+            cargo(["bench", "--quiet", "--bench", "store", "--features", "postgres"])
         }
     }
 }

@@ -11,8 +11,11 @@ use crate::event::kind_of;
 use crate::sql::{Connection, Row, Value};
 use crate::writer::Transaction;
 
-/// How many heads of the log are read at a time.
+/// How many heads of the log are read at a time, at most.
 const CHUNK: i64 = 1_000;
+
+/// Those that are read first. Each chunk after them is four times as large.
+const FIRST_CHUNK: i64 = 16;
 
 /// The most heads that one claim reads; then others get their turn.
 const MOST_HEADS: i64 = 20 * CHUNK;
@@ -204,10 +207,13 @@ pub(super) async fn read_log(
          ORDER BY position LIMIT $3";
     let mut scan = Scan { wanted: Vec::new(), until: after, more: true };
     let last = after.saturating_add(MOST_HEADS);
+    // One more than is asked for tells whether there is more.
+    let enough = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
+    let mut chunk = enough.clamp(FIRST_CHUNK, CHUNK);
     while scan.wanted.len() < most && scan.until < last {
-        let values = [Value::Int(scan.until), Value::Int(end), Value::Int(CHUNK)];
+        let values = [Value::Int(scan.until), Value::Int(end), Value::Int(chunk)];
         let rows = connection.query(sql, &values).await?;
-        scan.more = rows.len() as i64 == CHUNK;
+        scan.more = rows.len() as i64 == chunk;
         for row in &rows {
             if scan.wanted.len() == most {
                 scan.more = true;
@@ -221,6 +227,7 @@ pub(super) async fn read_log(
         if !scan.more {
             break;
         }
+        chunk = chunk.saturating_mul(4).min(CHUNK);
     }
     Ok(scan)
 }

@@ -1,0 +1,50 @@
+//! The store, beside bare inserts into the databases it lies in.
+//!
+//! Parts: `append`, `questions`, `record`, `embedded`; databases: `sqlite`, `postgres`. All of them, if
+//! none is named. Rounds take turns, and medians are told. What is wished for is printed beside what
+//! is; nothing fails.
+#![allow(clippy::expect_used, clippy::panic)]
+
+mod append;
+mod bare;
+mod embedded;
+mod filled;
+mod place;
+mod questions;
+mod recording;
+mod report;
+#[path = "../support/mod.rs"]
+mod support;
+mod workflow;
+
+use place::{Backend, Places};
+
+const PARTS: [&str; 4] = ["append", "questions", "record", "embedded"];
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let names = |name: &str| args.iter().any(|arg| arg == name);
+    let wants = |part: &str| names(part) || !PARTS.into_iter().any(names);
+    let backends = [Backend::Sqlite, Backend::Postgres];
+    let backends: Vec<Backend> = match backends.into_iter().filter(|b| names(b.word())).collect() {
+        none if Vec::is_empty(&none) => backends.into(),
+        some => some,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let places = Places::new(backends).await;
+        if wants("append") {
+            append::run(&places).await;
+        }
+        if wants("questions") {
+            questions::run(&places).await;
+        }
+        if wants("record") {
+            recording::run(&places).await;
+        }
+        if wants("embedded") {
+            embedded::run(&places).await;
+        }
+    });
+}
