@@ -15,6 +15,9 @@ fn bloodbank(arguments: &[&str], input: &str) -> Output {
         .args(arguments)
         .current_dir(folder.path())
         .env_remove("BLOODBANK_SCHEMAS")
+        .env_remove("DATABASE_URL")
+        .env_remove("RABBIT_HOST")
+        .env_remove("RABBIT_URL")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -240,17 +243,35 @@ fn a_version_is_part_of_the_key_or_an_option() {
 }
 
 #[test]
-fn the_demo_publishes_refuses_and_handles() {
+fn the_demo_publishes_refuses_restarts_chains_and_replays() {
     let output = bloodbank(&["demo"], "");
     let said = String::from_utf8(output.stdout).unwrap();
-    let words: Vec<&str> = said
-        .lines()
-        .filter(|line| !line.starts_with(' '))
-        .filter_map(|line| line.split(' ').next())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let expected = ["contracts", "published", "received", "refused", "sent", "handled", "Next:"];
+    let word = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
+    let is_word = |word: &String| word.chars().all(|c| c.is_ascii_lowercase()) && !word.is_empty();
+    let mut words: Vec<String> = said.lines().map(word).filter(is_word).collect();
+    words.dedup();
+    let expected = [
+        "contracts",
+        "store",
+        "published",
+        "refused",
+        "sent",
+        "handled",
+        "received",
+        "closed",
+        "opened",
+        "received",
+        "chain",
+        "replayed",
+        "received",
+    ];
     assert_eq!(words, expected, "{said}");
+    for line in
+        ["└─ github.pull_request.merge", "│  └─ theboard.meeting.completed", "replayed   3 events"]
+    {
+        assert!(said.contains(line), "{said}");
+    }
+    assert_eq!(said.lines().filter(|line| line.ends_with("  again")).count(), 3, "{said}");
     assert!(output.status.success());
 }
 

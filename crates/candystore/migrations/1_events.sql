@@ -23,7 +23,8 @@ CREATE TABLE events (
     schema_digest UUID,         -- of the schema that judged it
     headers TEXT,               -- what travelled beside it, as JSON
     body BYTEA NOT NULL,        -- as it came
-    checksum BIGINT NOT NULL    -- CRC-32 of the body
+    checksum BIGINT NOT NULL,   -- CRC-32 of the body
+    imported BIGINT NOT NULL    -- 1 if it is history of another store, which no queue gets
 );
 CREATE UNIQUE INDEX events_by_id ON events (id);
 CREATE INDEX events_by_key ON events (key, position);

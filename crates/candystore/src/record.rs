@@ -32,7 +32,8 @@ pub struct Incoming {
     pub body: Arc<[u8]>,
     /// What travelled beside them.
     pub headers: Headers,
-    /// When another store got them. It is kept unless it would go back in time.
+    /// When another store got them: they are history then, which no queue gets. It is kept unless it
+    /// would go back in time.
     pub received: Option<DateTime<Utc>>,
 }
 
@@ -197,6 +198,7 @@ impl Record {
             Value::maybe(headers_text(&self.headers), Value::Text),
             Value::Bytes(self.body.clone()),
             Value::Int(self.checksum.into()),
+            Value::Int(self.received.is_some().into()),
         ]
     }
 }
@@ -219,7 +221,7 @@ fn storable(text: &str) -> Cow<'_, str> {
 }
 
 /// Types of the columns that [`Record::row`] fills.
-pub(crate) const ROW: [(&str, Type); 16] = [
+pub(crate) const ROW: [(&str, Type); 17] = [
     ("position", Type::Int),
     ("id", Type::Id),
     ("kind", Type::Text),
@@ -236,6 +238,7 @@ pub(crate) const ROW: [(&str, Type); 16] = [
     ("headers", Type::Text),
     ("body", Type::Bytes),
     ("checksum", Type::Int),
+    ("imported", Type::Int),
 ];
 
 /// The first thing that is wrong with an event by these contracts, if anything is.

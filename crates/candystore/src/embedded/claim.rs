@@ -203,7 +203,7 @@ pub(super) async fn read_log(
     end: i64,
     most: usize,
 ) -> Result<Scan, StoreError> {
-    let sql = "SELECT position, kind, key FROM events WHERE position > $1 AND position <= $2 \
+    let sql = "SELECT position, kind, key, imported FROM events WHERE position > $1 AND position <= $2 \
          ORDER BY position LIMIT $3";
     let mut scan = Scan { wanted: Vec::new(), until: after, more: true };
     let last = after.saturating_add(MOST_HEADS);
@@ -233,7 +233,8 @@ pub(super) async fn read_log(
 }
 
 fn wants(queue: &QueueRow, head: &Row) -> Result<bool, StoreError> {
-    Ok(queue.wants(kind_of(head.text(1)?)?, head.text(2)?, head.position(0)?))
+    let is_history = head.int(3)? != 0;
+    Ok(!is_history && queue.wants(kind_of(head.text(1)?)?, head.text(2)?, head.position(0)?))
 }
 
 /// Gives the first of both to the consumer.

@@ -175,7 +175,7 @@ async fn heads(connection: &mut Connection, from: i64, until: i64) -> Result<Vec
         return Ok(Vec::new());
     }
     let sql = "SELECT position, kind, key FROM events WHERE position > $1 AND position <= $2 \
-         ORDER BY position";
+         AND imported = 0 ORDER BY position";
     connection.query(sql, &[Value::Int(from), Value::Int(until)]).await
 }
 

@@ -5,11 +5,12 @@ use std::time::Duration;
 use bloodbank_bus::{Destination, Exchange, Headers, Publisher, Settlement, Transport, Verbatim};
 use bloodbank_core::Meta;
 use bloodbank_testkit::catalog::{Any, Prompt, envelope, queue};
+use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use super::{PROMPT, browse, bus, consume, declare, nothing, number, numbers, prompts, recv};
-use crate::databases::{Database, on_both};
+use crate::databases::{Database, on_both, prompt};
 
 on_both!(
     a_queue_keeps_its_place_while_nobody_is_there,
@@ -18,6 +19,7 @@ on_both!(
     a_full_queue_counts_only_what_it_wants,
     what_is_forwarded_waits_behind_what_was_published_before,
     many_wanted_messages_among_many_more_are_all_found,
+    what_is_imported_is_history_and_goes_to_no_queue,
 );
 
 async fn a_queue_keeps_its_place_while_nobody_is_there(database: Database) {
@@ -39,6 +41,25 @@ async fn a_queue_keeps_its_place_while_nobody_is_there(database: Database) {
     declare(&again, queue("q", &[PROMPT])).await;
     assert_eq!(numbers(&browse(&again, "q").await), [2, 3, 4, 5]);
     assert_eq!(again.store().position().await.unwrap(), 6);
+}
+
+async fn what_is_imported_is_history_and_goes_to_no_queue(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("q", &[PROMPT])).await;
+    prompts(&bus, 0..1).await;
+    let old = |n| prompt(n).with_received(Utc::now() - TimeDelta::hours(1));
+    bus.store().append((10..3_000).map(old).collect()).await.unwrap();
+    let mut deliveries = consume(&bus, "q", 10).await;
+    prompts(&bus, 1..2).await;
+    for n in 0..2 {
+        let delivery = recv(&mut deliveries).await;
+        assert_eq!(number(&delivery), n);
+        bus.settle(&delivery, Settlement::Ack).await.unwrap();
+    }
+    nothing(&mut deliveries).await;
+    deliveries.close().await;
+    assert_eq!(bus.store().position().await.unwrap(), 2_992, "all of it is stored");
+    assert!(browse(&bus, "q").await.is_empty());
 }
 
 async fn what_was_parked_or_waits_for_a_retry_is_there_after_a_restart(database: Database) {
