@@ -68,7 +68,7 @@ impl Doctor {
                 Ok(Some(config)) => {
                     rabbitmq::look(&mut report, config, &topology, &dead_letters).await;
                 }
-                Ok(None) => embedded::look(&mut report, &topology, &dead_letters).await,
+                Ok(None) => embedded::look(&mut report, topology, &dead_letters).await,
                 Err(error) => {
                     for fault in error.faults {
                         let fix = if bus::is_of_url(&fault) {

@@ -35,39 +35,23 @@ impl ShowTopology {
     pub(crate) fn run(&self) -> anyhow::Result<u8> {
         let topology = Topology::of(&self.contracts.bundle()?);
         if self.check {
-            block_on(self.compare(&topology))
+            block_on(compare(topology))
         } else if self.apply {
-            block_on(self.declare(&topology))
+            block_on(self.declare(topology))
         } else {
             print(&Exchanges::from_env()?, &topology)?;
             Ok(0)
         }
     }
 
-    async fn compare(&self, topology: &Topology) -> anyhow::Result<u8> {
-        let differences = match explained(AmqpConfig::from_env())? {
-            Some(config) => on_rabbitmq(config, topology).await?,
-            None => in_store(topology).await?,
-        };
-        if differences.is_empty() {
-            return Ok(0);
-        }
-        eprintln!(
-            "{}; `bloodbank topology --apply` declares what is missing, and what is otherwise \
-             must be deleted first, by hand",
-            count(differences.len())
-        );
-        Ok(DIFFERENT)
-    }
-
-    async fn declare(&self, topology: &Topology) -> anyhow::Result<u8> {
+    async fn declare(&self, mut topology: Topology) -> anyhow::Result<u8> {
         let hint = "`bloodbank topology --check` shows every difference";
         let mut history = "";
         match explained(AmqpConfig::from_env())? {
             Some(mut config) => {
                 config.mode = Mode::Create;
                 let amqp = bus::connect(config).await?;
-                amqp.declare(topology).await.context(hint)?;
+                amqp.declare(&topology).await.context(hint)?;
                 if self.history {
                     amqp.keep_history().await.context(hint)?;
                     history = ", and a history of seven days";
@@ -75,8 +59,9 @@ impl ShowTopology {
                 amqp.close().await;
             }
             None => {
+                topology = without_recorders(topology);
                 let embedded = bus::embedded().await?;
-                embedded.declare(topology).await.context(hint)?;
+                embedded.declare(&topology).await.context(hint)?;
                 embedded.close().await;
                 if self.history {
                     history = "; the store keeps every event anyway";
@@ -89,6 +74,34 @@ impl ShowTopology {
         ))?;
         Ok(0)
     }
+}
+
+async fn compare(topology: Topology) -> anyhow::Result<u8> {
+    let differences = match explained(AmqpConfig::from_env())? {
+        Some(config) => on_rabbitmq(config, &topology).await?,
+        None => in_store(&without_recorders(topology)).await?,
+    };
+    if differences.is_empty() {
+        return Ok(0);
+    }
+    eprintln!(
+        "{}; `bloodbank topology --apply` declares what is missing, and what is otherwise \
+         must be deleted first, by hand",
+        count(differences.len())
+    );
+    Ok(DIFFERENT)
+}
+
+/// The store records everything by itself. A queue for that, which nobody reads, would only keep it
+/// from being pruned.
+pub(crate) fn without_recorders(mut topology: Topology) -> Topology {
+    let recorders: Vec<Queue> =
+        topology.queues.iter().filter(|queue| queue.recorder).cloned().collect();
+    topology.queues.retain(|queue| {
+        let is_its = |recorder: &Queue| recorder.dead_letters.as_ref() == Some(&queue.name);
+        !queue.recorder && !recorders.iter().any(is_its)
+    });
+    topology
 }
 
 /// Shows what is otherwise on the broker.

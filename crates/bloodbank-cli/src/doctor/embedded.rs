@@ -10,9 +10,11 @@ use bloodbank::{
 
 use super::Report;
 use crate::store;
+use crate::topology::without_recorders;
 
 /// Looks at everything, as far as it gets.
-pub(super) async fn look(report: &mut Report, topology: &Topology, dead_letters: &[String]) {
+pub(super) async fn look(report: &mut Report, topology: Topology, dead_letters: &[String]) {
+    let topology = without_recorders(topology);
     report.fine("configuration", "RABBIT_URL is not set, so the bus lies in the store");
     let store = match store::open(events::contracts()).await {
         Ok(store) => store,
@@ -31,7 +33,7 @@ pub(super) async fn look(report: &mut Report, topology: &Topology, dead_letters:
     round_trip(report, &bus).await;
     match bus.queues().await {
         Ok(queues) => {
-            declared(report, &queues, topology);
+            declared(report, &queues, &topology);
             dead(report, &queues, dead_letters);
         }
         Err(error) => {
