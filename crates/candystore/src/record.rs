@@ -204,7 +204,7 @@ impl Record {
 }
 
 /// A text as a column with an index holds it.
-fn indexed(text: &str) -> Cow<'_, str> {
+pub(crate) fn indexed(text: &str) -> Cow<'_, str> {
     let text = storable(text);
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => Cow::Owned(text[..end].to_owned()),

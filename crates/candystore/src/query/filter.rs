@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::event::{kind_name, kind_of};
+use crate::record::indexed;
 use crate::{Position, Standing};
 
 /// Which events are meant: those that pass everything that is set. The default is all of them.
@@ -64,13 +65,13 @@ impl Filter {
 
     /// What this source said.
     pub fn with_source(mut self, source: impl Into<String>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(indexed(&source.into()).into_owned());
         self
     }
 
     /// What belongs to this session.
     pub fn with_session(mut self, session: impl Into<String>) -> Self {
-        self.session = Some(session.into());
+        self.session = Some(indexed(&session.into()).into_owned());
         self
     }
 
