@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bloodbank_bus::Delivery;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Shared;
 use super::claim::{self, Claim, Claimed, Portion};
@@ -18,6 +18,10 @@ use crate::writer::Transaction;
 
 /// The most messages that one claim gives.
 pub(super) const PAGE: usize = 1_000;
+
+/// How long a claim waits for more room, while less than half is free. Else a busy consumer ends up
+/// with a transaction for each message.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// How long to wait after a failure; more after each that follows it.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -109,6 +113,17 @@ impl Consumer {
         }
     }
 
+    /// Waits a little for half of the room.
+    async fn gather(&self) {
+        let enough = async {
+            while self.within.is_none() && self.room() < self.prefetch.min(PAGE) / 2 {
+                self.seat.room.notified().await;
+            }
+        };
+        // After that it is less.
+        let _ = timeout(GATHER, enough).await;
+    }
+
     fn wait(&self) -> Duration {
         if self.known.more {
             return Duration::ZERO;
@@ -131,6 +146,7 @@ impl Consumer {
             if !self.is_worth_it().await? {
                 break;
             }
+            self.gather().await;
             let portion = match self.claim().await? {
                 Claimed::Gone => return Ok(Some(End::Over)),
                 Claimed::Expired if self.begin_again().await? => continue,
