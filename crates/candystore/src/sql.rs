@@ -86,6 +86,18 @@ impl Connection {
         either!(self, c => c.batch("BEGIN IMMEDIATE"), c.begin().await)
     }
 
+    /// Begins a transaction that nobody else writes beside, and asks for one row of numbers.
+    pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
+        match self {
+            Connection::Sqlite(sqlite) => {
+                sqlite.batch("BEGIN IMMEDIATE")?;
+                self.query_one(question, &[]).await
+            }
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(postgres) => postgres.begin_with(question).await,
+        }
+    }
+
     /// Begins a transaction that sees one state of everything.
     pub(crate) async fn begin_snapshot(&mut self) -> Result<(), StoreError> {
         let repeatable = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";

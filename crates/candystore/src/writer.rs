@@ -149,26 +149,24 @@ impl Transaction {
     }
 
     async fn begin(&mut self) -> Result<(), StoreError> {
-        self.connection.begin().await?;
         (self.has_changed, self.ended) = (false, None);
         let sql = "SELECT position, received, duplicates, commits FROM head";
-        self.head = Head::of(&self.connection.query_one(sql, &[]).await?)?;
+        self.head = Head::of(&self.connection.begin_with(sql).await?)?;
         Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        if self.has_changed {
-            self.head.commits += 1;
-            let sql = "UPDATE head SET position = $1, received = $2, duplicates = $3, commits = $4";
-            let values = [
-                Value::position(self.head.position),
-                Value::Int(self.head.received),
-                Value::position(self.head.duplicates),
-                Value::Int(self.head.commits),
-            ];
-            self.connection.execute(sql, &values).await?;
+        if !self.has_changed {
+            return self.connection.batch("COMMIT").await;
         }
-        self.connection.batch("COMMIT").await
+        self.head.commits += 1;
+        let Head { position, received, duplicates, commits } = self.head;
+        // In one round trip.
+        let sql = format!(
+            "UPDATE head SET position = {position}, received = {received}, \
+             duplicates = {duplicates}, commits = {commits}; COMMIT"
+        );
+        self.connection.batch(&sql).await
     }
 
     async fn rollback(&mut self) {
@@ -176,26 +174,25 @@ impl Transaction {
         self.connection.rollback().await;
     }
 
-    /// Does one of several jobs. What a failed one has written is taken back; the others stay.
-    async fn step(&mut self, job: Job) -> (Done, Result<(), StoreError>) {
+    /// Does one of several jobs. What a failed one has written is taken back; the others stay. The
+    /// savepoint is left open for the next one, or the commit, to end it.
+    async fn step(&mut self, job: Job, is_first: bool) -> (Done, Result<(), StoreError>) {
         let (head, has_changed) = (self.head, self.has_changed);
-        if let Err(error) = self.connection.batch("SAVEPOINT job").await {
+        let savepoint =
+            if is_first { "SAVEPOINT job" } else { "RELEASE SAVEPOINT job; SAVEPOINT job" };
+        if let Err(error) = self.connection.batch(savepoint).await {
             return (job(Err(error.clone())).await, Err(error));
         }
         let done = job(Ok(self)).await;
         if let Err(error) = self.check() {
             return (done, Err(error));
         }
-        let mut end = Ok(());
-        if !done.is_ok {
-            end = self.connection.batch("ROLLBACK TO SAVEPOINT job").await;
-            self.keys.clear();
-            (self.head, self.has_changed) = (head, has_changed);
+        if done.is_ok {
+            return (done, Ok(()));
         }
-        if end.is_ok() {
-            end = self.connection.batch("RELEASE SAVEPOINT job").await;
-        }
-        (done, end)
+        self.keys.clear();
+        (self.head, self.has_changed) = (head, has_changed);
+        (done, self.connection.batch("ROLLBACK TO SAVEPOINT job").await)
     }
 
     /// Does the only job.
@@ -323,7 +320,7 @@ async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::
         }
         let (done, end) = match alone {
             true => transaction.only(job).await,
-            false => transaction.step(job).await,
+            false => transaction.step(job, all.is_empty()).await,
         };
         all.push(done);
         lost = end.err();

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checked};
-use tokio_postgres::{Client, Config, Error, NoTls, Statement};
+use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, SimpleQueryRow, Statement};
 use uuid::Uuid;
 
 use super::{Mode, PATIENCE, Row, Table, Type, Value};
@@ -25,6 +25,10 @@ const MOST_BYTES: usize = 16 << 20;
 /// A transaction whose every statement sees what was committed before it, whatever the database has as
 /// its default: what is read under the lock is then the last there is.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+/// Some keys are rare and some are not, and tables grow: a plan that is kept is wrong soon. Compiling
+/// plans, which may take 300 ms, never pays here.
+const PLANS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off";
 
 /// What is told as committed is on the disk, also where the database has another default.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
@@ -61,15 +65,13 @@ impl Postgres {
         let (statements, is_silent) = (HashMap::new(), Cell::new(false));
         let mut postgres = Postgres { client, statements, deadline: DEADLINE, is_silent };
         let seconds = DEADLINE.as_secs();
-        postgres.batch(&format!("SET statement_timeout = '{seconds}s'")).await?;
+        postgres.batch(&format!("SET statement_timeout = '{seconds}s'; {PLANS}")).await?;
         if mode == Mode::Write {
             let patience = PATIENCE.as_secs();
             postgres.batch(&format!("SET lock_timeout = '{patience}s'; {DURABLE}")).await?;
         }
         if mode == Mode::Read {
             postgres.batch("SET default_transaction_read_only = on").await?;
-            // Some keys are rare and some are not; one plan for all is wrong for most.
-            postgres.batch("SET plan_cache_mode = force_custom_plan").await?;
         }
         Ok(postgres)
     }
@@ -92,6 +94,20 @@ impl Postgres {
         }
         self.is_silent.set(true);
         Err(StoreError::Lost { reason: format!("no answer in {limit:?}") })
+    }
+
+    /// Begins a transaction and asks for a row of numbers, in one round trip.
+    pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
+        let sql = format!("{BEGIN}; {LOCK}; {question}");
+        let answers = self.answer(self.client.simple_query(&sql)).await?;
+        let row = answers.iter().rev().find_map(|answer| match answer {
+            SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let number = |row: &SimpleQueryRow, column| row.get(column)?.parse().ok().map(Value::Int);
+        let numbers = |row: &SimpleQueryRow| (0..row.len()).map(|at| number(row, at)).collect();
+        let row: Option<Vec<Value>> = row.and_then(numbers);
+        row.map(Row).ok_or_else(|| StoreError::damaged(format!("no numbers for `{question}`")))
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
