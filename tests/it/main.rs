@@ -6,6 +6,7 @@ mod bus;
 mod contracts;
 mod corpus;
 mod downstream;
+mod embedded;
 mod goldens;
 mod mutants;
 mod scratch;
