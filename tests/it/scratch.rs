@@ -47,6 +47,7 @@ impl Scratch {
     }
 
     /// The program that cargo has built.
+    #[cfg(feature = "embedded")]
     pub(crate) fn built(&self, program: &str) -> PathBuf {
         target().join("debug").join(program)
     }
