@@ -65,9 +65,7 @@ pub use bloodbank_amqp as amqp;
 pub use bloodbank_bus::*;
 pub use bloodbank_core::export::{chrono, serde, serde_json, uuid};
 pub use bloodbank_core::*;
-pub use bus::Bus;
-#[cfg(feature = "amqp")]
-pub use bus::BusError;
+pub use bus::{Bus, BusError};
 /// Events kept, and a bus on what keeps them.
 #[cfg(feature = "embedded")]
 pub use candystore;

@@ -153,3 +153,12 @@ async fn a_bus_that_was_closed_takes_nothing() {
         "{error}"
     );
 }
+
+#[cfg(not(feature = "embedded"))]
+#[tokio::test]
+async fn a_program_without_a_bus_of_its_own_says_what_it_lacks() {
+    let error = Bus::from_env().await.unwrap_err();
+    assert!(matches!(error, bloodbank::BusError::NoBus), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("RABBIT_URL") && message.contains("`embedded`"), "{message}");
+}

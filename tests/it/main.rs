@@ -6,6 +6,8 @@ mod bus;
 mod contracts;
 mod corpus;
 mod downstream;
+#[cfg(feature = "embedded")]
+mod embedded;
 mod goldens;
 mod mutants;
 mod scratch;

@@ -46,10 +46,21 @@ impl Scratch {
         fs::write(path, contents).unwrap();
     }
 
+    /// The program that cargo has built.
+    #[cfg(feature = "embedded")]
+    pub(crate) fn built(&self, program: &str) -> PathBuf {
+        target().join("debug").join(program)
+    }
+
     /// Runs cargo in the crate.
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Output {
         cargo_in(self.folder.path(), arguments)
     }
+}
+
+/// Where cargo puts what it builds.
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("scratch")
 }
 
 /// Runs cargo in a folder. What it builds is shared between tests and runs.
@@ -57,7 +68,7 @@ pub(crate) fn cargo_in(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO"))
         .args(arguments)
         .current_dir(folder)
-        .env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("scratch"))
+        .env("CARGO_TARGET_DIR", target())
         .env("CARGO_INCREMENTAL", "0")
         .env("CARGO_NET_OFFLINE", "true")
         .env("CARGO_PROFILE_DEV_DEBUG", "0")

@@ -1,15 +1,18 @@
 //! Processes are killed while they write, and two of them race: nothing that was confirmed is lost,
-//! no position is left out, nothing is torn, and who follows by position misses nothing.
+//! no position is left out, nothing is torn, and who follows by position misses nothing. And one is
+//! killed while it handles: every event is handled.
 //!
 //! What is killed is the process, and for PostgreSQL the server; not the power.
 //!
 //! `cargo test -p candystore --test crash` runs a short form; `cargo xtask test crash` all of it, some
-//! minutes. Arguments choose parts by their name: `kill`, `race`, `sqlite`, `postgres`.
+//! minutes. Arguments choose parts by their name: `kill`, `race`,
+//! `handle`, `sqlite`, `postgres`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod broken;
 mod checker;
 mod follower;
+mod handling;
 mod kills;
 mod made;
 mod place;
@@ -25,6 +28,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
+use crate::handling::Handled;
 use crate::kills::Kills;
 use crate::place::Place;
 use crate::races::Race;
@@ -44,6 +48,8 @@ struct Form {
     raced: [u64; 2],
     /// Events that two processes write both.
     same: u64,
+    /// How often a process that handles is killed.
+    handlers: u32,
 }
 
 const SHORT: Form = Form {
@@ -53,6 +59,7 @@ const SHORT: Form = Form {
     one_of_two: Kills { times: 4, longest: Duration::from_millis(400) },
     raced: [60_000, 40_000],
     same: 10_000,
+    handlers: 3,
 };
 
 const FULL: Form = Form {
@@ -62,12 +69,17 @@ const FULL: Form = Form {
     one_of_two: Kills { times: 10, longest: Duration::from_secs(2) },
     raced: [1_000_000, 1_000_000],
     same: 100_000,
+    handlers: 20,
 };
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
     if args.first().is_some_and(|role| role == writer::ROLE) {
         writer::main(&args);
+        return ExitCode::SUCCESS;
+    }
+    if args.first().is_some_and(|role| role == handling::ROLE) {
+        handling::main(&args);
         return ExitCode::SUCCESS;
     }
     if args.iter().any(|arg| arg == "--list") {
@@ -91,10 +103,10 @@ fn main() -> ExitCode {
 
 fn run(runtime: &Runtime, form: &Form, chosen: &dyn Fn([&str; 2]) -> bool) -> bool {
     let mut places = Vec::new();
-    if chosen(["sqlite", "kill race"]) {
+    if chosen(["sqlite", "kill race handle"]) {
         places.push(Place::sqlite());
     }
-    if chosen(["postgres", "kill race"]) && bloodbank_testkit::postgres() {
+    if chosen(["postgres", "kill race handle"]) && bloodbank_testkit::postgres() {
         places.push(Place::postgres(runtime));
     }
     seen::Seen::test();
@@ -117,6 +129,13 @@ fn run(runtime: &Runtime, form: &Form, chosen: &dyn Fn([&str; 2]) -> bool) -> bo
     }
     for place in places.iter().filter(kinds("race")) {
         is_well &= race(runtime, form, place);
+    }
+    if places.iter().any(|place| kinds("handle")(&place)) {
+        println!("\nSIGKILL to one of two processes that handle the events of a queue:\n");
+        Handled::head();
+    }
+    for place in places.iter().filter(kinds("handle")) {
+        is_well &= handle(runtime, form, place);
     }
     println!();
     is_well
@@ -144,4 +163,12 @@ fn race(runtime: &Runtime, form: &Form, place: &Place) -> bool {
     let is_well = halves.print();
     let same = races::run(place.name(), &place.url(runtime, "same"), Race::Same, form.same);
     same.print() && is_well
+}
+
+/// Events of the embedded bus for each kill.
+const HANDLED: u32 = 500;
+
+fn handle(runtime: &Runtime, form: &Form, place: &Place) -> bool {
+    let (name, url) = (place.name(), place.url(runtime, "handled"));
+    handling::run(runtime, name, &url, form.handlers, HANDLED).print()
 }

@@ -155,7 +155,7 @@ impl Raced {
 }
 
 /// Says what does not hold. Gives whether all does.
-fn say(must: &[(bool, &str)], failures: &[String]) -> bool {
+pub(crate) fn say(must: &[(bool, &str)], failures: &[String]) -> bool {
     let broken = must.iter().filter(|(holds, _)| !holds).map(|(_, fault)| *fault);
     let faults: Vec<&str> = broken.chain(failures.iter().map(String::as_str)).collect();
     for fault in &faults {

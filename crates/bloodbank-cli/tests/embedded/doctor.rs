@@ -1,0 +1,74 @@
+//! `doctor`.
+
+use std::fs;
+
+use crate::machine::{Machine, Said, on_both};
+
+on_both!(the_doctor_says_that_all_is_well_and_leaves_nothing_behind, dead_letters_are_not_well);
+
+async fn the_doctor_says_that_all_is_well_and_leaves_nothing_behind(machine: Machine) {
+    for _ in 0..2 {
+        let said = machine.says(&["doctor"]);
+        assert_eq!(said.err, "");
+        let out = said.well();
+        assert!(out.lines().all(|line| !line.starts_with("wrong")), "{out}");
+        for part in ["RABBIT_URL is not set", &machine.url, ", 0 events so far", "committed in "] {
+            assert!(out.contains(part), "{part}: {out}");
+        }
+        assert!(out.ends_with("\nall is well\n"), "{out}");
+    }
+    assert_eq!(machine.stored().await, 0);
+    assert_eq!(machine.says(&["store", "queues"]).well(), "");
+    machine.says(&["topology", "--apply"]).well();
+    let applied = machine.says(&["doctor"]).well();
+    let line = applied.lines().find(|line| line.starts_with("ok     topology ")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().filter(|w| w.parse::<u32>().is_ok()).collect();
+    assert!(numbers[0] == numbers[1] && numbers[0] != "0", "{line}");
+}
+
+async fn dead_letters_are_not_well(machine: Machine) {
+    machine.says(&["topology", "--apply"]).well();
+    machine.says(&["publish", "llm.prompt", "--example"]).well();
+    machine.park_prompts(1).await;
+    let said = machine.says(&["doctor"]);
+    assert_eq!(said.code, 100, "{}", said.out);
+    assert!(said.out.contains("wrong  dead letters   1\n"), "{}", said.out);
+    assert!(said.out.contains("fix: `bloodbank dlq ls`"), "{}", said.out);
+    assert!(said.out.ends_with("\n1 thing is wrong\n"), "{}", said.out);
+}
+
+/// One thing is wrong, the store, and it is said what to do.
+fn says_the_store_is_wrong(said: &Said, reason: &str) {
+    assert_eq!((said.code, said.err.as_str()), (100, ""), "{}", said.out);
+    let wrong = said.out.lines().find(|line| line.starts_with("wrong")).unwrap();
+    assert!(wrong.starts_with("wrong  store ") && wrong.contains(reason), "{}", said.out);
+    assert!(said.out.contains("fix: name a file or a database in DATABASE_URL"), "{}", said.out);
+    assert!(said.out.ends_with("\n1 thing is wrong\n"), "{}", said.out);
+}
+
+/// A folder that cannot be made, as a file is in its place: root may write everywhere else.
+#[test]
+fn a_store_that_cannot_be_written_is_told_with_what_to_do() {
+    let machine = Machine::sqlite();
+    let file = machine.home.path().join("file");
+    fs::write(&file, "not a folder").unwrap();
+    let machine = machine.at(format!("sqlite:{}/bus.db", file.display()));
+    says_the_store_is_wrong(&machine.says(&["doctor"]), "bus.db");
+    let said = machine.says(&["publish", "llm.prompt", "--example"]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert!(said.err.starts_with("error: the event was not published: "), "{}", said.err);
+    // The folder itself is no store, either.
+    let folder = format!("sqlite:{}", machine.home.path().display());
+    says_the_store_is_wrong(&machine.at(folder).says(&["doctor"]), "");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_with_what_to_do_and_no_password() {
+    let machine = Machine::sqlite().at("postgres://ada:secret@127.0.0.1:1/events");
+    let said = machine.says(&["doctor"]);
+    says_the_store_is_wrong(&said, "postgres://ada@127.0.0.1:1/events");
+    assert!(!said.out.contains("secret"), "{}", said.out);
+    let said = machine.says(&["publish", "llm.prompt", "--example"]);
+    assert_eq!((said.code, said.out.as_str()), (1, ""));
+    assert!(said.err.contains("ada@127.0.0.1:1") && !said.err.contains("secret"), "{}", said.err);
+}

@@ -1,0 +1,103 @@
+//! `topology` and `store queues`.
+
+use bloodbank::{Exchange, Queue, Topology};
+
+use crate::machine::{EVENT, Machine, on_both};
+
+on_both!(
+    the_topology_is_compared_and_declared,
+    queues_are_shown_as_they_stand,
+    a_queue_is_removed_with_what_it_holds,
+);
+
+async fn the_topology_is_compared_and_declared(machine: Machine) {
+    // A queue that somebody has bound to less than registry.yaml says.
+    let bus = machine.bus().await;
+    let queue = Queue::new("llm_cost_calculator_queue")
+        .bind(Exchange::Events, "llm.prompt".parse().unwrap());
+    bus.transport().declare(&Topology::new().with_parked_queue(queue)).await.unwrap();
+    bus.close().await;
+    let before = machine.says(&["topology", "--check"]);
+    assert_eq!(before.code, 4, "{}", before.err);
+    for line in [
+        "queue `theboard_sync_queue` is missing\n",
+        "queue `theboard_sync_queue.dlq` is missing\n",
+        "queue `llm_cost_calculator_queue` is not bound to `llm.completion.finished`\n",
+    ] {
+        assert!(before.out.contains(line), "{}", before.out);
+    }
+    assert!(!before.out.contains("`llm_cost_calculator_queue.dlq`"), "{}", before.out);
+    let differences = format!("{} differences; ", before.out.lines().count());
+    assert!(before.told().starts_with(&differences), "{}", before.err);
+    assert!(before.told().contains("--apply"), "{}", before.err);
+
+    let applied = machine.says(&["topology", "--apply", "--history"]).well();
+    assert!(applied.starts_with("declared: "), "{applied}");
+    assert!(applied.ends_with("; the store keeps every event anyway\n"), "{applied}");
+    let after = machine.says(&["topology", "--check"]);
+    assert_eq!(after.told(), "");
+    let after = after.well();
+    assert!(after.starts_with("the store has all ") && after.lines().count() == 1, "{after}");
+}
+
+/// The numbers of a queue in the table of `store queues`.
+fn numbers(table: &str, queue: &str) -> Vec<u64> {
+    let heading = "QUEUE  READ TO  UNREAD  READY  DELAYED  UNSETTLED  CONSUMERS  GETS";
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let mut lines = table.lines();
+    assert_eq!(words(lines.next().unwrap()), words(heading), "{table}");
+    let row = lines.map(words).find(|row| row[0] == queue);
+    let row = row.unwrap_or_else(|| panic!("no {queue}: {table}"));
+    row[1..7].iter().map(|number| number.parse().unwrap()).collect()
+}
+
+async fn queues_are_shown_as_they_stand(machine: Machine) {
+    machine.store().await;
+    let none = machine.says(&["store", "queues"]);
+    assert_eq!(none.err, "no queues; services declare theirs when they listen\n");
+    assert_eq!(none.well(), "");
+    machine.says(&["topology", "--apply"]).well();
+    machine.says(&["publish", EVENT, "--example"]).well();
+    for _ in 0..2 {
+        machine.says(&["publish", "llm.prompt", "--example"]).well();
+    }
+    let queue = "llm_cost_calculator_queue";
+    let table = machine.says(&["store", "queues"]).well();
+    assert_eq!(numbers(&table, queue), [0, 3, 0, 0, 0, 0]);
+    let row = table.lines().find(|line| line.starts_with("theboard_sync_queue ")).unwrap();
+    assert!(row.contains("theboard.#"), "{row}");
+    machine.park_prompts(2).await;
+    let table = machine.says(&["store", "queues"]).well();
+    assert_eq!(numbers(&table, queue), [3, 0, 0, 0, 0, 0]);
+    assert_eq!(numbers(&table, &format!("{queue}.dlq"))[2], 2);
+
+    let lines = machine.says(&["store", "queues", "--json"]).well();
+    let mut queues = lines.lines().map(|line| line.parse::<serde_json::Value>().unwrap());
+    let dead = queues.find(|it| it["queue"]["name"] == format!("{queue}.dlq")).unwrap();
+    assert_eq!((&dead["ready"], &dead["consumers"]), (&2.into(), &0.into()));
+}
+
+async fn a_queue_is_removed_with_what_it_holds(machine: Machine) {
+    machine.says(&["topology", "--apply"]).well();
+    for _ in 0..2 {
+        machine.says(&["publish", "llm.prompt", "--example"]).well();
+    }
+    machine.park_prompts(2).await;
+    let (queue, dead) = ("llm_cost_calculator_queue", "llm_cost_calculator_queue.dlq");
+    let remove = |queue| machine.says(&["store", "queues", "--remove", queue, "--yes"]);
+
+    let dry = machine.says(&["store", "queues", "--remove", dead]);
+    assert_eq!(dry.err, "a dry run; `--yes` does it\n");
+    assert!(dry.well().starts_with(&format!("would remove {dead} with 2 messages")));
+    let needed = remove(dead);
+    assert_eq!((needed.code, needed.out.as_str()), (1, ""));
+    assert!(needed.err.contains(&format!("the dead letters of `{queue}`")), "{}", needed.err);
+    let wrong = remove("nobody");
+    assert!(wrong.code == 1 && wrong.err.contains("no queue `nobody`"), "{}", wrong.err);
+
+    assert!(remove(queue).well().starts_with(&format!("removed {queue} with 0 messages")));
+    assert!(remove(dead).well().starts_with(&format!("removed {dead} with 2 messages")));
+    let left = machine.says(&["store", "queues"]).well();
+    assert!(!left.contains(queue), "{left}");
+    assert_eq!(machine.stored().await, 2, "what is in the log stays there");
+}
