@@ -26,7 +26,7 @@ pub(crate) struct Which {
     /// Who said it.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// What has this correlation id.
+    /// What has this correlation id, and the event of this id.
     #[arg(long, value_name = "UUID")]
     correlation: Option<Uuid>,
 }

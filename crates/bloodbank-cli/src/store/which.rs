@@ -19,7 +19,7 @@ pub(crate) struct Which {
     /// The session it belongs to.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// What has this correlation id.
+    /// What has this correlation id, and the event of this id.
     #[arg(long, value_name = "UUID")]
     correlation: Option<Uuid>,
     /// Stored so long ago or later, or since a time: `10m`, `2026-01-31T12:00:00Z`.

@@ -26,8 +26,7 @@ pub struct Filter {
     pub source: Option<String>,
     /// The session it belongs to.
     pub session: Option<String>,
-    /// The correlation id. That of what began the work is its id, and it names none itself: see
-    /// [`EventStore::chain`](crate::EventStore::chain).
+    /// The correlation id. The event that has it as its own id began the work, and belongs to it.
     pub correlation: Option<Uuid>,
     /// Stored then or later.
     pub since: Option<DateTime<Utc>>,
@@ -74,7 +73,7 @@ impl Filter {
         self
     }
 
-    /// What has this correlation id.
+    /// What has this correlation id, and the event of this id.
     pub fn with_correlation(mut self, id: Uuid) -> Self {
         self.correlation = Some(id);
         self

@@ -22,6 +22,7 @@ fn filters() -> Vec<Filter> {
         all().with_source("x"),
         all().with_session("x"),
         all().with_correlation(Uuid::nil()),
+        all().with_correlation(Uuid::nil()).with_kind(Kind::Event).with_source("x"),
         all().with_standing(Standing::Valid),
         all().with_standing(Standing::Malformed),
         all().with_since(chrono::DateTime::UNIX_EPOCH).with_until(chrono::Utc::now()),

@@ -73,10 +73,11 @@ impl Scope {
         self.low <= 1 && self.high >= self.head
     }
 
-    /// How many keys are looked up one by one.
+    /// How many lists of positions are merged into one.
     pub(crate) fn arms(&self) -> usize {
         match &self.way {
             Way::Keys(keys) => keys.len().max(1),
+            Way::Correlation(_) => 2,
             _ => 1,
         }
     }
@@ -92,7 +93,7 @@ impl Scope {
         };
         // From what is most telling to what is least so.
         if let Some(id) = filter.correlation {
-            self.set(Way::Correlation(id), Test::Equals("correlation_id", Value::Id(id)));
+            self.way = Way::Correlation(id);
         }
         if let Some(session) = &filter.session {
             self.set(Way::Session(session.clone()), text("session_id", session));
