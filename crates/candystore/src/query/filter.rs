@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::event::{kind_name, kind_of};
+use crate::event::kind_of;
 use crate::{Position, Standing};
 
 /// Which events are meant: those that pass everything that is set. The default is all of them.
@@ -172,7 +172,7 @@ impl Filter {
         keys.dedup();
         let fields: Vec<_> = self.fields.iter().map(|f| json!([f.pointer, f.value])).collect();
         json!({
-            "kind": self.kind.map(kind_name),
+            "kind": self.kind.map(Kind::as_str),
             "keys": (!keys.is_empty()).then_some(keys),
             "source": self.source,
             "session": self.session,

@@ -4,7 +4,6 @@ use bloodbank_core::{Kind, TopicPattern};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::event::kind_name;
 use crate::sql::{Connection, Value, time_to_micros};
 use crate::{Filter, Position, Standing, StoreError};
 
@@ -126,7 +125,7 @@ impl Scope {
                 Kind::Event => Way::Position,
                 Kind::Command => Way::Commands,
             };
-            self.set(way, text("kind", kind_name(kind)));
+            self.set(way, text("kind", kind.as_str()));
         }
         Ok(())
     }
