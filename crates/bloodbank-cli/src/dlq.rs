@@ -16,8 +16,8 @@ use clap::{Args, Subcommand};
 
 use crate::bus::{Connected, block_on};
 use crate::contracts::Source;
-use crate::span;
 use crate::table::{Table, say};
+use crate::{place, span};
 
 /// The most characters of an error in a line.
 const LONGEST_ERROR: usize = 120;
@@ -73,7 +73,7 @@ pub(crate) struct Which {
     #[arg(long, value_name = "AGE", value_parser = span::parse)]
     older_than: Option<Duration>,
     /// The one of this envelope id.
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", value_parser = place::id)]
     id: Option<Uuid>,
     #[command(flatten)]
     contracts: Source,

@@ -1,7 +1,5 @@
 //! Numbers as people read and write them.
 
-use std::io::{self, IsTerminal, Write};
-
 /// `12,345`.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -45,16 +43,6 @@ pub(crate) fn size(bytes: u64) -> String {
             format!("{}.{} {name}", count(tenths / 10), tenths % 10)
         }
         None => format!("{bytes} B"),
-    }
-}
-
-/// A line on a terminal that is written over and over, until it is cleared. Nothing where standard
-/// error is no terminal.
-pub(crate) fn progress(line: &str) {
-    let mut terminal = io::stderr().lock();
-    if terminal.is_terminal() {
-        // Without a terminal that takes it, nobody misses it.
-        let _ = write!(terminal, "\r\x1b[K{line}");
     }
 }
 

@@ -8,6 +8,7 @@ mod doctor;
 mod figures;
 mod list;
 mod logging;
+mod place;
 mod pretty;
 mod progress;
 mod publish;

@@ -27,13 +27,25 @@ pub(crate) async fn tell<T: Clone + PartialEq>(
         let now = changes.borrow().clone();
         if now != before {
             let line = line(&before, &now, since.elapsed());
-            show(&if terminal { format!("\r{line}\x1b[K") } else { format!("{line}\n") });
+            if terminal { over(&line) } else { show(&format!("{line}\n")) }
         }
         if is_over {
             return show(if terminal { "\n" } else { "" });
         }
         (before, since) = (now, Instant::now());
     }
+}
+
+/// A line in the place of the one before, on a terminal; elsewhere nothing.
+pub(crate) fn over(line: &str) {
+    if stderr().is_terminal() {
+        show(&format!("\r{line}\x1b[K"));
+    }
+}
+
+/// Takes the line away.
+pub(crate) fn clear() {
+    over("");
 }
 
 fn show(text: &str) {

@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::FINDINGS;
 use crate::bus::{Connected, block_on};
 use crate::contracts::{self, Source};
+use crate::place;
 use crate::table::say;
 
 #[derive(Args)]
@@ -24,10 +25,10 @@ pub(crate) struct Publish {
     #[command(flatten)]
     payload: Payload,
     /// The piece of work that it belongs to.
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", value_parser = place::id)]
     correlation_id: Option<Uuid>,
     /// The message that it follows from.
-    #[arg(long, value_name = "UUID")]
+    #[arg(long, value_name = "UUID", value_parser = place::id)]
     causation_id: Option<Uuid>,
     /// Makes the id: the same key twice is the same message, and handled once.
     #[arg(long, value_name = "KEY")]

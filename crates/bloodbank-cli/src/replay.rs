@@ -11,14 +11,13 @@ use bloodbank::candystore::{
     self, EventStore, Pace, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget,
 };
-use bloodbank::events;
 use bloodbank::uuid::Uuid;
 use clap::Args;
 
 use self::which::Which;
 use crate::bus::{Connected, block_on, interrupted};
 use crate::table::say;
-use crate::{FINDINGS, progress, store};
+use crate::{FINDINGS, place, progress, store};
 
 /// Exit code for a replay that the user has stopped, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -49,7 +48,8 @@ pub(crate) struct Replay {
     #[arg(long)]
     yes: bool,
     /// Go on with the replay of this id, which was stopped or has failed.
-    #[arg(long, value_name = "ID", conflicts_with_all = which::NAMES)]
+    #[arg(long, value_name = "ID", value_parser = place::id)]
+    #[arg(conflicts_with_all = which::NAMES)]
     #[arg(conflicts_with_all = ["queue", "live"])]
     resume: Option<Uuid>,
     /// Show the last replays.
@@ -66,7 +66,7 @@ impl Replay {
     /// Exits 0 when all is sent, 100 when events break their contract, 130 when it was interrupted.
     pub(crate) fn run(&self) -> anyhow::Result<u8> {
         block_on(async {
-            let store = store::open(events::contracts()).await?;
+            let store = store::open_existing().await?;
             if self.list {
                 show::list(&store.replays(LISTED).await?)?;
                 return Ok(0);

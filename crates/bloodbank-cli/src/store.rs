@@ -1,7 +1,7 @@
 //! `store`: the record of every event.
 
 pub(crate) mod chain;
-mod event;
+pub(crate) mod event;
 mod export;
 mod get;
 mod import;
@@ -15,8 +15,8 @@ mod tail;
 mod verify;
 mod which;
 
-use anyhow::{Context, bail};
-use bloodbank::candystore::{EventStore, StoreOptions, StoreUrl};
+use anyhow::{anyhow, bail};
+use bloodbank::candystore::{EventStore, StoreError, StoreOptions, StoreUrl};
 use bloodbank::{Contracts, events};
 use clap::Subcommand;
 
@@ -53,10 +53,10 @@ pub(crate) enum Store {
 impl Store {
     pub(crate) fn run(&self) -> anyhow::Result<u8> {
         block_on(async {
-            if !matches!(self, Store::Import(_) | Store::Record) {
-                must_be_there(&StoreUrl::from_env()?)?;
-            }
-            let store = open(events::contracts()).await?;
+            let store = match self {
+                Store::Import(_) | Store::Record => open(events::contracts()).await?,
+                _ => open_existing().await?,
+            };
             match self {
                 Store::List(list) => list.run(&store).await,
                 Store::Get(get) => get.run(&store).await,
@@ -78,17 +78,23 @@ impl Store {
 /// The store that `DATABASE_URL` names.
 pub(crate) async fn open(contracts: &'static Contracts) -> anyhow::Result<EventStore> {
     let url = StoreUrl::from_env()?;
-    EventStore::open(StoreOptions::new(url), contracts).await.context("there is no store")
+    let opened = EventStore::open(StoreOptions::new(url.clone()), contracts).await;
+    opened.map_err(|error| match error {
+        // It says which one.
+        StoreError::Open { .. } => error.into(),
+        error => anyhow!("{url}: {error}"),
+    })
 }
 
-/// Who only looks makes no file: one that is named wrongly would pass for an empty store.
-fn must_be_there(url: &StoreUrl) -> anyhow::Result<()> {
-    match url {
+/// The same for who asks what is in it, and makes no file: one that is named wrongly would pass for an
+/// empty store.
+pub(crate) async fn open_existing() -> anyhow::Result<EventStore> {
+    match StoreUrl::from_env()? {
         StoreUrl::Sqlite(path) if !path.exists() => bail!(
             "there is no store at {}\nhelp: DATABASE_URL names it: `sqlite:<file>` or \
              `postgres://user:password@host/database`",
             path.display()
         ),
-        _ => Ok(()),
+        _ => open(events::contracts()).await,
     }
 }

@@ -4,7 +4,11 @@ use std::io::{self, Write};
 
 use bloodbank::escape_control;
 
-/// Rows under a heading, each column as wide as its widest cell.
+/// The widest that a column is, in characters.
+const WIDEST: usize = 72;
+
+/// Rows under a heading, each column as wide as its widest cell. A cell that is wider than 72 characters
+/// moves only what follows in its own row.
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
 }
@@ -40,7 +44,8 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+            let lengths = cells.map(|cell| cell.chars().count());
+            lengths.filter(|length| *length <= WIDEST).max().unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         for row in &self.rows {
@@ -57,4 +62,23 @@ impl Table {
 /// A line on standard output. A pipe that ends early is an error, not a panic.
 pub(crate) fn say(line: impl std::fmt::Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_cell_that_is_very_wide_moves_only_its_own_row() {
+        let mut table = Table::new(["key", "count"]);
+        let wide = "x".repeat(WIDEST + 1);
+        table.row(["short", "1"]);
+        table.row([&wide, "2"]);
+        let mut out = Vec::new();
+        table.print(&mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, format!("KEY    COUNT\nshort  1\n{wide}  2\n"));
+    }
 }

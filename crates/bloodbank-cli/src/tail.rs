@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bloodbank::amqp::Amqp;
 use bloodbank::candystore::{EventStore, Filter, Followed, Start};
-use bloodbank::chrono::{DateTime, TimeDelta, Utc};
+use bloodbank::chrono::{TimeDelta, Utc};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
     Envelope, Exchange, Kind, Queue, Settlement, Subscription, TopicPattern, Topology, Transport,
@@ -15,7 +15,8 @@ use bloodbank::{
 use clap::Args;
 
 use crate::bus::{Connected, block_on};
-use crate::span;
+use crate::store::event;
+use crate::{span, when};
 
 #[derive(Args)]
 pub(crate) struct Tail {
@@ -73,17 +74,23 @@ impl Tail {
     async fn in_store(&self, store: &EventStore) -> anyhow::Result<()> {
         let filter = Filter::new().with_key(self.pattern.clone());
         let filter = if self.commands { filter } else { filter.with_kind(Kind::Event) };
-        let since = self.since.and_then(|age| TimeDelta::from_std(age).ok());
-        let start = since.and_then(|age| Utc::now().checked_sub_signed(age));
-        let mut follow = store.follow(filter, start.map_or(Start::Now, Start::Time)).await?;
+        let start = self.since.map_or(Start::Now, |age| {
+            let age = TimeDelta::from_std(age).ok();
+            let time = age.and_then(|age| Utc::now().checked_sub_signed(age));
+            // Before there was time there is all of it.
+            time.map_or(Start::Position(1), Start::Time)
+        });
+        let mut follow = store.follow(filter, start).await?;
         self.listening();
         loop {
             let followed = tokio::select! {
                 followed = follow.next() => followed?,
                 interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
             };
-            if let Followed::Event(event) = followed {
-                self.show(&event.key, &event.body)?;
+            match followed {
+                Followed::Event(event) => self.show(&event.key, &event.body)?,
+                Followed::Pruned(range) => eprintln!("{}", event::pruned(&range)),
+                other => eprintln!("note: {other:?}"),
             }
         }
     }
@@ -114,7 +121,7 @@ impl Tail {
             Ok(envelope) => writeln!(out, "{}", line(&envelope))?,
             Err(error) => {
                 let (key, error) = (escape_control(key), error.to_string());
-                let now = time(Utc::now());
+                let now = when::show(Utc::now());
                 let line = format!("{now}  {key:<34}  no envelope: {}", escape_control(&error));
                 match self.json {
                     // Standard output is for programs then.
@@ -132,13 +139,9 @@ fn line(envelope: &Envelope) -> String {
     let key = escape_control(&envelope.event_type);
     let source = escape_control(&envelope.source);
     let mut line =
-        format!("{}  {key:<34}  {source:<24}  {}", time(envelope.timestamp), envelope.id);
+        format!("{}  {key:<34}  {source:<24}  {}", when::show(envelope.timestamp), envelope.id);
     if let Some(cause) = envelope.causation_id {
         line.push_str(&format!("  after {cause}"));
     }
     line
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.format("%F %T%.3fZ").to_string()
 }

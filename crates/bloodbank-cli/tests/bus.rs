@@ -26,9 +26,8 @@ fn bloodbank(url: Option<&str>, arguments: &[&str]) -> Command {
         command.env_remove(name);
     }
     command.envs(url.map(|url| ("RABBIT_URL", url)));
-    // Never the store of whoever runs the tests.
-    let store = concat!("sqlite:", env!("CARGO_TARGET_TMPDIR"), "/bus.db");
-    command.env("DATABASE_URL", store);
+    // The store of whoever runs the tests is not for them.
+    command.env("DATABASE_URL", "sqlite:/dev/null/store.db");
     command
 }
 
@@ -101,12 +100,28 @@ impl Drop for Tail {
 }
 
 #[test]
-fn without_a_broker_the_bus_is_in_the_store_and_says_so() {
-    let said = says(None, &["publish", EVENT, "--example"]);
-    assert_eq!(said.code, 0, "{}", said.err);
+fn without_a_broker_the_bus_lies_in_the_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("store.db").display());
+    let says = |arguments: &[&str]| says_with(None, arguments, &[("DATABASE_URL", &url)]);
+    let note = format!("note: RABBIT_URL is not set, so this is the bus in {url}\n");
+    let said = says(&["publish", EVENT, "--example"]);
+    assert_eq!((said.code, &said.err), (0, &note));
     assert!(said.out.starts_with("published  theboard.meeting.created  "), "{}", said.out);
-    let note = "note: RABBIT_URL is not set, so this is the bus in sqlite:";
-    assert!(said.err.starts_with(note), "{}", said.err);
+    for (command, code) in [
+        (&["dlq", "ls"][..], 0),
+        (&["topology", "--check"], 4),
+        (&["topology", "--apply"], 0),
+        (&["topology", "--check"], 0),
+    ] {
+        let said = says(command);
+        assert_eq!(said.code, code, "{command:?}: {}{}", said.out, said.err);
+        assert!(said.err.starts_with(&note), "{}", said.err);
+    }
+    let doctor = says(&["doctor"]);
+    assert_eq!((doctor.code, &*doctor.err), (0, ""), "{}", doctor.out);
+    assert!(doctor.out.contains("RABBIT_URL is not set, so the bus lies in the store"));
+    assert!(doctor.out.contains(&format!("{url}, 1 event so far")), "{}", doctor.out);
 }
 
 #[test]
@@ -357,6 +372,9 @@ async fn park_all(url: &str) {
 
 #[tokio::test]
 async fn the_doctor_says_what_is_wrong_and_what_to_do() {
+    let unset = says(None, &["doctor"]);
+    assert_eq!(unset.code, 100);
+    assert!(unset.out.contains("fix: name a file or a database in DATABASE_URL"), "{}", unset.out);
     let Some(url) = broker().await else { return };
     let bare = says(Some(&url), &["doctor"]);
     assert_eq!((bare.code, bare.err.as_str()), (100, ""), "{}", bare.out);

@@ -66,7 +66,7 @@ async fn what_is_published_is_recorded_until_the_user_interrupts() {
     let mut summary = String::new();
     recording.0.stdout.take().unwrap().read_to_string(&mut summary).unwrap();
     assert!(recording.0.wait().unwrap().success());
-    assert_eq!(summary, "3 stored, 0 came again, 0 in quarantine; the last position is 3\n");
+    assert_eq!(summary, "3 stored, 0 there already, 0 conflicts; the last position is 3\n");
 }
 
 #[test]

@@ -114,6 +114,17 @@ fn mixed() -> Vec<Incoming> {
     batch
 }
 
+#[test]
+fn a_replay_of_a_store_that_is_not_there_makes_none() {
+    let machine = Machine { folder: tempfile::tempdir().unwrap(), url: NOWHERE.to_owned() };
+    for arguments in [&[][..], &["--list"], &["--yes", "--live"]] {
+        let said = machine.says(arguments);
+        assert_eq!((said.code, &*said.out), (1, ""), "{}", said.err);
+        assert!(said.err.starts_with("error: there is no store at "), "{}", said.err);
+    }
+    assert_eq!(std::fs::read_dir(machine.folder.path()).unwrap().count(), 0);
+}
+
 #[tokio::test]
 async fn a_dry_run_says_what_would_be_sent_and_asks_no_broker() {
     let machine = Machine::with(NOWHERE, mixed()).await;
@@ -128,7 +139,7 @@ async fn a_dry_run_says_what_would_be_sent_and_asks_no_broker() {
         last    position 5, 2026-01-31 12:00:04.000Z, no.such.key
         events  5
         target  bloodbank.replay.v1, for the queues that hear replays
-        2 break the contracts of today, and are in the way:
+        2 events break the contracts of today, and are in the way:
         POSITION  KEY                       VIOLATION
         2         theboard.meeting.started  /event_type  expected property `event_type` to be present, found nothing
         5         no.such.key               no contract has the key `no.such.key`
@@ -154,7 +165,7 @@ async fn a_dry_run_says_what_would_be_sent_and_asks_no_broker() {
         last    position 2, 2026-01-31 12:00:00.000Z, theboard.meeting.started
         events  2
         target  bloodbank.events.v1, LIVE: everybody gets them, as if they happened now
-        1 break the contracts of today, and will be skipped:
+        1 event breaks the contracts of today, and will be skipped:
         POSITION  KEY                       VIOLATION
         2         theboard.meeting.started  /event_type  expected property `event_type` to be present, found nothing
         a dry run; `--yes` does it
@@ -194,7 +205,7 @@ async fn with_yes_all_is_sent_and_put_on_record() {
     let machine = Machine::with(&url, mixed()).await;
     let refused = machine.says(&["--yes"]);
     assert_eq!(refused.code, 100, "{}", refused.err);
-    assert!(refused.out.contains("2 break the contracts of today, and are in the way:"));
+    assert!(refused.out.contains("2 events break the contracts of today, and are in the way:"));
     assert_eq!(refused.err, "nothing was sent; `--skip-invalid` sends the others\n");
     assert!(take(&amqp, "q").await.is_empty());
     let said = machine.says(&["--yes", "--skip-invalid"]);

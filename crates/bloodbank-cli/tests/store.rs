@@ -147,6 +147,42 @@ async fn a_chain_is_drawn_as_a_tree() {
 }
 
 #[tokio::test]
+async fn what_began_the_work_is_listed_with_its_correlation() {
+    let store = Store::with(workflow()).await;
+    let positions = |arguments: &[&str]| -> Vec<Value> {
+        store.json(arguments).iter().map(|event| event["position"].clone()).collect()
+    };
+    let work = id(1).to_string();
+    let all = positions(&["list", "--correlation", &work, "--oldest", "--json"]);
+    assert_eq!(all, (1..=7).map(Value::from).collect::<Vec<_>>());
+    store.says(
+        &["list", "--correlation", &work, "--count"],
+        &expect![[r#"
+        7
+        exit 0
+    "#]],
+    );
+    store.says(
+        &["list", "--correlation", "work"],
+        &expect![[r#"
+        error: invalid value 'work' for '--correlation <UUID>': expected an id (a UUID)
+
+        For more information, try '--help'.
+        exit 2
+    "#]],
+    );
+    store.says(
+        &["chain", "work"],
+        &expect![[r#"
+        error: invalid value 'work' for '<ID>': expected an id (a UUID)
+
+        For more information, try '--help'.
+        exit 2
+    "#]],
+    );
+}
+
+#[tokio::test]
 async fn a_list_goes_on_where_it_ended() {
     let store = Store::with(workflow()).await;
     store.says(&["list", "--limit", "2"], &expect![[r#"
@@ -235,7 +271,7 @@ async fn each_option_of_a_list_narrows_it() {
         (vec!["--since", "1h", "--commands"], 1),
         (vec!["--where", "/topic=\"a\""], 3),
         (vec!["--where", "/topic=\"a\"", "--where", "/n=2"], 1),
-        (vec!["--correlation", "01990000-0000-7000-8000-000000000001"], 0),
+        (vec!["--correlation", "01990000-0000-7000-8000-000000000001"], 1),
         (vec!["--session", "s"], 0),
     ] {
         assert_eq!(count(&arguments), expected, "{arguments:?}");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::event::{headers_text, kind_name, kind_of};
+use crate::event::{headers_text, kind_of};
 use crate::quarantine::{Difference, Said};
 use crate::record::{ROW, Record};
 use crate::sql::{Table, Type, Value};
@@ -99,7 +99,7 @@ impl Transaction {
             Value::Int(self.head.now()),
             Value::Id(record.id),
             Value::position(position),
-            Value::text(kind_name(record.kind)),
+            Value::text(record.kind.as_str()),
             Value::text(&*record.key),
             Value::maybe(headers_text(&record.headers), Value::Text),
             Value::Bytes(record.body.clone()),

@@ -130,13 +130,6 @@ impl StoredEvent {
     }
 }
 
-pub(crate) fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Event => "event",
-        Kind::Command => "command",
-    }
-}
-
 pub(crate) fn kind_of(name: &str) -> Result<Kind, StoreError> {
     match name {
         "event" => Ok(Kind::Event),

@@ -1,8 +1,52 @@
 //! Candystore: every event kept once, in order, for good.
 //!
-//! [`EventStore`] appends what it is given under gapless positions, in commit order, and answers
-//! questions about it. It lies in one SQLite file or in a PostgreSQL database, which any number of
-//! processes may use at a time. [`Embedded`] is a bus on it, with nothing else to install.
+//! An [`EventStore`] lies in one SQLite file or in a PostgreSQL database ([`StoreUrl`]), which any
+//! number of processes may use at a time. It keeps the bytes as they came, under gapless positions in
+//! the order of commits.
+//!
+//! - **In**: [`append`](EventStore::append) judges [`Incoming`] events by their contracts, numbers and
+//!   stores them. What is invalid is stored and marked ([`Standing`]); what comes again is a duplicate;
+//!   what comes with the id of another event goes to [quarantine](EventStore::quarantined). A
+//!   [`Recorder`] appends what passes on a bus.
+//! - **Out**: [`at`](EventStore::at) and [`get`](EventStore::get) one event;
+//!   [`page`](EventStore::page) and [`count`](EventStore::count) what a [`Filter`] means;
+//!   [`follow`](EventStore::follow) what is there and then what comes; [`chain`](EventStore::chain)
+//!   what caused an event and what it caused; [`stats`](EventStore::stats) how much of what.
+//! - **Again**: a [`ReplayPlan`] counts what would be sent, a [`Replay`] sends it, and a
+//!   [`ReplayRun`] is the record of it.
+//! - **Upkeep**: [`verify`](EventStore::verify) looks whether all is as it was stored;
+//!   [`plan_prune`](EventStore::plan_prune) says what retention would let go, and
+//!   [`prune`](EventStore::prune) does it; [`pages`](EventStore::pages) with
+//!   [`StoredEvent::to_line`] and [`Incoming::from_line`] take events from one store to another.
+//! - **The bus**: [`Embedded`] is a transport on the log of a store, with nothing to install.
+//!
+//! ```
+//! use std::sync::LazyLock;
+//!
+//! use bloodbank_core::{Bundle, Contracts, Envelope, Kind, Meta};
+//! use candystore::{Appended, EventStore, Filter, Incoming, Order, StoreOptions, StoreUrl};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let file = folder.path().join("store.db");
+//! // Services have `events::contracts()`; these know no key.
+//! static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| Contracts::new(Bundle::default()));
+//! let store = EventStore::open(StoreOptions::new(StoreUrl::file(file)), &CONTRACTS).await?;
+//!
+//! let data = serde_json::json!({"topic": "Budget"});
+//! let envelope = Envelope::new("theboard.meeting.created", "theboard", data, Meta::new());
+//! let body = envelope.to_bytes()?;
+//! let event = Incoming::new(Kind::Event, "theboard.meeting.created", body);
+//! assert_eq!(store.append(vec![event.clone()]).await?, [Appended::Stored(1)]);
+//! assert_eq!(store.append(vec![event]).await?, [Appended::Duplicate(1)]);
+//!
+//! let meetings = Filter::new().with_key("theboard.meeting.*".parse()?);
+//! let page = store.page(&meetings, Order::Newest, 50, None).await?;
+//! assert_eq!((page.events[0].id, page.next), (envelope.id, None));
+//! # Ok(())
+//! # }
+//! ```
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 

@@ -7,7 +7,7 @@ use bloodbank_core::Kind;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
-use crate::event::{kind_name, kind_of};
+use crate::event::kind_of;
 use crate::{Incoming, StoredEvent};
 
 /// The fields of a line; of the last two there is one.
@@ -34,7 +34,7 @@ impl StoredEvent {
         let line = json!({
             "position": self.position,
             "received": self.received.to_rfc3339_opts(SecondsFormat::Micros, true),
-            "kind": kind_name(self.kind),
+            "kind": self.kind.as_str(),
             "key": self.key,
             "headers": self.headers,
             "checksum": self.checksum,

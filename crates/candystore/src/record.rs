@@ -8,7 +8,7 @@ use bloodbank_core::{CheckError, Contracts, Envelope, Kind, Validated};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::event::{headers_text, kind_name};
+use crate::event::headers_text;
 use crate::quarantine::Said;
 use crate::sql::{Type, Value, time_to_micros};
 use crate::{Position, Standing, StoredEvent};
@@ -184,7 +184,7 @@ impl Record {
         vec![
             Value::position(position),
             Value::Id(self.id),
-            Value::text(kind_name(self.kind)),
+            Value::text(self.kind.as_str()),
             Value::text(&*self.key),
             column(&self.source),
             Value::maybe(self.timestamp, Value::Int),

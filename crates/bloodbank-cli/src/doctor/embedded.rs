@@ -9,6 +9,7 @@ use bloodbank::{
 };
 
 use super::Report;
+use crate::figures::count_of;
 use crate::store;
 use crate::topology::without_recorders;
 
@@ -24,7 +25,10 @@ pub(super) async fn look(report: &mut Report, topology: Topology, dead_letters: 
         }
     };
     match store.position().await {
-        Ok(position) => report.fine("store", format!("{}, {position} events so far", store.url())),
+        Ok(position) => {
+            let so_far = count_of(position, "event");
+            report.fine("store", format!("{}, {so_far} so far", store.url()));
+        }
         Err(error) => {
             return report.wrong("store", error.to_string(), "`bloodbank store verify` says more");
         }

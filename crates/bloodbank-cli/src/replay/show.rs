@@ -6,6 +6,7 @@ use std::time::Duration;
 use bloodbank::candystore::{Planned, ReplayOptions, ReplayPlan, ReplayRun, ReplayTarget};
 use bloodbank::{Exchange, escape_control};
 
+use crate::figures::{count, count_of};
 use crate::progress::rate;
 use crate::table::{Table, say};
 use crate::when;
@@ -20,13 +21,13 @@ const BAR: u64 = 30;
 pub(super) fn plan(plan: &ReplayPlan, options: &ReplayOptions) -> io::Result<()> {
     let (Some(first), Some(last)) = (&plan.first, &plan.last) else { return Ok(()) };
     let mut table = Table::new(["key", "events"]);
-    for (key, count) in &plan.keys {
-        table.row([key, &count.to_string()]);
+    for (key, events) in &plan.keys {
+        table.row([key, &count(*events)]);
     }
     table.print(&mut io::stdout().lock())?;
     say(format_args!("first   {}", place(first)))?;
     say(format_args!("last    {}", place(last)))?;
-    say(format_args!("events  {}", plan.count))?;
+    say(format_args!("events  {}", count(plan.count)))?;
     say(format_args!("target  {}", target(&options.target)))?;
     if plan.unfit > 0 {
         unfit(plan, options)?;
@@ -51,15 +52,20 @@ fn target(target: &ReplayTarget) -> String {
 }
 
 fn unfit(plan: &ReplayPlan, options: &ReplayOptions) -> io::Result<()> {
-    let what = if options.skip_invalid { "will be skipped" } else { "are in the way" };
-    say(format_args!("{} break the contracts of today, and {what}:", plan.unfit))?;
+    let what = match (plan.unfit, options.skip_invalid) {
+        (1, true) => "breaks the contracts of today, and will be skipped",
+        (1, false) => "breaks the contracts of today, and is in the way",
+        (_, true) => "break the contracts of today, and will be skipped",
+        (_, false) => "break the contracts of today, and are in the way",
+    };
+    say(format_args!("{} {what}:", count_of(plan.unfit, "event")))?;
     let mut table = Table::new(["position", "key", "violation"]);
     for unfit in plan.unfit_named.iter().take(MOST_UNFIT) {
         table.row([&unfit.position.to_string(), &unfit.key, &unfit.violation]);
     }
     table.print(&mut io::stdout().lock())?;
     let more = plan.unfit.saturating_sub(MOST_UNFIT as u64);
-    if more > 0 { say(format_args!("and {more} more")) } else { Ok(()) }
+    if more > 0 { say(format_args!("and {} more", count(more))) } else { Ok(()) }
 }
 
 /// How it goes.
@@ -71,12 +77,13 @@ pub(super) fn line(before: &ReplayRun, now: &ReplayRun, took: Duration) -> Strin
     let rate = rate(now.sent.saturating_sub(before.sent), took);
     let failed = match now.failed {
         0 => String::new(),
-        n => format!("  {n} failed and tried again"),
+        n => format!("  {} failed and tried again", count(n)),
     };
     format!(
-        "[{bar}] {}%  {done} of {}  {rate}  position {}{failed}",
+        "[{bar}] {}%  {} of {}  {rate}  position {}{failed}",
         part(100),
-        now.planned,
+        count(done),
+        count(now.planned),
         now.reached
     )
 }
@@ -85,7 +92,13 @@ pub(super) fn line(before: &ReplayRun, now: &ReplayRun, took: Duration) -> Strin
 pub(super) fn summary(run: &ReplayRun) -> String {
     format!(
         "replay {} is {}: {} of {} sent, {} skipped, {} failed and tried again, up to position {}",
-        run.id, run.state, run.sent, run.planned, run.skipped, run.failed, run.reached
+        run.id,
+        run.state,
+        count(run.sent),
+        count(run.planned),
+        count(run.skipped),
+        count(run.failed),
+        run.reached
     )
 }
 
@@ -106,9 +119,9 @@ pub(super) fn list(runs: &[ReplayRun]) -> io::Result<()> {
             &run.options.author,
             run.state.as_str(),
             &run.options.target.to_string(),
-            &format!("{} of {}", run.sent, run.planned),
-            &run.skipped.to_string(),
-            &run.failed.to_string(),
+            &format!("{} of {}", count(run.sent), count(run.planned)),
+            &count(run.skipped),
+            &count(run.failed),
             &run.reached.to_string(),
             &run.filter.to_json().to_string(),
             run.error.as_deref().unwrap_or_default(),

@@ -1,12 +1,11 @@
 //! Which events are to be replayed.
 
 use bloodbank::TopicPattern;
-use bloodbank::candystore::{Filter, Position};
-use bloodbank::chrono::{DateTime, Utc};
+use bloodbank::candystore::Filter;
 use bloodbank::uuid::Uuid;
 use clap::Args;
 
-use crate::when;
+use crate::place::{self, Place};
 
 /// The names of these arguments.
 pub(crate) const NAMES: [&str; 5] = ["keys", "from", "to", "source", "correlation"];
@@ -18,33 +17,17 @@ pub(crate) struct Which {
     #[arg(long = "key", value_name = "PATTERN")]
     keys: Vec<TopicPattern>,
     /// From this position on, or stored so long ago or later: `1`, `10m`, `2026-01-31T12:00:00Z`.
-    #[arg(long, value_name = "POSITION|AGE|TIME", value_parser = place)]
+    #[arg(long, value_name = "POSITION|AGE|TIME", value_parser = place::parse)]
     from: Option<Place>,
     /// Up to this position, or stored before then.
-    #[arg(long, value_name = "POSITION|AGE|TIME", value_parser = place)]
+    #[arg(long, value_name = "POSITION|AGE|TIME", value_parser = place::parse)]
     to: Option<Place>,
     /// Who said it.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
-    /// What has this correlation id.
-    #[arg(long, value_name = "UUID")]
+    /// What has this correlation id, and the event of this id.
+    #[arg(long, value_name = "UUID", value_parser = place::id)]
     correlation: Option<Uuid>,
-}
-
-/// A place in the store.
-#[derive(Clone, Copy)]
-enum Place {
-    Position(Position),
-    Time(DateTime<Utc>),
-}
-
-fn place(text: &str) -> Result<Place, String> {
-    match text.parse() {
-        Ok(position) => Ok(Place::Position(position)),
-        Err(_) => when::parse(text)
-            .map(Place::Time)
-            .map_err(|error| format!("{error}, or a position, as in `1`")),
-    }
 }
 
 impl Which {

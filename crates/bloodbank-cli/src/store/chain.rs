@@ -10,7 +10,7 @@ use bloodbank::uuid::Uuid;
 use clap::Args;
 
 use crate::table::{Table, say};
-use crate::when;
+use crate::{place, when};
 
 /// How deep branches are drawn. What is deeper says how deep it is.
 const DEEPEST: usize = 24;
@@ -18,6 +18,7 @@ const DEEPEST: usize = 24;
 #[derive(Args)]
 pub(crate) struct Chain {
     /// The id of an event, or a correlation id.
+    #[arg(value_parser = place::id)]
     id: Uuid,
     /// As JSON, one event a line, without payloads.
     #[arg(long)]

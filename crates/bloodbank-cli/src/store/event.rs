@@ -1,6 +1,6 @@
 //! A stored event, as it is shown.
 
-use bloodbank::candystore::StoredEvent;
+use bloodbank::candystore::{PrunedRange, StoredEvent, body_field};
 use bloodbank::serde::de::IgnoredAny;
 use bloodbank::serde_json::{self, Value, json};
 use bloodbank::{Kind, escape_control};
@@ -28,6 +28,11 @@ pub(super) fn line(event: &StoredEvent) -> String {
     )
 }
 
+/// What a follower is told of positions that are gone.
+pub(crate) fn pruned(range: &PrunedRange) -> String {
+    format!("note: positions {} to {} were pruned; it goes on behind them", range.first, range.last)
+}
+
 /// Everything about it on one line of JSON. The envelope stands in it as it came, but for line breaks;
 /// what is no JSON is `body`, or `body_hex` if it is no text.
 pub(super) fn json_line(event: &StoredEvent) -> String {
@@ -41,10 +46,9 @@ fn contents(body: &[u8]) -> (&'static str, String) {
     match std::str::from_utf8(body) {
         // A line break in JSON is white space: in its texts it is written `\n`.
         Ok(text) if is_json(text) => ("envelope", text.replace(['\n', '\r'], " ")),
-        Ok(text) => ("body", Value::from(text).to_string()),
-        Err(_) => {
-            let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
-            ("body_hex", Value::from(hex).to_string())
+        _ => {
+            let (name, body) = body_field(body);
+            (name, Value::from(body).to_string())
         }
     }
 }
@@ -57,7 +61,7 @@ fn facts(event: &StoredEvent) -> Value {
     json!({
         "position": event.position,
         "id": event.id,
-        "kind": kind(event),
+        "kind": event.kind.as_str(),
         "key": event.key,
         "source": event.source,
         "timestamp": event.timestamp,
@@ -71,11 +75,4 @@ fn facts(event: &StoredEvent) -> Value {
         "headers": event.headers,
         "checksum": event.checksum,
     })
-}
-
-pub(super) fn kind(event: &StoredEvent) -> &'static str {
-    match event.kind {
-        Kind::Event => "event",
-        Kind::Command => "command",
-    }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use bloodbank::TopicPattern;
 use bloodbank::candystore::{EventPages, EventStore, Position};
 use clap::Args;
@@ -39,6 +39,9 @@ impl Export {
             None => write(pages, &mut io::stdout().lock()).await?,
             Some(path) => {
                 let named = || format!("{} cannot be written", path.display());
+                if path.exists() {
+                    bail!("{} is there already\nhelp: name a new file", path.display());
+                }
                 let file = File::create_new(path).with_context(named)?;
                 let mut out = BufWriter::new(file);
                 let incomplete = || format!("{} does not have all of it", path.display());

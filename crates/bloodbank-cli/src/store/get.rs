@@ -10,6 +10,7 @@ use bloodbank::uuid::Uuid;
 use clap::Args;
 
 use super::event;
+use crate::figures::count_of;
 use crate::pretty;
 use crate::table::{Table, say};
 use crate::when;
@@ -96,7 +97,7 @@ fn facts(event: &StoredEvent) -> Table {
     };
     fact("position", Some(event.position.to_string()));
     fact("id", Some(event.id.to_string()));
-    fact("kind", Some(event::kind(event).to_owned()));
+    fact("kind", Some(event.kind.as_str().to_owned()));
     fact("key", Some(event.key.clone()));
     fact("source", Some(event.source.clone()).filter(|source| !source.is_empty()));
     fact("timestamp", event.timestamp.map(when::show));
@@ -106,7 +107,7 @@ fn facts(event: &StoredEvent) -> Table {
     fact("session", event.session_id.clone());
     fact("standing", Some(standing));
     fact("schema", event.schema.map(|digest| digest.to_string()));
-    fact("size", Some(format!("{} bytes", event.body.len())));
+    fact("size", Some(count_of(event.body.len() as u64, "byte")));
     fact("checksum", Some(format!("{:08x} (CRC-32)", event.checksum)));
     table
 }

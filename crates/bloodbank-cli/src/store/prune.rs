@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bloodbank::TopicPattern;
 use bloodbank::candystore::{self, EventStore, Position, PrunePlan, StoreUrl};
-use bloodbank::chrono::{DateTime, Utc};
 use clap::Args;
 
-use crate::figures::{count, count_of, parse_size, progress, size};
-use crate::span;
+use crate::figures::{count, count_of, parse_size, size};
+use crate::progress::{clear, over};
 use crate::table::{Table, say};
+use crate::{span, when};
 
 #[derive(Args)]
 #[command(
@@ -70,9 +70,9 @@ impl Prune {
 
     async fn prune(&self, store: &EventStore, plan: &PrunePlan) -> anyhow::Result<()> {
         let of = count(plan.events());
-        let done = store.prune(plan, |done| progress(&format!("{} of {of}", count(done.events))));
+        let done = store.prune(plan, |done| over(&format!("{} of {of}", count(done.events))));
         let done = done.await;
-        progress("");
+        clear();
         let done = done?;
         say(format_args!("{} pruned", count_of(done.events, "event")))?;
         say_held(plan.held, plan.needed)?;
@@ -116,9 +116,9 @@ fn show(plan: &PrunePlan) -> anyhow::Result<()> {
                 &count(key.events),
                 &count(key.bytes),
                 &first.to_string(),
-                &time(stored_first),
+                &when::show(stored_first),
                 &last.to_string(),
-                &time(stored_last),
+                &when::show(stored_last),
             ]);
         }
         table.print(&mut io::stdout().lock())?;
@@ -141,8 +141,4 @@ fn say_held(held: u64, needed: Option<Position>) -> io::Result<()> {
         )),
         _ => Ok(()),
     }
-}
-
-fn time(time: DateTime<Utc>) -> String {
-    time.format("%F %TZ").to_string()
 }

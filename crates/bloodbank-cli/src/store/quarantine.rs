@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::table::{Table, say};
+use crate::when;
 
 #[derive(Args)]
 pub(crate) struct Quarantine {
@@ -50,7 +51,7 @@ impl Quarantine {
 fn add(table: &mut Table, one: &Quarantined) {
     table.row([
         &one.number.to_string(),
-        &one.received.format("%F %TZ").to_string(),
+        &when::show(one.received),
         &one.id.to_string(),
         &one.key,
         &one.position.to_string(),

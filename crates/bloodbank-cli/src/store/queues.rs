@@ -7,6 +7,7 @@ use bloodbank::candystore::{Embedded, EventStore, QueueStatus};
 use bloodbank::{Transport, serde_json};
 use clap::Args;
 
+use crate::figures::{count, count_of};
 use crate::table::{Table, say};
 
 #[derive(Args)]
@@ -48,16 +49,10 @@ impl Queues {
             ["queue", "read to", "unread", "ready", "delayed", "unsettled", "consumers", "gets"];
         let mut table = Table::new(heading);
         for status in queues {
-            let numbers = [
-                status.cursor,
-                status.unread,
-                status.ready,
-                status.delayed,
-                status.unsettled,
-                status.consumers,
-            ]
-            .map(|number| number.to_string());
-            let [cursor, unread, ready, delayed, unsettled, consumers] = &numbers;
+            let cursor = &status.cursor.to_string();
+            let counts =
+                [status.unread, status.ready, status.delayed, status.unsettled, status.consumers];
+            let [unread, ready, delayed, unsettled, consumers] = &counts.map(count);
             let name = &status.queue.name;
             let gets = patterns(status).join(" ");
             table.row([name, cursor, unread, ready, delayed, unsettled, consumers, &gets]);
@@ -75,8 +70,8 @@ impl Queues {
         let Some(status) = queues.iter().find(|status| status.queue.name == name) else {
             bail!("there is no queue `{name}`\nhelp: `bloodbank store queues` shows them all");
         };
-        let held = status.ready + status.delayed + status.unsettled;
-        let what = format!("{name} with {held} messages; what is in the log stays there");
+        let held = count_of(status.ready + status.delayed + status.unsettled, "message");
+        let what = format!("{name} with {held}; what is in the log stays there");
         if !self.yes {
             say(format_args!("would remove {what}"))?;
             eprintln!("a dry run; `--yes` does it");

@@ -9,6 +9,7 @@ use bloodbank::candystore::{EventStore, Recorded, Recorder};
 use bloodbank::{Contracts, Queue, Transport};
 
 use crate::bus::{self, interrupted};
+use crate::figures::{count, count_of};
 use crate::progress::{self, rate};
 use crate::table::say;
 
@@ -47,7 +48,7 @@ fn queue(contracts: &Contracts) -> anyhow::Result<Queue> {
 /// How it goes.
 fn line(before: &Recorded, now: &Recorded, took: Duration) -> String {
     let rate = rate(now.stored.saturating_sub(before.stored), took);
-    let line = format!("position {}  {} stored  {rate}", now.position, now.stored);
+    let line = format!("position {}  {} stored  {rate}", now.position, count(now.stored));
     match &now.trouble {
         Some(error) => {
             let error = error.to_string();
@@ -60,7 +61,9 @@ fn line(before: &Recorded, now: &Recorded, took: Duration) -> String {
 fn summary(recorded: &Recorded) -> String {
     let Recorded { stored, duplicates, conflicts, position, .. } = recorded;
     format!(
-        "{stored} stored, {duplicates} came again, {conflicts} in quarantine; the last position is \
-         {position}"
+        "{} stored, {} there already, {}; the last position is {position}",
+        count(*stored),
+        count(*duplicates),
+        count_of(*conflicts, "conflict"),
     )
 }

@@ -7,6 +7,7 @@ use bloodbank::chrono::{DateTime, TimeDelta, Utc};
 use bloodbank::serde_json::{Value, json};
 use clap::{Args, ValueEnum};
 
+use crate::figures::{count, size};
 use crate::table::{Table, say};
 use crate::when;
 
@@ -68,11 +69,11 @@ fn show(groups: &[Group]) -> io::Result<()> {
             &group.minute.map(|minute| minute.format("%F %H:%MZ").to_string()).unwrap_or_default(),
             group.key.as_deref().unwrap_or_default(),
             group.source.as_deref().unwrap_or_default(),
-            &group.count.to_string(),
-            &group.bytes.to_string(),
+            &count(group.count),
+            &count(group.bytes),
             &latency(group.mean_latency),
             &latency(group.max_latency),
-            &group.not_valid.to_string(),
+            &count(group.not_valid),
         ]);
     }
     table.without_empty_columns().print(&mut io::stdout().lock())
@@ -91,14 +92,14 @@ fn show_totals(totals: &Totals) -> io::Result<()> {
         None => "none".to_owned(),
     };
     for (name, value) in [
-        ("events", totals.events.to_string()),
-        ("commands", totals.commands.to_string()),
-        ("not valid", totals.not_valid.to_string()),
-        ("duplicates", totals.duplicates.to_string()),
-        ("quarantined", totals.quarantined.to_string()),
+        ("events", count(totals.events)),
+        ("commands", count(totals.commands)),
+        ("not valid", count(totals.not_valid)),
+        ("duplicates", count(totals.duplicates)),
+        ("quarantined", count(totals.quarantined)),
         ("first position", end(totals.first)),
         ("last position", end(totals.last)),
-        ("size", format!("{} bytes", totals.size)),
+        ("size", size(totals.size)),
     ] {
         table.row([name, &value]);
     }

@@ -5,7 +5,8 @@ use clap::Args;
 use serde_json::json;
 
 use crate::FINDINGS;
-use crate::figures::{count, count_of, progress};
+use crate::figures::{count, count_of};
+use crate::progress::{clear, over};
 use crate::table::say;
 
 #[derive(Args)]
@@ -20,10 +21,10 @@ impl Verify {
     /// Exits 100 when something is wrong.
     pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
         let verified = store.verify(|at| {
-            progress(&format!("position {} of {}", count(at.done), count(at.of)));
+            over(&format!("position {} of {}", at.done, at.of));
         });
         let verified = verified.await;
-        progress("");
+        clear();
         let verified = verified?;
         match self.json {
             true => say(as_json(&verified))?,

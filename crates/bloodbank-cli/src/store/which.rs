@@ -6,7 +6,7 @@ use bloodbank::uuid::Uuid;
 use bloodbank::{Kind, TopicPattern};
 use clap::Args;
 
-use crate::when;
+use crate::{place, when};
 
 /// Which events are meant: those that pass everything that is given.
 #[derive(Args)]
@@ -19,8 +19,8 @@ pub(crate) struct Which {
     /// The session it belongs to.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
-    /// What has this correlation id.
-    #[arg(long, value_name = "UUID")]
+    /// What has this correlation id, and the event of this id.
+    #[arg(long, value_name = "UUID", value_parser = place::id)]
     correlation: Option<Uuid>,
     /// Stored so long ago or later, or since a time: `10m`, `2026-01-31T12:00:00Z`.
     #[arg(long, value_name = "AGE|TIME", value_parser = when::parse)]

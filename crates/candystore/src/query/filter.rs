@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::event::{kind_name, kind_of};
+use crate::event::kind_of;
 use crate::record::indexed;
 use crate::{Position, Standing};
 
@@ -27,8 +27,7 @@ pub struct Filter {
     pub source: Option<String>,
     /// The session it belongs to.
     pub session: Option<String>,
-    /// The correlation id. That of what began the work is its id, and it names none itself: see
-    /// [`EventStore::chain`](crate::EventStore::chain).
+    /// The correlation id. The event that has it as its own id began the work, and belongs to it.
     pub correlation: Option<Uuid>,
     /// Stored then or later.
     pub since: Option<DateTime<Utc>>,
@@ -75,7 +74,7 @@ impl Filter {
         self
     }
 
-    /// What has this correlation id.
+    /// What has this correlation id, and the event of this id.
     pub fn with_correlation(mut self, id: Uuid) -> Self {
         self.correlation = Some(id);
         self
@@ -174,7 +173,7 @@ impl Filter {
         keys.dedup();
         let fields: Vec<_> = self.fields.iter().map(|f| json!([f.pointer, f.value])).collect();
         json!({
-            "kind": self.kind.map(kind_name),
+            "kind": self.kind.map(Kind::as_str),
             "keys": (!keys.is_empty()).then_some(keys),
             "source": self.source,
             "session": self.session,

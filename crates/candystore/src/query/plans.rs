@@ -22,6 +22,7 @@ fn filters() -> Vec<Filter> {
         all().with_source("x"),
         all().with_session("x"),
         all().with_correlation(Uuid::nil()),
+        all().with_correlation(Uuid::nil()).with_kind(Kind::Event).with_source("x"),
         all().with_standing(Standing::Valid),
         all().with_standing(Standing::Malformed),
         all().with_since(chrono::DateTime::UNIX_EPOCH).with_until(chrono::Utc::now()),
@@ -52,6 +53,11 @@ async fn every_page_is_looked_up_in_an_index() {
                 let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
                 let plan = connection.query(&sql, &statement.values).await.unwrap();
                 assert!(!plan.is_empty());
+                if filter.correlation.is_some() {
+                    let steps: Vec<&str> = plan.iter().map(|row| row.text(3).unwrap()).collect();
+                    let uses = |index| steps.iter().any(|step| step.contains(index));
+                    assert!(uses("events_by_correlation") && uses("events_by_id"), "{steps:?}");
+                }
                 for row in &plan {
                     let step = row.text(3).unwrap();
                     let is_table = step.starts_with("SCAN events") || step.starts_with("SCAN e ");

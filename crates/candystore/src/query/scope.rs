@@ -4,7 +4,6 @@ use bloodbank_core::{Kind, TopicPattern};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::event::kind_name;
 use crate::sql::{Connection, Value, time_to_micros};
 use crate::{Filter, Position, Standing, StoreError};
 
@@ -73,10 +72,11 @@ impl Scope {
         self.low <= 1 && self.high >= self.head
     }
 
-    /// How many keys are looked up one by one.
+    /// How many lists of positions are merged into one.
     pub(crate) fn arms(&self) -> usize {
         match &self.way {
             Way::Keys(keys) => keys.len().max(1),
+            Way::Correlation(_) => 2,
             _ => 1,
         }
     }
@@ -92,7 +92,7 @@ impl Scope {
         };
         // From what is most telling to what is least so.
         if let Some(id) = filter.correlation {
-            self.set(Way::Correlation(id), Test::Equals("correlation_id", Value::Id(id)));
+            self.way = Way::Correlation(id);
         }
         if let Some(session) = &filter.session {
             self.set(Way::Session(session.clone()), text("session_id", session));
@@ -125,7 +125,7 @@ impl Scope {
                 Kind::Event => Way::Position,
                 Kind::Command => Way::Commands,
             };
-            self.set(way, text("kind", kind_name(kind)));
+            self.set(way, text("kind", kind.as_str()));
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ pub(crate) fn count(scope: &Scope) -> Statement {
     let mut statement = Statement::default();
     let way = match &scope.way {
         Way::Keys(keys) => format!("key IN ({})", statement.bind_all(keys)),
-        way => one_way(&mut statement, way),
+        way => format!("({})", conditions(&mut statement, way).join(" OR ")),
     };
     let tests = tests(&mut statement, &scope.tests);
     // Without a range, SQLite counts in the smallest index.
@@ -92,47 +92,50 @@ pub(crate) fn count(scope: &Scope) -> Statement {
     statement
 }
 
-/// The first positions of a way. Many keys are looked up one by one, each no further than the whole
-/// may go, so that it costs the same however rare they are.
+/// The first positions of a way. Each of its conditions is looked up by itself, no further than the
+/// whole may go, so that it costs the same however rare what it names is.
 fn positions(statement: &mut Statement, scope: &Scope, window: Window) -> String {
     let low = statement.bind(Value::position(window.low));
     let high = statement.bind(Value::position(window.high));
     let size = statement.bind_count(window.size);
     let end = format!("ORDER BY position {} LIMIT {size}", window.order.sql());
-    let arm = |condition: String| {
+    let arm = |condition: &String| {
         format!(
             "SELECT position FROM events WHERE {condition} AND position BETWEEN {low} AND {high} {end}"
         )
     };
-    let Way::Keys(keys) = &scope.way else { return arm(one_way(statement, &scope.way)) };
-    let arms: Vec<String> = (1..)
-        .zip(keys)
-        .map(|(n, key)| {
-            let key = statement.bind(Value::text(key.as_str()));
-            format!("SELECT position FROM ({}) AS a{n}", arm(format!("key = {key}")))
-        })
-        .collect();
-    match &arms[..] {
-        [_, _, ..] => {
-            format!("SELECT position FROM ({}) AS a {end}", arms.join(" UNION ALL "))
-        }
-        _ => arms.concat(),
-    }
+    let arms: Vec<String> = conditions(statement, &scope.way).iter().map(arm).collect();
+    let [_, _, ..] = &arms[..] else { return arms.concat() };
+    let numbered = (1..).zip(&arms).map(|(n, arm)| format!("SELECT position FROM ({arm}) AS a{n}"));
+    let union = numbered.collect::<Vec<_>>().join(" UNION ALL ");
+    format!("SELECT position FROM ({union}) AS a {end}")
 }
 
-fn one_way(statement: &mut Statement, way: &Way) -> String {
-    match way {
-        Way::Position | Way::Keys(_) => "TRUE".to_owned(),
+/// The conditions of a way, of which no event meets two.
+fn conditions(statement: &mut Statement, way: &Way) -> Vec<String> {
+    let one = match way {
+        Way::Position => "TRUE".to_owned(),
+        Way::Keys(keys) => {
+            let key = |key: &String| format!("key = {}", statement.bind(Value::text(key.as_str())));
+            return keys.iter().map(key).collect();
+        }
+        Way::Correlation(id) => {
+            let id = statement.bind(Value::Id(*id));
+            return vec![
+                format!("correlation_id = {id}"),
+                format!("(id = {id} AND correlation_id IS DISTINCT FROM {id})"),
+            ];
+        }
         Way::Source(source) => format!("source = {}", statement.bind(Value::text(source.as_str()))),
         Way::Session(id) => format!("session_id = {}", statement.bind(Value::text(id.as_str()))),
-        Way::Correlation(id) => format!("correlation_id = {}", statement.bind(Value::Id(*id))),
         Way::Standing(standing) => {
             // Only so the index of what is not valid is taken.
             let standing = statement.bind(Value::text(standing.as_str()));
             format!("standing = {standing} AND standing <> 'valid'")
         }
         Way::Commands => "kind = 'command'".to_owned(),
-    }
+    };
+    vec![one]
 }
 
 fn tests(statement: &mut Statement, tests: &[Test]) -> String {

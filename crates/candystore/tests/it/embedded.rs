@@ -3,6 +3,7 @@
 
 mod processes;
 mod queues;
+mod replaying;
 
 use std::sync::Arc;
 use std::time::Duration;

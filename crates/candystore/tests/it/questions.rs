@@ -16,6 +16,7 @@ use crate::databases::{Database, event, on_both, prompt};
 
 on_both!(
     each_part_of_a_filter_passes_what_it_names,
+    what_began_the_work_belongs_to_its_correlation,
     keys_are_found_by_patterns,
     a_time_is_a_position,
     a_page_begins_where_the_last_one_ended,
@@ -103,6 +104,34 @@ async fn each_part_of_a_filter_passes_what_it_names(database: Database) {
     ] {
         assert_eq!(found(&store, &filter).await, expected, "{filter:?}");
     }
+}
+
+async fn what_began_the_work_belongs_to_its_correlation(database: Database) {
+    let store = database.open().await;
+    let work = Uuid::now_v7();
+    let part = |n: u32| match n % 3 {
+        0 => said_by("ada", "llm.prompt", Meta::new().with_correlation_id(work)),
+        _ => prompt(n),
+    };
+    store.append((1..40).map(part).collect()).await.unwrap();
+    let began = said_by("bob", "llm.session.started", Meta::new().with_id(work));
+    store.append(vec![began]).await.unwrap();
+    store.append((40..50).map(part).collect()).await.unwrap();
+    let followed: Vec<Position> = (1..50).filter(|n| n % 3 == 0).collect();
+    let followed = followed.into_iter().map(|n| if n < 40 { n } else { n + 1 });
+    let mut expected: Vec<Position> = followed.chain([40]).collect();
+    expected.sort_unstable();
+    let all = || Filter::new().with_correlation(work);
+    assert_eq!(found(&store, &all()).await, expected);
+    assert_eq!(found(&store, &all().with_kind(Kind::Event).with_source("bob")).await, [40]);
+    assert_eq!(found(&store, &key("llm.session.*").with_correlation(work)).await, [40]);
+    assert_eq!(found(&store, &all().with_first(39).with_last(40)).await, [39, 40]);
+    assert_eq!(found(&store, &all().with_first(41)).await, expected[14..]);
+    // One that names itself comes once.
+    let own = Uuid::now_v7();
+    let own_meta = Meta::new().with_id(own).with_correlation_id(own);
+    store.append(vec![said_by("ada", "llm.prompt", own_meta)]).await.unwrap();
+    assert_eq!(found(&store, &Filter::new().with_correlation(own)).await, [51]);
 }
 
 async fn keys_are_found_by_patterns(database: Database) {

@@ -34,14 +34,14 @@ on_both!(
 );
 
 /// How long anything may take that must come.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A bus in memory with a queue `q` that hears replays of everything.
 async fn bus() -> (InMemory, Arc<dyn Transport>) {
     bloodbank_testkit::catalog::bus([queue("q", &["#"]).hear_replays()]).await
 }
 
-fn options() -> ReplayOptions {
+pub(crate) fn options() -> ReplayOptions {
     ReplayOptions::new("ada@here")
 }
 
@@ -49,7 +49,7 @@ async fn plan(store: &EventStore) -> ReplayPlan {
     ReplayPlan::of(store, Filter::new()).await.unwrap()
 }
 
-async fn begin(
+pub(crate) async fn begin(
     store: &EventStore,
     bus: &Arc<dyn Transport>,
     options: ReplayOptions,
@@ -58,7 +58,7 @@ async fn begin(
 }
 
 /// Replays everything, to the end.
-async fn replay(
+pub(crate) async fn replay(
     store: &EventStore,
     bus: &Arc<dyn Transport>,
     options: ReplayOptions,
@@ -68,7 +68,7 @@ async fn replay(
 }
 
 /// What lies in a queue now; it is taken out.
-async fn take(bus: &dyn Transport, queue: &str) -> Vec<Delivery> {
+pub(crate) async fn take(bus: &dyn Transport, queue: &str) -> Vec<Delivery> {
     let mut deliveries = bus.subscribe(Subscription::browse(queue)).await.unwrap();
     let mut taken = Vec::new();
     while let Some(delivery) = deliveries.recv().await {
@@ -78,11 +78,11 @@ async fn take(bus: &dyn Transport, queue: &str) -> Vec<Delivery> {
     taken
 }
 
-fn positions(deliveries: &[Delivery]) -> Vec<u64> {
+pub(crate) fn positions(deliveries: &[Delivery]) -> Vec<u64> {
     deliveries.iter().map(|d| d.headers[headers::POSITION].parse().unwrap()).collect()
 }
 
-fn prompts(count: u32) -> Vec<Incoming> {
+pub(crate) fn prompts(count: u32) -> Vec<Incoming> {
     (0..count).map(prompt).collect()
 }
 
@@ -329,17 +329,17 @@ async fn a_full_queue_holds_a_replay_up_and_costs_nothing() {
 }
 
 /// A subscriber that tells which event it has handled, of which replay.
-struct Listener {
+pub(crate) struct Listener {
     calls: mpsc::UnboundedReceiver<(u32, Option<String>)>,
     _stop: oneshot::Sender<()>,
 }
 
 impl Listener {
-    async fn start(bus: &Amqp) -> Self {
+    pub(crate) async fn start(bus: &Arc<dyn Transport>) -> Self {
         let hears = queue("q", &["llm.prompt"]).hear_replays();
         bus.declare(&Topology::new().with_parked_queue(hears)).await.unwrap();
         let (sender, calls) = mpsc::unbounded_channel();
-        let subscriber = Subscriber::<Any>::new(Arc::new(bus.clone())).hear_replays();
+        let subscriber = Subscriber::<Any>::new(bus.clone()).hear_replays();
         let subscriber = subscriber.queue("q").bind("llm.prompt").concurrency(1);
         let (_stop, stopped) = oneshot::channel::<()>();
         let subscriber = subscriber.on(move |received: Received<Prompt>| {
@@ -354,7 +354,7 @@ impl Listener {
     }
 
     /// The numbers of the next ones, which are all of this replay.
-    async fn take(&mut self, count: usize, replay: Uuid) -> Vec<u32> {
+    pub(crate) async fn take(&mut self, count: usize, replay: Uuid) -> Vec<u32> {
         let mut numbers = Vec::new();
         while numbers.len() < count {
             let call = timeout(PATIENCE, self.calls.recv()).await.expect("a call").unwrap();
@@ -364,7 +364,7 @@ impl Listener {
         numbers
     }
 
-    async fn hears_nothing_more(&mut self) {
+    pub(crate) async fn hears_nothing_more(&mut self) {
         let more = timeout(Duration::from_millis(300), self.calls.recv()).await;
         assert!(more.is_err(), "{more:?}");
     }
@@ -386,7 +386,7 @@ async fn each_replay_is_handled_once_on_a_broker() {
     let (amqp, bus) = connect(&Broker::shared().await.fresh_url()).await;
     let (_database, store) = sqlite().await;
     store.append(prompts(1_000)).await.unwrap();
-    let mut listener = Listener::start(&amqp).await;
+    let mut listener = Listener::start(&bus).await;
     for _ in 0..2 {
         let run = replay(&store, &bus, options()).await.unwrap();
         let numbers = listener.take(1_000, run.id).await;
@@ -410,7 +410,7 @@ async fn a_broker_that_is_killed_costs_no_replayed_event_and_doubles_none() {
     let (amqp, bus) = connect(&broker.fresh_url()).await;
     let (_database, store) = sqlite().await;
     store.append(prompts(4_000)).await.unwrap();
-    let mut listener = Listener::start(&amqp).await;
+    let mut listener = Listener::start(&bus).await;
     let paced = options().with_pace(Pace::Rate(2_000.0));
     let replay = begin(&store, &bus, paced).await.unwrap();
     let mut progress = replay.progress();
