@@ -22,6 +22,9 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The most bytes of one statement that inserts many rows. A message to the server has less than 1 GiB.
 const MOST_BYTES: usize = 16 << 20;
 
+/// Distinct statements that are kept ready. Questions have many forms.
+const STATEMENTS: usize = 256;
+
 /// A transaction whose every statement sees what was committed before it, whatever the database has as
 /// its default: what is read under the lock is then the last there is.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -61,7 +64,8 @@ impl Postgres {
         let (statements, is_silent) = (HashMap::new(), Cell::new(false));
         let mut postgres = Postgres { client, statements, deadline: DEADLINE, is_silent };
         let seconds = DEADLINE.as_secs();
-        postgres.batch(&format!("SET statement_timeout = '{seconds}s'")).await?;
+        // Statements here are short; to compile one takes far longer than to run it.
+        postgres.batch(&format!("SET statement_timeout = '{seconds}s'; SET jit = off")).await?;
         if mode == Mode::Write {
             let patience = PATIENCE.as_secs();
             postgres.batch(&format!("SET lock_timeout = '{patience}s'; {DURABLE}")).await?;
@@ -190,6 +194,10 @@ impl Postgres {
             return Ok(statement.clone());
         }
         let statement = self.answer(self.client.prepare(sql)).await?;
+        if self.statements.len() >= STATEMENTS {
+            // The server lets go of them, too.
+            self.statements.clear();
+        }
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }

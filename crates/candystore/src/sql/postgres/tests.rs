@@ -111,3 +111,24 @@ fn many_rows_go_in_pieces_of_a_limited_size() {
     let third = MOST_BYTES / 3;
     assert_eq!(sizes(&[row(third), row(third), row(third), row(third)]), [2, 2]);
 }
+
+#[tokio::test]
+async fn no_statement_is_compiled_before_it_runs() {
+    let Some((url, _)) = open("").await else { return };
+    for mode in [Mode::Read, Mode::Write] {
+        let mut postgres = Postgres::open(&url, String::new(), mode).await.unwrap();
+        assert_eq!(text(&mut postgres, "SHOW jit").await, "off");
+    }
+}
+
+#[tokio::test]
+async fn questions_of_ever_new_forms_keep_no_more_than_so_many_statements() {
+    let Some((_, mut postgres)) = open("").await else { return };
+    for n in 0..2 * STATEMENTS {
+        let row = postgres.query(&format!("SELECT {n}"), &[]).await.unwrap();
+        assert_eq!(row[0].int(0).unwrap(), n as i64);
+    }
+    let sql = "SELECT COUNT(*) FROM pg_prepared_statements";
+    let kept = postgres.query(sql, &[]).await.unwrap()[0].int(0).unwrap();
+    assert!(kept <= STATEMENTS as i64, "{kept}");
+}
