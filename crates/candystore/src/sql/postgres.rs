@@ -36,6 +36,11 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
 /// One writer at a time, for each schema of a database.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
 
+/// Statements here are short: to compile one takes far longer than to run it. And they read the first
+/// rows in an index's order: a server that has not analyzed its tables yet takes a bitmap to be
+/// cheaper, which has all rows before the first.
+const PLANS: &str = "SET jit = off; SET enable_bitmapscan = off";
+
 /// A connection to a server.
 pub(crate) struct Postgres {
     client: Client,
@@ -64,8 +69,7 @@ impl Postgres {
         let (statements, is_silent) = (HashMap::new(), Cell::new(false));
         let mut postgres = Postgres { client, statements, deadline: DEADLINE, is_silent };
         let seconds = DEADLINE.as_secs();
-        // Statements here are short; to compile one takes far longer than to run it.
-        postgres.batch(&format!("SET statement_timeout = '{seconds}s'; SET jit = off")).await?;
+        postgres.batch(&format!("SET statement_timeout = '{seconds}s'; {PLANS}")).await?;
         if mode == Mode::Write {
             let patience = PATIENCE.as_secs();
             postgres.batch(&format!("SET lock_timeout = '{patience}s'; {DURABLE}")).await?;
