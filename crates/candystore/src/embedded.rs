@@ -54,6 +54,7 @@ mod room;
 mod seat;
 mod settle;
 mod shared;
+mod unwanted;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,6 +76,7 @@ use self::publish::{Post, Waiting, What};
 use self::queues::QueueCache;
 use self::settle::{Asked, Settling};
 use self::shared::Shared;
+pub(crate) use self::unwanted::first_wanted;
 use crate::record::Record;
 use crate::writer::Transaction;
 use crate::{EventStore, Incoming, StoreError};
@@ -85,12 +87,15 @@ const UNDER_WAY: usize = 4_096;
 /// How long anything may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Whoever renews more often does nothing else.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
+
 /// How an embedded bus differs from the default.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct EmbeddedOptions {
-    /// After how long without a word a consumer is given up; 10 s unless said. It is renewed five times
-    /// as often. All processes of a bus should say the same.
+    /// After how long without a word a consumer is given up; 10 s unless said, and at least 100 ms. It
+    /// is renewed five times as often. All processes of a bus should say the same.
     pub lease: Duration,
 }
 
@@ -124,6 +129,7 @@ impl Embedded {
 
     /// The same, with other options.
     pub fn with_options(store: EventStore, options: EmbeddedOptions) -> Self {
+        let lease = options.lease.max(SHORTEST_LEASE);
         let (posts, posted) = mpsc::channel(UNDER_WAY);
         let (settling, settled) = mpsc::unbounded_channel();
         let (closing, cache) = (watch::Sender::new(false), Arc::<QueueCache>::default());
@@ -137,7 +143,7 @@ impl Embedded {
             settling,
             calls: Arc::new(Calls::new()),
             closing,
-            lease: options.lease,
+            lease,
             look: Default::default(),
             is_kept: false.into(),
             seats: Default::default(),
@@ -281,7 +287,7 @@ impl Transport for Embedded {
             self.shared.check_open()?;
             let tag = delivery.tag;
             let seat = self.shared.seat(tag).ok_or(TransportError::Stale)?;
-            let held = seat.take(tag).ok_or(TransportError::Stale)?;
+            let held = seat.begin_to_settle(tag).ok_or(TransportError::Stale)?;
             let (tell, outcome) = oneshot::channel();
             let settling = Settling { seat, tag, held, settlement, tell };
             let sent = self.shared.settling.send(Asked::Settle(Box::new(settling)));

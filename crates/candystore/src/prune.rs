@@ -141,6 +141,9 @@ impl EventStore {
     ) -> Result<PruneProgress, StoreError> {
         let (mut doomed, mut total) = (Doomed::new(plan), PruneProgress::default());
         let force = plan.force;
+        if !force && !plan.keys.is_empty() {
+            self.pass_unwanted().await?;
+        }
         loop {
             let read = async move |c: &mut Connection| {
                 let batch = doomed.batch(c).await?;

@@ -177,7 +177,7 @@ impl Record {
         Said { kind: self.kind, key: &self.key, body: &self.body }
     }
 
-    /// What goes into the columns of [`TABLE`](crate::append::TABLE).
+    /// What goes into the columns of [`ROW`].
     pub(crate) fn row(&self, position: Position, received: i64) -> Vec<Value> {
         let column = |text: &str| Value::text(indexed(text));
         let id = |id: Option<Uuid>| Value::maybe(id, Value::Id);

@@ -21,6 +21,9 @@ const FEW: usize = 16;
 /// How often to look for what other processes have written, while somebody waits for it.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How long to leave a database alone that cannot be asked.
+const PAUSE: Duration = Duration::from_millis(500);
+
 /// How to open a store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -183,21 +186,28 @@ impl EventStore {
 
 /// Looks for what other processes have written, as long as there is the store.
 async fn look(target: Target, pulse: watch::Sender<i64>, store: Weak<Inner>) {
-    let mut connection = None;
+    let (mut connection, mut pause) = (None, LOOK);
     while store.strong_count() > 0 {
-        sleep(LOOK).await;
+        sleep(pause).await;
+        pause = LOOK;
         if pulse.receiver_count() == 0 {
             continue;
         }
-        // What goes wrong here goes wrong for whoever waits, too, as soon as it asks.
-        let Ok(connection) = ready(&mut connection, &target, Mode::Read).await else { continue };
-        if let Ok(row) = connection.query_one("SELECT commits FROM head", &[]).await
-            && let Ok(commits) = row.int(0)
-        {
-            // The writer may have told of newer ones.
-            pulse.send_if_modified(|last| std::mem::replace(last, commits.max(*last)) < commits);
+        match commits(&mut connection, &target).await {
+            Ok(commits) => {
+                // The writer may have told of newer ones.
+                let newer = |last: &mut i64| std::mem::replace(last, commits.max(*last)) < commits;
+                pulse.send_if_modified(newer);
+            }
+            // It goes wrong for whoever waits, too, as soon as it asks.
+            Err(_) => pause = PAUSE,
         }
     }
+}
+
+async fn commits(slot: &mut Option<Connection>, target: &Target) -> Result<i64, StoreError> {
+    let connection = ready(slot, target, Mode::Read).await?;
+    connection.query_one("SELECT commits FROM head", &[]).await?.int(0)
 }
 
 #[cfg(test)]

@@ -84,6 +84,10 @@ impl FromStr for StoreUrl {
                     ":memory:" => {
                         Err(UrlError::of("`sqlite::memory:`, which only one connection could see"))
                     }
+                    // It would be a part of the file's name, which nobody means.
+                    path if path.contains('?') => {
+                        Err(UrlError::of("options after a `?`, of which a file has none"))
+                    }
                     path => Ok(StoreUrl::file(path)),
                 }
             }
@@ -143,7 +147,14 @@ mod tests {
 
     #[test]
     fn what_names_no_store_is_refused_without_repeating_a_secret() {
-        for url in ["", "bloodbank.db", "sqlite:", "mysql://u:secret@h/d", "sqlite::memory:"] {
+        for url in [
+            "",
+            "bloodbank.db",
+            "sqlite:",
+            "mysql://u:secret@h/d",
+            "sqlite::memory:",
+            "sqlite://a?mode=rwc",
+        ] {
             let error = url.parse::<StoreUrl>().unwrap_err().to_string();
             assert!(error.contains("DATABASE_URL") && !error.contains("secret"), "{error}");
         }

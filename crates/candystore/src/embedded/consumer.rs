@@ -22,6 +22,8 @@ pub(super) const PAGE: usize = 1_000;
 /// How long a claim waits for more room, while less than half is free. Else a busy consumer ends up
 /// with a transaction for each message.
 const GATHER: Duration = Duration::from_millis(5);
+/// How much of the log may be seen, with nothing in it that is wanted, before the cursor is moved.
+const FAR: i64 = 10_000;
 
 /// How long to wait after a failure; more after each that follows it.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,6 +51,8 @@ pub(super) struct Consumer {
 pub(super) struct Known {
     queue: Option<(Arc<QueueRow>, uuid::Uuid)>,
     seen: i64,
+    /// What the last claim has seen; the queue's cursor is about there.
+    claimed: i64,
     /// The commits that it was woken for.
     commits: i64,
     /// When the next message that waits is due.
@@ -176,7 +180,9 @@ impl Consumer {
             let seen = self.shared.look.look(&self.shared.store, looking).await?;
             (self.known.seen, self.known.due) = (seen.until, seen.due);
             if !seen.more {
-                return Ok(seen.is_there);
+                // The cursor comes after: retention waits for it, and so does who begins anew.
+                let is_far = self.known.seen - self.known.claimed >= FAR;
+                return Ok(seen.is_there || is_far);
             }
         }
     }
@@ -209,6 +215,7 @@ impl Consumer {
         let deliveries: Vec<Delivery> =
             taken.into_iter().map(|taken| self.seat.deliver(taken, &queue)).collect();
         (self.known.seen, self.known.due) = (seen, from_now(due));
+        self.known.claimed = seen;
         // Where much was passed and nothing taken, a look finds the next without writing.
         self.known.more = more && !deliveries.is_empty();
         self.known.queue = Some((queue, version));

@@ -1,6 +1,6 @@
 //! What a process knows of one of its consumers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -36,7 +36,9 @@ pub(super) struct Seat {
 struct State {
     /// Its number, which changes when it has expired.
     consumer: i64,
+    /// Also what is being settled, which is the consumer's until the database says otherwise.
     held: HashMap<u64, Held>,
+    settling: HashSet<u64>,
     last: u64,
     /// When it was last renewed, at the earliest.
     renewed: Instant,
@@ -44,7 +46,8 @@ struct State {
 
 impl Seat {
     pub(super) fn new(queue: i64, consumer: i64, renewed: Instant) -> Self {
-        let state = State { consumer, held: HashMap::new(), last: 0, renewed };
+        let (held, settling) = (HashMap::new(), HashSet::new());
+        let state = State { consumer, held, settling, last: 0, renewed };
         let (stop, ended) = (watch::Sender::new(false), watch::Sender::new(false));
         Seat { queue, state: Mutex::new(state), room: Notify::new(), stop, ended }
     }
@@ -62,12 +65,12 @@ impl Seat {
     pub(super) fn begin_again(&self, consumer: i64, renewed: Instant) {
         let mut state = self.state();
         (state.consumer, state.renewed) = (consumer, renewed);
-        state.held.clear();
+        state.forget();
     }
 
     /// What it held is not its own any more.
     pub(super) fn lose(&self) {
-        self.state().held.clear();
+        self.state().forget();
         self.room.notify_one();
     }
 
@@ -100,25 +103,53 @@ impl Seat {
         delivery
     }
 
+    /// Whether a delivery is its own, and nobody settles it.
     pub(super) fn holds(&self, tag: DeliveryTag) -> bool {
         let state = self.state();
-        state.consumer.unsigned_abs() == tag.consumer && state.held.contains_key(&tag.number)
+        state.is_its(tag)
+            && state.held.contains_key(&tag.number)
+            && !state.settling.contains(&tag.number)
     }
 
-    /// Takes a delivery, to settle it.
-    pub(super) fn take(&self, tag: DeliveryTag) -> Option<Held> {
+    /// Begins to settle a delivery. It takes its room until it is settled: the next of an ordered
+    /// queue must not come before one that is put back.
+    pub(super) fn begin_to_settle(&self, tag: DeliveryTag) -> Option<Held> {
         let mut state = self.state();
-        match state.consumer.unsigned_abs() == tag.consumer {
-            true => state.held.remove(&tag.number),
-            false => None,
+        if !state.is_its(tag) || state.settling.contains(&tag.number) {
+            return None;
         }
+        let held = state.held.get(&tag.number).cloned()?;
+        state.settling.insert(tag.number);
+        Some(held)
+    }
+
+    /// It is settled.
+    pub(super) fn settled(&self, tag: DeliveryTag) {
+        let mut state = self.state();
+        if state.is_its(tag) {
+            state.settling.remove(&tag.number);
+            state.held.remove(&tag.number);
+        }
+        drop(state);
+        self.room.notify_one();
     }
 
     /// It could not be settled.
-    pub(super) fn give_back(&self, tag: DeliveryTag, held: Held) {
+    pub(super) fn not_settled(&self, tag: DeliveryTag) {
         let mut state = self.state();
-        if state.consumer.unsigned_abs() == tag.consumer {
-            state.held.insert(tag.number, held);
+        if state.is_its(tag) {
+            state.settling.remove(&tag.number);
         }
+    }
+}
+
+impl State {
+    fn is_its(&self, tag: DeliveryTag) -> bool {
+        self.consumer.unsigned_abs() == tag.consumer
+    }
+
+    fn forget(&mut self) {
+        self.held.clear();
+        self.settling.clear();
     }
 }

@@ -76,9 +76,9 @@ async fn settle_some(store: &EventStore, cache: &Arc<QueueCache>, settling: Vec<
 
 fn tell_outcome(item: &Item, seat: &Seat, tell: oneshot::Sender<Outcome>, outcome: Outcome) {
     match &outcome {
-        Ok(()) => seat.room.notify_one(),
+        Ok(()) => seat.settled(item.tag),
         Err(TransportError::Stale) => seat.lose(),
-        Err(_) => seat.give_back(item.tag, item.held.clone()),
+        Err(_) => seat.not_settled(item.tag),
     }
     // Whoever settles may have gone.
     let _ = tell.send(outcome);

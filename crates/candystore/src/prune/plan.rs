@@ -2,7 +2,7 @@
 
 use chrono::{TimeDelta, Utc};
 
-use super::protected::protected;
+use super::protected::needed;
 use super::{DoomedKey, Prune, PrunePlan};
 use crate::page::is_one_of;
 use crate::sql::{Connection, Value, micros_to_time, time_to_micros};
@@ -16,7 +16,7 @@ pub(super) async fn make(
     connection: &mut Connection,
     prune: &Prune,
 ) -> Result<PrunePlan, StoreError> {
-    let needed = if prune.force { None } else { protected(connection).await? };
+    let needed = if prune.force { None } else { needed(connection).await? };
     let for_all = age_limit(connection, prune).await?.max(bytes_limit(connection, prune).await?);
     let mut plan = PrunePlan { keys: Vec::new(), held: 0, needed, force: prune.force };
     for row in connection.query("SELECT key FROM keys ORDER BY key", &[]).await? {

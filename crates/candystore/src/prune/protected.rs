@@ -1,14 +1,30 @@
 //! What queues still need.
 
+use crate::embedded::first_wanted;
 use crate::sql::Connection;
 use crate::{Position, StoreError};
 
-/// The lowest position that a queue still needs: what it has not come to yet, and what it holds to be
-/// handled, or handled again. None where no queue listens to the log. Dead letters need nothing: they
-/// have their bytes with them.
+/// Messages that have no bytes of their own. Their place is their position, and the index of places
+/// tells it without reading the bytes of many dead letters.
+const OF_THE_LOG: &str = "number = 0";
+
+/// The lowest position that a queue still needs: what it wants and has not come to yet, and what it
+/// holds to be handled, or handled again. Dead letters need nothing: they have their bytes with them.
+pub(super) async fn needed(connection: &mut Connection) -> Result<Option<Position>, StoreError> {
+    let wanted = first_wanted(connection).await?;
+    let sql = format!("SELECT MIN(place) FROM messages WHERE {OF_THE_LOG}");
+    let held = connection.query_one(&sql, &[]).await?.maybe_position(0)?;
+    Ok(wanted.into_iter().chain(held).min())
+}
+
+/// The same without a look into the log, as if queues wanted everything behind their cursors: for
+/// those who have [moved](crate::EventStore::pass_unwanted) these before. `None` where no queue
+/// listens to the log.
 pub(super) async fn protected(connection: &mut Connection) -> Result<Option<Position>, StoreError> {
-    let sql = "SELECT MIN(position) FROM (\
+    let sql = format!(
+        "SELECT MIN(position) FROM (\
          SELECT cursor + 1 AS position FROM queues WHERE number IN (SELECT queue FROM bindings) \
-         UNION ALL SELECT position FROM messages) AS needed";
-    connection.query_one(sql, &[]).await?.maybe_position(0)
+         UNION ALL SELECT place FROM messages WHERE {OF_THE_LOG}) AS needed"
+    );
+    connection.query_one(&sql, &[]).await?.maybe_position(0)
 }

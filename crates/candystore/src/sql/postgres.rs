@@ -22,13 +22,12 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The most bytes of one statement that inserts many rows. A message to the server has less than 1 GiB.
 const MOST_BYTES: usize = 16 << 20;
 
+/// Distinct statements that are kept ready. Questions have many forms.
+const STATEMENTS: usize = 256;
+
 /// A transaction whose every statement sees what was committed before it, whatever the database has as
 /// its default: what is read under the lock is then the last there is.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-
-/// Some keys are rare and some are not, and tables grow: a plan that is kept is wrong soon. Compiling
-/// plans, which may take 300 ms, never pays here.
-const PLANS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off";
 
 /// What is told as committed is on the disk, also where the database has another default.
 const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
@@ -36,6 +35,13 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
 
 /// One writer at a time, for each schema of a database.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
+
+/// Some keys are rare and some are not, and tables grow: a plan that is kept is wrong soon. Statements
+/// here are short: to compile one takes far longer than to run it. And they read the first rows in an
+/// index's order: a server that has not analyzed its tables yet takes a bitmap to be cheaper, which has
+/// all rows before the first.
+const PLANS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off; \
+     SET enable_bitmapscan = off";
 
 /// A connection to a server.
 pub(crate) struct Postgres {
@@ -206,6 +212,10 @@ impl Postgres {
             return Ok(statement.clone());
         }
         let statement = self.answer(self.client.prepare(sql)).await?;
+        if self.statements.len() >= STATEMENTS {
+            // The server lets go of them, too.
+            self.statements.clear();
+        }
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, Error, ErrorCode, ToSql, ffi};
+use rusqlite::{CachedStatement, Connection, Error, ErrorCode, OpenFlags, ToSql, ffi};
 use uuid::Uuid;
 
 use super::{Mode, PATIENCE, Row, Table, Value};
@@ -14,6 +14,9 @@ use crate::StoreError;
 
 /// How long to sleep before another try at a lock that another process holds.
 const NAP: Duration = Duration::from_millis(1);
+
+/// What the log beside the file keeps of its size when it begins anew, in bytes.
+const LARGEST_LOG: i64 = 64 << 20;
 
 /// Distinct statements that are kept ready.
 const STATEMENTS: usize = 128;
@@ -33,7 +36,10 @@ impl Sqlite {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         }
-        let mut connection = Connection::open(path).map_err(|error| failed(error.to_string()))?;
+        // A path is a path: `file:…` is no URI that could name what nobody else sees.
+        let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(path, flags);
+        let mut connection = connection.map_err(|error| failed(error.to_string()))?;
         prepare(&mut connection, mode, pages).map_err(|error| match reason(&error) {
             StoreError::Database { reason } => failed(reason),
             other => other,
@@ -116,6 +122,8 @@ fn prepare(connection: &mut Connection, mode: Mode, pages: Option<u32>) -> Resul
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Every commit is on the disk before it is told.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // A log that grew while somebody read for long gives its room back.
+    connection.pragma_update_and_check(None, "journal_size_limit", LARGEST_LOG, |_| Ok(()))?;
     // In KiB, below zero.
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;

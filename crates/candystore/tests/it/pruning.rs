@@ -24,6 +24,7 @@ on_both!(
     a_reader_is_told_what_it_misses,
     what_a_queue_needs_stays_unless_forced,
     what_a_queue_comes_to_need_after_the_plan_stays,
+    what_no_queue_wants_goes_though_none_has_read_it,
     others_write_while_much_is_pruned,
     what_was_pruned_is_not_lost_and_what_came_back_is_told,
 );
@@ -237,13 +238,30 @@ async fn what_a_queue_comes_to_need_after_the_plan_stays(database: Database) {
     store.append((0..6).map(prompt).collect()).await.unwrap();
     settle(&bus, "q", 6, &[const { Settlement::Ack }; 6]).await;
     let plan = store.plan_prune(of(&["#"]).with_keep(0)).await.unwrap();
-    assert_eq!((plan.events(), plan.needed), (6, Some(7)));
+    assert_eq!((plan.events(), plan.needed), (6, None));
     // A late comer names a position that was free before.
     change(&database, "UPDATE queues SET cursor = 3 WHERE name = 'q'").await;
     let done = store.prune(&plan, |_| {}).await.unwrap();
     assert_eq!((done.events, done.held_from), (3, Some(4)));
     assert_eq!(left(&store).await, [4, 5, 6]);
     assert_eq!(problems(&verify(&store).await), [""; 0]);
+}
+
+async fn what_no_queue_wants_goes_though_none_has_read_it(database: Database) {
+    let store = database.open().await;
+    let bus = Embedded::new(store.clone());
+    let rare = queue("rare", &["llm.session.started"]);
+    bus.declare(&Topology::new().with_parked_queue(rare)).await.unwrap();
+    store.append((0..6).map(prompt).collect()).await.unwrap();
+    let plan = store.plan_prune(of(&["#"]).with_keep(2)).await.unwrap();
+    assert_eq!((plan.events(), plan.held, plan.needed), (4, 0, None));
+    store.append(vec![event("llm.session.started", json!({}), Meta::new())]).await.unwrap();
+    store.append((6..9).map(prompt).collect()).await.unwrap();
+    let plan = store.plan_prune(of(&["#"]).with_keep(0)).await.unwrap();
+    assert_eq!((plan.events(), plan.held, plan.needed), (6, 4, Some(7)));
+    assert_eq!(prune(&store, of(&["#"]).with_keep(0)).await, [7, 8, 9, 10]);
+    settle(&bus, "rare", 1, &[Settlement::Ack]).await;
+    assert_eq!(prune(&store, of(&["#"]).with_keep(0)).await, [0; 0]);
 }
 
 async fn others_write_while_much_is_pruned(database: Database) {

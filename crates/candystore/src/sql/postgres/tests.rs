@@ -111,3 +111,38 @@ fn many_rows_go_in_pieces_of_a_limited_size() {
     let third = MOST_BYTES / 3;
     assert_eq!(sizes(&[row(third), row(third), row(third), row(third)]), [2, 2]);
 }
+
+#[tokio::test]
+async fn no_statement_is_compiled_before_it_runs() {
+    let Some((url, _)) = open("").await else { return };
+    for mode in [Mode::Read, Mode::Write] {
+        let mut postgres = Postgres::open(&url, String::new(), mode).await.unwrap();
+        assert_eq!(text(&mut postgres, "SHOW jit").await, "off");
+    }
+}
+
+#[tokio::test]
+async fn the_first_rows_of_many_are_read_in_order_by_a_server_that_knows_nothing_of_them() {
+    let Some((_, mut postgres)) = open("").await else { return };
+    let table = "CREATE TABLE t (position BIGINT PRIMARY KEY, key TEXT NOT NULL); \
+         ALTER TABLE t SET (autovacuum_enabled = off); \
+         INSERT INTO t SELECT n, 'key' FROM generate_series(1, 50000) n";
+    postgres.batch(table).await.unwrap();
+    let sql = "EXPLAIN SELECT position, key FROM t WHERE position > 10 ORDER BY position LIMIT 100";
+    let plan = postgres.query(sql, &[]).await.unwrap();
+    let plan: Vec<&str> = plan.iter().map(|row| row.text(0).unwrap()).collect();
+    assert!(plan.concat().contains("Index Scan using t_pkey"), "{plan:#?}");
+    assert!(!plan.concat().contains("Sort"), "{plan:#?}");
+}
+
+#[tokio::test]
+async fn questions_of_ever_new_forms_keep_no_more_than_so_many_statements() {
+    let Some((_, mut postgres)) = open("").await else { return };
+    for n in 0..2 * STATEMENTS {
+        let row = postgres.query(&format!("SELECT {n}"), &[]).await.unwrap();
+        assert_eq!(row[0].int(0).unwrap(), n as i64);
+    }
+    let sql = "SELECT COUNT(*) FROM pg_prepared_statements";
+    let kept = postgres.query(sql, &[]).await.unwrap()[0].int(0).unwrap();
+    assert!(kept <= STATEMENTS as i64, "{kept}");
+}

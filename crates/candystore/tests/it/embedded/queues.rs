@@ -7,6 +7,7 @@ use bloodbank_core::Meta;
 use bloodbank_testkit::catalog::{Any, Prompt, envelope, queue};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{PROMPT, browse, bus, consume, declare, nothing, number, numbers, prompts, recv};
@@ -20,6 +21,8 @@ on_both!(
     what_is_forwarded_waits_behind_what_was_published_before,
     many_wanted_messages_among_many_more_are_all_found,
     what_is_imported_is_history_and_goes_to_no_queue,
+    a_queue_that_wants_nothing_of_much_passes_it,
+    what_is_put_back_into_an_ordered_queue_comes_before_the_next,
 );
 
 async fn a_queue_keeps_its_place_while_nobody_is_there(database: Database) {
@@ -172,4 +175,51 @@ async fn many_wanted_messages_among_many_more_are_all_found(database: Database) 
     prompts(&bus, 0..1_100).await;
     bus.publish(envelope("llm.session.started", json!({})), Headers::new()).await.unwrap();
     assert_eq!(&*recv(&mut deliveries).await.key, "llm.session.started");
+}
+
+async fn a_queue_that_wants_nothing_of_much_passes_it(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("rare", &["llm.session.started"])).await;
+    let mut deliveries = consume(&bus, "rare", 1).await;
+    for _ in 0..3 {
+        bus.store().append((0..4_000).map(prompt).collect()).await.unwrap();
+        nothing(&mut deliveries).await;
+    }
+    let unread = async || {
+        let queues = bus.queues().await.unwrap();
+        queues.into_iter().find(|queue| queue.queue.name == "rare").unwrap().unread
+    };
+    let passed = async {
+        while unread().await > 4_000 {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), passed).await.expect("the cursor is moved");
+}
+
+async fn what_is_put_back_into_an_ordered_queue_comes_before_the_next(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("o", &[PROMPT]).ordered()).await;
+    let mut deliveries = consume(&bus, "o", 1).await;
+    prompts(&bus, 0..20).await;
+    let busy = {
+        let bus = bus.clone();
+        // Others keep waking the consumer while it settles.
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                bus.publish(envelope("llm.session.started", json!({})), Headers::new())
+                    .await
+                    .unwrap();
+            }
+        })
+    };
+    for n in 0..20 {
+        let first = recv(&mut deliveries).await;
+        assert_eq!(number(&first), n);
+        bus.settle(&first, Settlement::Requeue).await.unwrap();
+        let again = recv(&mut deliveries).await;
+        assert_eq!((number(&again), again.redelivered), (n, true));
+        bus.settle(&again, Settlement::Ack).await.unwrap();
+    }
+    busy.await.unwrap();
 }
