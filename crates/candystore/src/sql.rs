@@ -100,9 +100,7 @@ impl Connection {
 
     /// Begins a transaction that sees one state of everything.
     pub(crate) async fn begin_snapshot(&mut self) -> Result<(), StoreError> {
-        let repeatable = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        let _ = repeatable; // SQLite's transactions are like that anyway.
-        either!(self, c => c.batch("BEGIN"), c.batch(repeatable).await)
+        either!(self, c => c.batch("BEGIN"), c.batch(postgres::BEGIN_SNAPSHOT).await)
     }
 
     /// Asks several questions of one state of everything.
@@ -193,9 +191,7 @@ impl Connection {
     /// What gives the time in a statement, in microseconds since 1970. It is the database's clock, the
     /// same for all processes.
     pub(crate) fn clock(&self) -> &'static str {
-        let server = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
-        let _ = server; // Whoever uses a SQLite file has the same clock.
-        either!(self, _c => "CAST(unixepoch('subsec') * 1000000 AS BIGINT)", server)
+        either!(self, _c => sqlite::CLOCK, postgres::CLOCK)
     }
 
     /// Whether it is a SQLite file.

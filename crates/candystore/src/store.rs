@@ -37,9 +37,9 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// A store with two readers.
+    /// A store with four readers.
     pub fn new(url: StoreUrl) -> Self {
-        StoreOptions { url, readers: 2, max_pages: None }
+        StoreOptions { url, readers: 4, max_pages: None }
     }
 
     /// Limits the pages of a SQLite file.

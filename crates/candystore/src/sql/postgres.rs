@@ -36,6 +36,12 @@ const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
 /// One writer at a time, for each schema of a database.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
 
+/// A transaction that sees one state of everything.
+pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// The server's clock, in microseconds since 1970.
+pub(super) const CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
 /// Some keys are rare and some are not, and tables grow: a plan that is kept is wrong soon. Statements
 /// here are short: to compile one takes far longer than to run it. And they read the first rows in an
 /// index's order: a server that has not analyzed its tables yet takes a bitmap to be cheaper, which has

@@ -21,6 +21,9 @@ const LARGEST_LOG: i64 = 64 << 20;
 /// Distinct statements that are kept ready.
 const STATEMENTS: usize = 128;
 
+/// The clock of the machine, in microseconds since 1970. Whoever uses the file has the same one.
+pub(super) const CLOCK: &str = "CAST(unixepoch('subsec') * 1000000 AS BIGINT)";
+
 /// A connection to a file. Its methods block, so it lives on a thread of its own.
 pub(crate) struct Sqlite {
     connection: Connection,
