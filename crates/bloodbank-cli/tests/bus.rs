@@ -170,7 +170,7 @@ fn no_broker_there_is_an_error_that_says_what_was_tried_and_no_password() {
 fn wrong_settings_are_told_with_what_is_expected() {
     let publish = ["publish", EVENT, "--example"];
     let log = [("BLOODBANK_LOG", "loud"), ("BLOODBANK_LOG_FORMAT", "xml")];
-    let said = says_with(None, &publish, &log);
+    let said = says_with(None, &["list-events"], &log);
     assert_eq!(said.code, 0);
     for expected in ["BLOODBANK_LOG is `loud`; expected", "BLOODBANK_LOG_FORMAT is `xml`; expected"]
     {
