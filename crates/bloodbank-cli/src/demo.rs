@@ -199,7 +199,7 @@ impl Demo {
         let filter =
             Filter::new().with_key("theboard.meeting.*".parse()?).with_first(first.position);
         let plan = ReplayPlan::of(&self.store, filter).await?;
-        let options = ReplayOptions::new("demo").to(ReplayTarget::Queue(QUEUE.to_owned()));
+        let options = ReplayOptions::new("demo").with_target(ReplayTarget::Queue(QUEUE.to_owned()));
         let transport = self.bus.transport().clone();
         let replay = Replay::begin(self.store.clone(), transport, &plan, options).await?;
         let run = replay.run_until(std::future::pending()).await?;

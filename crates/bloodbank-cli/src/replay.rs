@@ -1,5 +1,6 @@
 //! `replay`: events of the past, sent again.
 
+mod list;
 mod show;
 mod which;
 
@@ -53,8 +54,13 @@ pub(crate) struct Replay {
     #[arg(conflicts_with_all = ["queue", "live"])]
     resume: Option<Uuid>,
     /// Show the last replays.
-    #[arg(long, exclusive = true)]
+    #[arg(long)]
+    #[arg(conflicts_with_all = which::NAMES)]
+    #[arg(conflicts_with_all = ["queue", "live", "rate", "speed", "skip_invalid", "yes", "resume"])]
     list: bool,
+    /// Show them as JSON, one a line.
+    #[arg(long, requires = "list")]
+    json: bool,
 }
 
 fn factor(text: &str) -> Result<f64, String> {
@@ -68,8 +74,7 @@ impl Replay {
         block_on(async {
             let store = store::open_existing().await?;
             if self.list {
-                show::list(&store.replays(LISTED).await?)?;
-                return Ok(0);
+                return self.list(&store.replays(LISTED).await?);
             }
             match self.resume {
                 Some(id) => self.go_on(&store, id).await,
@@ -78,9 +83,18 @@ impl Replay {
         })
     }
 
+    fn list(&self, runs: &[ReplayRun]) -> anyhow::Result<u8> {
+        match (runs, self.json) {
+            (_, true) => list::lines(runs)?,
+            ([], _) => eprintln!("no replays"),
+            _ => list::table(runs)?,
+        }
+        Ok(0)
+    }
+
     async fn begin(&self, store: &EventStore) -> anyhow::Result<u8> {
         let plan = ReplayPlan::of(store, self.which.filter()).await?;
-        let options = self.change(ReplayOptions::new(author()).to(self.target()));
+        let options = self.change(ReplayOptions::new(author()).with_target(self.target()));
         if let Some(code) = self.only_shown(&plan, &options)? {
             return Ok(code);
         }

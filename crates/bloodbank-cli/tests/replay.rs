@@ -187,6 +187,8 @@ async fn what_makes_no_sense_is_refused() {
         (&["--rate", "1", "--speed", "1"], "cannot be used with"),
         (&["--from", "yesterday"], "or a position, as in `1`"),
         (&["--list", "--yes"], "cannot be used with"),
+        (&["--list", "--key", "#"], "cannot be used with"),
+        (&["--json"], "--list"),
         (
             &["--resume", "0199d8a0-0000-7000-8000-000000000000", "--key", "#"],
             "cannot be used with",
@@ -213,10 +215,8 @@ async fn with_yes_all_is_sent_and_put_on_record() {
     assert_eq!(take(&amqp, "q").await, [1, 3, 4]);
     assert!(take(&amqp, "deaf").await.is_empty());
     let run = machine.store().await.replays(9).await.unwrap().remove(0);
-    let summary = format!(
-        "replay {} is done: 3 of 5 sent, 2 skipped, 0 failed and tried again, up to position 5\n",
-        run.id
-    );
+    let summary =
+        format!("replay {} is done: 3 of 5 sent, 2 skipped, 0 retries, up to position 5\n", run.id);
     assert!(said.out.ends_with(&summary), "{}", said.out);
     let bar = "[##############################] 100%  5 of 5  ";
     assert!(said.err.contains(bar), "{}", said.err);
@@ -232,6 +232,12 @@ async fn with_yes_all_is_sent_and_put_on_record() {
     assert!(lines[0].starts_with("STARTED"), "{listed}");
     assert!(lines[1].contains("queue:deaf  1 of 1"), "{listed}");
     assert!(lines[3].contains(&run.id.to_string()) && lines[3].contains("done"), "{listed}");
+    assert!(lines[1].contains(&format!("--key {EVENT} --from 4 --to 5")), "{listed}");
+    let json = machine.says(&["--list", "--json"]).out;
+    let first: Value = bloodbank::serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    let filter = json!({"kind": "event", "keys": [EVENT], "first": 4, "last": 5});
+    assert_eq!((&first["filter"], &first["sent"]), (&filter, &json!(1)));
+    assert_eq!(json.lines().count(), 3);
     assert_eq!(machine.store().await.position().await.unwrap(), 5, "nothing is appended");
     amqp.close().await;
 }
@@ -249,6 +255,8 @@ async fn what_nobody_hears_says_so_and_is_resumed_when_somebody_does() {
     assert!(said.err.contains(&expected), "{}", said.err);
     let run = machine.store().await.replays(1).await.unwrap().remove(0);
     assert_eq!(run.state, ReplayState::Failed);
+    assert_eq!(run.retries, 0, "it ended at once");
+    assert!(!said.err.contains("retries"), "{}", said.err);
     let id = run.id.to_string();
     assert!(said.err.contains(&format!("`bloodbank replay --resume {id} --yes` goes on")));
     let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();

@@ -16,7 +16,7 @@ CREATE TABLE replays (
     reached BIGINT NOT NULL,    -- everything up to here is done
     sent BIGINT NOT NULL,
     skipped BIGINT NOT NULL,    -- they broke their contract
-    failed BIGINT NOT NULL,     -- how often the bus did not take one
+    retries BIGINT NOT NULL,    -- how often it was held up and has tried again
     error TEXT
 );
 CREATE INDEX replays_by_started ON replays (started);

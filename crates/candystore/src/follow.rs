@@ -6,12 +6,12 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use crate::pruned;
-use crate::query::{first_since, scan};
+use crate::query::{Most, first_since, scan};
 use crate::sql::Connection;
 use crate::{EventStore, Filter, Order, Position, PrunedRange, StoreError, StoredEvent};
 
-/// How many events are read ahead.
-const AHEAD: usize = 500;
+/// How much is read ahead.
+const AHEAD: Most = Most { events: 500, bytes: 16 << 20 };
 
 /// Where to begin to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod count;
 mod cursor;
 mod filter;
 mod page;
+mod pages;
 #[cfg(test)]
 mod plans;
 mod scan;
@@ -13,5 +14,6 @@ mod statement;
 pub use cursor::{Cursor, CursorError, Order};
 pub use filter::{Field, FieldError, Filter};
 pub use page::Page;
-pub(crate) use scan::scan;
+pub use pages::EventPages;
+pub(crate) use scan::{Most, scan};
 pub(crate) use scope::{Scope, first_since};

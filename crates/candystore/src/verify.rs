@@ -1,6 +1,7 @@
 //! Whether a store is as it was written.
 
 mod columns;
+mod parts;
 mod scan;
 
 use crate::sql::Connection;

@@ -75,12 +75,12 @@ pub(super) fn line(before: &ReplayRun, now: &ReplayRun, took: Duration) -> Strin
     let filled = part(BAR);
     let bar: String = (0..BAR).map(|n| if n < filled { '#' } else { '.' }).collect();
     let rate = rate(now.sent.saturating_sub(before.sent), took);
-    let failed = match now.failed {
+    let held_up = match now.retries {
         0 => String::new(),
-        n => format!("  {} failed and tried again", count(n)),
+        n => format!("  {}", retries(n)),
     };
     format!(
-        "[{bar}] {}%  {} of {}  {rate}  position {}{failed}",
+        "[{bar}] {}%  {} of {}  {rate}  position {}{held_up}",
         part(100),
         count(done),
         count(now.planned),
@@ -91,41 +91,18 @@ pub(super) fn line(before: &ReplayRun, now: &ReplayRun, took: Duration) -> Strin
 /// What came of it.
 pub(super) fn summary(run: &ReplayRun) -> String {
     format!(
-        "replay {} is {}: {} of {} sent, {} skipped, {} failed and tried again, up to position {}",
+        "replay {} is {}: {} of {} sent, {} skipped, {}, up to position {}",
         run.id,
         run.state,
         count(run.sent),
         count(run.planned),
         count(run.skipped),
-        count(run.failed),
+        retries(run.retries),
         run.reached
     )
 }
 
-/// The record of replays.
-pub(super) fn list(runs: &[ReplayRun]) -> io::Result<()> {
-    if runs.is_empty() {
-        eprintln!("no replays");
-        return Ok(());
-    }
-    let mut table = Table::new([
-        "started", "id", "by", "state", "target", "sent", "skipped", "failed", "position",
-        "filter", "error",
-    ]);
-    for run in runs {
-        table.row([
-            &when::show(run.started),
-            &run.id.to_string(),
-            &run.options.author,
-            run.state.as_str(),
-            &run.options.target.to_string(),
-            &format!("{} of {}", count(run.sent), count(run.planned)),
-            &count(run.skipped),
-            &count(run.failed),
-            &run.reached.to_string(),
-            &run.filter.to_json().to_string(),
-            run.error.as_deref().unwrap_or_default(),
-        ]);
-    }
-    table.print(&mut io::stdout().lock())
+fn retries(number: u64) -> String {
+    let what = if number == 1 { "retry" } else { "retries" };
+    format!("{} {what}", count(number))
 }

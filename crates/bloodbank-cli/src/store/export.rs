@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use bloodbank::TopicPattern;
-use bloodbank::candystore::{EventPages, EventStore, Position};
+use bloodbank::candystore::{EventPages, EventStore, Filter, Position};
 use clap::Args;
 
 use crate::figures::count_of;
@@ -33,8 +33,10 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
-        let after = self.from.saturating_sub(1);
-        let pages = store.pages(after, self.to, self.keys.clone()).await?;
+        let mut filter = Filter::new().with_first(self.from);
+        filter.last = self.to;
+        filter.keys.clone_from(&self.keys);
+        let pages = store.pages(filter).await?;
         let count = match &self.file {
             None => write(pages, &mut io::stdout().lock()).await?,
             Some(path) => {

@@ -1,10 +1,10 @@
 //! What a prune reaches.
 
+use bloodbank_core::TopicPattern;
 use chrono::{TimeDelta, Utc};
 
 use super::protected::needed;
 use super::{DoomedKey, Prune, PrunePlan};
-use crate::page::is_one_of;
 use crate::sql::{Connection, Value, micros_to_time, time_to_micros};
 use crate::{Position, StoreError};
 
@@ -30,6 +30,11 @@ pub(super) async fn make(
         plan.held += count(connection, key, free, limit).await?.map_or(0, |held| held.events);
     }
     Ok(plan)
+}
+
+/// Whether a key matches one of the patterns, of which none means all keys.
+fn is_one_of(key: &str, patterns: &[TopicPattern]) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(key))
 }
 
 /// The last position that was stored too long ago; 0 if none was.

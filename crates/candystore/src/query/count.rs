@@ -2,14 +2,10 @@
 
 use bloodbank_core::Kind;
 
-use super::scan::scan;
 use super::scope::Scope;
 use super::statement::{self, Statement};
 use crate::sql::Connection;
-use crate::{EventStore, Filter, Order, StoreError};
-
-/// How many events are read at a time to look at their fields.
-const PART: usize = 1_000;
+use crate::{EventStore, Filter, StoreError};
 
 impl EventStore {
     /// How many events pass a filter. They are counted, so this takes longer the more there are; with
@@ -31,22 +27,15 @@ impl EventStore {
         counted.await
     }
 
-    /// Counts what is stored by now, part by part, so that others get to ask in between.
-    async fn count_one_by_one(&self, mut filter: Filter) -> Result<u64, StoreError> {
-        let head = self.position().await?;
-        filter.last = Some(filter.last.map_or(head, |last| last.min(head)));
-        let (mut count, mut after) = (0, None);
+    /// Counts what is stored by now, page by page, so that others get to ask in between.
+    async fn count_one_by_one(&self, filter: Filter) -> Result<u64, StoreError> {
+        let mut pages = self.pages(filter).await?;
+        let mut count = 0;
         loop {
-            let asked = filter.clone();
-            let scanned = self.readers().run(async move |c: &mut Connection| {
-                scan(c, &asked, Order::Oldest, PART, after).await
-            });
-            let scanned = scanned.await?;
-            count += scanned.events.len() as u64;
-            if scanned.is_all {
-                return Ok(count);
+            match pages.next().await?.len() {
+                0 => return Ok(count),
+                events => count += events as u64,
             }
-            after = Some(scanned.to);
         }
     }
 }

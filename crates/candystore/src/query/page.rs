@@ -1,8 +1,11 @@
 //! A part of a list.
 
-use super::scan::scan;
+use super::scan::{Most, scan};
 use crate::sql::Connection;
 use crate::{Cursor, EventStore, Filter, Order, StoreError, StoredEvent};
+
+/// The event that brings the bodies of a page over so many bytes is its last one.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// A part of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +25,9 @@ impl EventStore {
     /// [`MOST_IN_PAGE`](EventStore::MOST_IN_PAGE); anything else is taken for the nearest), behind the
     /// cursor.
     ///
-    /// One call looks at so many events and no more. Where few of them pass, a page may have fewer
-    /// events than the limit, or none, and still a [`next`](Page::next).
+    /// One call looks at so many events and no more, and the event that brings the bodies over 16 MiB
+    /// is the last one. So where few of them pass or they are large, a page may have fewer events than
+    /// the limit, or none, and still a [`next`](Page::next).
     ///
     /// # Errors
     /// [`StoreError::Cursor`] if the cursor goes with another order or filter; if the database cannot
@@ -38,10 +42,11 @@ impl EventStore {
         let after = cursor.map(|cursor| cursor.position(filter, order)).transpose()?;
         let limit = limit.clamp(1, EventStore::MOST_IN_PAGE);
         let asked = filter.clone();
-        let scanned = self.readers().run(async move |c: &mut Connection| {
-            // One more tells whether there is more.
-            scan(c, &asked, order, limit + 1, after).await
-        });
+        // One more tells whether there is more.
+        let most = Most { events: limit + 1, bytes: MOST_BYTES };
+        let scanned = self
+            .readers()
+            .run(async move |c: &mut Connection| scan(c, &asked, order, most, after).await);
         let mut scanned = scanned.await?;
         if scanned.events.len() > limit {
             scanned.events.truncate(limit);

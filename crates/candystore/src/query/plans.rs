@@ -47,9 +47,11 @@ async fn every_page_is_looked_up_in_an_index() {
         (scope.low, scope.high) = (1, 1_000);
         for order in [Order::Oldest, Order::Newest] {
             let window = Window { order, low: 1, high: 1_000, size: 50 };
-            for statement in
-                [statement::events(&scope, window, 50), statement::edge(&scope, window)]
-            {
+            for statement in [
+                statement::sizes(&scope, window, 50),
+                statement::events(&scope, window),
+                statement::edge(&scope, window),
+            ] {
                 let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
                 let plan = connection.query(&sql, &statement.values).await.unwrap();
                 assert!(!plan.is_empty());

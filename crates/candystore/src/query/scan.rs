@@ -10,13 +10,21 @@ use crate::{Filter, Order, Position, StoreError, StoredEvent};
 const MOST_LOOKED_UP: usize = 20_000;
 
 /// The most bytes of events that one question reads for their fields.
-const MOST_BYTES: usize = 32 << 20;
+const MOST_READ: u64 = 32 << 20;
 
 /// The most events that are read at a time for their fields.
 const CHUNK: usize = 128;
 
 /// How much larger a window is than the one before that had too little.
 const GROWTH: usize = 4;
+
+/// How much may be in memory at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    pub(crate) events: usize,
+    /// The event that brings the bodies over so many bytes is the last one.
+    pub(crate) bytes: u64,
+}
 
 /// What was found, and how far was looked.
 #[derive(Debug)]
@@ -28,16 +36,16 @@ pub(crate) struct Scanned {
     pub(crate) is_all: bool,
 }
 
-/// Reads up to `limit` events behind `after`, in one state of the store.
+/// Reads events behind `after`, as many as may be in memory, in one state of the store.
 pub(crate) async fn scan(
     c: &mut Connection,
     filter: &Filter,
     order: Order,
-    limit: usize,
+    most: Most,
     after: Option<Position>,
 ) -> Result<Scanned, StoreError> {
     c.begin_snapshot().await?;
-    let scanned = Scan::read(c, filter, order, limit, after).await;
+    let scanned = Scan::read(c, filter, order, most, after).await;
     c.rollback().await;
     scanned
 }
@@ -46,9 +54,12 @@ struct Scan<'a> {
     filter: &'a Filter,
     scope: Scope,
     order: Order,
-    limit: usize,
+    most: Most,
     events: Vec<StoredEvent>,
-    bytes: usize,
+    /// How many bytes their bodies have.
+    bytes: u64,
+    /// How many bytes the bodies have that were read.
+    read: u64,
 }
 
 impl<'a> Scan<'a> {
@@ -56,7 +67,7 @@ impl<'a> Scan<'a> {
         c: &mut Connection,
         filter: &'a Filter,
         order: Order,
-        limit: usize,
+        most: Most,
         after: Option<Position>,
     ) -> Result<Scanned, StoreError> {
         let mut scope = Scope::of(c, filter).await?;
@@ -66,7 +77,7 @@ impl<'a> Scan<'a> {
             (_, None) => {}
         }
         let events = Vec::new();
-        Scan { filter, scope, order, limit, events, bytes: 0 }.all(c).await
+        Scan { filter, scope, order, most, events, bytes: 0, read: 0 }.all(c).await
     }
 
     async fn all(mut self, c: &mut Connection) -> Result<Scanned, StoreError> {
@@ -81,8 +92,8 @@ impl<'a> Scan<'a> {
             let Some(to) = to else { return Ok(self.done(None)) };
             // A chunk that is full ends where its last event is.
             looked_up += arms * if is_full { CHUNK } else { size };
-            let is_spent = looked_up + arms > MOST_LOOKED_UP || self.bytes > MOST_BYTES;
-            if self.events.len() >= self.limit || is_spent {
+            let is_spent = looked_up + arms > MOST_LOOKED_UP || self.read > MOST_READ;
+            if self.is_enough() || is_spent {
                 return Ok(self.done(Some(to)));
             }
             match self.order {
@@ -95,7 +106,11 @@ impl<'a> Scan<'a> {
 
     /// Most often everything passes, so that a window of the limit's size has all that is asked for.
     fn first_size(&self) -> usize {
-        if self.filter.fields.is_empty() { self.limit } else { CHUNK }
+        if self.filter.fields.is_empty() { self.most.events } else { CHUNK }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.events.len() >= self.most.events || self.bytes > self.most.bytes
     }
 
     /// Looks up a window; gives the last position that was looked at, or `None` at the end, and
@@ -107,29 +122,58 @@ impl<'a> Scan<'a> {
     ) -> Result<(Option<Position>, bool), StoreError> {
         let (low, high) = (self.scope.low, self.scope.high);
         let window = Window { order: self.order, low, high, size };
-        let missing = self.limit - self.events.len();
-        let limit = if self.filter.fields.is_empty() { missing } else { CHUNK };
-        let Statement { sql, values } = statement::events(&self.scope, window, limit);
-        let rows = c.query(&sql, &values).await?;
-        let mut last = 0;
-        for row in &rows {
-            let event = StoredEvent::of(row)?;
-            last = event.position;
-            self.bytes += event.body.len();
-            if self.filter.passes(&event.body) {
-                self.events.push(event);
-            }
-            if self.events.len() >= self.limit {
+        let (end, is_full) = self.fitting(c, window).await?;
+        if let Some(end) = end {
+            let last = self.take(c, window.up_to(end)).await?;
+            if is_full || self.is_enough() {
                 return Ok((Some(last), true));
             }
-        }
-        if rows.len() >= limit {
-            return Ok((Some(last), true));
         }
         let Statement { sql, values } = statement::edge(&self.scope, window);
         let edge = c.query_one(&sql, &values).await?;
         let is_end = edge.position(0)? < size as Position;
         Ok((if is_end { None } else { edge.maybe_position(1)? }, false))
+    }
+
+    /// The position of the last event of a window that still fits; `None` if none passes. And whether
+    /// there may be more.
+    async fn fitting(
+        &self,
+        c: &mut Connection,
+        window: Window,
+    ) -> Result<(Option<Position>, bool), StoreError> {
+        let missing = self.most.events - self.events.len();
+        let limit = if self.filter.fields.is_empty() { missing } else { CHUNK };
+        let Statement { sql, values } = statement::sizes(&self.scope, window, limit);
+        let rows = c.query(&sql, &values).await?;
+        let (mut end, mut bytes) = (None, self.bytes);
+        for row in &rows {
+            end = Some(row.position(0)?);
+            bytes += row.position(1)?;
+            if bytes > self.most.bytes {
+                return Ok((end, true));
+            }
+        }
+        Ok((end, rows.len() >= limit))
+    }
+
+    /// Reads the events of a window until it is enough; gives the position of the last one.
+    async fn take(&mut self, c: &mut Connection, window: Window) -> Result<Position, StoreError> {
+        let Statement { sql, values } = statement::events(&self.scope, window);
+        let mut last = 0;
+        for row in &c.query(&sql, &values).await? {
+            let event = StoredEvent::of(row)?;
+            let bytes = event.body.len() as u64;
+            (last, self.read) = (event.position, self.read + bytes);
+            if self.filter.passes(&event.body) {
+                self.bytes += bytes;
+                self.events.push(event);
+            }
+            if self.is_enough() {
+                break;
+            }
+        }
+        Ok(last)
     }
 
     fn done(self, to: Option<Position>) -> Scanned {

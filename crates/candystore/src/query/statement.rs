@@ -42,18 +42,40 @@ pub(crate) struct Window {
     pub(crate) size: usize,
 }
 
-/// The events that pass, at most `limit`, among the first positions of the window.
-pub(crate) fn events(scope: &Scope, window: Window, limit: usize) -> Statement {
+impl Window {
+    /// Its part up to a position, in its order.
+    pub(crate) fn up_to(self, end: Position) -> Self {
+        match self.order {
+            Order::Oldest => Window { high: end, ..self },
+            Order::Newest => Window { low: end, ..self },
+        }
+    }
+}
+
+/// The positions of the events that pass, at most `limit`, among the first positions of the window,
+/// and how many bytes their bodies have.
+pub(crate) fn sizes(scope: &Scope, window: Window, limit: usize) -> Statement {
+    let mut statement = passing("p.position, length(e.body)", scope, window);
+    let limit = statement.bind_count(limit);
+    statement.sql.push_str(&format!(" LIMIT {limit}"));
+    statement
+}
+
+/// The events that pass among the first positions of the window. Ask for [`sizes`] first, and end the
+/// window where they are enough: more may not fit into memory.
+pub(crate) fn events(scope: &Scope, window: Window) -> Statement {
+    let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("e.{column}")).collect();
+    passing(&columns.join(", "), scope, window)
+}
+
+fn passing(columns: &str, scope: &Scope, window: Window) -> Statement {
     let mut statement = Statement::default();
     let positions = positions(&mut statement, scope, window);
     let tests = tests(&mut statement, &scope.tests);
-    let limit = statement.bind_count(limit);
-    let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("e.{column}")).collect();
     // `CROSS JOIN` tells SQLite which comes first.
     statement.sql = format!(
-        "SELECT {} FROM ({positions}) AS p CROSS JOIN events AS e WHERE e.position = p.position{tests} \
-         ORDER BY p.position {} LIMIT {limit}",
-        columns.join(", "),
+        "SELECT {columns} FROM ({positions}) AS p CROSS JOIN events AS e \
+         WHERE e.position = p.position{tests} ORDER BY p.position {}",
         window.order.sql(),
     );
     statement

@@ -115,7 +115,7 @@ impl ReplayOptions {
     }
 
     /// Sets where events go.
-    pub fn to(mut self, target: ReplayTarget) -> Self {
+    pub fn with_target(mut self, target: ReplayTarget) -> Self {
         self.target = target;
         self
     }
@@ -126,9 +126,9 @@ impl ReplayOptions {
         self
     }
 
-    /// Passes over what breaks its contract.
-    pub fn skip_invalid(mut self) -> Self {
-        self.skip_invalid = true;
+    /// Sets whether what breaks its contract is passed over.
+    pub fn with_skip_invalid(mut self, skip: bool) -> Self {
+        self.skip_invalid = skip;
         self
     }
 }

@@ -63,7 +63,7 @@ impl ReplayPlan {
     /// [`ReplayError::Commands`]; if the store cannot be asked.
     pub async fn of(store: &EventStore, filter: Filter) -> Result<Self, ReplayError> {
         let filter = events_up_to(store.position().await?, filter)?;
-        let mut reader = Reader::new(store.clone(), filter.clone());
+        let mut reader = Reader::new(store, filter.clone()).await?;
         let mut plan = ReplayPlan {
             filter,
             count: 0,

@@ -1,12 +1,9 @@
-//! Reading what is to be replayed, part by part, each event judged by the contracts of today.
+//! Reading what is to be replayed, page by page, each event judged by the contracts of today.
 
 use std::collections::VecDeque;
 
 use crate::record::violation;
-use crate::{Cursor, EventStore, Filter, Order, StoreError, StoredEvent};
-
-/// How many events are read at a time.
-const PART: usize = 256;
+use crate::{EventPages, EventStore, Filter, StoreError, StoredEvent};
 
 /// An event, and the first thing wrong with it.
 pub(super) struct Read {
@@ -17,27 +14,23 @@ pub(super) struct Read {
 /// Reads the events of a filter, oldest first.
 pub(super) struct Reader {
     store: EventStore,
-    filter: Filter,
-    cursor: Option<Cursor>,
-    is_at_end: bool,
-    part: VecDeque<Read>,
+    pages: EventPages,
+    page: VecDeque<Read>,
 }
 
 impl Reader {
-    pub(super) fn new(store: EventStore, filter: Filter) -> Self {
-        Reader { store, filter, cursor: None, is_at_end: false, part: VecDeque::new() }
+    pub(super) async fn new(store: &EventStore, filter: Filter) -> Result<Self, StoreError> {
+        let pages = store.pages(filter).await?;
+        Ok(Reader { store: store.clone(), pages, page: VecDeque::new() })
     }
 
     /// The next event; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Read>, StoreError> {
-        while self.part.is_empty() && !self.is_at_end {
-            let cursor = self.cursor.as_ref();
-            let page = self.store.page(&self.filter, Order::Oldest, PART, cursor).await?;
-            self.part = self.judge(page.events).await?;
-            self.is_at_end = page.next.is_none();
-            self.cursor = page.next;
+        if self.page.is_empty() {
+            let events = self.pages.next().await?;
+            self.page = self.judge(events).await?;
         }
-        Ok(self.part.pop_front())
+        Ok(self.page.pop_front())
     }
 
     async fn judge(&self, events: Vec<StoredEvent>) -> Result<VecDeque<Read>, StoreError> {

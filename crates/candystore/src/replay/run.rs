@@ -75,14 +75,15 @@ pub struct ReplayRun {
     pub sent: u64,
     /// How many were passed over, as they break their contract.
     pub skipped: u64,
-    /// How often the bus did not take one. Each was tried again, unless that ended the replay.
-    pub failed: u64,
+    /// How often it was held up and has tried again from where it was. What ended it is no part of
+    /// this.
+    pub retries: u64,
     /// Why it ended, if it failed.
     pub error: Option<String>,
 }
 
 const COLUMNS: &str = "id, author, started, updated, finished, state, filter, target, pace, \
-     skip_invalid, planned, first_position, last_position, reached, sent, skipped, failed, error";
+     skip_invalid, planned, first_position, last_position, reached, sent, skipped, retries, error";
 
 impl ReplayRun {
     pub(super) fn new(plan: &ReplayPlan, options: ReplayOptions) -> Self {
@@ -101,7 +102,7 @@ impl ReplayRun {
             reached: 0,
             sent: 0,
             skipped: 0,
-            failed: 0,
+            retries: 0,
             error: None,
         }
     }
@@ -139,7 +140,7 @@ impl ReplayRun {
             reached: row.position(13)?,
             sent: row.position(14)?,
             skipped: row.position(15)?,
-            failed: row.position(16)?,
+            retries: row.position(16)?,
             error: row.maybe_text(17)?.map(str::to_owned),
         })
     }
@@ -163,7 +164,7 @@ impl ReplayRun {
             Value::position(self.reached),
             Value::position(self.sent),
             Value::position(self.skipped),
-            Value::position(self.failed),
+            Value::position(self.retries),
             Value::maybe(self.error.clone(), Value::Text),
         ]
     }

@@ -18,6 +18,9 @@ use crate::{EventStore, Position};
 /// The most events under way.
 const WINDOW: usize = 256;
 
+/// The most bytes of bodies under way; the event that brings them there is the last one.
+const WINDOW_BYTES: usize = 16 << 20;
+
 /// The first pause after a failure; each further one without progress is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -27,8 +30,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// How long it is tried without progress.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An event under way: where it is, and what becomes of it; `None` if it is passed over.
-type UnderWay = (Position, Option<Confirm>);
+/// An event under way.
+struct UnderWay {
+    position: Position,
+    /// How many bytes its body has.
+    bytes: usize,
+    /// What becomes of it; `None` if it is passed over.
+    confirm: Option<Confirm>,
+}
 
 /// The sending of one replay.
 pub(super) struct Sending<'a> {
@@ -64,6 +73,7 @@ impl<'a> Sending<'a> {
             }
             tracing::warn!(%error, reached, "the replay is held up");
             sleep(pause).await;
+            self.run.send_modify(|run| run.retries += 1);
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
@@ -84,12 +94,14 @@ impl<'a> Sending<'a> {
             let run = self.run.borrow();
             (run.rest(), run.options.clone())
         };
-        let mut reader = Reader::new(self.store.clone(), rest);
+        let mut reader = self.meanwhile(Reader::new(self.store, rest)).await??;
         let mut pacer = Pacer::new(options.pace);
         while let Some(read) = self.meanwhile(reader.next()).await?? {
-            let position = read.event.position;
+            let (position, bytes) = (read.event.position, read.event.body.len());
             match unfit(&read) {
-                Some(_) if options.skip_invalid => self.window.push_back((position, None)),
+                Some(_) if options.skip_invalid => {
+                    self.window.push_back(UnderWay { position, bytes: 0, confirm: None });
+                }
                 Some(first) => {
                     self.all_confirmed().await?;
                     return Err(ReplayError::Unfit { count: 1, first });
@@ -99,10 +111,11 @@ impl<'a> Sending<'a> {
                     let message = self.message(read);
                     let mut confirm = self.transport.forward(message, options.target.destination());
                     confirm.accepted().await;
-                    self.window.push_back((position, Some(confirm)));
+                    let confirm = Some(confirm);
+                    self.window.push_back(UnderWay { position, bytes, confirm });
                 }
             }
-            while self.window.len() >= WINDOW {
+            while is_full(&self.window) {
                 self.one_confirmed().await?;
             }
         }
@@ -149,15 +162,12 @@ impl<'a> Sending<'a> {
     /// Counts what became of the first event under way. If it failed, it and all behind it are to be
     /// sent again, in order.
     fn note(&mut self, outcome: Option<Outcome>) -> Result<(), ReplayError> {
-        let Some((position, _)) = self.window.pop_front() else { return Ok(()) };
+        let Some(UnderWay { position, .. }) = self.window.pop_front() else { return Ok(()) };
         let mut failed = None;
         self.run.send_modify(|run| match outcome {
             Some(Ok(())) => (run.sent, run.reached) = (run.sent + 1, position),
             None => (run.skipped, run.reached) = (run.skipped + 1, position),
-            Some(Err(error)) => {
-                run.failed += 1;
-                failed = Some(ReplayError::of(error, &run.options.target));
-            }
+            Some(Err(error)) => failed = Some(ReplayError::of(error, &run.options.target)),
         });
         let Some(error) = failed else { return Ok(()) };
         self.window.clear();
@@ -165,12 +175,17 @@ impl<'a> Sending<'a> {
     }
 }
 
+fn is_full(window: &VecDeque<UnderWay>) -> bool {
+    let bytes: usize = window.iter().map(|event| event.bytes).sum();
+    window.len() >= WINDOW || bytes >= WINDOW_BYTES
+}
+
 /// What became of the first event under way, once it is known; `None` if it is passed over. Safe to
 /// drop before it is done.
 async fn front(window: &mut VecDeque<UnderWay>) -> Option<Outcome> {
     match window.front_mut() {
-        Some((_, Some(confirm))) => Some(confirm.await),
-        Some((_, None)) => None,
+        Some(UnderWay { confirm: Some(confirm), .. }) => Some(confirm.await),
+        Some(UnderWay { confirm: None, .. }) => None,
         None => pending().await,
     }
 }
@@ -178,4 +193,21 @@ async fn front(window: &mut VecDeque<UnderWay>) -> Option<Outcome> {
 fn unfit(read: &Read) -> Option<Unfit> {
     let violation = read.violation.clone()?;
     Some(Unfit { position: read.event.position, key: read.event.key.clone(), violation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_large_events_or_many_small_ones_are_under_way() {
+        let filled_by = |bytes| {
+            let mut window = VecDeque::new();
+            while !is_full(&window) {
+                window.push_back(UnderWay { position: 1, bytes, confirm: None });
+            }
+            window.len()
+        };
+        assert_eq!((filled_by(100), filled_by(1 << 20), filled_by(20 << 20)), (WINDOW, 16, 1));
+    }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
+use super::parts::{end_of_part, rows};
 use super::{MOST_PROBLEMS, Verified, VerifyProgress, columns};
-use crate::page::{Page, rows};
 use crate::pruned::{PrunedRange, between};
 use crate::sql::{Connection, Row, Value};
 use crate::{Position, StoreError, StoredEvent};
 
-/// How many positions are tried one by one where a page of them cannot be read.
+/// How many positions are tried one by one where a part of them cannot be read.
 const ONE_BY_ONE: Position = 500;
 
 /// How many ranges are read at a time.
@@ -38,7 +38,7 @@ impl Scan {
             return Ok(scan.found);
         };
         let (of, received) = (head.position(0)?, head.int(1)?);
-        while scan.page(connection, of).await? {
+        while scan.part(connection, of).await? {
             progress(VerifyProgress { done: scan.done, of });
         }
         scan.rest(connection, of).await?;
@@ -51,16 +51,16 @@ impl Scan {
         Ok(scan.found)
     }
 
-    /// Looks at the next page of events; false when there are no more.
-    async fn page(
+    /// Looks at the next part of the events; false when there are no more.
+    async fn part(
         &mut self,
         connection: &mut Connection,
         head: Position,
     ) -> Result<bool, StoreError> {
         let after = self.done;
-        let read = match Page::find(connection, after, Position::MAX).await {
+        let read = match end_of_part(connection, after).await {
             Ok(None) => return Ok(false),
-            Ok(Some(page)) => rows(connection, after, page.end).await.map(|rows| (page.end, rows)),
+            Ok(Some(end)) => rows(connection, after, end).await.map(|rows| (end, rows)),
             Err(error) => Err(error),
         };
         let (end, rows) = match read {

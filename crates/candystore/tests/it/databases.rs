@@ -72,6 +72,11 @@ pub(crate) fn prompt(n: u32) -> Incoming {
     event("llm.prompt", json!({ "n": n }), Meta::new())
 }
 
+/// An event of a million bytes and some.
+pub(crate) fn large(n: u32) -> Incoming {
+    event("llm.prompt", json!({ "n": n, "text": "x".repeat(1_000_000) }), Meta::new())
+}
+
 /// An event, whatever its contract says of it.
 pub(crate) fn event(key: &str, data: Value, meta: Meta) -> Incoming {
     let envelope = bloodbank_core::Envelope::new(key, "test", data, meta);

@@ -6,13 +6,14 @@ use candystore::{EventStore, Field, Filter, Follow, Followed, Incoming, Position
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use crate::databases::{Database, event, on_both, prompt};
+use crate::databases::{Database, event, large, on_both, prompt};
 
 on_both!(
     history_comes_first_and_then_what_is_written,
     nothing_is_missed_and_nothing_comes_twice_beside_two_writers,
     a_follower_begins_where_it_is_told,
     a_dropped_wait_loses_nothing,
+    few_large_events_are_read_ahead,
 );
 
 /// Events that each of the two writers appends.
@@ -46,6 +47,19 @@ async fn history_comes_first_and_then_what_is_written(database: Database) {
     elsewhere.append(vec![other(6)]).await.unwrap();
     assert!(is_quiet(&mut follow).await);
     assert_eq!(follow.position(), 7, "what does not pass was looked at");
+}
+
+async fn few_large_events_are_read_ahead(database: Database) {
+    let store = database.open().await;
+    for part in 0..2 {
+        store.append((0..10).map(|n| large(10 * part + n)).collect()).await.unwrap();
+    }
+    let mut follow = store.follow(Filter::new(), Start::Position(1)).await.unwrap();
+    assert_eq!(next(&mut follow).await, 1);
+    assert_eq!(follow.position(), 17, "17 of them have more than 16 MiB");
+    for position in 2..=20 {
+        assert_eq!(next(&mut follow).await, position);
+    }
 }
 
 async fn nothing_is_missed_and_nothing_comes_twice_beside_two_writers(database: Database) {

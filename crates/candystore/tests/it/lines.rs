@@ -1,7 +1,7 @@
 //! Events as lines, from one store into another.
 
-use bloodbank_core::{Kind, Meta, TopicPattern};
-use candystore::{Appended, EventStore, Incoming, Position, StoredEvent};
+use bloodbank_core::{Kind, Meta};
+use candystore::{Appended, EventStore, Filter, Incoming, Position, StoredEvent};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -29,8 +29,10 @@ async fn chosen(
     until: Option<Position>,
     keys: &[&str],
 ) -> Vec<StoredEvent> {
-    let keys = keys.iter().map(|key| key.parse::<TopicPattern>().unwrap()).collect();
-    let mut pages = store.pages(after, until, keys).await.unwrap();
+    let mut filter = Filter::new().with_first(after + 1);
+    filter.last = until;
+    filter.keys = keys.iter().map(|key| key.parse().unwrap()).collect();
+    let mut pages = store.pages(filter).await.unwrap();
     let mut events = Vec::new();
     loop {
         let page = pages.next().await.unwrap();
@@ -94,7 +96,7 @@ async fn large_events_come_a_few_at_a_time(database: Database) {
         let large = event("llm.prompt", json!({ "n": n, "text": text }), Meta::new());
         store.append(vec![large, prompt(n)]).await.unwrap();
     }
-    let mut pages = store.pages(0, None, vec![]).await.unwrap();
+    let mut pages = store.pages(Filter::new()).await.unwrap();
     let mut counts = Vec::new();
     loop {
         let page = pages.next().await.unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bloodbank_bus::{Headers, Settlement, Subscription, Topology, Transport};
 use bloodbank_core::{Envelope, Meta, TopicPattern};
 use bloodbank_testkit::catalog::queue;
-use candystore::{Embedded, EventStore, Incoming, Position, Prune};
+use candystore::{Embedded, EventStore, Filter, Incoming, Position, Prune};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
@@ -61,7 +61,7 @@ async fn prune(store: &EventStore, prune: Prune) -> Vec<Position> {
 }
 
 async fn left(store: &EventStore) -> Vec<Position> {
-    let mut pages = store.pages(0, None, vec![]).await.unwrap();
+    let mut pages = store.pages(Filter::new()).await.unwrap();
     let mut left = Vec::new();
     loop {
         let page = pages.next().await.unwrap();

@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::databases::{Database, event, on_both, prompt};
+use crate::databases::{Database, event, large, on_both, prompt};
 
 on_both!(
     each_part_of_a_filter_passes_what_it_names,
@@ -24,6 +24,7 @@ on_both!(
     pages_hold_each_event_once_while_others_write,
     a_filter_that_nothing_passes_ends_in_parts,
     a_field_of_the_payload_is_compared_as_contracts_do,
+    a_page_of_large_events_has_few,
 );
 
 /// Positions of all that passes, page by page.
@@ -303,6 +304,36 @@ async fn a_filter_that_nothing_passes_ends_in_parts(database: Database) {
     assert_eq!(found(&store, &kind).await, Vec::<Position>::new());
     let page = store.page(&kind, Order::Newest, 10, None).await.unwrap();
     assert!(page.events.is_empty() && page.next.is_some());
+}
+
+async fn a_page_of_large_events_has_few(database: Database) {
+    let store = database.open().await;
+    for part in 0..4 {
+        store.append((0..10).map(|n| large(10 * part + n)).collect()).await.unwrap();
+    }
+    let some = Filter::new().with_field("/n=3".parse().unwrap());
+    let text = Field::new("/text", json!("x".repeat(1_000_000))).unwrap();
+    for filter in [Filter::new(), key("llm.*"), Filter::new().with_field(text)] {
+        for order in [Order::Oldest, Order::Newest] {
+            let (mut counts, mut seen, mut cursor) = (Vec::new(), Vec::new(), None);
+            loop {
+                let page = store.page(&filter, order, 100, cursor.as_ref()).await.unwrap();
+                counts.push(page.events.len());
+                seen.extend(page.events.iter().map(|event| event.position));
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            // 17 of them have more than 16 MiB.
+            assert_eq!(counts, [17, 17, 6], "{order:?}");
+            if order == Order::Newest {
+                seen.reverse();
+            }
+            assert_eq!(seen, (1..=40).collect::<Vec<_>>());
+        }
+    }
+    assert_eq!(found(&store, &some).await, [4]);
 }
 
 async fn a_field_of_the_payload_is_compared_as_contracts_do(database: Database) {

@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::databases::{Database, event, on_both, prompt};
+use crate::databases::{Database, event, large, on_both, prompt};
 
 on_both!(
     events_come_again_as_they_were_and_commands_do_not,
@@ -31,6 +31,7 @@ on_both!(
     a_replay_that_was_cancelled_goes_on_with_the_rest,
     a_replay_whose_process_was_killed_goes_on_where_it_was_saved,
     the_record_says_who_sent_what_where,
+    large_events_are_all_planned_and_sent_in_order,
 );
 
 /// How long anything may take that must come.
@@ -153,7 +154,7 @@ async fn what_breaks_its_contract_is_refused_or_skipped(database: Database) {
     assert_eq!((count, first.position), (2, 2));
     assert_eq!(memory.depth("q"), 0);
     assert_eq!(store.replays(9).await.unwrap(), [], "there was no replay");
-    let run = replay(&store, &bus, options().skip_invalid()).await.unwrap();
+    let run = replay(&store, &bus, options().with_skip_invalid(true)).await.unwrap();
     assert_eq!((run.state, run.sent, run.skipped, run.reached), (ReplayState::Done, 2, 2, 4));
     assert_eq!(positions(&take(&*bus, "q").await), [1, 3]);
 }
@@ -225,18 +226,19 @@ async fn the_record_says_who_sent_what_where(database: Database) {
     store.append(prompts(3)).await.unwrap();
     let filter = Filter::new().with_key("llm.#".parse().unwrap()).with_first(2);
     let plan = ReplayPlan::of(&store, filter).await.unwrap();
-    let into = options().to(ReplayTarget::Queue("q".to_owned())).with_pace(Pace::Speed(10.0));
+    let into =
+        options().with_target(ReplayTarget::Queue("q".to_owned())).with_pace(Pace::Speed(10.0));
     let replay = Replay::begin(store.clone(), bus.clone(), &plan, into.clone()).await.unwrap();
     let running = store.replays(9).await.unwrap().remove(0);
     assert_eq!((running.state, running.finished), (ReplayState::Running, None));
     let busy = Replay::resume(store.clone(), bus.clone(), running).await.err().unwrap();
     assert!(matches!(busy, ReplayError::Running { .. }), "{busy}");
     let run = replay.run_until(pending()).await.unwrap();
-    let nowhere = options().to(ReplayTarget::Queue("nowhere".to_owned()));
+    let nowhere = options().with_target(ReplayTarget::Queue("nowhere".to_owned()));
     let failed = Replay::begin(store.clone(), bus, &plan, nowhere).await.unwrap();
     let error = failed.run_until(pending()).await.unwrap_err();
     let runs = store.replays(9).await.unwrap();
-    assert_eq!((runs.len(), runs[0].state, runs[0].failed), (2, ReplayState::Failed, 1));
+    assert_eq!((runs.len(), runs[0].state, runs[0].retries), (2, ReplayState::Failed, 0));
     assert_eq!(runs[0].error, Some(error.to_string()));
     assert_eq!(error.to_string(), "there is no queue `nowhere`: it was not declared");
     let stored = &runs[1];
@@ -246,6 +248,17 @@ async fn the_record_says_who_sent_what_where(database: Database) {
     assert_eq!((stored.first, stored.last), (Some(2), Some(3)));
     assert!(stored.started <= stored.updated && stored.finished.is_some());
     assert_eq!(store.replays(1).await.unwrap().len(), 1);
+}
+
+async fn large_events_are_all_planned_and_sent_in_order(database: Database) {
+    let ((_memory, bus), store) = (bus().await, database.open().await);
+    for part in 0..2 {
+        store.append((0..10).map(|n| large(10 * part + n)).collect()).await.unwrap();
+    }
+    assert_eq!(plan(&store).await.count, 20);
+    let run = replay(&store, &bus, options()).await.unwrap();
+    assert_eq!((run.state, run.sent), (ReplayState::Done, 20));
+    assert_eq!(positions(&take(&*bus, "q").await), (1..=20).collect::<Vec<_>>());
 }
 
 async fn sqlite() -> (Database, EventStore) {
@@ -280,10 +293,12 @@ async fn a_replay_that_nobody_hears_says_what_to_do() {
     let error = replay(&store, &bus, options()).await.unwrap_err();
     assert_eq!(error, ReplayError::Nobody { key: "llm.prompt".to_owned() });
     assert!(error.to_string().contains("nobody hears replays of `llm.prompt`"), "{error}");
-    assert_eq!(store.replays(1).await.unwrap()[0].reached, 0);
+    let record = store.replays(1).await.unwrap().remove(0);
+    assert_eq!((record.reached, record.retries), (0, 0));
+    assert_eq!(record.error, Some(error.to_string()));
     assert_eq!(memory.depth("q"), 0);
     // Only who says so sends it to everybody.
-    replay(&store, &bus, options().to(ReplayTarget::Live)).await.unwrap();
+    replay(&store, &bus, options().with_target(ReplayTarget::Live)).await.unwrap();
     assert_eq!(memory.depth("q"), 3);
 }
 
@@ -322,7 +337,7 @@ async fn a_full_queue_holds_a_replay_up_and_costs_nothing() {
     taken.extend(positions(&take(&*bus, "q").await));
     let run = running.await.unwrap().unwrap();
     assert_eq!((run.state, run.sent), (ReplayState::Done, 500));
-    assert!(run.failed > 0, "the queue was never full");
+    assert!(run.retries > 0, "the queue was never full");
     taken.sort_unstable();
     taken.dedup();
     assert_eq!(taken, (1..=500).collect::<Vec<_>>());
@@ -422,7 +437,7 @@ async fn a_broker_that_is_killed_costs_no_replayed_event_and_doubles_none() {
     let mut numbers = listener.take(4_000, id).await;
     let run = timeout(PATIENCE, running).await.expect("an end").unwrap().unwrap();
     assert_eq!((run.sent, run.reached), (4_000, 4_000));
-    assert!(run.failed > 0, "{run:?}");
+    assert!(run.retries > 0, "{run:?}");
     listener.hears_nothing_more().await;
     numbers.sort_unstable();
     assert_eq!(numbers, (0..4_000).collect::<Vec<_>>());

@@ -51,7 +51,7 @@ async fn nothing_was_appended(store: &EventStore) {
 
 async fn a_replay_into_one_queue_is_in_no_other(database: Database) {
     let (store, bus) = bus(&database).await;
-    let into = options().to(ReplayTarget::Queue("deaf".to_owned()));
+    let into = options().with_target(ReplayTarget::Queue("deaf".to_owned()));
     let run = replay(&store, &bus, into).await.unwrap();
     assert_eq!((run.state, run.sent), (ReplayState::Done, 60));
     assert_eq!(replayed(&bus, "deaf", run.id).await, all());
@@ -74,7 +74,7 @@ async fn only_queues_that_hear_replays_get_one(database: Database) {
 
 async fn a_live_replay_is_for_everybody(database: Database) {
     let (store, bus) = bus(&database).await;
-    let run = replay(&store, &bus, options().to(ReplayTarget::Live)).await.unwrap();
+    let run = replay(&store, &bus, options().with_target(ReplayTarget::Live)).await.unwrap();
     assert_eq!(replayed(&bus, "hears", run.id).await, all());
     assert_eq!(replayed(&bus, "deaf", run.id).await, all());
     nothing_was_appended(&store).await;
@@ -87,7 +87,7 @@ async fn a_replay_that_nobody_hears_is_an_error(database: Database) {
     bus.declare(&Topology::new().with_queue(queue("deaf", &[PROMPT]))).await.unwrap();
     let error = replay(&store, &bus, options()).await.unwrap_err();
     assert_eq!(error, ReplayError::Nobody { key: PROMPT.to_owned() });
-    let nowhere = options().to(ReplayTarget::Queue("nowhere".to_owned()));
+    let nowhere = options().with_target(ReplayTarget::Queue("nowhere".to_owned()));
     let error = replay(&store, &bus, nowhere).await.unwrap_err().to_string();
     assert!(error.contains("there is no queue `nowhere`"), "{error}");
     assert!(take(&*bus, "deaf").await.is_empty());
