@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use bloodbank::candystore::{
-    Embedded, EventStore, Filter, Replay, ReplayOptions, ReplayPlan, ReplayTarget, StoreOptions,
-    StoreUrl,
+    Embedded, EventStore, Filter, Replay, ReplayOptions, ReplayTarget, StoreOptions, StoreUrl,
 };
 use bloodbank::events::{self, common, github, services, theboard};
 use bloodbank::uuid::Uuid;
@@ -198,7 +197,7 @@ impl Demo {
         let first = self.store.get(id).await?.context("the event is not stored")?;
         let filter =
             Filter::new().with_key("theboard.meeting.*".parse()?).with_first(first.position);
-        let plan = ReplayPlan::of(&self.store, filter).await?;
+        let plan = self.store.plan_replay(filter).await?;
         let options = ReplayOptions::new("demo").with_target(ReplayTarget::Queue(QUEUE.to_owned()));
         let transport = self.bus.transport().clone();
         let replay = Replay::begin(self.store.clone(), transport, &plan, options).await?;

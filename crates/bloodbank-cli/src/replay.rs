@@ -93,7 +93,7 @@ impl Replay {
     }
 
     async fn begin(&self, store: &EventStore) -> anyhow::Result<u8> {
-        let plan = ReplayPlan::of(store, self.which.filter()).await?;
+        let plan = store.plan_replay(self.which.filter()).await?;
         let options = self.change(ReplayOptions::new(author()).with_target(self.target()));
         if let Some(code) = self.only_shown(&plan, &options)? {
             return Ok(code);
@@ -112,7 +112,7 @@ impl Replay {
             return Err(ReplayError::Over { id }.into());
         }
         run.options = self.change(run.options);
-        let rest = ReplayPlan::of(store, run.rest()).await?;
+        let rest = store.plan_replay(run.rest()).await?;
         if let Some(code) = self.only_shown(&rest, &run.options)? {
             return Ok(code);
         }

@@ -56,14 +56,14 @@ pub struct Unfit {
     pub violation: String,
 }
 
-impl ReplayPlan {
+impl EventStore {
     /// Counts what a replay of these events would send, and judges each anew. Reads all of them.
     ///
     /// # Errors
     /// [`ReplayError::Commands`]; if the store cannot be asked.
-    pub async fn of(store: &EventStore, filter: Filter) -> Result<Self, ReplayError> {
-        let filter = events_up_to(store.position().await?, filter)?;
-        let mut reader = Reader::new(store, filter.clone()).await?;
+    pub async fn plan_replay(&self, filter: Filter) -> Result<ReplayPlan, ReplayError> {
+        let filter = events_up_to(self.position().await?, filter)?;
+        let mut reader = Reader::new(self, filter.clone()).await?;
         let mut plan = ReplayPlan {
             filter,
             count: 0,
@@ -78,7 +78,9 @@ impl ReplayPlan {
         }
         Ok(plan)
     }
+}
 
+impl ReplayPlan {
     fn add(&mut self, Read { event, violation }: Read) {
         self.count += 1;
         let planned =

@@ -47,7 +47,7 @@ pub(crate) fn options() -> ReplayOptions {
 }
 
 async fn plan(store: &EventStore) -> ReplayPlan {
-    ReplayPlan::of(store, Filter::new()).await.unwrap()
+    store.plan_replay(Filter::new()).await.unwrap()
 }
 
 pub(crate) async fn begin(
@@ -119,7 +119,7 @@ async fn events_come_again_as_they_were_and_commands_do_not(database: Database) 
     }
     assert_eq!(store.position().await.unwrap(), 4, "nothing is appended");
     let only = Filter::new().with_kind(Kind::Command);
-    assert_eq!(ReplayPlan::of(&store, only).await, Err(ReplayError::Commands));
+    assert_eq!(store.plan_replay(only).await, Err(ReplayError::Commands));
 }
 
 async fn a_plan_counts_and_names_what_breaks_its_contract_and_sends_nothing(database: Database) {
@@ -140,10 +140,10 @@ async fn a_plan_counts_and_names_what_breaks_its_contract_and_sends_nothing(data
     assert_eq!((ends.0.position, ends.1.position, &*ends.1.key), (1, 5, "no.such.key"));
     // What comes later is no part of it.
     store.append(vec![prompt(2)]).await.unwrap();
-    assert_eq!(ReplayPlan::of(&store, plan.filter).await.unwrap().count, 5);
+    assert_eq!(store.plan_replay(plan.filter).await.unwrap().count, 5);
     assert_eq!(memory.depth("q"), 0);
     let many = Filter::new().with_key("llm.#".parse().unwrap()).with_first(2).with_last(3);
-    assert_eq!(ReplayPlan::of(&store, many).await.unwrap().count, 1);
+    assert_eq!(store.plan_replay(many).await.unwrap().count, 1);
 }
 
 async fn what_breaks_its_contract_is_refused_or_skipped(database: Database) {
@@ -225,7 +225,7 @@ async fn the_record_says_who_sent_what_where(database: Database) {
     let ((_memory, bus), store) = (bus().await, database.open().await);
     store.append(prompts(3)).await.unwrap();
     let filter = Filter::new().with_key("llm.#".parse().unwrap()).with_first(2);
-    let plan = ReplayPlan::of(&store, filter).await.unwrap();
+    let plan = store.plan_replay(filter).await.unwrap();
     let into =
         options().with_target(ReplayTarget::Queue("q".to_owned())).with_pace(Pace::Speed(10.0));
     let replay = Replay::begin(store.clone(), bus.clone(), &plan, into.clone()).await.unwrap();
