@@ -1,4 +1,4 @@
-//! The rows of the table, a part at a time, as no index says it.
+//! The rows of the table of events, a part at a time, whatever else the store says of them.
 
 use crate::event::COLUMNS;
 use crate::sql::{Connection, Row, Value};
