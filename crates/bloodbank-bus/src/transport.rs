@@ -130,7 +130,10 @@ impl Subscription {
 #[non_exhaustive]
 pub enum TransportError {
     /// A command or a replayed event that no queue takes. Nothing holds it.
-    #[error("no queue takes `{key}`: no service that wants it has declared a queue for it")]
+    #[error(
+        "no queue takes `{key}`: no service that wants it has declared a queue for it\n\
+         help: start the service, or declare all queues of registry.yaml: `bloodbank topology --apply`"
+    )]
     Unroutable {
         /// The routing key.
         key: String,

@@ -32,8 +32,10 @@ pub(crate) fn run() -> anyhow::Result<u8> {
     say(contracts(events::contracts().bundle()))?;
     say(format_args!("store      {url}; {note}\n"))?;
     block_on(demo(url))?;
-    say("\nNext: change a bound in schemas/theboard/meeting.created.v1.json, run `cargo xtask \
-         codegen`, and run this again.")?;
+    say(
+        "\nNext: change the `minLength` of `topic` in schemas/theboard/meeting.created.v1.json, run \
+         `cargo xtask codegen`, and run this again.",
+    )?;
     Ok(0)
 }
 

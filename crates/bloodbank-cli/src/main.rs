@@ -87,7 +87,7 @@ enum Command {
     Topology(topology::ShowTopology),
     /// Look at the configuration and the broker, and say what to do about what is wrong.
     Doctor(doctor::Doctor),
-    /// Publish, receive, refuse and handle on a bus in memory.
+    /// Publish, refuse, receive, restart, chain and replay, on a bus in a file of its own.
     Demo,
     /// Print a completion script for a shell.
     Completions {

@@ -199,7 +199,7 @@ async fn unrouted(report: &mut Report, amqp: &Amqp) {
     let queue = amqp.unrouted_queue();
     match amqp.depth(&queue).await {
         Ok(unrouted) => {
-            report.fine("unrouted", format!("{unrouted} events that nobody listens to"))
+            report.fine("unrouted", format!("events that nobody listens to: {unrouted}"))
         }
         // The topology says so.
         Err(TransportError::Undeclared { .. }) => {}

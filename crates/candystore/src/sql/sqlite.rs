@@ -36,6 +36,9 @@ impl Sqlite {
             place: format!("sqlite:{}", path.display()),
             reason,
         };
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            return Err(failed("it is no file; name a file, which need not be there".to_owned()));
+        }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
         }
