@@ -5,7 +5,7 @@ async fn publish(bus: &Bus, envelope: Envelope) {
 }
 
 fn forge(envelope: Envelope) -> Validated<Envelope> {
-    Validated::new(envelope, bloodbank::Kind::Event)
+    Validated::new(envelope, bloodbank::Kind::Event, bloodbank::uuid::Uuid::nil())
 }
 
 fn main() {

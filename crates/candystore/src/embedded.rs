@@ -21,6 +21,9 @@
 //! bus: they publish to each other, compete for the messages of a queue, and answer each other's
 //! calls. What another process has written is seen within about 10 ms; what this one has, at once.
 //!
+//! A SQLite store is the file together with its `-wal` and `-shm`: copy it with `store export`, or all
+//! three files while nobody writes. A PostgreSQL store cannot lie behind a pooler in transaction mode.
+//!
 //! # Guarantees
 //!
 //! Durable before [`publish`](Transport::publish) is done, at least once until it is settled. The same
