@@ -45,7 +45,7 @@ enum Task {
     ///
     /// `test faults` runs the long form of the fault tests instead, some minutes; a part of a name
     /// after it chooses scenarios. `test crash` does the same for the crash tests of the store, on an
-    /// optimized build; `kill`, `race`, `sqlite` and `postgres` choose.
+    /// optimised build; `kill`, `race`, `handle`, `sqlite` and `postgres` choose.
     Test {
         /// Arguments for `cargo test`, or `faults`, or `crash`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
