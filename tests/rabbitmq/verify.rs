@@ -6,8 +6,14 @@ use bloodbank::{Bus, Inbox, Service, Subscription, Topology, Transport, Transpor
 
 use crate::support::{Space, close, prompt, prompts};
 
-fn names(space: &Space) -> (String, String) {
-    let list = |what: &str| space.broker.ctl(&[what, "-q", "-p", &space.vhost, "name"]);
+/// The names of queues and exchanges; the broker lists them in any order.
+fn names(space: &Space) -> (Vec<String>, Vec<String>) {
+    let list = |what: &str| {
+        let listed = space.broker.ctl(&[what, "-q", "-p", &space.vhost, "name"]);
+        let mut names: Vec<String> = listed.lines().map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    };
     (list("list_queues"), list("list_exchanges"))
 }
 

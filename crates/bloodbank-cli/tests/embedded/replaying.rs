@@ -42,7 +42,7 @@ async fn a_replay_goes_into_the_chosen_queue_and_is_put_on_record(machine: Machi
 
     let done = machine.says(&[&replay[..], &["--yes"]].concat());
     assert!(done.err.contains("100%  2 of 2  "), "{}", done.err);
-    assert!(done.well().contains(" is done: 2 of 2 sent, 0 skipped, 0 failed"));
+    assert!(done.well().contains(" is done: 2 of 2 sent, 0 skipped, 0 retries"));
     let again = take(&bus, 2).await;
     assert_eq!(again, [(second, Some("2".to_owned())), (third, Some("3".to_owned()))]);
     assert!(again.iter().all(|(id, _)| *id != live));
