@@ -61,6 +61,8 @@ pub(crate) struct Start<'a> {
 impl Child {
     pub(crate) fn start(start: &Start<'_>) -> Child {
         let remove = if start.remove { start.dir.as_os_str() } else { OsStr::new("") };
+        // The shell empties it too, but maybe later than somebody reads what the last process said.
+        fs::write(start.log, "").expect("the log cannot be written");
         let mut guard = Command::new("/bin/sh")
             .args(["-c", GUARD, "guard"])
             .args([start.log.as_os_str(), remove, OsStr::new(start.end)])
