@@ -13,7 +13,7 @@ use super::{Mode, PATIENCE, Row, Table, Value};
 use crate::StoreError;
 
 /// How long to sleep before another try at a lock that another process holds.
-const NAP: Duration = Duration::from_millis(1);
+const NAP: Duration = Duration::from_micros(200);
 
 /// What the log beside the file keeps of its size when it begins anew, in bytes.
 const LARGEST_LOG: i64 = 64 << 20;
@@ -123,7 +123,7 @@ fn prepare(connection: &mut Connection, mode: Mode, pages: Option<u32>) -> Resul
     // SQLite's own handler sleeps up to 100 ms between tries, so that one of two writers starves.
     connection.busy_handler(Some(|tries: i32| {
         thread::sleep(NAP);
-        u128::from(tries.unsigned_abs()) * NAP.as_millis() < PATIENCE.as_millis()
+        u128::from(tries.unsigned_abs()) * NAP.as_micros() < 3 * PATIENCE.as_micros()
     }))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Every commit is on the disk before it is told.
@@ -179,7 +179,7 @@ fn reason(error: &Error) -> StoreError {
     match code {
         Some((ErrorCode::DiskFull, _)) | Some((_, ffi::SQLITE_IOERR_WRITE)) => StoreError::Full,
         Some((ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _)) => {
-            StoreError::Busy { seconds: PATIENCE.as_secs() }
+            StoreError::Busy { seconds: 3 * PATIENCE.as_secs() }
         }
         Some((ErrorCode::DatabaseCorrupt, _)) => StoreError::damaged(error.to_string()),
         Some((ErrorCode::NotADatabase, _)) => {
