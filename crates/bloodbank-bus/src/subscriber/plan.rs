@@ -48,7 +48,8 @@ impl<S: Service> Subscriber<S> {
         if !self.handlers.takes_events() {
             return Vec::new();
         }
-        let service = S::contracts().bundle().service(S::NAME);
+        let contracts = self.contracts.current();
+        let service = contracts.bundle().service(S::NAME);
         let queues: Vec<Queue> = service.map(Queue::all_of).unwrap_or_default();
         if queues.is_empty() {
             faults.push(
@@ -81,8 +82,8 @@ impl<S: Service> Subscriber<S> {
         if self.options.skip_others || self.handlers.takes_any_event() {
             return None;
         }
-        let bundle = S::contracts().bundle();
-        let events = bundle.contracts.iter().filter(|contract| contract.kind == Kind::Event);
+        let contracts = self.contracts.current();
+        let events = contracts.bundle().contracts.iter().filter(|contract| contract.kind == Kind::Event);
         let missing: Vec<String> = events
             .flat_map(|contract| contract.routes())
             .filter(|route| queues.iter().any(|queue| queue.wants(Exchange::Events, route)))
