@@ -100,10 +100,10 @@ impl<S: Service> Publisher<S> {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub fn call<'p, R, C: Command + SentBy<S>>(
+    pub fn call<'p, R>(
         &'p self,
-        command: &'p C,
-    ) -> Draft<'p, &'p C, Answered<R>> {
+        command: &'p (impl Command + SentBy<S>),
+    ) -> Draft<'p, impl Sealable, Answered<R>> {
         self.send(command).answered()
     }
 

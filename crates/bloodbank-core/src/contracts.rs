@@ -176,7 +176,8 @@ impl Contracts {
     }
 
     fn validator(&self, index: usize) -> Result<&Validator, &SchemaError> {
-        let validator = || Validator::new(&self.inner.bundle.document(&self.inner.bundle.contracts[index]));
+        let validator =
+            || Validator::new(&self.inner.bundle.document(&self.inner.bundle.contracts[index]));
         self.inner.validators[index].get_or_init(validator).as_ref()
     }
 }

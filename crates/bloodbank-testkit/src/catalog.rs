@@ -67,8 +67,8 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
 
 /// The contracts of the catalog.
 #[must_use]
-pub fn contracts() -> &'static Contracts {
-    &CONTRACTS
+pub fn contracts() -> Contracts {
+    CONTRACTS.clone()
 }
 
 /// Makes contracts of types, as generated code would.
@@ -80,7 +80,7 @@ macro_rules! contracts {
             const VERSION: u32 = $version;
             const SCHEMA_ID: &'static str = concat!("https://example.test/", $key);
 
-            fn contracts() -> &'static Contracts {
+            fn contracts() -> Contracts {
                 contracts()
             }
         }
@@ -147,7 +147,7 @@ macro_rules! services {
             const NAME: &'static str = $name;
             const UNRESTRICTED: bool = $unrestricted;
 
-            fn contracts() -> &'static Contracts {
+            fn contracts() -> Contracts {
                 contracts()
             }
         }

@@ -83,7 +83,8 @@ impl<S: Service> Subscriber<S> {
             return None;
         }
         let contracts = self.contracts.current();
-        let events = contracts.bundle().contracts.iter().filter(|contract| contract.kind == Kind::Event);
+        let events =
+            contracts.bundle().contracts.iter().filter(|contract| contract.kind == Kind::Event);
         let missing: Vec<String> = events
             .flat_map(|contract| contract.routes())
             .filter(|route| queues.iter().any(|queue| queue.wants(Exchange::Events, route)))
