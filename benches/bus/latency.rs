@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bloodbank::chrono::{DateTime, Utc};
 use bloodbank::events::{services, theboard};
-use bloodbank::{Envelope, Meta, Received};
+use bloodbank::{Envelope, Received};
 use futures_core::Stream;
 use lapin::BasicProperties;
 use lapin::options::{

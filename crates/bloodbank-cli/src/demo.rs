@@ -11,7 +11,7 @@ use bloodbank::candystore::{
 use bloodbank::events::{self, common, github, services, theboard};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    Bundle, Bus, Contract, Envelope, Exchange, Kind, Meta, PublishError, Queue, Received,
+    Bundle, Bus, Contract, Envelope, Exchange, Kind, PublishError, Queue, Received, SealError,
 };
 use serde_json::Value;
 
@@ -102,7 +102,7 @@ impl Demo {
     async fn open(url: StoreUrl) -> anyhow::Result<Self> {
         let store = EventStore::open(StoreOptions::new(url), events::contracts()).await?;
         let embedded = Embedded::new(store.clone());
-        let bus = Bus::new(Arc::new(embedded.clone()));
+        let bus = Bus::new(Arc::new(embedded.clone()), events::contracts());
         let demo = Demo { store, embedded, bus };
         demo.inbox().await?.close().await;
         Ok(demo)
@@ -125,8 +125,7 @@ impl Demo {
         for key in
             ["theboard.meeting.started", "theboard.comment.extracted", "theboard.meeting.completed"]
         {
-            let meta = Meta::new().caused_by(&cause);
-            let receipt = publisher.publish_json(key, example(key)?).meta(meta).await?;
+            let receipt = publisher.publish_json(key, example(key)?).caused_by(&cause).await?;
             say(format_args!("published  {key:<28}  {}", receipt.id))?;
             if key == "theboard.meeting.started" {
                 cause.correlation_id = Some(first.id);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anyhow::Context;
-use bloodbank::{Bundle, BundledContract, BundledService, Contracts, Kind, escape_control};
+use bloodbank::{Bundle, BundledContract, BundledService, Kind, escape_control};
 use clap::{Args, ValueEnum};
 use holyfields::pointer;
 use holyfields_codegen::Options;
@@ -25,8 +25,6 @@ pub(crate) struct Show {
     /// The same as `--format json`.
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    #[command(flatten)]
-    source: Source,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -44,8 +42,8 @@ enum Format {
 }
 
 impl Show {
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
-        let contracts = Contracts::new(self.source.bundle()?);
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
+        let contracts = source.read()?.contracts;
         let contract = contracts::find(&contracts, &self.key, self.number)?;
         let bundle = contracts.bundle();
         let mut out = io::stdout().lock();
@@ -58,14 +56,14 @@ impl Show {
                 let example = example.with_context(|| format!("`{}` has no example", self.key))?;
                 writeln!(out, "{example:#}")?;
             }
-            Format::Rust => writeln!(out, "{}", self.rust(contract)?)?,
+            Format::Rust => writeln!(out, "{}", Self::rust(source, contract)?)?,
         }
         Ok(0)
     }
 
     /// The struct of a contract and the types that only it uses.
-    fn rust(&self, contract: &BundledContract) -> anyhow::Result<String> {
-        let catalog = self.source.catalog()?.context(
+    fn rust(source: &Source, contract: &BundledContract) -> anyhow::Result<String> {
+        let catalog = source.catalog()?.context(
             "Rust code is made from a schema folder: pass `--schemas DIR`, or run this where \
              `schemas` is",
         )?;

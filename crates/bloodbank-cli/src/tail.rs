@@ -15,6 +15,7 @@ use bloodbank::{
 use clap::Args;
 
 use crate::bus::{Connected, block_on};
+use crate::contracts;
 use crate::store::event;
 use crate::{span, when};
 
@@ -43,7 +44,7 @@ impl Tail {
     }
 
     async fn follow(&self) -> anyhow::Result<()> {
-        match Connected::open().await? {
+        match Connected::open(contracts::none()).await? {
             Connected::RabbitMq(amqp) => self.on_rabbitmq(&amqp).await,
             Connected::Embedded(embedded) => self.in_store(embedded.store()).await,
         }

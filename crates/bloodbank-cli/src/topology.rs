@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::Context;
 use bloodbank::amqp::probe::{self, PlannedQueue};
 use bloodbank::amqp::{AmqpConfig, Exchanges, Mode};
-use bloodbank::{Binding, Queue, Topology, Transport};
+use bloodbank::{Binding, Contracts, Queue, Topology, Transport};
 use clap::Args;
 
 use crate::bus::{self, block_on, explained};
-use crate::contracts::Source;
+use crate::contracts::{self, Source};
 use crate::table::{Table, say};
 
 /// Exit code where the broker is not as registry.yaml asks.
@@ -27,24 +27,23 @@ pub(crate) struct ShowTopology {
     /// Also a stream that keeps every event for seven days, for `tail --since`.
     #[arg(long, requires = "apply")]
     history: bool,
-    #[command(flatten)]
-    contracts: Source,
 }
 
 impl ShowTopology {
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
-        let topology = Topology::of(&self.contracts.bundle()?);
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
+        let known = if self.apply { source.read_own()? } else { source.read()? };
+        let topology = Topology::of(known.contracts.bundle());
         if self.check {
             block_on(compare(topology))
         } else if self.apply {
-            block_on(self.declare(topology))
+            block_on(self.declare(topology, known.contracts))
         } else {
             print(&Exchanges::from_env()?, &topology)?;
             Ok(0)
         }
     }
 
-    async fn declare(&self, mut topology: Topology) -> anyhow::Result<u8> {
+    async fn declare(&self, mut topology: Topology, contracts: Contracts) -> anyhow::Result<u8> {
         let hint = "`bloodbank topology --check` shows every difference";
         let mut history = "";
         match explained(AmqpConfig::from_env())? {
@@ -60,7 +59,7 @@ impl ShowTopology {
             }
             None => {
                 topology = without_recorders(topology);
-                let embedded = bus::embedded().await?;
+                let embedded = bus::embedded(contracts).await?;
                 embedded.declare(&topology).await.context(hint)?;
                 embedded.close().await;
                 if self.history {
@@ -123,7 +122,7 @@ async fn on_rabbitmq(mut config: AmqpConfig, topology: &Topology) -> anyhow::Res
 
 /// Shows what is otherwise in the store.
 async fn in_store(topology: &Topology) -> anyhow::Result<Vec<String>> {
-    let embedded = bus::embedded().await?;
+    let embedded = bus::embedded(contracts::none()).await?;
     let existing: Vec<Queue> =
         embedded.queues().await?.into_iter().map(|status| status.queue).collect();
     embedded.close().await;

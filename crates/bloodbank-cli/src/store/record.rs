@@ -15,7 +15,7 @@ use crate::table::say;
 
 /// Runs until it is interrupted.
 pub(crate) async fn run(store: &EventStore) -> anyhow::Result<u8> {
-    let queue = queue(store.contracts())?;
+    let queue = queue(&store.contracts())?;
     let Some(config) = bus::explained(AmqpConfig::from_env())? else {
         bail!(
             "there is nothing to record from: on the embedded bus everything is in the store as soon \

@@ -281,8 +281,7 @@ async fn the_contracts_of_today_are_asked_not_those_of_the_past() {
         "$defs": {"anything": true},
     });
     let today = Contracts::from_json(&bundle.to_string()).unwrap();
-    let store =
-        EventStore::open(StoreOptions::new(database.url.clone()), today).await.unwrap();
+    let store = EventStore::open(StoreOptions::new(database.url.clone()), today).await.unwrap();
     assert_eq!(plan(&store).await.unfit_named[0].position, 1);
 }
 
