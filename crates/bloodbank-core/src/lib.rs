@@ -15,11 +15,9 @@ mod describe;
 mod envelope;
 pub mod examples;
 mod explain;
-mod facts;
 mod refusal;
 mod same_value;
 pub mod schema;
-mod union;
 mod validated;
 mod violation;
 
@@ -35,7 +33,7 @@ pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
 pub use refusal::{CheckError, Refusal, UnknownKey};
 pub use same_value::same_value;
 pub use validated::Validated;
-pub use violation::Violation;
+pub use violation::{Violation, Violations};
 
 /// The crates that generated code names, so that its users need no dependency on them.
 #[doc(hidden)]
