@@ -6,7 +6,6 @@ use holyfields::pointer;
 
 use crate::Violation;
 use crate::explain::plan::Id;
-use crate::refusal::MAX_VIOLATIONS;
 
 /// Bytes of all violations together, after which no more are listed. A payload may have names of
 /// megabytes, and every place below one repeats it.
@@ -57,10 +56,11 @@ impl<'p> Place<'p> {
 }
 
 /// What one walk has found: a bounded list and a count of the rest.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Found {
-    /// Only the verdict is asked for; the walk ends at the first violation.
-    only_verdict: bool,
+    /// How many may be listed. With none, only the verdict is asked for, and the walk ends at the first
+    /// violation.
+    limit: usize,
     failed: bool,
     text: usize,
     pub(crate) list: Vec<Violation>,
@@ -71,9 +71,20 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// For so many violations.
+    pub(crate) fn up_to(limit: usize) -> Self {
+        let (list, visited) = (Vec::new(), HashSet::new());
+        Found { limit, failed: false, text: 0, list, more: 0, visited }
+    }
+
     /// For the question whether there is any violation.
     pub(crate) fn verdict() -> Self {
-        Found { only_verdict: true, ..Found::default() }
+        Found::up_to(0)
+    }
+
+    /// How many may be listed.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Whether anything was found.
@@ -82,30 +93,30 @@ impl Found {
     }
 
     pub(crate) fn only_verdict(&self) -> bool {
-        self.only_verdict
+        self.limit == 0
     }
 
     /// Whether the answer cannot change any more.
     pub(crate) fn is_settled(&self) -> bool {
-        self.only_verdict && self.failed
+        self.only_verdict() && self.failed
     }
 
     /// Whether another violation would be listed, so that it is worth putting into words.
     pub(crate) fn wants_words(&self) -> bool {
-        !self.only_verdict && self.list.len() < MAX_VIOLATIONS && self.text < MOST_TEXT
+        self.list.len() < self.limit && self.text < MOST_TEXT
     }
 
     /// One more violation, without words.
     pub(crate) fn count(&mut self) {
         self.failed = true;
-        self.more += u64::from(!self.only_verdict);
+        self.more += u64::from(!self.only_verdict());
     }
 
     /// One more violation, listed if there is room and it is not there yet.
     pub(crate) fn add(&mut self, violation: Violation) {
         self.failed = true;
         if !self.wants_words() {
-            self.more += u64::from(!self.only_verdict);
+            self.more += u64::from(!self.only_verdict());
         } else if !self.list.iter().any(|other| violation.repeats(other)) {
             let Violation { pointer, expected, found, schema, .. } = &violation;
             self.text += pointer.len() + expected.len() + found.len() + schema.len();

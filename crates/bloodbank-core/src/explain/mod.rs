@@ -9,7 +9,10 @@ mod errors;
 mod evaluated;
 mod facts;
 mod found;
+mod members;
+mod own;
 mod plan;
+mod quick;
 mod union;
 mod walk;
 mod words;
@@ -21,13 +24,14 @@ pub(crate) use errors::explain as explain_errors;
 pub(crate) use facts::Facts;
 pub(crate) use plan::Plan;
 
+use crate::refusal::MAX_VIOLATIONS;
 use crate::violation::Violations;
 use crate::{Violation, describe};
 use found::{Found, Place};
 use walk::Walk;
 
 /// Steps for a payload of any size.
-const LEAST_STEPS: u64 = 100_000;
+const LEAST_STEPS: u64 = 500_000;
 
 /// Steps for each value of the payload, and for every eight bytes of its texts.
 const STEPS_EACH: u64 = 32;
@@ -39,7 +43,7 @@ const MOST_STEPS: u64 = 16_000_000;
 /// finding out has taken.
 pub(crate) fn explain(plan: &Plan, facts: &Facts, payload: &Value) -> (Violations, u64) {
     let mut walk = Walk::new(plan, facts, steps(payload));
-    let mut found = Found::default();
+    let mut found = Found::up_to(MAX_VIOLATIONS);
     walk.walk(0, payload, &Place::ROOT, &mut found);
     let mut list = without_echoes(found.list, facts);
     let is_complete = !walk.is_exhausted();

@@ -1,10 +1,11 @@
 //! A schema made ready for the walk: which subschema applies where, and what a value itself must be.
 
 use std::collections::HashMap;
-use std::sync::OnceLock;
 
 use holyfields::pointer;
 use serde_json::{Map, Value};
+
+use crate::explain::own::Own;
 
 /// The place of a [`Node`] in its [`Plan`].
 pub(crate) type Id = usize;
@@ -28,31 +29,20 @@ pub(crate) struct Node {
     pub(crate) parts: Option<Box<Parts>>,
 }
 
-/// The keywords of a subschema that ask something of a value itself and apply no other schema.
-///
-/// The validator decides on them and names what failed; only `type` is decided here, as most
-/// subschemas have nothing else.
-#[derive(Debug)]
-pub(crate) struct Own {
-    types: Option<u8>,
-    /// The types of values that a keyword beside `type` may refuse.
-    judged: u8,
-    /// A pattern has look-around or a reference back, so that matching it may take long.
-    is_slow: bool,
-    keywords: Value,
-    engine: OnceLock<Option<jsonschema::Validator>>,
-}
-
 /// The subschemas that a subschema applies.
 #[derive(Debug, Default)]
 pub(crate) struct Parts {
     pub(crate) properties: Vec<(String, Id)>,
     pub(crate) by_name: HashMap<String, Id>,
+    /// Those of the properties that may have a constant value: they tell branches of a union apart.
+    pub(crate) telling: Vec<(String, Id)>,
     pub(crate) patterns: Vec<(Own, Id)>,
     pub(crate) additional: Option<Id>,
     pub(crate) names: Option<Id>,
     pub(crate) prefix: Vec<Id>,
     pub(crate) items: Option<Id>,
+    /// `uniqueItems`; apart from the other keywords, as all items have to be compared.
+    pub(crate) unique: Option<Own>,
     pub(crate) contains: Option<Contains>,
     pub(crate) dependent: Vec<(String, Id)>,
     pub(crate) all_of: Vec<Id>,
@@ -74,39 +64,6 @@ pub(crate) struct Contains {
     pub(crate) most: Option<u64>,
 }
 
-const TEXT: u8 = 1;
-const NUMBER: u8 = 2;
-const ARRAY: u8 = 4;
-const OBJECT: u8 = 8;
-const OTHER: u8 = 16;
-const INTEGER: u8 = 32;
-const NULL: u8 = 64;
-const BOOLEAN: u8 = 128;
-
-/// The keywords of [`Own`] beside `type`, and the values that they may refuse.
-const OWN: [(&str, u8); 20] = [
-    ("const", TEXT | NUMBER | ARRAY | OBJECT | OTHER),
-    ("enum", TEXT | NUMBER | ARRAY | OBJECT | OTHER),
-    ("minimum", NUMBER),
-    ("maximum", NUMBER),
-    ("exclusiveMinimum", NUMBER),
-    ("exclusiveMaximum", NUMBER),
-    ("multipleOf", NUMBER),
-    ("minLength", TEXT),
-    ("maxLength", TEXT),
-    ("pattern", TEXT),
-    ("format", TEXT),
-    ("contentEncoding", TEXT),
-    ("contentMediaType", TEXT),
-    ("minItems", ARRAY),
-    ("maxItems", ARRAY),
-    ("uniqueItems", ARRAY),
-    ("minProperties", OBJECT),
-    ("maxProperties", OBJECT),
-    ("required", OBJECT),
-    ("dependentRequired", OBJECT),
-];
-
 impl Plan {
     /// Reads a document as [`Bundle::document`](crate::Bundle::document) makes it: its references are
     /// pointers into itself.
@@ -119,7 +76,47 @@ impl Plan {
             plan.nodes.push(making.node(schema, at));
             next += 1;
         }
+        plan.find_telling();
         plan
+    }
+
+    /// Finds the properties that may have a constant value, also by way of references.
+    fn find_telling(&mut self) {
+        let mut tells: Vec<bool> = self.nodes.iter().map(Node::has_constants).collect();
+        let mut is_changed = true;
+        while is_changed {
+            is_changed = false;
+            for (id, node) in self.nodes.iter().enumerate().rev() {
+                if !tells[id] && node.in_place().any(|part| tells[part]) {
+                    tells[id] = true;
+                    is_changed = true;
+                }
+            }
+        }
+        for parts in self.nodes.iter_mut().filter_map(|node| node.parts.as_mut()) {
+            let telling = parts.properties.iter().filter(|(_, id)| tells[*id]);
+            parts.telling = telling.cloned().collect();
+        }
+    }
+}
+
+impl Node {
+    /// What is asked of the type, if nothing else is asked.
+    pub(crate) fn only_type(&self) -> Option<&Own> {
+        self.own.as_deref().filter(|own| own.is_only_type() && self.parts.is_none())
+    }
+
+    fn has_constants(&self) -> bool {
+        self.own.as_ref().is_some_and(|own| own.constants().next().is_some())
+    }
+
+    /// The subschemas that apply to the same value, unions aside.
+    fn in_place(&self) -> impl Iterator<Item = Id> {
+        self.parts.iter().flat_map(|parts| {
+            let (_, then, other) = parts.condition.unwrap_or_default();
+            let lone = [then, other, parts.reference].into_iter().flatten();
+            parts.all_of.iter().copied().chain(lone)
+        })
     }
 }
 
@@ -169,6 +166,7 @@ impl<'a> Making<'a> {
                 ("allOf", Value::Array(list)) => parts.all_of = self.list(list, &below()),
                 ("anyOf", Value::Array(list)) => parts.any_of = self.list(list, &below()),
                 ("oneOf", Value::Array(list)) => parts.one_of = self.list(list, &below()),
+                ("uniqueItems", Value::Bool(true)) => parts.unique = Some(Own::unique()),
                 ("$ref", Value::String(reference)) => parts.reference = self.target(reference),
                 (_, Value::Object(_) | Value::Bool(_)) => {
                     let Some(slot) = slot(&mut parts, keyword, object) else { continue };
@@ -235,115 +233,4 @@ fn slot<'p>(
         "not" => Some(&mut parts.not),
         _ => None,
     }
-}
-
-impl Own {
-    fn of(object: &Map<String, Value>) -> Option<Self> {
-        let types = object.get("type").map(types);
-        let mut keywords = Map::new();
-        let mut judged = 0;
-        for (keyword, values) in OWN {
-            if let Some(value) = object.get(keyword) {
-                keywords.insert(keyword.to_owned(), value.clone());
-                judged |= values;
-            }
-        }
-        if let Some(value) = object.get("type") {
-            keywords.insert("type".to_owned(), value.clone());
-        }
-        let is_slow = object.get("pattern").and_then(Value::as_str).is_some_and(is_slow);
-        let engine = OnceLock::new();
-        (!keywords.is_empty()).then_some(Own {
-            types,
-            judged,
-            is_slow,
-            keywords: Value::Object(keywords),
-            engine,
-        })
-    }
-
-    fn pattern(pattern: String) -> Self {
-        let is_slow = is_slow(&pattern);
-        let keywords = serde_json::json!({ "pattern": pattern });
-        Own { types: None, judged: TEXT, is_slow, keywords, engine: OnceLock::new() }
-    }
-
-    /// Whether a value is as these keywords ask. The second is what finding out has cost, in steps.
-    pub(crate) fn accepts(&self, value: &Value) -> (bool, u64) {
-        let is = kind(value);
-        let has_type = self.types.is_none_or(|types| types & is != 0);
-        if !has_type || self.judged & is == 0 {
-            return (has_type, 1);
-        }
-        (self.engine().is_none_or(|engine| engine.is_valid(value)), self.cost(value))
-    }
-
-    /// The validator of these keywords alone; made when it is first needed.
-    pub(crate) fn engine(&self) -> Option<&jsonschema::Validator> {
-        self.engine.get_or_init(|| crate::schema::engine(&self.keywords).ok()).as_ref()
-    }
-
-    /// Whether the value is of another type than these keywords ask for.
-    pub(crate) fn refuses_type(&self, value: &Value) -> bool {
-        self.types.is_some_and(|types| types & kind(value) == 0)
-    }
-
-    /// The constants of `const` or `enum`, `const` first.
-    pub(crate) fn constants(&self) -> impl Iterator<Item = (&'static str, &[Value])> {
-        let constant =
-            self.keywords.get("const").map(|value| ("const", std::slice::from_ref(value)));
-        let choices = self.keywords.get("enum").and_then(Value::as_array);
-        constant.into_iter().chain(choices.map(|values| ("enum", values.as_slice())))
-    }
-
-    /// What asking the validator costs: texts are read, lists may be compared item by item.
-    fn cost(&self, value: &Value) -> u64 {
-        let size = match value {
-            Value::String(text) if self.is_slow => (1_000 + 64 * text.len()).min(100_000),
-            Value::String(text) => text.len() / 8,
-            Value::Array(items) => 4 * items.len(),
-            Value::Object(members) => members.len(),
-            _ => 0,
-        };
-        8 + size as u64
-    }
-}
-
-/// A number is judged as one; whether it is whole is only asked for `integer`.
-fn kind(value: &Value) -> u8 {
-    match value {
-        Value::String(_) => TEXT,
-        Value::Array(_) => ARRAY,
-        Value::Object(_) => OBJECT,
-        Value::Null => OTHER | NULL,
-        Value::Bool(_) => OTHER | BOOLEAN,
-        Value::Number(number) => {
-            let is_whole = !number.is_f64() || number.as_f64().is_some_and(|n| n.fract() == 0.0);
-            if is_whole { NUMBER | INTEGER } else { NUMBER }
-        }
-    }
-}
-
-fn types(value: &Value) -> u8 {
-    let one = |name: &Value| match name.as_str() {
-        Some("string") => TEXT,
-        Some("number") => NUMBER,
-        Some("integer") => INTEGER,
-        Some("array") => ARRAY,
-        Some("object") => OBJECT,
-        Some("null") => NULL,
-        Some("boolean") => BOOLEAN,
-        _ => 0,
-    };
-    match value {
-        Value::Array(names) => names.iter().map(one).fold(0, |all, one| all | one),
-        name => one(name),
-    }
-}
-
-/// Whether a pattern needs an engine that goes back.
-fn is_slow(pattern: &str) -> bool {
-    let goes_back = |(i, _)| pattern[i + 1..].starts_with(|c: char| c.is_ascii_digit() || c == 'k');
-    ["(?=", "(?!", "(?<", "(?>"].iter().any(|sign| pattern.contains(sign))
-        || pattern.match_indices('\\').any(goes_back)
 }

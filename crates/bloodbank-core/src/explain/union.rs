@@ -14,6 +14,13 @@ use crate::{describe, same_value};
 /// References and `allOf`s that are followed to find what tells branches apart.
 const FARTHEST: usize = 64;
 
+/// Violations of a branch that are listed while it is compared with others. In a union without
+/// discriminators every branch may list those of all unions below.
+const MOST_TO_COMPARE: usize = 5;
+
+/// Steps to copy and compare one violation.
+const EACH: u64 = 32;
+
 /// Why a value is not what a branch is about: its type, or a `const` or `enum` of it or of a member
 /// right below. An item tells branches apart only by a `const`, as in `["disk", "/tmp"]`; by an
 /// `enum` it is one of a list.
@@ -25,6 +32,26 @@ struct Sign<'v> {
     member: Option<(Step<'v>, &'v Value)>,
     /// `const` or `enum`; none for the type.
     keyword: Option<&'static str>,
+}
+
+/// The signs found in one branch.
+struct Signs<'v> {
+    is_foreign: bool,
+    /// None where the first one is enough.
+    wanted: Option<Vec<Sign<'v>>>,
+}
+
+impl<'v> Signs<'v> {
+    fn are_settled(&self) -> bool {
+        self.is_foreign && self.wanted.is_none()
+    }
+
+    fn push(&mut self, sign: Sign<'v>) {
+        self.is_foreign = true;
+        if let Some(signs) = &mut self.wanted {
+            signs.push(sign);
+        }
+    }
 }
 
 impl Walk<'_> {
@@ -78,9 +105,9 @@ impl Walk<'_> {
     /// Whether a branch of a union accepts a value. Most do not, which their discriminator says at
     /// once.
     pub(crate) fn branch_holds(&mut self, branch: Id, value: &Value) -> bool {
-        let mut signs = Vec::new();
-        self.signs(branch, value, None, true, 0, &mut signs);
-        signs.is_empty() && self.holds(branch, value)
+        let mut signs = Signs { is_foreign: false, wanted: None };
+        self.signs(branch, value, None, 0, &mut signs);
+        !signs.is_foreign && self.holds(branch, value)
     }
 
     fn none_fits(
@@ -101,14 +128,16 @@ impl Walk<'_> {
         let explained = match known {
             Some(known) => known,
             None => {
-                let explained = Rc::new(self.explain_union(id, is_one, branches, value, place));
+                let limit = found.limit();
+                let explained = self.explain_union(id, is_one, branches, value, place, limit);
+                let explained = Rc::new(explained);
                 if is_container {
                     self.unions.insert(key, Rc::clone(&explained));
                 }
                 explained
             }
         };
-        self.spend(explained.list.len() as u64 * 16);
+        self.spend(explained.list.len() as u64 * EACH);
         found.extend(&explained);
     }
 
@@ -119,30 +148,33 @@ impl Walk<'_> {
         branches: &[Id],
         value: &Value,
         place: &Place<'_>,
+        limit: usize,
     ) -> Found {
         let signs: Vec<Vec<Sign<'_>>> = branches
             .iter()
             .map(|&branch| {
-                let mut signs = Vec::new();
-                self.signs(branch, value, None, false, 0, &mut signs);
-                signs
+                let mut signs = Signs { is_foreign: false, wanted: Some(Vec::new()) };
+                self.signs(branch, value, None, 0, &mut signs);
+                signs.wanted.unwrap_or_default()
             })
             .collect();
-        let mut explained = Found::default();
+        let mut explained = Found::up_to(limit);
         if !self.is_exhausted() && self.unknown_discriminator(&signs, value, place, &mut explained)
         {
             return explained;
         }
         let all_are_foreign = signs.iter().all(|signs| !signs.is_empty());
+        let is_meant = |signs: &&Vec<Sign<'_>>| all_are_foreign || signs.is_empty();
+        let is_clear = signs.iter().filter(is_meant).count() == 1;
+        let limit = if is_clear { limit } else { limit.min(MOST_TO_COMPARE) };
         let mut candidates = Vec::new();
         for (&branch, signs) in branches.iter().zip(&signs) {
             let is_foreign = !signs.is_empty();
             if self.is_exhausted() || (is_foreign && !all_are_foreign) {
                 continue;
             }
-            let mut found = Found::default();
+            let mut found = Found::up_to(limit);
             self.walk(branch, value, place, &mut found);
-            self.spend(found.list.len() as u64 * 16);
             let violations = without_echoes(found.list, self.facts);
             candidates.push(Branch { is_foreign, violations, more: found.more });
         }
@@ -188,7 +220,7 @@ impl Walk<'_> {
             let constants = own.into_iter().flat_map(|own| own.constants());
             let asked = constants.filter(|(keyword, _)| Some(*keyword) == sign.keyword);
             let asked: Vec<&Value> = asked.flat_map(|(_, values)| values).collect();
-            self.spend(asked.len() as u64);
+            self.spend(8 * asked.len() as u64);
             options.extend(asked.into_iter().filter(|option| known.insert(*option)));
         }
         let rule = first.keyword.unwrap_or_default();
@@ -209,12 +241,10 @@ impl Walk<'_> {
         id: Id,
         value: &'v Value,
         member: Option<(Step<'v>, &'v Value)>,
-        one_is_enough: bool,
         hops: usize,
-        signs: &mut Vec<Sign<'v>>,
+        signs: &mut Signs<'v>,
     ) {
-        let settled = |signs: &Vec<Sign<'v>>| one_is_enough && !signs.is_empty();
-        if settled(signs) || hops > FARTHEST || !self.spend(1) {
+        if signs.are_settled() || hops > FARTHEST || !self.spend(1) {
             return;
         }
         let plan = self.plan;
@@ -233,23 +263,23 @@ impl Walk<'_> {
             }
         }
         let Some(parts) = &node.parts else { return };
-        if member.is_none() && !settled(signs) {
-            self.signs_of_members(parts, value, one_is_enough, hops, signs);
+        if member.is_none() && !signs.are_settled() {
+            self.signs_of_members(parts, value, hops, signs);
         }
         for &part in &parts.all_of {
-            self.signs(part, value, member, one_is_enough, hops + 1, signs);
+            self.signs(part, value, member, hops + 1, signs);
         }
         if let Some((question, then, other)) = parts.condition
-            && !settled(signs)
+            && !signs.are_settled()
         {
             let here = member.map_or(value, |(_, member)| member);
             let part = if self.holds(question, here) { then } else { other };
             if let Some(part) = part {
-                self.signs(part, value, member, one_is_enough, hops + 1, signs);
+                self.signs(part, value, member, hops + 1, signs);
             }
         }
         if let Some(target) = parts.reference {
-            self.signs(target, value, member, one_is_enough, hops + 1, signs);
+            self.signs(target, value, member, hops + 1, signs);
         }
     }
 
@@ -257,23 +287,23 @@ impl Walk<'_> {
         &mut self,
         parts: &Parts,
         value: &'v Value,
-        one_is_enough: bool,
         hops: usize,
-        signs: &mut Vec<Sign<'v>>,
+        signs: &mut Signs<'v>,
     ) {
         match value {
             Value::Object(object) => {
-                for (name, id) in &parts.properties {
+                for (name, id) in &parts.telling {
+                    self.spend(3);
                     if let Some((name, member)) = object.get_key_value(name) {
                         let member = Some((Step::Name(name), member));
-                        self.signs(*id, value, member, one_is_enough, hops + 1, signs);
+                        self.signs(*id, value, member, hops + 1, signs);
                     }
                 }
             }
             Value::Array(items) => {
                 for (index, (&id, item)) in parts.prefix.iter().zip(items).enumerate() {
                     let member = Some((Step::Index(index), item));
-                    self.signs(id, value, member, one_is_enough, hops + 1, signs);
+                    self.signs(id, value, member, hops + 1, signs);
                 }
             }
             _ => {}

@@ -7,23 +7,29 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::describe::{HIDDEN, quoted};
+use crate::describe::HIDDEN;
 use crate::explain::facts::Facts;
-use crate::explain::found::{Found, Place, Step};
-use crate::explain::plan::{Contains, Id, Node, Own, Parts, Plan};
+use crate::explain::found::{Found, Place};
+use crate::explain::own::Own;
+use crate::explain::plan::{Id, Node, Parts, Plan};
 use crate::explain::words;
 use crate::{Violation, describe};
 
 /// Subschemas inside one another, references counted. Deeper ones are not explained.
 const DEEPEST: usize = 2_000;
 
+/// Letters compared in one walk to find what was meant by unknown names, some 30 ms.
+const MOST_LETTERS: u64 = 10_000_000;
+
 pub(crate) struct Walk<'s> {
     pub(crate) plan: &'s Plan,
     pub(crate) facts: &'s Facts,
     left: u64,
     spent: u64,
+    /// Letters that may still be compared to find what a misspelt name was meant to be.
+    letters: u64,
     depth: usize,
     /// References that are being followed, each with the value it is about.
     following: Vec<(Id, usize)>,
@@ -40,6 +46,7 @@ impl<'s> Walk<'s> {
             facts,
             left: steps,
             spent: 0,
+            letters: MOST_LETTERS,
             depth: 0,
             following: Vec::new(),
             marking: Vec::new(),
@@ -119,170 +126,6 @@ impl<'s> Walk<'s> {
                 found.add(violation);
             }
         }
-    }
-
-    fn object(
-        &mut self,
-        node: &Node,
-        parts: &Parts,
-        object: &Map<String, Value>,
-        value: &Value,
-        place: &Place<'_>,
-        found: &mut Found,
-    ) {
-        if object.len() <= parts.properties.len() {
-            for (name, member) in object {
-                self.spend(1);
-                if let Some(&id) = parts.by_name.get(name) {
-                    self.walk(id, member, &place.name(name), found);
-                }
-            }
-        } else {
-            for (name, id) in &parts.properties {
-                self.spend(1);
-                if let Some(member) = object.get(name) {
-                    self.walk(*id, member, &place.name(name), found);
-                }
-            }
-        }
-        let additional = parts.additional.filter(|&id| !self.is_open(id));
-        let goes_over_all =
-            additional.is_some() || parts.names.is_some() || !parts.patterns.is_empty();
-        if goes_over_all {
-            for (name, member) in object {
-                if found.is_settled() || !self.spend(2) {
-                    return;
-                }
-                self.member(node, parts, additional, (name, member), value, place, found);
-            }
-        }
-        for (name, id) in &parts.dependent {
-            if object.contains_key(name) {
-                self.walk(*id, value, place, found);
-            }
-        }
-    }
-
-    /// What is asked of any member by its name: `patternProperties`, `additionalProperties`,
-    /// `propertyNames`.
-    #[allow(clippy::too_many_arguments)] // One loop's body.
-    fn member(
-        &mut self,
-        node: &Node,
-        parts: &Parts,
-        additional: Option<Id>,
-        (name, member): (&str, &Value),
-        value: &Value,
-        place: &Place<'_>,
-        found: &mut Found,
-    ) {
-        let mut is_named = additional.is_none() || parts.by_name.contains_key(name);
-        if !parts.patterns.is_empty() || parts.names.is_some() {
-            let text = Value::String(name.to_owned());
-            for (pattern, id) in &parts.patterns {
-                if self.matches(pattern, &text) {
-                    is_named = true;
-                    self.walk(*id, member, &place.name(name), found);
-                }
-            }
-            if let Some(id) = parts.names {
-                self.name(node, id, &text, place, found);
-            }
-        }
-        if let Some(id) = additional.filter(|_| !is_named) {
-            if self.plan.nodes[id].refuses_all {
-                self.unexpected(found, node, "additionalProperties", value, name, place);
-            } else {
-                self.walk(id, member, &place.name(name), found);
-            }
-        }
-    }
-
-    /// Whether the name of a property, as a value, has the form that `patternProperties` means.
-    pub(crate) fn matches(&mut self, pattern: &Own, name: &Value) -> bool {
-        let (matches, cost) = pattern.accepts(name);
-        self.spend(cost) && matches
-    }
-
-    fn name(&mut self, node: &Node, id: Id, name: &Value, place: &Place<'_>, found: &mut Found) {
-        if self.holds(id, name) {
-            return;
-        }
-        if !found.wants_words() {
-            return found.count();
-        }
-        let mut inner = Found::default();
-        self.walk(id, name, &Place::ROOT, &mut inner);
-        let name = name.as_str().unwrap_or_default();
-        let pointer = place.name(name).pointer();
-        let shown = if self.facts.hides(&pointer) { HIDDEN.to_owned() } else { quoted(name) };
-        for violation in inner.list {
-            found.add(Violation {
-                pointer: pointer.clone(),
-                rule: "propertyNames".to_owned(),
-                expected: format!("a property name that is {}", violation.expected),
-                found: shown.clone(),
-                schema: format!("{}/propertyNames", node.at),
-                similar: None,
-            });
-        }
-    }
-
-    fn array(
-        &mut self,
-        node: &Node,
-        parts: &Parts,
-        items: &[Value],
-        value: &Value,
-        place: &Place<'_>,
-        found: &mut Found,
-    ) {
-        let rest = parts.items.filter(|&id| !self.is_open(id));
-        for (index, item) in items.iter().enumerate() {
-            let id = parts.prefix.get(index).copied().or(rest);
-            let Some(id) = id else { break };
-            if found.is_settled() || self.is_exhausted() {
-                return;
-            }
-            self.walk(id, item, &place.below(Step::Index(index)), found);
-        }
-        if let Some(contains) = &parts.contains {
-            self.contains(node, contains, items, value, place, found);
-        }
-    }
-
-    fn contains(
-        &mut self,
-        node: &Node,
-        contains: &Contains,
-        items: &[Value],
-        value: &Value,
-        place: &Place<'_>,
-        found: &mut Found,
-    ) {
-        let least = contains.least.unwrap_or(1);
-        let enough = contains.most.map_or(least, |most| least.max(most.saturating_add(1)));
-        let mut fitting = 0;
-        for item in items {
-            if fitting >= enough || self.is_exhausted() {
-                break;
-            }
-            fitting += u64::from(self.holds(contains.schema, item));
-        }
-        let is_too_many = contains.most.is_some_and(|most| fitting > most);
-        if self.is_exhausted() || (!is_too_many && fitting >= least) {
-            return;
-        }
-        let rule = match contains {
-            Contains { most: Some(_), least: None, .. } => "maxContains",
-            _ if is_too_many => "maxContains",
-            Contains { least: Some(_), .. } => "minContains",
-            _ => "contains",
-        };
-        let schema = format!("{}/{rule}", node.at);
-        self.plain(found, place, value, rule, &schema, || {
-            "items as `contains` asks for".to_owned()
-        });
     }
 
     /// The subschemas for the same value.
@@ -418,18 +261,25 @@ impl<'s> Walk<'s> {
         name: &str,
         place: &Place<'_>,
     ) {
+        if !found.wants_words() {
+            return found.count();
+        }
         let value = object.get(name);
-        let cost = 100 + 4 * self.facts.declared.len() as u64 + value.map_or(0, text_length);
-        if !found.wants_words() || !self.may_say(cost, found) {
+        if !self.may_say(100 + value.map_or(0, text_length), found) {
             return found.count();
         }
         let schema = format!("{}/{rule}", node.at);
         let at = place.pointer();
-        found.add(words::unexpected_property(rule, &at, name, value, schema, self.facts));
+        let letters = self.facts.letters * (8 + name.len().min(256) as u64);
+        let may_guess = letters <= self.letters;
+        self.letters -= if may_guess { letters } else { 0 };
+        let facts = self.facts;
+        let similar = may_guess.then(|| words::similar(name, facts)).flatten();
+        found.add(words::unexpected_property(rule, &at, name, value, schema, similar, facts));
     }
 }
 
 /// What it costs to say how long a text is, in steps.
 fn text_length(value: &Value) -> u64 {
-    value.as_str().map_or(0, |text| text.len() as u64 / 8)
+    value.as_str().map_or(0, |text| text.len() as u64 / 64)
 }

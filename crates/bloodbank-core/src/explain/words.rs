@@ -24,7 +24,8 @@ pub(crate) fn one(
             let property = |name: &String| {
                 let schema = format!("{schema}{}", error.schema_path().as_str());
                 let value = error.instance().get(name);
-                unexpected_property(&keyword(error), at, name, value, schema, facts)
+                let near = similar(name, facts);
+                unexpected_property(&keyword(error), at, name, value, schema, near, facts)
             };
             unexpected.iter().take(MAX_VIOLATIONS).map(property).collect()
         }
@@ -84,14 +85,12 @@ pub(crate) fn unexpected_property(
     name: &str,
     value: Option<&Value>,
     schema: String,
+    similar: Option<&str>,
     facts: &Facts,
 ) -> Violation {
     // What stands under a misspelled name may be just what is marked under the right one.
     let value = value.filter(|_| !facts.any_sensitive());
     let mut expected = "no property of this name".to_owned();
-    // A name that is declared elsewhere is no slip of the pen: the nearest to it is itself.
-    let near = suggest::nearest(name, facts.declared.iter().map(String::as_str));
-    let similar = near.first().copied().filter(|near| *near != name);
     if let Some(near) = similar {
         expected.push_str(&format!(" (did you mean `{}`?)", describe::escape_control(near)));
     }
@@ -103,6 +102,14 @@ pub(crate) fn unexpected_property(
         schema,
         similar: similar.map(str::to_owned),
     }
+}
+
+/// The declared name that an undeclared one was meant to be.
+///
+/// A name that is declared elsewhere is no slip of the pen: the nearest to it is itself.
+pub(crate) fn similar<'f>(name: &str, facts: &'f Facts) -> Option<&'f str> {
+    let near = suggest::nearest(name, facts.declared.iter().map(String::as_str));
+    near.first().copied().filter(|near| *near != name)
 }
 
 /// The keyword at fault; the library's name for it, except where two keywords share one.
