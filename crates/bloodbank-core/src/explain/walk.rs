@@ -20,6 +20,10 @@ use crate::{Violation, describe};
 /// Subschemas inside one another, references counted. Deeper ones are not explained.
 const DEEPEST: usize = 2_000;
 
+/// Steps from which an answer is kept. A payload may hold millions of values that take fewer, and what
+/// is made of many takes more.
+const WORTH_KEEPING: u64 = 64;
+
 /// Letters compared in one walk to find what was meant by unknown names, some 30 ms.
 const MOST_LETTERS: u64 = 10_000_000;
 
@@ -188,15 +192,21 @@ impl<'s> Walk<'s> {
                 }
                 return;
             }
-        } else if is_container && !found.visited.insert(key) {
+        } else if is_container && found.visited.contains(&key) {
             return;
         }
+        let before = self.spent;
         self.spend(2);
         self.following.push(key);
         self.walk(target, value, place, found);
         self.following.pop();
-        if is_container && found.only_verdict() && !self.is_exhausted() {
+        if !is_container || self.is_exhausted() || self.spent - before < WORTH_KEEPING {
+            return;
+        }
+        if found.only_verdict() {
             self.verdicts.insert(key, !found.failed());
+        } else {
+            found.visited.insert(key);
         }
     }
 
