@@ -30,7 +30,11 @@ pub use contract::{
 pub use contracts::Contracts;
 pub use describe::escape_control;
 pub use envelope::{Envelope, Meta};
-pub use holyfields::bundle::{Bundle, BundledContract, BundledQueue, BundledService};
+pub use holyfields::bundle::{
+    Bundle, BundledContract, BundledExchange, BundledLayer, BundledQueue, BundledService,
+    QueueLimits,
+};
+pub use holyfields::delay::{Delay, DelayError};
 pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
 pub use refusal::{CheckError, Refusal, UnknownKey};
 pub use same_value::same_value;

@@ -7,7 +7,6 @@ use holyfields::registry;
 use holyfields::rules::Level;
 use holyfields_build::sync::{self, Written};
 use holyfields_codegen::{GeneratedFile, MARK, Options};
-use serde_json::{Map, Value};
 
 use crate::checked::{Checked, count};
 use crate::{Console, Outcome, drift};
