@@ -45,23 +45,28 @@ impl<S: Service> Subscriber<S> {
         Ok((topology, planned))
     }
 
+    /// What registry.yaml says of the service.
+    fn registered(&self) -> Option<BundledService> {
+        S::contracts().bundle().service(S::NAME).cloned()
+    }
+
     /// What the code says, else registry.yaml, else the default.
     fn retry_of(&self, queue: &str) -> RetryPolicy {
         let said = self.options.retry.clone();
-        let registered = || RetryPolicy::of_queue(registered::<S>()?, queue);
+        let registered = || RetryPolicy::of_queue(&self.registered()?, queue);
         said.or_else(registered).unwrap_or_default()
     }
 
     /// The worker queue of a command, as `bloodbank topology` declares it.
     fn worker_queue(&self, command: &str) -> Option<Queue> {
         let queue = Queue::of_command(command)?;
-        let workers = registered::<S>().map(Queue::workers_of).unwrap_or_default();
+        let workers = self.registered().map(|it| Queue::workers_of(&it)).unwrap_or_default();
         Some(workers.into_iter().find(|worker| worker.name == queue.name).unwrap_or(queue))
     }
 
     /// A queue that was named by hand, with what registry.yaml says of it.
     fn as_registered(&self, mut queue: Queue) -> Queue {
-        let queues = registered::<S>().map(Queue::all_of).unwrap_or_default();
+        let queues = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
         if let Some(known) = queues.into_iter().find(|known| known.name == queue.name) {
             (queue.max_len, queue.ordered) = (known.max_len, known.ordered);
             queue.recorder = known.recorder;
@@ -81,7 +86,7 @@ impl<S: Service> Subscriber<S> {
         if !self.handlers.takes_events() {
             return Vec::new();
         }
-        let queues: Vec<Queue> = registered::<S>().map(Queue::all_of).unwrap_or_default();
+        let queues: Vec<Queue> = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
         if queues.is_empty() {
             faults.push(
                 "it has no queue: name its `routing_keys:` in services/registry.yaml, or say \
@@ -129,9 +134,4 @@ impl<S: Service> Subscriber<S> {
             )
         })
     }
-}
-
-/// What registry.yaml says of a service.
-fn registered<S: Service>() -> Option<&'static BundledService> {
-    S::contracts().bundle().service(S::NAME)
 }
