@@ -65,8 +65,9 @@ impl Form {
         match self {
             Form::Text => "a text".to_owned(),
             Form::Word(words) => {
-                let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-                words.join(" or ")
+                let mut words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+                let last = words.pop().unwrap_or_default();
+                if words.is_empty() { last } else { format!("{} or {last}", words.join(", ")) }
             }
             Form::Kind(kind) => kind.what.to_owned(),
             Form::Flag => "`true` or `false`".to_owned(),
@@ -74,6 +75,16 @@ impl Form {
             Form::List { .. } => "a list".to_owned(),
             Form::Map { .. } | Form::Fields(_) | Form::Free => "a map".to_owned(),
             Form::ListOrFields(..) => "a list or a map".to_owned(),
+        }
+    }
+
+    /// Whether a text is of this form.
+    fn takes(&self, text: &str) -> bool {
+        match self {
+            Form::Text => !text.is_empty(),
+            Form::Word(words) => words.contains(&text),
+            Form::Kind(kind) => kind.is_met_by(text),
+            _ => false,
         }
     }
 
@@ -165,9 +176,7 @@ impl Check<'_> {
     /// Checks a value; the path is for people, empty for the whole file.
     pub(crate) fn value(&mut self, node: &Node, form: &Form, path: &str) {
         match (form, &node.value) {
-            (Form::Text, Value::Text(text)) if !text.is_empty() => {}
-            (Form::Word(words), Value::Text(text)) if words.contains(&text.as_str()) => {}
-            (Form::Kind(kind), Value::Text(text)) if kind.is_met_by(text) => {}
+            (form, Value::Text(text)) if form.takes(text) => {}
             (Form::Flag, Value::Flag(_)) => {}
             (Form::Count { most }, Value::Integer(number))
                 if (1..=i128::from(*most)).contains(number) => {}
@@ -287,11 +296,15 @@ impl Check<'_> {
             }
             _ => None,
         };
-        let wants_text = matches!(form, Form::Text | Form::Word(_) | Form::Kind(_));
         let help = match (&node.value, near) {
             (_, Some(near)) => Some(format!("did you mean `{near}`?")),
             (Value::Null, _) => Some("give it a value, or remove it".to_owned()),
-            (Value::Flag(_) | Value::Integer(_) | Value::Number(_), _) if wants_text => {
+            (Value::Text(text), _) if matches!(form, Form::Flag) && is_flag(text) => {
+                Some(format!("write it without quotes: {text}"))
+            }
+            (Value::Flag(_) | Value::Integer(_) | Value::Number(_), _)
+                if form.takes(self.written(node)) =>
+            {
                 Some(format!("put it in quotes: \"{}\"", self.written(node)))
             }
             _ => None,
@@ -326,6 +339,10 @@ impl Check<'_> {
     fn place(&self, node: &Node) -> Place {
         Place::bytes(self.file, node.range.clone())
     }
+}
+
+fn is_flag(text: &str) -> bool {
+    text == "true" || text == "false"
 }
 
 impl Kind {

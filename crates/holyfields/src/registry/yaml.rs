@@ -47,10 +47,22 @@ fn read_with(text: &str, duplicates: DuplicateKeyPolicy) -> Result<Node, Broken>
     let mut options = Options::default();
     options.duplicate_keys = duplicates;
     options.strict_booleans = true;
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| Broken {
-        problem: plain_words(&error.without_snippet().to_string()),
-        range: error.location().map_or(0..0, |at| offset_of(text, at.line(), at.column())),
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let problem = plain_words(&error.without_snippet().to_string());
+        let range = error.location().map_or(0..0, |at| offset_of(text, at.line(), at.column()));
+        match tab_after(text, range.start).filter(|_| problem.contains("tab")) {
+            // The parser names the place at which it began to read what the tab is in.
+            Some(tab) => Broken { problem: "a tab where YAML wants spaces".to_owned(), range: tab },
+            None => Broken { problem, range },
+        }
     })
+}
+
+/// The first tab from the line of an offset on.
+fn tab_after(text: &str, offset: usize) -> Option<Range<usize>> {
+    let line = text[..offset].rfind('\n').map_or(0, |end| end + 1);
+    let tab = line + text[line..].find('\t')?;
+    Some(tab..tab + 1)
 }
 
 /// The character at a line and a column, both from 1. Places of syntax errors are known in

@@ -8,7 +8,7 @@ use holyfields::bundle::BundledService;
 use crate::folder::{Folder, rendered};
 
 const CLOSED: &str = r#"{"type": "object", "additionalProperties": false}"#;
-const CONTRACTS: [(&str, &str); 5] = [
+pub(crate) const CONTRACTS: [(&str, &str); 5] = [
     ("shop/order.created.v1.json", CLOSED),
     ("shop/order.created.v2.json", CLOSED),
     ("shop/order.paid.v1.json", CLOSED),
