@@ -294,7 +294,7 @@ fn values_of_the_wrong_kind_are_found_all_at_once() {
           |
           = help: did you mean `event-producer`?
 
-        error[HF060]: `services.one.status` is `Active`; expected `active` or `planned` or `deprecated`
+        error[HF060]: `services.one.status` is `Active`; expected `active`, `planned` or `deprecated`
          --> registry.yaml:7:13
           |
         7 |     status: Active
@@ -333,14 +333,14 @@ fn values_of_the_wrong_kind_are_found_all_at_once() {
            |
         11 |     ordered: "true"
            |              ^^^^^^
+           |
+           = help: write it without quotes: true
 
         error[HF060]: `services.one.retries[0]` is the number 10; expected a delay such as `500ms`, `10s`, `1m` or `2h`
           --> registry.yaml:12:15
            |
         12 |     retries: [10, 1 s, 0s]
            |               ^^
-           |
-           = help: put it in quotes: "10"
 
         error[HF060]: `services.one.retries[1]` is `1 s`; expected a delay such as `500ms`, `10s`, `1m` or `2h`
           --> registry.yaml:12:19
@@ -573,6 +573,7 @@ fn place(registry: &[u8]) -> (usize, usize, String) {
 fn a_broken_file_is_an_error_at_the_line_where_it_is_broken() {
     let own = fs::read_to_string("../../services/registry.yaml").unwrap();
     let lines = own.lines().count();
+    // On the first line a byte order mark counts as a character.
     let cases: [(Vec<u8>, usize, usize, &str); 12] = [
         (format!("{own}\tbad: [\n").into(), lines + 1, 1, "a tab"),
         (b"version: '1.0'\nservices:\n  one: {}\n\tbad: [\n".into(), 4, 1, "a tab"),
@@ -582,7 +583,7 @@ fn a_broken_file_is_an_error_at_the_line_where_it_is_broken() {
         (b"version: '1.0'\r\nservices:\r\n  one: @x\r\n".into(), 3, 8, "unexpected character"),
         (b"version: '1.0'\nservices: {}\n---\nversion: '1.0'\n".into(), 4, 1, "multiple"),
         ("\u{feff}version: '1.0'\nservices: 3\n".into(), 2, 11, "`services` is the number 3"),
-        ("\u{feff}version: @\n".into(), 1, 10, "unexpected character"),
+        ("\u{feff}version: @\n".into(), 1, 11, "unexpected character"),
         (b"version: '1.0'\n# caf\xe9\nservices: {}\n".into(), 2, 6, "not UTF-8"),
         (b"# nothing\n\n".into(), 1, 1, "empty"),
         (b"# one\n[]\n".into(), 2, 1, "the service registry is a list"),
