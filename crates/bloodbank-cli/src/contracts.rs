@@ -1,13 +1,14 @@
 //! Which contracts a command speaks of: those of a folder, or those built in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 use bloodbank::events;
 use bloodbank::{Bundle, BundledContract, Contracts};
 use clap::Args;
 use holyfields::finding::has_errors;
-use holyfields::{Catalog, render};
+use holyfields::rules::Level;
+use holyfields::{Catalog, Finding, render};
 use serde_json::Value;
 
 /// Where contracts come from.
@@ -38,6 +39,9 @@ impl Source {
             beside.is_file().then_some(beside)
         });
         let (catalog, findings) = holyfields::read(&folder, registry.as_deref());
+        if let Some(registry) = &registry {
+            refuse_broken(registry, &catalog, &findings)?;
+        }
         if has_errors(&findings) {
             let summary = render::summary(&findings);
             let folder = folder.display();
@@ -53,6 +57,23 @@ impl Source {
             None => Ok(Some(PathBuf::from("schemas")).filter(|folder| folder.is_dir())),
         }
     }
+}
+
+/// An error with the place of each fault where the registry is broken: without it there would be no
+/// services and no queues, as if all were well.
+fn refuse_broken(registry: &Path, catalog: &Catalog, findings: &[Finding]) -> anyhow::Result<()> {
+    let file = registry.display().to_string();
+    let is_fault = |finding: &&Finding| {
+        finding.level == Level::Error && finding.places.iter().any(|place| place.file == file)
+    };
+    let faults = findings.iter().filter(is_fault);
+    let faults: Vec<String> = faults
+        .map(|finding| render::render(finding, &catalog.sources, render::Colour::Off))
+        .collect();
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!("the service registry `{file}` is broken\n\n{}", faults.join("\n\n"))
 }
 
 /// The contract that a user means by a key and, maybe, a version.

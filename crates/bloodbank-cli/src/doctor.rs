@@ -60,11 +60,12 @@ impl Report {
 impl Doctor {
     /// Exits 0 when all is well, 100 when something is wrong.
     pub(crate) fn run(&self) -> anyhow::Result<u8> {
-        let topology = Topology::of(&self.contracts.bundle()?);
-        let dead_letters = dead_letter_queues(&self.contracts.bundle()?);
+        let bundle = self.contracts.bundle()?;
+        let topology = Topology::of(&bundle);
+        let dead_letters = dead_letter_queues(&bundle);
         let mut report = Report::default();
         block_on(async {
-            match AmqpConfig::from_env() {
+            match AmqpConfig::from_env_and(bundle.exchange.as_ref()) {
                 Ok(Some(config)) => {
                     rabbitmq::look(&mut report, config, &topology, &dead_letters).await;
                 }

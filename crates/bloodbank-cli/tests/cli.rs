@@ -298,3 +298,112 @@ fn wrong_usage_exits_2() {
     assert_eq!(bloodbank(&["show"], "").status.code(), Some(2));
     assert_eq!(bloodbank(&["list-events", "--type", "query"], "").status.code(), Some(2));
 }
+
+/// A folder with this registry and no contract, and what a command says there.
+fn with_registry(registry: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("schemas")).unwrap();
+    fs::create_dir(folder.path().join("services")).unwrap();
+    fs::write(folder.path().join("services/registry.yaml"), registry).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_bloodbank"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_remove("BLOODBANK_SCHEMAS")
+        .env_remove("EXCHANGE_NAME")
+        .env_remove("RABBIT_HOST")
+        .env_remove("RABBIT_URL")
+        .env("DATABASE_URL", "sqlite:store.db")
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code().unwrap(), said.concat())
+}
+
+const REGISTRY: &str = r#"version: "1.0"
+exchange: { name: shop.events }
+services:
+  shop-front:
+    description: Takes orders
+    type: event-producer
+    status: planned
+    owner: Ada
+    tags: [orders]
+    routing_keys: [shop.order.paid]
+    retries: [5s, 2m]
+    max_length: 500
+    endpoints: { health: "http://localhost:8000/health" }
+    runtime: { type: pm2 }
+topology:
+  makers: [shop-front]
+"#;
+
+#[test]
+fn a_broken_registry_is_an_error_at_its_line_for_every_command_that_reads_it() {
+    let broken = format!("{REGISTRY}\tbad: [\n");
+    let line = broken.lines().count();
+    for command in [&["doctor"][..], &["topology"], &["topology", "--apply"], &["lint"]] {
+        let (code, said) = with_registry(&broken, command, &[]);
+        assert_ne!(code, 0, "{command:?}: {said}");
+        assert!(said.contains(&format!("registry.yaml:{line}:1")), "{command:?}: {said}");
+        assert!(!said.contains("all is well"), "{command:?}: {said}");
+    }
+    let misspelt = REGISTRY.replace("retries", "retrys");
+    let (code, said) = with_registry(&misspelt, &["topology"], &[]);
+    assert_ne!(code, 0, "{said}");
+    assert!(said.contains("did you mean `retries`?"), "{said}");
+}
+
+#[test]
+fn the_topology_shows_what_the_registry_says_of_services_and_queues() {
+    let (code, said) = with_registry(REGISTRY, &["topology"], &[]);
+    assert_eq!(code, 0, "{said}");
+    for words in ["makers", "event-producer", "planned", "Ada", "orders", "Takes orders"] {
+        let line = said.lines().find(|line| line.starts_with("shop-front  makers")).unwrap();
+        assert!(line.contains(words), "{words}: {said}");
+    }
+    let queue = said.lines().find(|line| line.starts_with("shop-front  quorum")).unwrap();
+    assert!(queue.contains("500") && queue.ends_with("5 s, 2 min"), "{said}");
+    assert!(said.contains("shop.events.listeners"), "{said}");
+    let (code, said) = with_registry(REGISTRY, &["topology", "--json"], &[]);
+    assert_eq!(code, 0, "{said}");
+    let shown: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(shown["exchange"]["name"], "shop.events");
+    assert_eq!(shown["exchanges"][0]["name"], "shop.events");
+    assert_eq!(shown["topology"][0]["services"][0], "shop-front");
+    assert_eq!(shown["services"][0]["owner"], "Ada");
+    let queues = shown["queues"].as_array().unwrap();
+    let queue = queues.iter().find(|queue| queue["name"] == "shop-front").unwrap();
+    assert_eq!(queue["max_length"], 500);
+    assert_eq!(queue["retries_ms"], serde_json::json!([5_000, 120_000]));
+}
+
+#[test]
+fn a_service_is_shown_with_everything_that_the_registry_says_of_it() {
+    let (code, said) = with_registry(REGISTRY, &["show", "shop-front"], &[]);
+    assert_eq!(code, 0, "{said}");
+    expect![[r#"
+        service      shop-front
+        description  Takes orders
+        type         event-producer
+        status       planned
+        owner        Ada
+        layers       makers
+        tags         orders
+        queue        shop-front gets shop.order.paid; at most 500 messages; retries after 5s, 2m
+        endpoint     health: http://localhost:8000/health
+        runtime      type: "pm2"
+    "#]]
+    .assert_eq(&said);
+}
+
+#[test]
+fn an_exchange_of_the_environment_that_is_not_that_of_the_registry_is_an_error_that_names_both() {
+    let variables = [("EXCHANGE_NAME", "mine"), ("RABBIT_URL", "amqp://127.0.0.1:1")];
+    for command in ["topology", "doctor"] {
+        let (code, said) = with_registry(REGISTRY, &[command], &variables);
+        assert_ne!(code, 0, "{said}");
+        let expected = "EXCHANGE_NAME says `mine`, and registry.yaml says `shop.events`";
+        assert!(said.contains(expected), "{command}: {said}");
+    }
+}
