@@ -6,6 +6,7 @@ mod support;
 
 use std::hint::black_box;
 
+use bloodbank::events;
 use bloodbank::events::{services, theboard};
 use bloodbank::serde_json;
 use bloodbank::{Bus, Contract, Exchange, Queue};
@@ -32,12 +33,11 @@ fn main() {
     });
     row("validate a parsed payload", check, Some(("serialise", to_text)));
 
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let publisher = bus.publisher::<services::TheboardProducer>();
     let queue =
         || Queue::new("bench").bind(Exchange::Events, "theboard.#".parse().expect("a pattern"));
-    let mut inbox =
-        runtime.block_on(bus.inbox::<services::Any, serde_json::Value>(queue())).expect("a queue");
+    let mut inbox = runtime.block_on(bus.inbox::<serde_json::Value>(queue())).expect("a queue");
     let drain = || {
         runtime.block_on(async {
             for _ in 0..CALLS {

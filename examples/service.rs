@@ -2,13 +2,14 @@
 //!
 //! `RABBIT_URL=amqp://guest:guest@127.0.0.1:5672/ cargo run --example service`
 
+use bloodbank::events;
 use bloodbank::events::{common, github, services, theboard};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Bus, Received, SubscribeError};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let bus = Bus::from_env().await?;
+    let bus = Bus::from_env(events::contracts()).await?;
     // Both listen before anything is said.
     let (meetings, merges) =
         (tokio::spawn(meetings(bus.clone())), tokio::spawn(merges(bus.clone())));

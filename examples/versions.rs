@@ -2,6 +2,7 @@
 //!
 //! `cargo run --example versions`
 
+use bloodbank::events;
 use bloodbank::events::theboard::{MeetingCreated, MeetingCreatedV2};
 use bloodbank::events::{common, services};
 use bloodbank::uuid::Uuid;
@@ -10,10 +11,10 @@ use tokio::sync::mpsc;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     // The queues are there before anything is published.
-    let bundle = services::TheboardSync::contracts().bundle();
-    bus.transport().declare(&Topology::of(bundle)).await?;
+    let contracts = events::contracts();
+    bus.transport().declare(&Topology::of(contracts.bundle())).await?;
     let publisher = bus.publisher::<services::TheboardProducer>();
     publisher.publish(&old()).await?;
     publisher.publish(&MeetingCreatedV2::from(old())).await?;

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 #[cfg(feature = "amqp")]
-use crate::amqp::{Amqp, AmqpConfig};
+use crate::amqp::{Amqp, AmqpConfig, ConnectError};
 #[cfg(feature = "embedded")]
 use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
 use crate::{
-    Durability, InMemory, Inbox, Publisher, Queue, Service, Subscriber, Subscription, Topology,
-    Transport, TransportError,
+    Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher, Queue, SealError,
+    Sealer, Service, Subscriber, Subscription, Topology, Transport, TransportError,
 };
 
 /// Why there is no bus.
@@ -36,38 +36,58 @@ pub enum BusError {
     NoBus,
 }
 
-/// A bus. Cheap to clone; clones share the transport.
+/// A bus: a transport, and the contracts by which everything on it is judged.
+///
+/// Cheap to clone; clones share both. The contracts are the caller's, `events::contracts()` for those
+/// that were generated; [`contracts`](Bus::contracts) lets a running process swap them.
 #[derive(Clone)]
 pub struct Bus {
     transport: Arc<dyn Transport>,
+    contracts: LiveContracts,
 }
 
 impl Bus {
     /// A bus on any transport.
-    pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Bus { transport }
+    pub fn new(transport: Arc<dyn Transport>, contracts: impl Into<LiveContracts>) -> Self {
+        Bus { transport, contracts: contracts.into() }
     }
 
     /// A bus inside this process: for tests, and to try things out. Nothing outlives the process.
-    pub fn in_memory() -> Self {
-        Bus::new(Arc::new(InMemory::new()))
+    pub fn in_memory(contracts: impl Into<LiveContracts>) -> Self {
+        Bus::new(Arc::new(InMemory::new()), contracts)
     }
 
     /// The bus that the environment names: RabbitMQ where there is `RABBIT_URL` or `RABBIT_HOST`, else
-    /// one in the store that `DATABASE_URL` names, which is a file unless it says otherwise.
+    /// one in the store that `DATABASE_URL` names, which is a file unless it says otherwise. On RabbitMQ
+    /// events go to the exchange of registry.yaml.
     ///
     /// # Errors
-    /// If the variables are not what they should be, no broker can be reached, or the store does not
+    /// If the variables are not what they should be or contradict registry.yaml, no broker can be reached, or the store does not
     /// open.
-    pub async fn from_env() -> Result<Self, BusError> {
+    pub async fn from_env(contracts: impl Into<LiveContracts>) -> Result<Self, BusError> {
+        let contracts = contracts.into();
         #[cfg(feature = "amqp")]
-        if let Some(config) = AmqpConfig::from_env()? {
-            return Ok(Bus::new(Arc::new(Amqp::connect(config).await?)));
+        if let Some(config) =
+            AmqpConfig::from_env_and(contracts.current().bundle().exchange.as_ref())?
+        {
+            return Ok(Bus::connect(config, contracts).await?);
         }
         #[cfg(feature = "embedded")]
-        return Ok(Bus::embedded(StoreUrl::from_env().map_err(StoreError::from)?).await?);
+        return Ok(Bus::embedded(StoreUrl::from_env().map_err(StoreError::from)?, contracts).await?);
         #[cfg(not(feature = "embedded"))]
         Err(BusError::NoBus)
+    }
+
+    /// A bus on RabbitMQ.
+    ///
+    /// # Errors
+    /// If no broker can be reached, or it rejects the configuration.
+    #[cfg(feature = "amqp")]
+    pub async fn connect(
+        config: AmqpConfig,
+        contracts: impl Into<LiveContracts>,
+    ) -> Result<Self, ConnectError> {
+        Ok(Bus::new(Arc::new(Amqp::connect(config).await?), contracts))
     }
 
     /// A bus in a store, with nothing to install: what is published is kept, and any number of
@@ -76,34 +96,58 @@ impl Bus {
     /// # Errors
     /// If the store does not open.
     #[cfg(feature = "embedded")]
-    pub async fn embedded(url: StoreUrl) -> Result<Self, StoreError> {
-        let store = EventStore::open(StoreOptions::new(url), crate::events::contracts()).await?;
-        Ok(Bus::new(Arc::new(Embedded::new(store))))
+    pub async fn embedded(
+        url: StoreUrl,
+        contracts: impl Into<LiveContracts>,
+    ) -> Result<Self, StoreError> {
+        let contracts = contracts.into();
+        let store = EventStore::open(StoreOptions::new(url), contracts.clone()).await?;
+        Ok(Bus::new(Arc::new(Embedded::new(store)), contracts))
+    }
+
+    /// The contracts in force, and the way to swap them.
+    pub fn contracts(&self) -> &LiveContracts {
+        &self.contracts
     }
 
     /// A publisher that may do what registry.yaml lets the service do.
     pub fn publisher<S: Service>(&self) -> Publisher<S> {
-        Publisher::new(self.transport.clone())
+        Publisher::new(self.transport.clone(), self.contracts.clone())
+    }
+
+    /// The same for a service that is named at run time, and payloads as JSON.
+    ///
+    /// # Errors
+    /// [`SealError::UnknownService`] if the registry has no service of this name.
+    pub fn dynamic_publisher(&self, service: &str) -> Result<DynamicPublisher, SealError> {
+        if self.contracts.current().bundle().service(service).is_none() {
+            return Err(SealError::UnknownService { service: service.to_owned() });
+        }
+        let sealer = Sealer::for_service(self.contracts.clone(), service);
+        Ok(DynamicPublisher::new(self.transport.clone(), sealer))
+    }
+
+    /// A publisher of JSON that the registry does not bind, for tools: it may say whatever keeps its
+    /// contract.
+    pub fn unrestricted_publisher(&self, source: &str) -> DynamicPublisher {
+        let sealer = Sealer::unrestricted(self.contracts.clone(), source);
+        DynamicPublisher::new(self.transport.clone(), sealer)
     }
 
     /// A subscriber that gives the handlers of a service the messages of its queues.
     pub fn subscriber<S: Service>(&self) -> Subscriber<S> {
-        Subscriber::new(self.transport.clone())
+        Subscriber::new(self.transport.clone(), self.contracts.clone())
     }
 
     /// Declares a queue, with its dead letters, and hands out its messages one at a time, to be settled by hand; what breaks
     /// its contract is parked. For tools and tests.
     ///
-    /// `P` is one event type, the generated `AnyEvent`, or `serde_json::Value`; `S` is any service of
-    /// the contracts.
+    /// `P` is one event type, the generated `AnyEvent`, or `serde_json::Value`.
     ///
     /// # Errors
     ///
     /// Those of [`Transport::declare`] and [`Transport::subscribe`].
-    pub async fn inbox<S: Service, P: Payload>(
-        &self,
-        queue: Queue,
-    ) -> Result<Inbox<P>, TransportError> {
+    pub async fn inbox<P: Payload>(&self, queue: Queue) -> Result<Inbox<P>, TransportError> {
         let subscription = Subscription::new(queue.name.clone());
         let topology = Topology::new();
         let topology = match queue.durability {
@@ -113,7 +157,7 @@ impl Bus {
             _ => topology.with_queue(queue),
         };
         self.transport.declare(&topology).await?;
-        Inbox::open(self.transport.clone(), S::contracts(), subscription).await
+        Inbox::open(self.transport.clone(), self.contracts.clone(), subscription).await
     }
 
     /// Waits until everything accepted has its answer, and lets go of the bus; see

@@ -5,11 +5,11 @@
 //! `services/registry.yaml`, a type for each service that says what it may publish.
 //!
 //! ```
-//! use bloodbank::events::{llm, services};
-//! use bloodbank::{Bus, PublishError};
+//! use bloodbank::Bus;
+//! use bloodbank::events::{self, llm, services};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let bus = Bus::in_memory();
+//! let bus = Bus::in_memory(events::contracts());
 //! let publisher = bus.publisher::<services::LlmCollector>();
 //!
 //! let prompt = llm::Prompt::new(bloodbank::uuid::Uuid::now_v7(), "Alice", "gpt-5", "Hello?");
@@ -17,7 +17,7 @@
 //!
 //! // The contract says 0 to 2.
 //! let refused = publisher.publish(&prompt.with_temperature(9.0)).await;
-//! assert!(matches!(refused, Err(PublishError::Refused(_))));
+//! assert!(refused.unwrap_err().refusal().is_some());
 //! # Ok(())
 //! # }
 //! # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(example()).unwrap();
@@ -27,11 +27,11 @@
 //! `services/registry.yaml` gives the service, until a future of the caller's is done:
 //!
 //! ```
-//! use bloodbank::events::{services, theboard};
+//! use bloodbank::events::{self, services, theboard};
 //! use bloodbank::{Bus, Received};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! # let bus = Bus::in_memory();
+//! # let bus = Bus::in_memory(events::contracts());
 //! # let shutdown = std::future::ready(());
 //! bus.subscriber::<services::TheboardSync>()
 //!     .on(|meeting: Received<theboard::MeetingCreatedV2>| async move {
@@ -52,9 +52,14 @@
 extern crate self as bloodbank;
 
 mod bus;
+#[cfg(feature = "events")]
 mod versions;
 
-/// The contracts of `schemas/`, compiled.
+/// The contracts of this repository's `schemas/`, compiled.
+///
+/// A default feature. Programs with contracts of their own turn it off with
+/// `default-features = false, features = ["bus"]`.
+#[cfg(feature = "events")]
 pub mod events {
     crate::include_events!();
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bloodbank::chrono::{DateTime, Utc};
 use bloodbank::events::{services, theboard};
-use bloodbank::{Envelope, Meta, Received};
+use bloodbank::{Envelope, Received};
 use futures_core::Stream;
 use lapin::BasicProperties;
 use lapin::options::{
@@ -99,7 +99,7 @@ fn ours(runtime: &Runtime, rate: usize, count: usize, url: &str, times: &Times) 
     });
     let event = meeting();
     pace(runtime.handle(), rate, count, |due| {
-        let publishing = publisher.publish_with(&event, Meta::new().with_timestamp(due));
+        let publishing = publisher.publish(&event).timestamp(due);
         let _ = under_way.send(publishing);
     });
     drop(under_way);

@@ -56,7 +56,7 @@ async fn ours(window: usize, count: usize, url: &str) -> Vec<f64> {
         {
             first.await.expect("published");
         }
-        under_way.push_back(publisher.enqueue(&event).await.expect("accepted"));
+        under_way.push_back(publisher.publish(&event).enqueue().await.expect("accepted"));
     }
     for publishing in under_way {
         publishing.await.expect("published");

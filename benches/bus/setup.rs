@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::events;
 use bloodbank::events::theboard;
 use bloodbank::{Bus, Contract, Envelope, Exchange, Meta, Queue, Topology, serde_json};
 use lapin::types::{AMQPValue, FieldTable};
@@ -64,7 +65,7 @@ pub(crate) async fn amqp(url: &str, window: usize) -> Amqp {
 }
 
 pub(crate) async fn bus(url: &str, window: usize) -> Bus {
-    Bus::new(Arc::new(amqp(url, window).await))
+    Bus::new(Arc::new(amqp(url, window).await), events::contracts())
 }
 
 /// A connection of lapin's, to be kept, and a channel on it.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bloodbank::candystore::Embedded;
 use bloodbank::chrono::{DateTime, Utc};
+use bloodbank::events;
 use bloodbank::events::{services, theboard};
 use bloodbank::{Bus, Contract, Exchange, Meta, Publisher, Publishing, Queue, Received, Topology};
 use tokio::sync::{Notify, mpsc};
@@ -71,7 +72,7 @@ async fn round(places: &Places, backend: Backend, figures: &mut Figures) {
 
 async fn bus(places: &Places, backend: Backend) -> Bus {
     let store = open(&places.url(backend).await).await;
-    Bus::new(Arc::new(Embedded::new(store)))
+    Bus::new(Arc::new(Embedded::new(store)), events::contracts())
 }
 
 /// Publishes so many events, with a window of them on their way, until all are durable.
@@ -84,7 +85,7 @@ async fn publish(publisher: &Producer, window: usize, count: usize) {
         {
             first.await.expect("published");
         }
-        under_way.push_back(publisher.enqueue(&event).await.expect("accepted"));
+        under_way.push_back(publisher.publish(&event).enqueue().await.expect("accepted"));
     }
     for publishing in under_way {
         publishing.await.expect("published");
@@ -146,7 +147,7 @@ async fn pace(bus: &Bus) -> Vec<f64> {
     let pacing = tokio::task::spawn_blocking(move || {
         at_a_rate(|due| {
             let meta = Meta::new().with_timestamp(due);
-            let _ = under_way.send(publisher.publish_with(&event, meta));
+            let _ = under_way.send(publisher.publish(&event).meta(meta));
         });
     });
     while let Some(publishing) = confirms.recv().await {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use bloodbank::events;
 use bloodbank::events::{llm, services};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
@@ -251,7 +252,7 @@ async fn publish_one(
     let prompt = llm::Prompt::new(id, "Alice", "gpt-5", number.to_string());
     loop {
         let since = Instant::now();
-        let call = publisher.publish_with(&prompt, Meta::new().with_id(id));
+        let call = publisher.publish(&prompt).id(id);
         let outcome = timeout(deadline + NEVER, call).await;
         let took = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
         log.longest.fetch_max(took, Ordering::Relaxed);
@@ -312,7 +313,7 @@ pub(crate) async fn test() {
         [(None, (0, 0)), (Some(Mistake::Drop(17)), (1, 0)), (Some(Mistake::Double(17)), (0, 1))]
     {
         let options = Options { deadline: Duration::from_secs(1), mistake, unrouted: false };
-        let mut load = Load::start(Bus::in_memory(), options).await;
+        let mut load = Load::start(Bus::in_memory(events::contracts()), options).await;
         load.drain = Duration::from_millis(300);
         sleep(Duration::from_millis(200)).await;
         let Report { tally, .. } = load.finish().await;

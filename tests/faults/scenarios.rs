@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bloodbank::Bus;
 use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::{Bus, events};
 use bloodbank_testkit::{Broker, Cluster, Proxy};
 use tokio::task::block_in_place;
 use tokio::time::sleep;
@@ -121,7 +121,7 @@ async fn start(scenario: Scenario, form: Form, urls: &str) -> Load {
     let mut config = AmqpConfig::from_urls(urls).expect("a URL");
     config.deadline = options.deadline;
     let amqp = Amqp::connect(config).await.expect("the broker is up");
-    let load = Load::start(Bus::new(std::sync::Arc::new(amqp)), options).await;
+    let load = Load::start(Bus::new(std::sync::Arc::new(amqp), events::contracts()), options).await;
     pass(1.5).await;
     load
 }

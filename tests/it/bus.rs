@@ -1,5 +1,6 @@
 //! Publish, refuse, receive, on the bus in memory.
 
+use bloodbank::events;
 use bloodbank::events::{AnyEvent, keys, llm, services, theboard};
 use bloodbank::serde_json::json;
 use bloodbank::uuid::Uuid;
@@ -12,12 +13,12 @@ fn prompt() -> llm::Prompt {
 
 async fn everything(bus: &Bus) -> bloodbank::Inbox<AnyEvent> {
     let queue = Queue::new("everything").bind(Exchange::Events, "#".parse().unwrap());
-    bus.inbox::<services::Any, _>(queue).await.unwrap()
+    bus.inbox::<_>(queue).await.unwrap()
 }
 
 #[tokio::test]
 async fn an_event_arrives_as_it_was_published() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let mut inbox = everything(&bus).await;
     let receipt = bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
     let received = inbox.next().await.unwrap().unwrap();
@@ -30,7 +31,7 @@ async fn an_event_arrives_as_it_was_published() {
 
 #[tokio::test]
 async fn an_event_of_version_1_is_valid_as_version_2() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let old = theboard::MeetingCreated::new(
         Uuid::now_v7(),
         "x".repeat(1000),
@@ -45,12 +46,12 @@ async fn an_event_of_version_1_is_valid_as_version_2() {
 
 #[tokio::test]
 async fn a_refused_event_reaches_nobody_and_every_reason_is_given() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let mut inbox = everything(&bus).await;
     let publisher = bus.publisher::<services::LlmCollector>();
     let mut bad = prompt().with_temperature(9.0);
     bad.agent_name.clear();
-    let Err(PublishError::Refused(refusal)) = publisher.publish(&bad).await else {
+    let Err(PublishError::Seal(SealError::Refused(refusal))) = publisher.publish(&bad).await else {
         panic!("not refused");
     };
     let pointers: Vec<&str> = refusal.violations.iter().map(|v| v.pointer.as_str()).collect();
@@ -62,27 +63,27 @@ async fn a_refused_event_reaches_nobody_and_every_reason_is_given() {
 
 #[tokio::test]
 async fn what_the_registry_does_not_give_is_refused_at_run_time_too() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let publisher = bus.publisher::<services::LlmCollector>();
     let error =
         publisher.publish_json(keys::THEBOARD_MEETING_STARTED, json!({})).await.unwrap_err();
-    assert!(matches!(error, PublishError::NotAllowed { .. }), "{error}");
+    assert!(matches!(error, PublishError::Seal(SealError::NotAllowed { .. })), "{error}");
     assert!(error.to_string().contains("services/registry.yaml"), "{error}");
 }
 
 #[tokio::test]
 async fn any_service_may_publish_anything_that_is_valid() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let publisher = bus.publisher::<services::Any>();
     let error = publisher.publish_json(keys::LLM_PROMPT, json!({})).await.unwrap_err();
-    assert!(matches!(error, PublishError::Refused(_)), "{error}");
+    assert!(matches!(error, PublishError::Seal(SealError::Refused(_))), "{error}");
     let data = bloodbank::serde_json::to_value(prompt()).unwrap();
     publisher.publish_json(keys::LLM_PROMPT, data).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_mistyped_key_is_named_with_the_one_that_was_meant() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let publisher = bus.publisher::<services::Any>();
     let error = publisher.publish_json("llm.promt", json!({})).await.unwrap_err();
     assert!(error.to_string().contains("llm.prompt"), "{error}");
@@ -90,7 +91,7 @@ async fn a_mistyped_key_is_named_with_the_one_that_was_meant() {
 
 #[tokio::test]
 async fn a_command_goes_to_its_worker_or_back_to_the_sender() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let start = theboard::StartMeeting::new(
         Uuid::now_v7(),
         vec!["Alice".into(), "Bob".into()],
@@ -101,8 +102,7 @@ async fn a_command_goes_to_its_worker_or_back_to_the_sender() {
 
     let queue =
         Queue::new("work").bind(Exchange::Commands, keys::THEBOARD_MEETING_START.parse().unwrap());
-    let mut worker =
-        bus.inbox::<services::TheboardProducer, theboard::StartMeeting>(queue).await.unwrap();
+    let mut worker = bus.inbox::<theboard::StartMeeting>(queue).await.unwrap();
     sender.send(&start).await.unwrap();
     let received = worker.next().await.unwrap().unwrap();
     assert_eq!(received.payload, start);
@@ -111,7 +111,7 @@ async fn a_command_goes_to_its_worker_or_back_to_the_sender() {
 
 #[tokio::test]
 async fn a_service_hears_on_the_queues_that_the_registry_gives_it() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     bus.transport()
         .declare(&Topology::of(services::TheboardSync::contracts().bundle()))
         .await
@@ -144,7 +144,7 @@ async fn a_service_hears_on_the_queues_that_the_registry_gives_it() {
 
 #[tokio::test]
 async fn a_bus_that_was_closed_takes_nothing() {
-    let bus = Bus::in_memory();
+    let bus = Bus::in_memory(events::contracts());
     let publisher = bus.publisher::<services::LlmCollector>();
     bus.close().await;
     let error = publisher.publish(&prompt()).await.unwrap_err();
@@ -157,7 +157,7 @@ async fn a_bus_that_was_closed_takes_nothing() {
 #[cfg(not(feature = "embedded"))]
 #[tokio::test]
 async fn a_program_without_a_bus_of_its_own_says_what_it_lacks() {
-    let error = Bus::from_env().await.unwrap_err();
+    let error = Bus::from_env(events::contracts()).await.unwrap_err();
     assert!(matches!(error, bloodbank::BusError::NoBus), "{error}");
     let message = error.to_string();
     assert!(message.contains("RABBIT_URL") && message.contains("`embedded`"), "{message}");

@@ -23,7 +23,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A file, and a bus of ours in it.
 async fn bus_in(folder: &TempDir) -> Bus {
-    Bus::embedded(StoreUrl::file(folder.path().join("bus.db"))).await.unwrap()
+    Bus::embedded(StoreUrl::file(folder.path().join("bus.db")), events::contracts()).await.unwrap()
 }
 
 async fn stored(file: &Path) -> u64 {
@@ -99,7 +99,7 @@ fn once_more(test: &str, variables: &[(&str, &Path)]) {
 
 /// What the other process publishes, to whatever bus its environment names.
 async fn publish_by_environment(topics: &[&str]) {
-    let bus = Bus::from_env().await.unwrap();
+    let bus = Bus::from_env(events::contracts()).await.unwrap();
     publish(&bus, topics).await;
     bus.close().await;
 }

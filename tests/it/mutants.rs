@@ -1,6 +1,7 @@
 //! Every example of every contract, changed in every place in every way we can think of: the bus,
 //! the type and the validator have one verdict, and what is accepted survives the trip.
 
+use bloodbank::events;
 use bloodbank::events::{
     agent, artifact, calendar, candystore, contracts, conversation, github, llm, services, task,
     theboard, transcription,
@@ -20,7 +21,7 @@ struct Tally {
 impl Tally {
     async fn of<T: Contract>(mut self) -> Self {
         let bundle = contracts().bundle();
-        let bus = Bus::in_memory();
+        let bus = Bus::in_memory(events::contracts());
         let publisher = bus.publisher::<services::Any>();
         let contract = bundle.contract(T::KEYS[0]).unwrap();
         let validator = Validator::new(&bundle.document(contract)).unwrap();
@@ -37,7 +38,8 @@ impl Tally {
                 }
                 if T::KIND == Kind::Event {
                     let published = publisher.publish_json(key, payload.clone()).await;
-                    let is_refused = matches!(published, Err(PublishError::Refused(_)));
+                    let is_refused =
+                        matches!(published, Err(PublishError::Seal(SealError::Refused(_))));
                     assert_eq!((published.is_ok(), is_refused), (valid, !valid), "{key} {payload}");
                 }
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::events;
 use bloodbank::events::services;
 use bloodbank::{Bus, PublishError, Publisher, TransportError};
 use bloodbank_testkit::Broker;
@@ -23,7 +24,7 @@ async fn bus(broker: &Broker) -> (Bus, Amqp) {
     config.deadline = DEADLINE;
     config.grace = GRACE;
     let amqp = Amqp::connect(config).await.unwrap();
-    let bus = Bus::new(Arc::new(amqp.clone()));
+    let bus = Bus::new(Arc::new(amqp.clone()), events::contracts());
     bus.transport().declare(&prompts("work")).await.unwrap();
     (bus, amqp)
 }

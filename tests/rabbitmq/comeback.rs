@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::events;
 use bloodbank::events::{llm, services};
 use bloodbank::{Bus, Inbox, PublishError, Service, Subscription, TransportError};
 use bloodbank_testkit::Proxy;
@@ -44,7 +45,7 @@ async fn a_deleted_queue_is_declared_again_and_consumed() {
     }
     let space = Space::fresh().await;
     let amqp = space.amqp().await;
-    let bus = Bus::new(Arc::new(amqp.clone()));
+    let bus = Bus::new(Arc::new(amqp.clone()), events::contracts());
     bus.transport().declare(&prompts("work")).await.unwrap();
     let mut inbox = inbox(&bus).await;
     round_trip(&bus, &mut inbox).await;
@@ -85,7 +86,7 @@ async fn consuming_goes_on_after_the_connection_was_cut() {
     let proxy = Proxy::start(("127.0.0.1", space.broker.port())).await;
     let url = space.broker.url_via(&proxy, &space.vhost);
     let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
-    let bus = Bus::new(Arc::new(amqp));
+    let bus = Bus::new(Arc::new(amqp), events::contracts());
     bus.transport().declare(&prompts("work")).await.unwrap();
     let mut inbox = inbox(&bus).await;
     for _ in 0..3 {
@@ -104,7 +105,7 @@ async fn what_was_not_settled_before_the_cut_comes_again_and_cannot_be_settled_l
     let proxy = Proxy::start(("127.0.0.1", space.broker.port())).await;
     let url = space.broker.url_via(&proxy, &space.vhost);
     let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
-    let bus = Bus::new(Arc::new(amqp));
+    let bus = Bus::new(Arc::new(amqp), events::contracts());
     bus.transport().declare(&prompts("work")).await.unwrap();
     let mut inbox = inbox(&bus).await;
     bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
@@ -125,7 +126,7 @@ async fn messages_may_be_settled_in_any_order() {
     let warnings = Warnings::listen();
     let space = Space::fresh().await;
     let amqp = space.amqp().await;
-    let bus = Bus::new(Arc::new(amqp.clone()));
+    let bus = Bus::new(Arc::new(amqp.clone()), events::contracts());
     bus.transport().declare(&prompts("work")).await.unwrap();
     let publisher = bus.publisher::<services::LlmCollector>();
     for _ in 0..40 {

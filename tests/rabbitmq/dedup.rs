@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bloodbank::amqp::Amqp;
+use bloodbank::events;
 use bloodbank::events::{llm, services};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Bus, Claim, Dedup, Meta, Received, RedisDedup};
@@ -18,7 +19,7 @@ async fn process(space: &Space, url: &str, handled: &Arc<AtomicUsize>) -> Amqp {
     let amqp = space.amqp().await;
     let dedup = RedisDedup::connect(url).await.unwrap();
     let handled = handled.clone();
-    let subscriber = Bus::new(Arc::new(amqp.clone()))
+    let subscriber = Bus::new(Arc::new(amqp.clone()), events::contracts())
         .subscriber::<services::LlmCostCalculator>()
         .queue("work")
         .bind("llm.prompt")
@@ -48,11 +49,11 @@ async fn two_processes_handle_a_message_once() {
     // Both at the same time, and once more when it is done.
     let meta = Meta::new().with_id(Uuid::now_v7());
     for _ in 0..4 {
-        publisher.publish_with(&prompt(), meta.clone()).await.unwrap();
+        publisher.publish(&prompt()).meta(meta.clone()).await.unwrap();
     }
     until_depth(&first, "work", 0).await;
     sleep(Duration::from_millis(600)).await;
-    publisher.publish_with(&prompt(), meta).await.unwrap();
+    publisher.publish(&prompt()).meta(meta).await.unwrap();
     until_depth(&first, "work", 0).await;
     sleep(Duration::from_millis(400)).await;
     assert_eq!(handled.load(Ordering::Relaxed), 1);
@@ -87,7 +88,7 @@ async fn without_redis_messages_are_handled_with_a_warning() {
     let meta = Meta::new().with_id(Uuid::now_v7());
     sleep(Duration::from_secs(2)).await;
     for _ in 0..2 {
-        publisher.publish_with(&prompt(), meta.clone()).await.unwrap();
+        publisher.publish(&prompt()).meta(meta.clone()).await.unwrap();
     }
     sleep(Duration::from_secs(2)).await;
     assert_eq!(handled.load(Ordering::Relaxed), 3);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bloodbank::dead_letters::{self, Filter};
+use bloodbank::events;
 use bloodbank::events::{llm, services};
 use bloodbank::{Bus, Inbox, Reason, Service, Subscription, Transport};
 use tokio::time::timeout;
@@ -17,7 +18,7 @@ async fn the_broker_parks_what_crashes_its_consumer_again_and_again() {
     let space = Space::fresh().await;
     let amqp = space.amqp().await;
     amqp.declare(&prompts("work")).await.unwrap();
-    let bus = Bus::new(std::sync::Arc::new(amqp.clone()));
+    let bus = Bus::new(std::sync::Arc::new(amqp.clone()), events::contracts());
     let receipt = bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
     let mut deliveries = 0;
     loop {

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use bloodbank::amqp::Amqp;
 use bloodbank::dead_letters::{self, DeadLetter, Filter};
+use bloodbank::events;
 use bloodbank::events::{llm, services};
 use bloodbank::serde_json::{self, Value};
 use bloodbank::{Bus, Meta, Reason, Received};
@@ -77,8 +78,7 @@ async fn python_reads_what_we_publish() {
     assert_eq!(bound.unwrap().unwrap(), "bound");
     let publisher = bus.publisher::<services::LlmCollector>();
     let prompt = prompt();
-    let receipt =
-        publisher.publish_with(&prompt, Meta::new().with_session_id("session-7")).await.unwrap();
+    let receipt = publisher.publish(&prompt).session("session-7").await.unwrap();
     let said = spawn_blocking(move || lines.next()).await.unwrap().unwrap().unwrap();
     assert!(child.wait().unwrap().success());
     let said: Value = serde_json::from_str(&said).unwrap();
@@ -101,7 +101,7 @@ async fn python_reads_what_we_publish() {
 async fn parked(python: &Path, kind: &str) -> (DeadLetter, Vec<u8>) {
     let space = Space::fresh().await;
     let amqp: Amqp = space.amqp().await;
-    let bus = Bus::new(std::sync::Arc::new(amqp.clone()));
+    let bus = Bus::new(std::sync::Arc::new(amqp.clone()), events::contracts());
     bus.transport().declare(&prompts("from-python")).await.unwrap();
     let body = publish(python, &space, kind).await;
     bus.subscriber::<services::LlmCostCalculator>()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bloodbank::chrono::{DateTime, Utc};
 use bloodbank::dead_letters::{self, Filter};
+use bloodbank::events;
 use bloodbank::events::{llm, services};
 use bloodbank::{Bus, Reason, Received, RetryPolicy};
 use tokio::sync::mpsc;
@@ -20,7 +21,7 @@ async fn a_failed_message_comes_after_each_delay_then_is_parked_and_can_be_broug
     }
     let space = Space::fresh().await;
     let amqp = space.amqp().await;
-    let bus = Bus::new(Arc::new(amqp.clone()));
+    let bus = Bus::new(Arc::new(amqp.clone()), events::contracts());
     let works = Arc::new(AtomicBool::new(false));
     let (sender, mut heard) = mpsc::unbounded_channel();
     let handler = {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::events;
 use bloodbank::events::{keys, llm};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Bus, Exchange, Queue, Topology, Transport};
@@ -36,7 +37,7 @@ impl Space {
     }
 
     pub(crate) async fn bus(&self) -> Bus {
-        Bus::new(Arc::new(self.amqp().await))
+        Bus::new(Arc::new(self.amqp().await), events::contracts())
     }
 
     /// A channel that knows nothing of us.

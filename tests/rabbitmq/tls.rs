@@ -5,16 +5,17 @@ use std::time::Duration;
 
 use bloodbank::Bus;
 use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError};
+use bloodbank::events;
 use bloodbank::events::{llm, services};
 use bloodbank_testkit::{Broker, Certificates};
 
 use crate::support::prompt;
 
 async fn publish_and_consume(config: AmqpConfig) {
-    let bus = Bus::new(Arc::new(Amqp::connect(config).await.unwrap()));
+    let bus = Bus::new(Arc::new(Amqp::connect(config).await.unwrap()), events::contracts());
     let queue = bloodbank::Queue::new("over-tls")
         .bind(bloodbank::Exchange::Events, "llm.#".parse().unwrap());
-    let mut inbox = bus.inbox::<services::LlmCostCalculator, llm::Prompt>(queue).await.unwrap();
+    let mut inbox = bus.inbox::<llm::Prompt>(queue).await.unwrap();
     let receipt = bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
     let received = inbox.next().await.unwrap().unwrap();
     assert_eq!(received.envelope.id, receipt.id);

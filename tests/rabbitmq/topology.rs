@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bloodbank::amqp::{Amqp, Difference};
+use bloodbank::events;
 use bloodbank::events::services;
 use bloodbank::{Bus, Exchange, Queue, Topology, Transport, TransportError};
 
@@ -31,7 +32,7 @@ fn assert_has(queue: &str, arguments: &[&str]) {
 }
 
 async fn publish(amqp: &Amqp) {
-    let bus = Bus::new(std::sync::Arc::new(amqp.clone()));
+    let bus = Bus::new(std::sync::Arc::new(amqp.clone()), events::contracts());
     bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! Where declaring is somebody else's business.
 
 use bloodbank::amqp::{Amqp, ConnectError, Difference, Mode};
+use bloodbank::events;
 use bloodbank::events::{llm, services};
 use bloodbank::{Bus, Inbox, Service, Subscription, Topology, Transport, TransportError};
 
@@ -24,7 +25,7 @@ async fn in_mode(space: &Space, mode: Mode) -> Result<Amqp, ConnectError> {
 }
 
 async fn round_trip(amqp: &Amqp) {
-    let bus = Bus::new(std::sync::Arc::new(amqp.clone()));
+    let bus = Bus::new(std::sync::Arc::new(amqp.clone()), events::contracts());
     let mut inbox: Inbox<llm::Prompt> = Inbox::open(
         bus.transport().clone(),
         services::LlmCostCalculator::contracts(),

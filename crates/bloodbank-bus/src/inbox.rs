@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bloodbank_core::codec::Payload;
-use bloodbank_core::{Contracts, Envelope, Meta};
+use bloodbank_core::{Envelope, LiveContracts, Meta};
 
 use crate::reading::{self, Fault};
 use crate::{
@@ -76,7 +76,7 @@ impl<P: fmt::Debug> fmt::Debug for Received<P> {
 pub struct Inbox<P> {
     transport: Arc<dyn Transport>,
     deliveries: Deliveries,
-    contracts: &'static Contracts,
+    contracts: LiveContracts,
     parked: u64,
     payload: PhantomData<fn() -> P>,
 }
@@ -88,10 +88,11 @@ impl<P: Payload> Inbox<P> {
     /// Those of [`Transport::subscribe`].
     pub async fn open(
         transport: Arc<dyn Transport>,
-        contracts: &'static Contracts,
+        contracts: impl Into<LiveContracts>,
         subscription: Subscription,
     ) -> Result<Self, TransportError> {
         let deliveries = transport.subscribe(subscription).await?;
+        let contracts = contracts.into();
         Ok(Inbox { transport, deliveries, contracts, parked: 0, payload: PhantomData })
     }
 
@@ -154,7 +155,7 @@ impl<P: Payload> Inbox<P> {
 
     fn read(&self, delivery: &Delivery) -> Result<(Envelope, P), Fault> {
         let envelope = reading::envelope(delivery)?;
-        let payload = reading::payload(self.contracts, &envelope)?;
+        let payload = reading::payload(&self.contracts.current(), &envelope)?;
         Ok((envelope, payload))
     }
 }

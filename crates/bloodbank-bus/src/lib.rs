@@ -33,7 +33,10 @@ pub use headers::Headers;
 pub use inbox::{Inbox, Received};
 pub use memory::InMemory;
 pub use publish_error::PublishError;
-pub use publisher::{Answer, CallError, Published, Publisher, Publishing, Receipt};
+pub use publisher::{
+    Answer, Answered, CallError, Confirmed, Draft, DynamicPublisher, Json, Published, Publisher,
+    Publishing, Receipt, Sealable,
+};
 pub use retry::RetryPolicy;
 pub use subscriber::{SubscribeError, Subscriber};
 pub use topology::{Binding, Durability, Exchange, Queue, Topology, dead_letters_of};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_core::codec::Payload;
-use bloodbank_core::{Command, ConsumedBy, Event, HandledBy, Service, TopicPattern};
+use bloodbank_core::{Command, ConsumedBy, Event, HandledBy, LiveContracts, Service, TopicPattern};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -32,6 +32,7 @@ use crate::{
 #[must_use = "nothing is consumed until `run_until`"]
 pub struct Subscriber<S> {
     transport: Arc<dyn Transport>,
+    contracts: LiveContracts,
     queues: Vec<Queue>,
     handlers: Handlers,
     options: Options,
@@ -94,10 +95,11 @@ fn list(faults: &[String]) -> String {
 }
 
 impl<S: Service> Subscriber<S> {
-    /// A subscriber without handlers.
-    pub fn new(transport: Arc<dyn Transport>) -> Self {
+    /// A subscriber without handlers. `contracts` judge what reaches them.
+    pub fn new(transport: Arc<dyn Transport>, contracts: impl Into<LiveContracts>) -> Self {
         Subscriber {
             transport,
+            contracts: contracts.into(),
             queues: Vec::new(),
             handlers: Handlers::default(),
             options: Options {
@@ -263,7 +265,7 @@ impl<S: Service> Subscriber<S> {
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
             transport: self.transport,
-            contracts: S::contracts(),
+            contracts: self.contracts,
             handlers: self.handlers,
             options: self.options,
             stopped,

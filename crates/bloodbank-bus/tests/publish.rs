@@ -9,7 +9,7 @@ use bloodbank_bus::{
     Publisher, Queue, Reason, Request, Settlement, Subscription, Topology, Transport,
     TransportError, Verbatim, headers,
 };
-use bloodbank_core::{Envelope, Kind, Meta, Validated};
+use bloodbank_core::{Envelope, Kind, Meta, SealError, Validated};
 use bloodbank_testkit::catalog::{
     Any, Board, CreateMeeting, Idle, MeetingCreated, bus, contracts, meeting, queue,
 };
@@ -70,9 +70,11 @@ impl Transport for Counting {
 #[tokio::test]
 async fn what_is_refused_never_reaches_the_transport() {
     let transport = Counting::answering(Ok(()));
-    let publisher = Publisher::<Board>::new(transport.clone());
+    let publisher = Publisher::<Board>::new(transport.clone(), contracts());
     let bad = MeetingCreated { max_rounds: 11, strategy: "fast".into(), ..meeting("") };
-    let PublishError::Refused(refusal) = publisher.publish(&bad).await.unwrap_err() else {
+    let PublishError::Seal(SealError::Refused(refusal)) =
+        publisher.publish(&bad).await.unwrap_err()
+    else {
         panic!()
     };
     let mut pointers: Vec<_> = refusal.violations.iter().map(|v| v.pointer.as_str()).collect();
@@ -82,9 +84,9 @@ async fn what_is_refused_never_reaches_the_transport() {
     let data = serde_json::to_value(&bad).unwrap();
     let key = "theboard.meeting.created";
     let json = publisher.publish_json(key, data).await.unwrap_err();
-    assert!(matches!(json, PublishError::Refused(again) if again == refusal));
+    assert!(matches!(json, PublishError::Seal(SealError::Refused(again)) if again == refusal));
     let create = publisher.send_json("theboard.meeting.create", json!({"topic": 1})).await;
-    assert!(matches!(create, Err(PublishError::Refused(_))));
+    assert!(matches!(create, Err(PublishError::Seal(SealError::Refused(_)))));
     assert_eq!(transport.count(), 0);
 
     publisher.publish(&meeting("fine")).await.unwrap();
@@ -97,31 +99,47 @@ async fn the_registry_is_asked_at_run_time() {
     let fine = || serde_json::to_value(meeting("fine")).unwrap();
     let key = "theboard.meeting.created";
 
-    let error =
-        Publisher::<Idle>::new(transport.clone()).publish_json(key, fine()).await.unwrap_err();
-    assert!(matches!(&error, PublishError::NotAllowed { service: "idle", .. }));
+    let error = Publisher::<Idle>::new(transport.clone(), contracts())
+        .publish_json(key, fine())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, PublishError::Seal(SealError::NotAllowed { service, .. }) if service == "idle")
+    );
     let text = error.to_string();
     assert!(text.contains("`produces:`") && text.contains("services/registry.yaml"), "{text}");
-    let board = Publisher::<Board>::new(transport.clone());
+    let board = Publisher::<Board>::new(transport.clone(), contracts());
     let other = board.publish_json("llm.prompt", json!({})).await.unwrap_err();
-    assert!(matches!(other, PublishError::NotAllowed { .. }));
+    assert!(matches!(other, PublishError::Seal(SealError::NotAllowed { .. })));
     let newer = board.publish_json("theboard.meeting.created.v2", json!({})).await.unwrap_err();
-    assert!(matches!(newer, PublishError::NotAllowed { .. }), "each version is listed for itself");
+    assert!(
+        matches!(newer, PublishError::Seal(SealError::NotAllowed { .. })),
+        "each version is listed for itself"
+    );
     assert_eq!(transport.count(), 0);
 
     board.publish_json(key, fine()).await.unwrap();
-    Publisher::<Any>::new(transport.clone()).publish_json("llm.prompt", json!({})).await.unwrap();
+    Publisher::<Any>::new(transport.clone(), contracts())
+        .publish_json("llm.prompt", json!({}))
+        .await
+        .unwrap();
     assert_eq!(transport.count(), 2);
 }
 
 #[tokio::test]
 async fn kinds_and_keys_are_not_mixed_up() {
     let transport = Counting::answering(Ok(()));
-    let any = Publisher::<Any>::new(transport.clone());
+    let any = Publisher::<Any>::new(transport.clone(), contracts());
     let sent = any.send_json("llm.prompt", json!({})).await.unwrap_err();
-    assert!(matches!(sent, PublishError::WrongKind { kind: Kind::Event, .. }), "{sent}");
+    assert!(
+        matches!(sent, PublishError::Seal(SealError::WrongKind { kind: Kind::Event, .. })),
+        "{sent}"
+    );
     let published = any.publish_json("theboard.meeting.create", json!({})).await.unwrap_err();
-    assert!(matches!(published, PublishError::WrongKind { kind: Kind::Command, .. }));
+    assert!(matches!(
+        published,
+        PublishError::Seal(SealError::WrongKind { kind: Kind::Command, .. })
+    ));
     let unknown = any.publish_json("llm.promt", json!({})).await.unwrap_err();
     assert!(unknown.to_string().contains("did you mean `llm.prompt`?"), "{unknown}");
     assert_eq!(transport.count(), 0);
@@ -129,9 +147,10 @@ async fn kinds_and_keys_are_not_mixed_up() {
 
 #[tokio::test]
 async fn a_failed_publish_says_its_id() {
-    let publisher = Publisher::<Board>::new(Counting::answering(Err(TransportError::Unknown)));
+    let publisher =
+        Publisher::<Board>::new(Counting::answering(Err(TransportError::Unknown)), contracts());
     let id = Uuid::now_v7();
-    let error = publisher.publish_with(&meeting("x"), Meta::new().with_id(id)).await.unwrap_err();
+    let error = publisher.publish(&meeting("x")).id(id).await.unwrap_err();
     assert!(
         matches!(&error, PublishError::Transport { id: said, source } if *said == id && source.is_retryable())
     );
@@ -140,12 +159,12 @@ async fn a_failed_publish_says_its_id() {
 #[tokio::test]
 async fn typed_there_and_back() {
     let (_, transport) = bus([queue("q", &["theboard.#"])]).await;
-    let publisher = Publisher::<Board>::new(transport.clone()).named("board@host");
+    let publisher = Publisher::<Board>::new(transport.clone(), contracts()).named("board@host");
     let mut inbox: Inbox<MeetingCreated> =
         Inbox::open(transport, contracts(), Subscription::new("q")).await.unwrap();
     let work = Uuid::now_v7();
     let meta = Meta::new().with_correlation_id(work).with_session_id("s1");
-    let receipt = publisher.publish_with(&meeting("there"), meta).await.unwrap();
+    let receipt = publisher.publish(&meeting("there")).meta(meta).await.unwrap();
     let received = inbox.next().await.unwrap().unwrap();
     assert_eq!(received.payload, meeting("there"));
     let Envelope { id, source, correlation_id, schema, .. } = &received.envelope;
@@ -163,7 +182,8 @@ async fn commands_reach_their_worker() {
         Queue::new("w").bind(Exchange::Commands, "theboard.meeting.create".parse().unwrap());
     let (bus, transport) = bus([worker]).await;
     let command = CreateMeeting { topic: "x".into() };
-    let receipt = Publisher::<Board>::new(transport.clone()).send(&command).await.unwrap();
+    let receipt =
+        Publisher::<Board>::new(transport.clone(), contracts()).send(&command).await.unwrap();
     let mut inbox: Inbox<CreateMeeting> =
         Inbox::open(transport, contracts(), Subscription::new("w")).await.unwrap();
     let received = inbox.next().await.unwrap().unwrap();
@@ -193,7 +213,10 @@ async fn what_is_wrong_is_parked_and_not_handed_out() {
         let message = Verbatim::stored(*key, body.clone(), Headers::new());
         bus.forward(message, Destination::Exchange(Exchange::Events)).await.unwrap();
     }
-    Publisher::<Board>::new(transport.clone()).publish(&meeting("last")).await.unwrap();
+    Publisher::<Board>::new(transport.clone(), contracts())
+        .publish(&meeting("last"))
+        .await
+        .unwrap();
 
     let mut inbox: Inbox<MeetingCreated> =
         Inbox::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
@@ -233,7 +256,7 @@ async fn any_payload_as_json() {
         bus([queue("q", &["llm.*"]).with_dead_letters("dead"), Queue::new("dead")]).await;
     let mut inbox: Inbox<Value> =
         Inbox::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
-    let any = Publisher::<Any>::new(transport.clone());
+    let any = Publisher::<Any>::new(transport.clone(), contracts());
     any.publish_json("llm.prompt", json!({"a": [1]})).await.unwrap();
     let received = inbox.next().await.unwrap().unwrap();
     assert_eq!(received.payload, json!({"a": [1]}));

@@ -10,7 +10,7 @@ use bloodbank_bus::{
     Destination, Exchange, Headers, InMemory, Publisher, Received, RetryPolicy, Subscriber,
     Transport, Verbatim,
 };
-use bloodbank_testkit::catalog::{Any, MeetingCreated, meeting};
+use bloodbank_testkit::catalog::{Any, MeetingCreated, contracts, meeting};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
 use serde_json::json;
 
@@ -21,7 +21,7 @@ static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 async fn work() {
     let bus: Arc<dyn Transport> = Arc::new(InMemory::new());
     let (sender, mut handled) = tokio::sync::mpsc::unbounded_channel();
-    let subscriber = Subscriber::<Any>::new(bus.clone())
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts())
         .queue("q")
         .bind("theboard.meeting.created")
         .retry(RetryPolicy::ladder([Duration::from_millis(10)]))
@@ -30,7 +30,7 @@ async fn work() {
             sender.send(attempt).unwrap();
             async move { if attempt == 1 { Err("the database is away") } else { Ok(()) } }
         });
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let done = async {
         let receipt = publisher.publish(&meeting("SECRET-TOPIC")).await.unwrap();
         let mut data = serde_json::to_value(meeting("fine")).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use bloodbank::amqp::{Amqp, AmqpConfig, ConfigError, ConnectError};
 use bloodbank::candystore::Embedded;
-use bloodbank::{Transport, events};
+use bloodbank::{Contracts, Transport};
 
 use crate::store;
 
@@ -25,11 +25,12 @@ pub(crate) enum Connected {
 impl Connected {
     /// Connects to RabbitMQ where `RABBIT_URL` or `RABBIT_HOST` says so; else opens the bus in the
     /// store, and says which one that is.
-    pub(crate) async fn open() -> anyhow::Result<Self> {
-        if let Some(config) = explained(AmqpConfig::from_env())? {
+    pub(crate) async fn open(contracts: Contracts) -> anyhow::Result<Self> {
+        let declared = contracts.bundle().exchange.as_ref();
+        if let Some(config) = explained(AmqpConfig::from_env_and(declared))? {
             return Ok(Connected::RabbitMq(connect(config).await?));
         }
-        embedded().await.map(Connected::Embedded)
+        embedded(contracts).await.map(Connected::Embedded)
     }
 
     pub(crate) fn transport(&self) -> Arc<dyn Transport> {
@@ -41,8 +42,8 @@ impl Connected {
 }
 
 /// Opens the bus in the store, and says which one that is.
-pub(crate) async fn embedded() -> anyhow::Result<Embedded> {
-    let store = store::open(events::contracts()).await?;
+pub(crate) async fn embedded(contracts: Contracts) -> anyhow::Result<Embedded> {
+    let store = store::open(contracts).await?;
     eprintln!("note: RABBIT_URL is not set, so this is the bus in {}", store.url());
     Ok(Embedded::new(store))
 }

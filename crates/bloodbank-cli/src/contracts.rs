@@ -1,5 +1,7 @@
-//! Which contracts a command speaks of: those of a folder, or those built in.
+//! Which contracts a command works with: those of a folder, or those built in.
 
+use std::env;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
@@ -7,73 +9,196 @@ use bloodbank::events;
 use bloodbank::{Bundle, BundledContract, Contracts};
 use clap::Args;
 use holyfields::finding::has_errors;
+use holyfields::render::{self, Colour};
 use holyfields::rules::Level;
-use holyfields::{Catalog, Finding, render};
+use holyfields::{Catalog, Finding};
 use serde_json::Value;
 
 /// Where contracts come from.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct Source {
-    /// Schema folder; `schemas` if there is one here, else the contracts built in.
-    #[arg(long, value_name = "DIR", env = "BLOODBANK_SCHEMAS")]
+    /// Schema folder; unless said `schemas` here, else the nearest one upward, else the contracts
+    /// built in.
+    #[arg(long, value_name = "DIR", env = "BLOODBANK_SCHEMAS", global = true)]
     schemas: Option<PathBuf>,
     /// Service registry; `services/registry.yaml` beside the schema folder if there is one.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
+    registry: Option<PathBuf>,
+}
+
+/// The place that contracts were taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A folder that was named, or `schemas` here.
+    Folder(PathBuf),
+    /// `schemas` of a folder above this one.
+    Above(PathBuf),
+    /// The program itself.
+    BuiltIn,
+}
+
+/// Contracts, and where they come from.
+pub(crate) struct Known {
+    pub(crate) contracts: Contracts,
+    pub(crate) origin: Origin,
     registry: Option<PathBuf>,
 }
 
 impl Source {
-    /// The contracts as data. Broken files are left out, with a word on stderr.
-    pub(crate) fn bundle(&self) -> anyhow::Result<Bundle> {
-        match self.catalog()? {
-            Some(catalog) => Ok(catalog.bundle()),
-            None => Ok(events::contracts().bundle().clone()),
+    /// The schema folder that was named.
+    pub(crate) fn named(&self) -> Option<&Path> {
+        self.schemas.as_deref()
+    }
+
+    /// The contracts. Says on stderr which, where that may not be what the user thinks of.
+    ///
+    /// # Errors
+    /// If the folder or its registry has errors, with all of them.
+    pub(crate) fn read(&self) -> anyhow::Result<Known> {
+        let known = self.silently()?;
+        if !matches!(known.origin, Origin::Folder(_)) {
+            eprintln!("note: contracts: {known}");
         }
+        Ok(known)
+    }
+
+    /// The same for what changes a system: never the contracts built in. Says which.
+    ///
+    /// # Errors
+    /// If there is no schema folder; else those of [`Source::read`].
+    pub(crate) fn read_own(&self) -> anyhow::Result<Known> {
+        let known = self.silently()?;
+        if known.origin == Origin::BuiltIn {
+            bail!(
+                "there is no schema folder `schemas` here or in a folder above, and this command \
+                 changes a system, so that it does not fall back to the contracts built in\n\
+                 help: name the folder with `--schemas DIR` or BLOODBANK_SCHEMAS, or run the \
+                 command where `schemas` is"
+            );
+        }
+        eprintln!("note: contracts: {known}");
+        Ok(known)
+    }
+
+    /// The same without a word.
+    pub(crate) fn silently(&self) -> anyhow::Result<Known> {
+        let origin = self.origin()?;
+        let Some((catalog, findings)) = self.catalog_at(&origin)? else {
+            // Nobody here has said which exchange events go to, so that is left to the environment.
+            let bundle = Bundle { exchange: None, ..events::contracts().bundle().clone() };
+            return Ok(Known { contracts: Contracts::new(bundle), origin, registry: None });
+        };
+        if has_errors(&findings) {
+            bail!("{}", errors(&catalog, &findings));
+        }
+        let registry = self.registry_of(&origin)?;
+        Ok(Known { contracts: Contracts::new(catalog.bundle()), origin, registry })
     }
 
     /// The catalog of a folder; none for the contracts built in.
+    ///
+    /// # Errors
+    /// Those of [`Source::read`].
     pub(crate) fn catalog(&self) -> anyhow::Result<Option<Catalog>> {
-        let Some(folder) = self.folder()? else { return Ok(None) };
-        let registry = self.registry.clone().or_else(|| {
-            let beside = folder.parent()?.join("services/registry.yaml");
-            beside.is_file().then_some(beside)
-        });
-        let (catalog, findings) = holyfields::read(&folder, registry.as_deref());
-        if let Some(registry) = &registry {
-            refuse_broken(registry, &catalog, &findings)?;
+        match self.catalog_at(&self.origin()?)? {
+            Some((catalog, findings)) if has_errors(&findings) => {
+                bail!("{}", errors(&catalog, &findings))
+            }
+            read => Ok(read.map(|(catalog, _)| catalog)),
         }
-        if has_errors(&findings) {
-            let summary = render::summary(&findings);
-            let folder = folder.display();
-            eprintln!("warning: {summary} in {folder}; `bloodbank lint {folder}` shows them");
-        }
-        Ok(Some(catalog))
     }
 
-    fn folder(&self) -> anyhow::Result<Option<PathBuf>> {
+    fn catalog_at(&self, origin: &Origin) -> anyhow::Result<Option<(Catalog, Vec<Finding>)>> {
+        let (Origin::Folder(folder) | Origin::Above(folder)) = origin else {
+            if self.registry.is_some() {
+                bail!(
+                    "`--registry` is of no use without a schema folder; name it with `--schemas`"
+                );
+            }
+            return Ok(None);
+        };
+        Ok(Some(holyfields::read(folder, self.registry_of(origin)?.as_deref())))
+    }
+
+    fn registry_of(&self, origin: &Origin) -> anyhow::Result<Option<PathBuf>> {
+        if let Some(file) = &self.registry {
+            if !file.is_file() {
+                bail!("`{}` is not a file", file.display());
+            }
+            return Ok(Some(file.clone()));
+        }
+        let (Origin::Folder(folder) | Origin::Above(folder)) = origin else { return Ok(None) };
+        // Of `schemas` the parent is "", which stands for here; of `.` or `..` it must be asked.
+        let parent = match folder.parent() {
+            Some(parent) if folder.file_name().is_some() => parent.to_owned(),
+            _ => folder.join(".."),
+        };
+        let beside = parent.join("services/registry.yaml");
+        Ok(beside.is_file().then_some(beside))
+    }
+
+    fn origin(&self) -> anyhow::Result<Origin> {
         match &self.schemas {
-            Some(folder) if folder.is_dir() => Ok(Some(folder.clone())),
+            Some(folder) if folder.is_dir() => return Ok(Origin::Folder(folder.clone())),
             Some(folder) => bail!("`{}` is not a folder", folder.display()),
-            None => Ok(Some(PathBuf::from("schemas")).filter(|folder| folder.is_dir())),
+            None => {}
+        }
+        let here = PathBuf::from("schemas");
+        if here.is_dir() {
+            return Ok(Origin::Folder(here));
+        }
+        let above = env::current_dir().ok().and_then(|here| {
+            let mut above = here.ancestors().skip(1).map(|folder| folder.join("schemas"));
+            above.find(|folder| folder.is_dir())
+        });
+        Ok(above.map_or(Origin::BuiltIn, Origin::Above))
+    }
+}
+
+/// The errors as `lint` shows them, and how many there are.
+fn errors(catalog: &Catalog, findings: &[Finding]) -> String {
+    let errors = findings.iter().filter(|finding| finding.level == Level::Error);
+    let shown = errors.map(|finding| render::render(finding, &catalog.sources, Colour::Off));
+    let shown: Vec<String> = shown.collect();
+    format!(
+        "the contracts cannot be used\n\n{}\n\n{}",
+        shown.join("\n\n"),
+        render::summary(findings)
+    )
+}
+
+impl fmt::Display for Known {
+    /// `3 contracts of schemas, services of services/registry.yaml`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count =
+            crate::figures::count_of(self.contracts.bundle().contracts.len() as u64, "contract");
+        match &self.origin {
+            Origin::Folder(folder) => write!(f, "{count} of {}", folder.display())?,
+            Origin::Above(folder) => {
+                write!(f, "{count} of {}, the nearest upward", folder.display())?
+            }
+            Origin::BuiltIn => {
+                return write!(
+                    f,
+                    "the {count} built in, as there is no folder `schemas` here or above"
+                );
+            }
+        }
+        match &self.registry {
+            Some(file) => write!(f, "; services of {}", file.display()),
+            None => write!(f, "; no registry.yaml"),
         }
     }
 }
 
-/// An error with the place of each fault where the registry is broken: without it there would be no
-/// services and no queues, as if all were well.
-fn refuse_broken(registry: &Path, catalog: &Catalog, findings: &[Finding]) -> anyhow::Result<()> {
-    let file = registry.display().to_string();
-    let is_fault = |finding: &&Finding| {
-        finding.level == Level::Error && finding.places.iter().any(|place| place.file == file)
-    };
-    let faults = findings.iter().filter(is_fault);
-    let faults: Vec<String> = faults
-        .map(|finding| render::render(finding, &catalog.sources, render::Colour::Off))
-        .collect();
-    if faults.is_empty() {
-        return Ok(());
-    }
-    bail!("the service registry `{file}` is broken\n\n{}", faults.join("\n\n"))
+/// What is at hand, for commands that judge nothing and only need to know the exchange.
+pub(crate) fn at_hand(source: &Source) -> Contracts {
+    source.silently().map_or_else(|_| none(), |known| known.contracts)
+}
+
+/// No contracts: for commands that look at what is stored and judge nothing.
+pub(crate) fn none() -> Contracts {
+    Contracts::new(Bundle::default())
 }
 
 /// The contract that a user means by a key and, maybe, a version.

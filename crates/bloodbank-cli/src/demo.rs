@@ -11,7 +11,7 @@ use bloodbank::candystore::{
 use bloodbank::events::{self, common, github, services, theboard};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    Bundle, Bus, Contract, Envelope, Exchange, Kind, Meta, PublishError, Queue, Received,
+    Bundle, Bus, Contract, Envelope, Exchange, Kind, PublishError, Queue, Received, SealError,
 };
 use serde_json::Value;
 
@@ -102,7 +102,7 @@ impl Demo {
     async fn open(url: StoreUrl) -> anyhow::Result<Self> {
         let store = EventStore::open(StoreOptions::new(url), events::contracts()).await?;
         let embedded = Embedded::new(store.clone());
-        let bus = Bus::new(Arc::new(embedded.clone()));
+        let bus = Bus::new(Arc::new(embedded.clone()), events::contracts());
         let demo = Demo { store, embedded, bus };
         demo.inbox().await?.close().await;
         Ok(demo)
@@ -110,7 +110,7 @@ impl Demo {
 
     async fn inbox(&self) -> anyhow::Result<bloodbank::Inbox<events::AnyEvent>> {
         let queue = Queue::new(QUEUE).bind(Exchange::Events, "theboard.#".parse()?);
-        Ok(self.bus.inbox::<services::TheboardSync, events::AnyEvent>(queue).await?)
+        Ok(self.bus.inbox::<events::AnyEvent>(queue).await?)
     }
 
     /// A meeting, and what follows from it. Gives the first envelope.
@@ -125,8 +125,7 @@ impl Demo {
         for key in
             ["theboard.meeting.started", "theboard.comment.extracted", "theboard.meeting.completed"]
         {
-            let meta = Meta::new().caused_by(&cause);
-            let receipt = publisher.publish_json_with(key, example(key)?, meta).await?;
+            let receipt = publisher.publish_json(key, example(key)?).caused_by(&cause).await?;
             say(format_args!("published  {key:<28}  {}", receipt.id))?;
             if key == "theboard.meeting.started" {
                 cause.correlation_id = Some(first.id);
@@ -139,7 +138,7 @@ impl Demo {
     async fn refuse(&self) -> anyhow::Result<()> {
         let bad = theboard::MeetingCreated { topic: String::new(), max_rounds: 500, ..meeting() };
         match self.bus.publisher::<services::TheboardProducer>().publish(&bad).await {
-            Err(PublishError::Refused(refusal)) => {
+            Err(PublishError::Seal(SealError::Refused(refusal))) => {
                 let refusal = refusal.to_string().replace('\n', "\n           ");
                 Ok(say(format_args!("refused    {refusal}"))?)
             }
@@ -152,8 +151,7 @@ impl Demo {
     async fn handle(&self, first: &Envelope) -> anyhow::Result<()> {
         let key = github::MergePullRequest::KEYS[0];
         let queue = Queue::of_command(key).context("a command has a worker queue")?;
-        let mut worker =
-            self.bus.inbox::<services::GithubBridge, github::MergePullRequest>(queue).await?;
+        let mut worker = self.bus.inbox::<github::MergePullRequest>(queue).await?;
         let command = github::MergePullRequest::new(
             "33god/bloodbank",
             7,
@@ -164,7 +162,7 @@ impl Demo {
             common::Person::new("Ada Lovelace", "ada@example.com"),
         );
         let sender = self.bus.publisher::<services::AgentFeedbackRouter>();
-        let receipt = sender.send_with(&command, Meta::new().caused_by(first)).await?;
+        let receipt = sender.send(&command).caused_by(first).await?;
         say(format_args!("sent       {key:<28}  {}", receipt.id))?;
         if let Some(received) = worker.next().await? {
             let command = &received.payload;

@@ -9,13 +9,13 @@ use bloodbank::chrono::Utc;
 use bloodbank::dead_letters::{self, DeadLetter, Filter};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    Bundle, Reason, TopicPattern, Topology, Transport, TransportError, dead_letters_of,
+    Bundle, Contracts, Reason, TopicPattern, Topology, Transport, TransportError, dead_letters_of,
     escape_control,
 };
 use clap::{Args, Subcommand};
 
 use crate::bus::{Connected, block_on};
-use crate::contracts::Source;
+use crate::contracts::{self, Source};
 use crate::table::{Table, say};
 use crate::{place, span};
 
@@ -75,8 +75,6 @@ pub(crate) struct Which {
     /// The one of this envelope id.
     #[arg(long, value_name = "UUID", value_parser = place::id)]
     id: Option<Uuid>,
-    #[command(flatten)]
-    contracts: Source,
 }
 
 impl Which {
@@ -89,28 +87,45 @@ impl Which {
         filter
     }
 
-    fn queues(&self) -> anyhow::Result<Vec<String>> {
-        match &self.queue {
-            Some(queue) if queue.ends_with(".dlq") => Ok(vec![queue.clone()]),
-            Some(queue) => Ok(vec![dead_letters_of(queue)]),
-            None => Ok(dead_letter_queues(&self.contracts.bundle()?)),
+    /// The contracts to look for queues in; where a queue is named, those that are at hand.
+    fn contracts(&self, source: &Source, changes: bool) -> anyhow::Result<Contracts> {
+        Ok(match (&self.queue, changes) {
+            (Some(_), _) => contracts::at_hand(source),
+            (None, true) => source.read_own()?.contracts,
+            (None, false) => source.read()?.contracts,
+        })
+    }
+}
+
+/// The dead letters that are meant, on a bus.
+struct Meant<'m> {
+    transport: &'m dyn Transport,
+    which: &'m Which,
+    /// The dead-letter queues of registry.yaml.
+    known: Vec<String>,
+}
+
+impl Meant<'_> {
+    /// The dead-letter queues that are meant.
+    fn queues(&self) -> Vec<String> {
+        match &self.which.queue {
+            Some(queue) if queue.ends_with(".dlq") => vec![queue.clone()],
+            Some(queue) => vec![dead_letters_of(queue)],
+            None => self.known.clone(),
         }
     }
 
-    /// The dead letters that are meant, by queue. Without a named queue, those that the bus does
-    /// not have are left out.
-    async fn list(
-        &self,
-        transport: &dyn Transport,
-    ) -> anyhow::Result<Vec<(String, Vec<DeadLetter>)>> {
+    /// The dead letters, by queue. Without a named queue, those that the bus does not have are left
+    /// out.
+    async fn list(&self) -> anyhow::Result<Vec<(String, Vec<DeadLetter>)>> {
         let mut all = Vec::new();
-        for queue in self.queues()? {
-            match dead_letters::list(transport, &queue, &self.filter()).await {
+        for queue in self.queues() {
+            match dead_letters::list(self.transport, &queue, &self.which.filter()).await {
                 Ok(letters) => all.push((queue, letters)),
-                Err(TransportError::Undeclared { .. }) if self.queue.is_none() => {}
+                Err(TransportError::Undeclared { .. }) if self.which.queue.is_none() => {}
                 Err(error @ TransportError::Undeclared { .. }) => {
-                    let known = dead_letter_queues(&self.contracts.bundle()?);
-                    let known: String = known.iter().map(|name| format!("\n  {name}")).collect();
+                    let known: String =
+                        self.known.iter().map(|name| format!("\n  {name}")).collect();
                     bail!("{error}\nhelp: the dead-letter queues of registry.yaml are{known}");
                 }
                 Err(error) => return Err(error.into()),
@@ -130,27 +145,33 @@ pub(crate) fn dead_letter_queues(bundle: &Bundle) -> Vec<String> {
 
 impl Dlq {
     /// Exits 0 when all went well, 1 when some dead letters could not be brought back.
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
+        let (which, changes) = match self {
+            Dlq::Ls(which) | Dlq::Show { which, .. } => (which, false),
+            Dlq::Redrive { which, .. } | Dlq::Purge { which, .. } => (which, true),
+        };
+        let contracts = which.contracts(source, changes)?;
+        let known = dead_letter_queues(contracts.bundle());
         block_on(async {
-            let transport = Connected::open().await?.transport();
-            let bus = &*transport;
+            let transport = Connected::open(contracts).await?.transport();
+            let meant = Meant { transport: &*transport, which, known };
             let done = match self {
-                Dlq::Ls(which) => ls(bus, which).await,
-                Dlq::Show { which, json } => show(bus, which, *json).await,
-                Dlq::Redrive { which, yes, rate } => redrive(bus, which, *yes, *rate).await,
-                Dlq::Purge { which, yes } => purge(bus, which, *yes).await,
+                Dlq::Ls(_) => ls(&meant).await,
+                Dlq::Show { json, .. } => show(&meant, *json).await,
+                Dlq::Redrive { yes, rate, .. } => redrive(&meant, *yes, *rate).await,
+                Dlq::Purge { yes, .. } => purge(&meant, *yes).await,
             };
-            bus.close().await;
+            transport.close().await;
             done
         })
     }
 }
 
-async fn ls(transport: &dyn Transport, which: &Which) -> anyhow::Result<u8> {
+async fn ls(meant: &Meant<'_>) -> anyhow::Result<u8> {
     let mut table = Table::new(["queue", "messages", "oldest", "reasons"]);
     let mut none = true;
-    for (queue, letters) in which.list(transport).await? {
-        if letters.is_empty() && which.queue.is_none() {
+    for (queue, letters) in meant.list().await? {
+        if letters.is_empty() && meant.which.queue.is_none() {
             continue;
         }
         none = false;
@@ -184,10 +205,10 @@ fn say_none() {
     eprintln!("no dead letters");
 }
 
-async fn show(transport: &dyn Transport, which: &Which, json: bool) -> anyhow::Result<u8> {
+async fn show(meant: &Meant<'_>, json: bool) -> anyhow::Result<u8> {
     let heading = ["parked", "key", "id", "reason", "from", "tried", "error"];
     let (mut table, mut none) = (Table::new(heading), true);
-    for (queue, letters) in which.list(transport).await? {
+    for (queue, letters) in meant.list().await? {
         for letter in &letters {
             none = false;
             match json {
@@ -251,22 +272,18 @@ fn as_json(queue: &str, letter: &DeadLetter) -> serde_json::Value {
     json
 }
 
-async fn redrive(
-    transport: &dyn Transport,
-    which: &Which,
-    yes: bool,
-    rate: u32,
-) -> anyhow::Result<u8> {
+async fn redrive(meant: &Meant<'_>, yes: bool, rate: u32) -> anyhow::Result<u8> {
     if !yes {
-        return dry_run(transport, which, "would go back to their queues").await;
+        return dry_run(meant, "would go back to their queues").await;
     }
     let (mut failed, mut none) = (false, true);
-    for (queue, letters) in which.list(transport).await? {
+    for (queue, letters) in meant.list().await? {
         if letters.is_empty() {
             continue;
         }
         none = false;
-        let redriven = dead_letters::redrive(transport, &queue, &which.filter(), rate).await?;
+        let redriven =
+            dead_letters::redrive(meant.transport, &queue, &meant.which.filter(), rate).await?;
         say(format_args!("{queue}: {} went back", redriven.count))?;
         for (key, error) in &redriven.failed {
             failed = true;
@@ -279,15 +296,15 @@ async fn redrive(
     Ok(u8::from(failed))
 }
 
-async fn purge(transport: &dyn Transport, which: &Which, yes: bool) -> anyhow::Result<u8> {
+async fn purge(meant: &Meant<'_>, yes: bool) -> anyhow::Result<u8> {
     if !yes {
-        return dry_run(transport, which, "would be gone for good").await;
+        return dry_run(meant, "would be gone for good").await;
     }
     let mut none = true;
-    for (queue, letters) in which.list(transport).await? {
+    for (queue, letters) in meant.list().await? {
         if !letters.is_empty() {
             none = false;
-            let count = dead_letters::purge(transport, &queue, &which.filter()).await?;
+            let count = dead_letters::purge(meant.transport, &queue, &meant.which.filter()).await?;
             say(format_args!("{queue}: {count} gone"))?;
         }
     }
@@ -297,9 +314,9 @@ async fn purge(transport: &dyn Transport, which: &Which, yes: bool) -> anyhow::R
     Ok(0)
 }
 
-async fn dry_run(transport: &dyn Transport, which: &Which, what: &str) -> anyhow::Result<u8> {
+async fn dry_run(meant: &Meant<'_>, what: &str) -> anyhow::Result<u8> {
     let mut total = 0;
-    for (queue, letters) in which.list(transport).await? {
+    for (queue, letters) in meant.list().await? {
         total += letters.len();
         if !letters.is_empty() {
             say(format_args!("{queue}: {} {what} ({})", letters.len(), reasons(&letters)))?;

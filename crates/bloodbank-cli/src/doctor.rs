@@ -14,10 +14,7 @@ use crate::dlq::dead_letter_queues;
 use crate::table::say;
 
 #[derive(Args)]
-pub(crate) struct Doctor {
-    #[command(flatten)]
-    contracts: Source,
-}
+pub(crate) struct Doctor {}
 
 /// One line of the report.
 enum Finding {
@@ -55,21 +52,49 @@ impl Report {
     fn wrong(&mut self, subject: &str, text: impl Into<String>, fix: &str) {
         self.add(subject, Finding::Wrong(text.into(), fix.to_owned()));
     }
+
+    /// The last line, and the exit code.
+    fn end(self) -> anyhow::Result<u8> {
+        if let Some(error) = self.ended {
+            return Err(error.into());
+        }
+        match self.wrong {
+            0 => say("\nall is well")?,
+            1 => say("\n1 thing is wrong")?,
+            n => say(format_args!("\n{n} things are wrong"))?,
+        }
+        Ok(if self.wrong == 0 { 0 } else { FINDINGS })
+    }
 }
 
 impl Doctor {
     /// Exits 0 when all is well, 100 when something is wrong.
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
-        let bundle = self.contracts.bundle()?;
-        let topology = Topology::of(&bundle);
-        let dead_letters = dead_letter_queues(&bundle);
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         let mut report = Report::default();
+        let known = match source.silently() {
+            Ok(known) => known,
+            Err(error) => {
+                report.wrong(
+                    "contracts",
+                    format!("{error:#}"),
+                    "mend what is named, and ask again",
+                );
+                return report.end();
+            }
+        };
+        report.fine("contracts", known.to_string());
+        let bundle = known.contracts.bundle();
+        let topology = Topology::of(bundle);
+        let dead_letters = dead_letter_queues(bundle);
         block_on(async {
             match AmqpConfig::from_env_and(bundle.exchange.as_ref()) {
                 Ok(Some(config)) => {
                     rabbitmq::look(&mut report, config, &topology, &dead_letters).await;
                 }
-                Ok(None) => embedded::look(&mut report, topology, &dead_letters).await,
+                Ok(None) => {
+                    let contracts = known.contracts.clone();
+                    embedded::look(&mut report, contracts, topology, &dead_letters).await;
+                }
                 Err(error) => {
                     for fault in error.faults {
                         let fix = if bus::is_of_url(&fault) {
@@ -83,14 +108,6 @@ impl Doctor {
             }
             Ok(())
         })?;
-        if let Some(error) = report.ended {
-            return Err(error.into());
-        }
-        match report.wrong {
-            0 => say("\nall is well")?,
-            1 => say("\n1 thing is wrong")?,
-            n => say(format_args!("\n{n} things are wrong"))?,
-        }
-        Ok(if report.wrong == 0 { 0 } else { FINDINGS })
+        report.end()
     }
 }

@@ -23,17 +23,16 @@ pub(crate) struct List {
     /// As JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    source: Source,
 }
 
 impl List {
-    pub(crate) fn run(&self, kinds: Kinds) -> anyhow::Result<u8> {
+    pub(crate) fn run(&self, kinds: Kinds, source: &Source) -> anyhow::Result<u8> {
         let kind = match kinds {
             Kinds::Event => Kind::Event,
             Kinds::Command => Kind::Command,
         };
-        let bundle = self.source.bundle()?;
+        let known = source.read()?;
+        let bundle = known.contracts.bundle();
         let wanted = |contract: &&BundledContract| {
             let domain = contract.key().split('.').next();
             contract.kind == kind && (self.domain.is_none() || self.domain.as_deref() == domain)

@@ -23,6 +23,7 @@ mod validate;
 mod when;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use bloodbank::Kind;
@@ -40,6 +41,8 @@ const FINDINGS: u8 = 100;
 #[derive(Parser)]
 #[command(name = "bloodbank", version, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    source: Source,
     #[command(subcommand)]
     command: Command,
 }
@@ -98,7 +101,8 @@ enum Command {
 
 fn main() -> ExitCode {
     logging::start();
-    match run(Cli::parse().command) {
+    let Cli { source, command } = Cli::parse();
+    match run(command, &source) {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
@@ -108,23 +112,26 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> anyhow::Result<u8> {
+fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
     match command {
-        Command::ListEvents { list, kind } => list.run(kind),
-        Command::ListCommands { list } => list.run(Kinds::Command),
-        Command::Show(show) => show.run(),
-        Command::Validate(validate) => validate.run(),
+        Command::ListEvents { list, kind } => list.run(kind, source),
+        Command::ListCommands { list } => list.run(Kinds::Command, source),
+        Command::Show(show) => show.run(source),
+        Command::Validate(validate) => validate.run(source),
         Command::Codegen(args) => codegen::run(&args, &codegen_again(&args)).map(Outcome::code),
-        Command::Lint(args) => lint::run(&args, &lint_again(&args)).map(Outcome::code),
+        Command::Lint(mut args) => {
+            args.schemas = args.schemas.or_else(|| source.named().map(Path::to_owned));
+            lint::run(&args, &lint_again(&args)).map(Outcome::code)
+        }
         Command::Explain(args) => explain::run(&args).map(Outcome::code),
-        Command::Publish(publish) => publish.run(Kind::Event),
-        Command::Send(publish) => publish.run(Kind::Command),
-        Command::Tail(tail) => tail.run(),
-        Command::Dlq(dlq) => dlq.run(),
-        Command::Replay(replay) => replay.run(),
-        Command::Store(store) => store.run(),
-        Command::Topology(topology) => topology.run(),
-        Command::Doctor(doctor) => doctor.run(),
+        Command::Publish(publish) => publish.run(Kind::Event, source),
+        Command::Send(publish) => publish.run(Kind::Command, source),
+        Command::Tail(tail) => tail.run(source),
+        Command::Dlq(dlq) => dlq.run(source),
+        Command::Replay(replay) => replay.run(source),
+        Command::Store(store) => store.run(source),
+        Command::Topology(topology) => topology.run(source),
+        Command::Doctor(doctor) => doctor.run(source),
         Command::Demo => demo::run(),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "bloodbank", &mut io::stdout());

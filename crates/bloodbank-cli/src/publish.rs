@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use anyhow::{Context, anyhow, bail};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    BundledContract, CheckError, Contracts, Envelope, Headers, Kind, Meta, TransportError,
+    BundledContract, Contracts, Envelope, Headers, Kind, Meta, SealError, Sealer, TransportError,
     Validated, escape_control,
 };
 use clap::Args;
@@ -39,8 +39,6 @@ pub(crate) struct Publish {
     /// Check it and show the envelope; publish nothing.
     #[arg(long)]
     dry_run: bool,
-    #[command(flatten)]
-    contracts: Source,
 }
 
 #[derive(Args)]
@@ -56,23 +54,22 @@ struct Payload {
 
 impl Publish {
     /// Exits 0 when the bus has the message, 100 when its contract refuses it.
-    pub(crate) fn run(&self, kind: Kind) -> anyhow::Result<u8> {
-        let contracts = Contracts::new(self.contracts.bundle()?);
+    pub(crate) fn run(&self, kind: Kind, source: &Source) -> anyhow::Result<u8> {
+        let contracts = source.read()?.contracts;
         let contract = contracts::find(&contracts, &self.key, None)?;
-        if contract.kind != kind {
-            let right = match contract.kind {
-                Kind::Event => "an event; use `bloodbank publish`",
-                Kind::Command => "a command; use `bloodbank send`",
-            };
-            bail!("`{}` is {right}", self.key);
-        }
         let data = self.payload.read(&contracts, contract)?;
-        let envelope = self.envelope(contract, data);
-        let envelope = match contracts.validate(envelope) {
+        let sealer = Sealer::unrestricted(contracts.clone().into(), &self.source);
+        let envelope = match sealer.seal(kind, &self.key, data, self.meta()) {
             Ok(envelope) => envelope,
-            Err(CheckError::Refused(refusal)) => {
+            Err(SealError::Refused(refusal)) => {
                 eprintln!("refused    {refusal}");
                 return Ok(FINDINGS);
+            }
+            Err(SealError::WrongKind { key, kind: Kind::Event }) => {
+                bail!("`{key}` is an event; use `bloodbank publish`")
+            }
+            Err(SealError::WrongKind { key, kind: Kind::Command }) => {
+                bail!("`{key}` is a command; use `bloodbank send`")
             }
             Err(error) => return Err(error.into()),
         };
@@ -81,21 +78,18 @@ impl Publish {
             return Ok(0);
         }
         let (id, key) = (envelope.id, escape_control(&envelope.event_type));
-        block_on(publish(envelope))?;
+        block_on(publish(envelope, contracts))?;
         let done = if kind == Kind::Event { "published" } else { "sent     " };
         say(format_args!("{done}  {key}  {id}"))?;
         Ok(0)
     }
 
-    fn envelope(&self, contract: &BundledContract, data: Value) -> Envelope {
+    fn meta(&self) -> Meta {
         let mut meta = Meta::new();
         meta.correlation_id = self.correlation_id;
         meta.causation_id = self.causation_id;
         meta.idempotency_key.clone_from(&self.idempotency_key);
-        let mut envelope = Envelope::new(&*self.key, &*self.source, data, meta);
-        let id = &contract.schema_id;
-        envelope.schema = id.contains(':').then(|| id.clone());
-        envelope
+        meta
     }
 }
 
@@ -123,13 +117,13 @@ impl Payload {
     }
 }
 
-async fn publish(envelope: Validated<Envelope>) -> anyhow::Result<()> {
+async fn publish(envelope: Validated<Envelope>, contracts: Contracts) -> anyhow::Result<()> {
     let (what, done) = match envelope.kind() {
         Kind::Event => ("the event", "published"),
         Kind::Command => ("the command", "sent"),
     };
     let not_done = || format!("{what} was not {done}");
-    let bus = Connected::open().await.with_context(not_done)?;
+    let bus = Connected::open(contracts).await.with_context(not_done)?;
     let transport = bus.transport();
     let outcome = transport.publish(envelope, Headers::new()).await;
     transport.close().await;

@@ -17,6 +17,7 @@ use clap::Args;
 
 use self::which::Which;
 use crate::bus::{Connected, block_on, interrupted};
+use crate::contracts::{self, Source};
 use crate::table::say;
 use crate::{FINDINGS, place, progress, store};
 
@@ -70,12 +71,13 @@ fn factor(text: &str) -> Result<f64, String> {
 
 impl Replay {
     /// Exits 0 when all is sent, 100 when events break their contract, 130 when it was interrupted.
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         block_on(async {
-            let store = store::open_existing().await?;
             if self.list {
+                let store = store::open_existing(contracts::none()).await?;
                 return self.list(&store.replays(LISTED).await?);
             }
+            let store = store::open_existing(source.read_own()?.contracts).await?;
             match self.resume {
                 Some(id) => self.go_on(&store, id).await,
                 None => self.begin(&store).await,
@@ -98,7 +100,7 @@ impl Replay {
         if let Some(code) = self.only_shown(&plan, &options)? {
             return Ok(code);
         }
-        let bus = Connected::open().await?;
+        let bus = Connected::open(store.contracts()).await?;
         let begun = candystore::Replay::begin(store.clone(), bus.transport(), &plan, options);
         finish(&bus, begun.await).await
     }
@@ -116,7 +118,7 @@ impl Replay {
         if let Some(code) = self.only_shown(&rest, &run.options)? {
             return Ok(code);
         }
-        let bus = Connected::open().await?;
+        let bus = Connected::open(store.contracts()).await?;
         let resumed = candystore::Replay::resume(store.clone(), bus.transport(), run);
         finish(&bus, resumed.await).await
     }

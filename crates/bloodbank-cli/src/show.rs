@@ -5,7 +5,7 @@ mod service;
 use std::io::{self, Write};
 
 use anyhow::Context;
-use bloodbank::{Bundle, BundledContract, BundledService, Contracts, Kind, escape_control};
+use bloodbank::{Bundle, BundledContract, BundledService, Kind, escape_control};
 use clap::{Args, ValueEnum};
 use holyfields::pointer;
 use holyfields_codegen::Options;
@@ -27,8 +27,6 @@ pub(crate) struct Show {
     /// The same as `--format json`.
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    #[command(flatten)]
-    source: Source,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -46,8 +44,8 @@ enum Format {
 }
 
 impl Show {
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
-        let contracts = Contracts::new(self.source.bundle()?);
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
+        let contracts = source.read()?.contracts;
         if let Some(service) = self.service(contracts.bundle()) {
             return self.show_service(contracts.bundle(), service);
         }
@@ -63,7 +61,7 @@ impl Show {
                 let example = example.with_context(|| format!("`{}` has no example", self.key))?;
                 writeln!(out, "{example:#}")?;
             }
-            Format::Rust => writeln!(out, "{}", self.rust(contract)?)?,
+            Format::Rust => writeln!(out, "{}", Self::rust(source, contract)?)?,
         }
         Ok(0)
     }
@@ -85,8 +83,8 @@ impl Show {
     }
 
     /// The struct of a contract and the types that only it uses.
-    fn rust(&self, contract: &BundledContract) -> anyhow::Result<String> {
-        let catalog = self.source.catalog()?.context(
+    fn rust(source: &Source, contract: &BundledContract) -> anyhow::Result<String> {
+        let catalog = source.catalog()?.context(
             "Rust code is made from a schema folder: pass `--schemas DIR`, or run this where \
              `schemas` is",
         )?;

@@ -16,11 +16,12 @@ mod verify;
 mod which;
 
 use anyhow::{anyhow, bail};
+use bloodbank::Contracts;
 use bloodbank::candystore::{EventStore, StoreError, StoreOptions, StoreUrl};
-use bloodbank::{Contracts, events};
 use clap::Subcommand;
 
 use crate::bus::block_on;
+use crate::contracts::{self, Source};
 
 #[derive(Subcommand)]
 pub(crate) enum Store {
@@ -51,11 +52,11 @@ pub(crate) enum Store {
 }
 
 impl Store {
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         block_on(async {
             let store = match self {
-                Store::Import(_) | Store::Record => open(events::contracts()).await?,
-                _ => open_existing().await?,
+                Store::Import(_) | Store::Record => open(source.read_own()?.contracts).await?,
+                _ => open_existing(contracts::none()).await?,
             };
             match self {
                 Store::List(list) => list.run(&store).await,
@@ -76,7 +77,7 @@ impl Store {
 }
 
 /// The store that `DATABASE_URL` names.
-pub(crate) async fn open(contracts: &'static Contracts) -> anyhow::Result<EventStore> {
+pub(crate) async fn open(contracts: Contracts) -> anyhow::Result<EventStore> {
     let url = StoreUrl::from_env()?;
     let opened = EventStore::open(StoreOptions::new(url.clone()), contracts).await;
     opened.map_err(|error| match error {
@@ -88,13 +89,13 @@ pub(crate) async fn open(contracts: &'static Contracts) -> anyhow::Result<EventS
 
 /// The same for who asks what is in it, and makes no file: one that is named wrongly would pass for an
 /// empty store.
-pub(crate) async fn open_existing() -> anyhow::Result<EventStore> {
+pub(crate) async fn open_existing(contracts: Contracts) -> anyhow::Result<EventStore> {
     match StoreUrl::from_env()? {
         StoreUrl::Sqlite(path) if !path.exists() => bail!(
             "there is no store at {}\nhelp: DATABASE_URL names it: `sqlite:<file>` or \
              `postgres://user:password@host/database`",
             path.display()
         ),
-        _ => open(events::contracts()).await,
+        _ => open(contracts).await,
     }
 }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use anyhow::Context;
 use bloodbank::amqp::probe::{self, PlannedQueue};
 use bloodbank::amqp::{AmqpConfig, Exchanges, Mode};
-use bloodbank::{Binding, BundledExchange, Queue, Topology, Transport};
+use bloodbank::{Binding, BundledExchange, Contracts, Queue, Topology, Transport};
 use clap::Args;
 
 use crate::bus::{self, block_on, explained};
-use crate::contracts::Source;
+use crate::contracts::{self, Source};
 use crate::table::{Table, say};
 
 /// Exit code where the broker is not as registry.yaml asks.
@@ -33,36 +33,33 @@ pub(crate) struct ShowTopology {
     /// As JSON, with everything that registry.yaml says of its services.
     #[arg(long, conflicts_with_all = ["check", "apply"])]
     json: bool,
-    #[command(flatten)]
-    contracts: Source,
 }
 
 impl ShowTopology {
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
-        let bundle = self.contracts.bundle()?;
-        let topology = Topology::of(&bundle);
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
+        let known = if self.apply { source.read_own()? } else { source.read()? };
+        let contracts = known.contracts;
+        let bundle = contracts.bundle();
+        let topology = Topology::of(bundle);
         let declared = bundle.exchange.as_ref();
         if self.check {
             block_on(compare(declared, topology))
         } else if self.apply {
-            block_on(self.declare(declared, topology))
+            block_on(self.declare(topology, contracts.clone()))
         } else {
             let exchanges = Exchanges::from_env_and(declared)?;
             if self.json {
-                say(format_args!("{:#}", services::as_json(&bundle, &exchanges, &topology)?))?;
+                say(format_args!("{:#}", services::as_json(bundle, &exchanges, &topology)?))?;
             } else {
-                services::print(&bundle)?;
+                services::print(bundle)?;
                 print(&exchanges, &topology)?;
             }
             Ok(0)
         }
     }
 
-    async fn declare(
-        &self,
-        declared: Option<&BundledExchange>,
-        mut topology: Topology,
-    ) -> anyhow::Result<u8> {
+    async fn declare(&self, mut topology: Topology, contracts: Contracts) -> anyhow::Result<u8> {
+        let declared = contracts.bundle().exchange.as_ref();
         let hint = "`bloodbank topology --check` shows every difference";
         let mut history = "";
         match explained(AmqpConfig::from_env_and(declared))? {
@@ -78,7 +75,7 @@ impl ShowTopology {
             }
             None => {
                 topology = without_recorders(topology);
-                let embedded = bus::embedded().await?;
+                let embedded = bus::embedded(contracts).await?;
                 embedded.declare(&topology).await.context(hint)?;
                 embedded.close().await;
                 if self.history {
@@ -141,7 +138,7 @@ async fn on_rabbitmq(mut config: AmqpConfig, topology: &Topology) -> anyhow::Res
 
 /// Shows what is otherwise in the store.
 async fn in_store(topology: &Topology) -> anyhow::Result<Vec<String>> {
-    let embedded = bus::embedded().await?;
+    let embedded = bus::embedded(contracts::none()).await?;
     let existing: Vec<Queue> =
         embedded.queues().await?.into_iter().map(|status| status.queue).collect();
     embedded.close().await;

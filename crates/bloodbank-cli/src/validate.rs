@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use bloodbank::{CheckError, Contracts, Refusal, escape_control};
+use bloodbank::{CheckError, Refusal, escape_control};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -24,14 +24,12 @@ pub(crate) struct Validate {
     /// As JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    source: Source,
 }
 
 impl Validate {
     /// Exits 0 for a valid payload, 100 for one that is not.
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
-        let contracts = Contracts::new(self.source.bundle()?);
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
+        let contracts = source.read()?.contracts;
         let contract = contracts::find(&contracts, &self.key, self.number)?;
         let route = contract.routes().next().unwrap_or_default();
         let payload = self.payload()?;

@@ -180,7 +180,7 @@ impl<T: Contract> Payload for T {
 /// Each step has its variant of [`DecodeError`]. None repeats the payload, except as
 /// [`Violation::found`](crate::Violation::found) does.
 pub fn decode<T: Contract>(key: &str, bytes: &[u8]) -> Result<T, DecodeError> {
-    decode_any(T::contracts(), key, bytes)
+    decode_any(&T::contracts(), key, bytes)
 }
 
 /// The same for any [`Payload`].

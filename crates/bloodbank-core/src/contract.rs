@@ -28,7 +28,7 @@ pub trait Contract: Serialize + DeserializeOwned + Send + Sync + 'static {
     }
 
     /// The contracts this one was generated with.
-    fn contracts() -> &'static Contracts;
+    fn contracts() -> Contracts;
 
     /// Checks this value against its contract, as publishing it would.
     ///
@@ -70,7 +70,7 @@ pub trait Service: Send + Sync + 'static {
     const UNRESTRICTED: bool = false;
 
     /// The contracts it was generated with.
-    fn contracts() -> &'static Contracts;
+    fn contracts() -> Contracts;
 }
 
 /// The registry lets this service publish `E`.

@@ -2,20 +2,30 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
+use holyfields::finding::has_errors;
 use holyfields::suggest;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::bounds;
 use crate::schema::{SchemaError, Validator};
-use crate::{Bundle, BundledContract, CheckError, Envelope, Refusal, UnknownKey, Validated};
+use crate::{
+    Bundle, BundledContract, CheckError, Envelope, ReadError, Refusal, UnknownKey, Validated,
+};
 
-/// The contracts of a catalog, with their validators.
+/// The contracts of a catalog, with their validators: a value that is handed to everything that judges.
 ///
-/// Each [`Validator`] is made when it is first needed and then shared between threads.
+/// Cheap to clone; clones share the validators, each of which is made when it is first needed.
+/// [`LiveContracts`](crate::LiveContracts) lets a running process swap them.
+#[derive(Clone)]
 pub struct Contracts {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
     bundle: Bundle,
     /// Indices into `bundle.contracts` and `validators`.
     by_route: HashMap<String, usize>,
@@ -37,7 +47,19 @@ impl Contracts {
         }
         let validators = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
         let digests = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
-        Contracts { bundle, by_route, validators, digests }
+        Contracts { inner: Arc::new(Inner { bundle, by_route, validators, digests }) }
+    }
+
+    /// The contracts of a schema folder, and the services of a registry file.
+    ///
+    /// # Errors
+    /// [`ReadError`], with every finding, if the folder or the registry has errors.
+    pub fn read(schemas: &Path, registry: Option<&Path>) -> Result<Self, ReadError> {
+        let (catalog, findings) = holyfields::read(schemas, registry);
+        if has_errors(&findings) {
+            return Err(ReadError::new(&catalog, findings));
+        }
+        Ok(Contracts::new(catalog.bundle()))
     }
 
     /// The contracts of a bundle in its JSON form, as codegen writes and embeds it.
@@ -64,12 +86,12 @@ impl Contracts {
 
     /// The catalog as data.
     pub fn bundle(&self) -> &Bundle {
-        &self.bundle
+        &self.inner.bundle
     }
 
     /// The contract of a key on the wire (with version).
     pub fn contract(&self, route: &str) -> Option<&BundledContract> {
-        self.by_route.get(route).map(|&index| &self.bundle.contracts[index])
+        self.inner.by_route.get(route).map(|&index| &self.inner.bundle.contracts[index])
     }
 
     /// The contract of a key on the wire, or which keys look like it.
@@ -77,7 +99,7 @@ impl Contracts {
     /// # Errors
     /// [`UnknownKey`], with up to three suggestions.
     pub fn find(&self, route: &str) -> Result<&BundledContract, UnknownKey> {
-        Ok(&self.bundle.contracts[self.index(route)?])
+        Ok(&self.inner.bundle.contracts[self.index(route)?])
     }
 
     /// Checks a payload (not an envelope) against the contract of a key.
@@ -99,7 +121,7 @@ impl Contracts {
         let mut faults = bounds::faults(&envelope);
         match self.check_at(index, &envelope.event_type, &envelope.data) {
             Ok(()) if faults.is_empty() => {
-                let kind = self.bundle.contracts[index].kind;
+                let kind = self.inner.bundle.contracts[index].kind;
                 Ok(Validated::new(envelope, kind, self.digest_at(index)))
             }
             Err(CheckError::Refused(refusal)) => {
@@ -113,7 +135,7 @@ impl Contracts {
 
     /// Whether the contract of this key marks anything as sensitive. False for an unknown key.
     pub fn has_sensitive(&self, route: &str) -> bool {
-        let index = self.by_route.get(route);
+        let index = self.inner.by_route.get(route);
         let validator = index.and_then(|&index| self.validator(index).ok());
         validator.is_some_and(Validator::has_sensitive)
     }
@@ -121,12 +143,12 @@ impl Contracts {
     /// Names the very schema that judges a key: another schema has another digest. None for an unknown
     /// key.
     pub fn digest(&self, route: &str) -> Option<Uuid> {
-        self.by_route.get(route).map(|&index| self.digest_at(index))
+        self.inner.by_route.get(route).map(|&index| self.digest_at(index))
     }
 
     fn digest_at(&self, index: usize) -> Uuid {
-        *self.digests[index].get_or_init(|| {
-            let document = self.bundle.document(&self.bundle.contracts[index]);
+        *self.inner.digests[index].get_or_init(|| {
+            let document = self.inner.bundle.document(&self.inner.bundle.contracts[index]);
             Uuid::new_v5(&DIGESTS, document.to_string().as_bytes())
         })
     }
@@ -142,11 +164,11 @@ impl Contracts {
     }
 
     fn index(&self, route: &str) -> Result<usize, UnknownKey> {
-        self.by_route.get(route).copied().ok_or_else(|| self.unknown(route))
+        self.inner.by_route.get(route).copied().ok_or_else(|| self.unknown(route))
     }
 
     fn unknown(&self, route: &str) -> UnknownKey {
-        let near = suggest::nearest(route, self.by_route.keys().map(String::as_str));
+        let near = suggest::nearest(route, self.inner.by_route.keys().map(String::as_str));
         UnknownKey {
             key: route.to_owned(),
             suggestions: near.into_iter().map(str::to_owned).collect(),
@@ -154,15 +176,16 @@ impl Contracts {
     }
 
     fn validator(&self, index: usize) -> Result<&Validator, &SchemaError> {
-        let validator = || Validator::new(&self.bundle.document(&self.bundle.contracts[index]));
-        self.validators[index].get_or_init(validator).as_ref()
+        let validator =
+            || Validator::new(&self.inner.bundle.document(&self.inner.bundle.contracts[index]));
+        self.inner.validators[index].get_or_init(validator).as_ref()
     }
 }
 
 impl fmt::Debug for Contracts {
     /// The keys; the schemas would fill pages.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut keys: Vec<&String> = self.by_route.keys().collect();
+        let mut keys: Vec<&String> = self.inner.by_route.keys().collect();
         keys.sort_unstable();
         f.debug_tuple("Contracts").field(&keys).finish()
     }

@@ -67,15 +67,15 @@ impl std::error::Error for Failures {}
 /// A run over contracts: [`contract`](Check::contract) for each, then [`finish`](Check::finish).
 #[derive(Debug)]
 #[must_use = "a check says nothing before `finish`"]
-pub struct Check<'a> {
-    contracts: &'a Contracts,
+pub struct Check {
+    contracts: Contracts,
     checked: Checked,
     failures: Vec<Failure>,
 }
 
-impl<'a> Check<'a> {
+impl Check {
     /// Nothing checked yet.
-    pub fn new(contracts: &'a Contracts) -> Self {
+    pub fn new(contracts: Contracts) -> Self {
         Check { contracts, checked: Checked::default(), failures: Vec::new() }
     }
 
@@ -85,8 +85,9 @@ impl<'a> Check<'a> {
     /// still be valid. Every counterexample must be refused.
     pub fn contract<T: Contract>(mut self) -> Self {
         let key = T::KEYS[0];
-        let bundle = self.contracts.bundle();
-        let contract = match self.contracts.find(key) {
+        let contracts = self.contracts.clone();
+        let bundle = contracts.bundle();
+        let contract = match contracts.find(key) {
             Ok(contract) => contract,
             Err(unknown) => return self.fail(key, String::new(), unknown.to_string()),
         };

@@ -1,8 +1,8 @@
-//! Bloodbank's data: envelopes, contracts with their validators, and refusals. No I/O.
+//! Bloodbank's data: envelopes, contracts with their validators, and refusals.
 //!
 //! [`Contracts`] is the one authority on what is valid. It is built from a [`Bundle`], checks
 //! payloads against the schemas in it, and is the only maker of [`Validated`] values, which are
-//! all that a transport takes. What it asks for each schema, a linter asks too: [`schema`]. The
+//! all that a transport takes. A [`Sealer`] makes such values for one service. What it asks for each schema, a linter asks too: [`schema`]. The
 //! traits [`Event`], [`Command`] and [`Service`] are what generated code implements.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -16,9 +16,12 @@ mod envelope;
 pub mod examples;
 mod explain;
 mod facts;
+mod live_contracts;
+mod read_error;
 mod refusal;
 mod same_value;
 pub mod schema;
+mod sealer;
 mod union;
 mod validated;
 mod violation;
@@ -36,8 +39,11 @@ pub use holyfields::bundle::{
 };
 pub use holyfields::delay::{Delay, DelayError};
 pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
+pub use live_contracts::LiveContracts;
+pub use read_error::ReadError;
 pub use refusal::{CheckError, Refusal, UnknownKey};
 pub use same_value::same_value;
+pub use sealer::{SealError, Sealer};
 pub use validated::Validated;
 pub use violation::Violation;
 

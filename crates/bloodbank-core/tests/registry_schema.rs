@@ -166,9 +166,34 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
 /// What may be put anywhere.
 fn any_value() -> impl Strategy<Value = Value> {
     let texts = [
-        "", "one", "1.0", "1s", "10", "topic", "active", "event-producer", "shop.order.paid", "#",
-        "shop.*", "a b", "amq.a", "http://a", "true", "yes", "~", "null", "- a", "a: b", "ä", "'",
-        "a\tb", "a\nb", "[", "0x10", "1e3", ".inf",
+        "",
+        "one",
+        "1.0",
+        "1s",
+        "10",
+        "topic",
+        "active",
+        "event-producer",
+        "shop.order.paid",
+        "#",
+        "shop.*",
+        "a b",
+        "amq.a",
+        "http://a",
+        "true",
+        "yes",
+        "~",
+        "null",
+        "- a",
+        "a: b",
+        "ä",
+        "'",
+        "a\tb",
+        "a\nb",
+        "[",
+        "0x10",
+        "1e3",
+        ".inf",
     ];
     prop_oneof![
         Just(Value::Null),
@@ -195,16 +220,26 @@ enum Change {
 
 fn any_change() -> impl Strategy<Value = Change> {
     let names = [
-        "name", "type", "queues", "retries", "ordered", "routing_keys", "version", "sends", "x",
-        "", "a.b", "1", "true",
+        "name",
+        "type",
+        "queues",
+        "retries",
+        "ordered",
+        "routing_keys",
+        "version",
+        "sends",
+        "x",
+        "",
+        "a.b",
+        "1",
+        "true",
     ];
     let names = prop::sample::select(names.to_vec()).prop_map(str::to_owned);
     prop_oneof![
         (any::<Index>(), any_value()).prop_map(|(at, value)| Change::Put(at, value)),
         any::<Index>().prop_map(Change::Remove),
-        (any::<Index>(), names, any_value()).prop_map(|(at, name, value)| {
-            Change::Add(at, name, value)
-        }),
+        (any::<Index>(), names, any_value())
+            .prop_map(|(at, name, value)| { Change::Add(at, name, value) }),
     ]
 }
 

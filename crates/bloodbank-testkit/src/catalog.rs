@@ -76,8 +76,8 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
 
 /// The contracts of the catalog.
 #[must_use]
-pub fn contracts() -> &'static Contracts {
-    &CONTRACTS
+pub fn contracts() -> Contracts {
+    CONTRACTS.clone()
 }
 
 /// Makes contracts of types, as generated code would.
@@ -89,7 +89,7 @@ macro_rules! contracts {
             const VERSION: u32 = $version;
             const SCHEMA_ID: &'static str = concat!("https://example.test/", $key);
 
-            fn contracts() -> &'static Contracts {
+            fn contracts() -> Contracts {
                 contracts()
             }
         }
@@ -156,7 +156,7 @@ macro_rules! services {
             const NAME: &'static str = $name;
             const UNRESTRICTED: bool = $unrestricted;
 
-            fn contracts() -> &'static Contracts {
+            fn contracts() -> Contracts {
                 contracts()
             }
         }

@@ -254,7 +254,7 @@ impl Transport for Embedded {
         match to {
             Destination::Exchange(Exchange::Events) if !is_replay => {
                 let incoming = Incoming::new(Kind::Event, key, body).with_headers(headers);
-                let record = Record::of(self.store().contracts(), incoming);
+                let record = Record::of(&self.store().contracts(), incoming);
                 self.post(What::Log(Box::new(record), None))
             }
             Destination::Exchange(exchange) => {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bloodbank_core::Contracts;
+use bloodbank_core::{Contracts, LiveContracts};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -59,7 +59,7 @@ pub struct EventStore {
 
 struct Inner {
     target: Target,
-    contracts: &'static Contracts,
+    contracts: LiveContracts,
     writer: Writer,
     readers: Pool,
     /// The number of commits that were seen, of all processes.
@@ -75,8 +75,9 @@ impl EventStore {
     /// [`StoreError::Open`], [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Busy`].
     pub async fn open(
         options: StoreOptions,
-        contracts: &'static Contracts,
+        contracts: impl Into<LiveContracts>,
     ) -> Result<Self, StoreError> {
+        let contracts = contracts.into();
         let target = Target { url: options.url, max_pages: options.max_pages };
         let (pulse, _) = watch::channel(0);
         let writer = Writer::start(target.clone(), pulse.clone()).await?;
@@ -91,9 +92,9 @@ impl EventStore {
         &self.inner.target.url
     }
 
-    /// What judges events.
-    pub fn contracts(&self) -> &'static Contracts {
-        self.inner.contracts
+    /// The contracts in force, which judge what is appended and what is replayed.
+    pub fn contracts(&self) -> Contracts {
+        self.inner.contracts.current()
     }
 
     /// Stores events in their order, in one transaction. Gives what became of each. An event that is
@@ -109,7 +110,7 @@ impl EventStore {
 
     async fn judge(&self, events: Vec<Incoming>) -> Result<Vec<Record>, StoreError> {
         let (contracts, few) = (self.contracts(), events.len() <= FEW);
-        let judge = move || events.into_iter().map(|event| Record::of(contracts, event)).collect();
+        let judge = move || events.into_iter().map(|event| Record::of(&contracts, event)).collect();
         if few {
             return Ok(judge());
         }
@@ -225,7 +226,7 @@ mod tests {
         let options = StoreOptions::new(url);
         let store = EventStore::open(options, catalog::contracts()).await.unwrap();
         let incoming = |n: u8| vec![Incoming::new(Kind::Event, "a.b", [n])];
-        let record = Record::of(store.contracts(), incoming(0).remove(0));
+        let record = Record::of(&store.contracts(), incoming(0).remove(0));
         let panics = store.writer().run(async move |transaction: &mut Transaction| {
             transaction.append(&[record]).await?;
             panic!("a mistake of ours");

@@ -247,6 +247,11 @@ impl BundledContract {
         self.keys.first().map_or("", RoutingKey::as_str)
     }
 
+    /// Its `$id`; `None` for a contract without one, which goes by its path.
+    pub fn uri(&self) -> Option<&str> {
+        self.schema_id.contains(':').then_some(self.schema_id.as_str())
+    }
+
     /// Its keys on the wire, with version.
     pub fn routes(&self) -> impl Iterator<Item = String> {
         self.keys.iter().map(|key| key.route(self.version))

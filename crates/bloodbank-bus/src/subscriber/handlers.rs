@@ -13,14 +13,14 @@ use crate::{Answer, BoxFuture, Delivery, IntoVerdict, Received, Verdict};
 /// A message on its way into a handler.
 #[derive(Clone)]
 pub(super) struct Incoming {
-    pub(super) contracts: &'static Contracts,
+    pub(super) contracts: Contracts,
     pub(super) envelope: Envelope,
     pub(super) delivery: Arc<Delivery>,
 }
 
 impl Incoming {
     fn read<P: Payload>(self) -> Result<Received<P>, Fault> {
-        let payload = reading::payload(self.contracts, &self.envelope)?;
+        let payload = reading::payload(&self.contracts, &self.envelope)?;
         Ok(Received::new(self.envelope, payload, self.delivery))
     }
 }

@@ -47,7 +47,7 @@ impl<S: Service> Subscriber<S> {
 
     /// What registry.yaml says of the service.
     fn registered(&self) -> Option<BundledService> {
-        S::contracts().bundle().service(S::NAME).cloned()
+        self.contracts.current().bundle().service(S::NAME).cloned()
     }
 
     /// What the code says, else registry.yaml, else the default.
@@ -118,8 +118,9 @@ impl<S: Service> Subscriber<S> {
         if self.options.skip_others || self.handlers.takes_any_event() {
             return None;
         }
-        let bundle = S::contracts().bundle();
-        let events = bundle.contracts.iter().filter(|contract| contract.kind == Kind::Event);
+        let contracts = self.contracts.current();
+        let events =
+            contracts.bundle().contracts.iter().filter(|contract| contract.kind == Kind::Event);
         let missing: Vec<String> = events
             .flat_map(|contract| contract.routes())
             .filter(|route| queues.iter().any(|queue| queue.wants(Exchange::Events, route)))

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use bloodbank_core::{Contracts, Envelope};
+use bloodbank_core::{Envelope, LiveContracts};
 use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
@@ -35,7 +35,7 @@ const MOST_IN_ORDER: u16 = 32;
 /// What all workers of a subscriber use.
 pub(super) struct Shared {
     pub(super) transport: Arc<dyn Transport>,
-    pub(super) contracts: &'static Contracts,
+    pub(super) contracts: LiveContracts,
     pub(super) handlers: Handlers,
     pub(super) options: Options,
     /// True once nothing new is to be taken.
@@ -268,7 +268,7 @@ impl Worker {
             }
             return Err(Fault::NoHandler(envelope.event_type));
         };
-        let contracts = self.shared.contracts;
+        let contracts = self.shared.contracts.current();
         let mut running = handler(Incoming { contracts, envelope, delivery: delivery.clone() });
         let caught = std::future::poll_fn(move |context| {
             std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)))

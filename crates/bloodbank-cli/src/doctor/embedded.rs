@@ -5,7 +5,7 @@ use std::time::Instant;
 use bloodbank::candystore::{Embedded, QueueStatus};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    Destination, Headers, Queue, Topology, Transport, TransportError, Verbatim, events,
+    Contracts, Destination, Headers, Queue, Topology, Transport, TransportError, Verbatim,
 };
 
 use super::Report;
@@ -14,10 +14,15 @@ use crate::store;
 use crate::topology::without_recorders;
 
 /// Looks at everything, as far as it gets.
-pub(super) async fn look(report: &mut Report, topology: Topology, dead_letters: &[String]) {
+pub(super) async fn look(
+    report: &mut Report,
+    contracts: Contracts,
+    topology: Topology,
+    dead_letters: &[String],
+) {
     let topology = without_recorders(topology);
     report.fine("configuration", "RABBIT_URL is not set, so the bus lies in the store");
-    let store = match store::open(events::contracts()).await {
+    let store = match store::open(contracts).await {
         Ok(store) => store,
         Err(error) => {
             let fix = "name a file or a database in DATABASE_URL that can be written";

@@ -111,7 +111,7 @@ impl Machine {
 
     /// The bus, as a service of this process sees it.
     pub(crate) async fn bus(&self) -> Bus {
-        Bus::embedded(self.url.parse().unwrap()).await.unwrap()
+        Bus::embedded(self.url.parse().unwrap(), events::contracts()).await.unwrap()
     }
 
     /// A service that parks so many prompts.

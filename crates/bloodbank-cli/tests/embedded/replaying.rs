@@ -13,7 +13,7 @@ fn queue() -> Queue {
 
 /// What lies in the queue, which is taken out: the id, and the position that a replay gives with it.
 async fn take(bus: &Bus, count: usize) -> Vec<(String, Option<String>)> {
-    let mut inbox = bus.inbox::<services::Any, AnyEvent>(queue()).await.unwrap();
+    let mut inbox = bus.inbox::<AnyEvent>(queue()).await.unwrap();
     let mut all = Vec::new();
     for _ in 0..count {
         let received = inbox.next().await.unwrap().unwrap();

@@ -13,7 +13,7 @@ use tokio::sync::Barrier;
 use tokio::time::sleep;
 
 use super::tools::{Bus, declare, holds, inbox, ladder, log, ms, next, run};
-use crate::catalog::{Any, CreateMeeting};
+use crate::catalog::{Any, CreateMeeting, contracts};
 
 const CREATE: &str = "theboard.meeting.create";
 const WORKERS: &str = "commands.theboard.meeting.create";
@@ -40,8 +40,8 @@ pub async fn a_call_gets_the_result_of_its_handler(bus: Bus) {
     let handler = |received: Received<CreateMeeting>| async move {
         Ok::<_, String>(Created { topic: received.payload.topic, room: 7 })
     };
-    let running = run(Subscriber::<Any>::new(bus.clone()).handle(handler));
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let running = run(Subscriber::<Any>::new(bus.clone(), contracts()).handle(handler));
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     for topic in ["one", "two"] {
         let created: Created = publisher.call(&create(topic)).await.unwrap();
         assert_eq!(created, Created { topic: topic.into(), room: 7 });
@@ -55,12 +55,12 @@ pub async fn a_call_gets_the_result_of_its_handler(bus: Bus) {
 pub async fn a_call_gets_the_error_of_its_handler_and_nothing_is_retried(bus: Bus) {
     let (sender, mut calls) = log();
     declare_workers(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).retry(ladder([100]));
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).retry(ladder([100]));
     let running = run(subscriber.handle(move |received: Received<CreateMeeting>| {
         sender.send(received.attempt()).unwrap();
         async { Err::<Created, _>("the house is full") }
     }));
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let error = publisher.call::<Created>(&create("x")).await.unwrap_err();
     assert!(
         matches!(&error, CallError::Handler { reason, .. } if reason == "the house is full"),
@@ -75,15 +75,16 @@ pub async fn a_call_gets_the_error_of_its_handler_and_nothing_is_retried(bus: Bu
 
 pub async fn a_call_that_is_not_answered_ends_at_its_deadline(bus: Bus) {
     declare_workers(&bus).await;
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let (meta, started) = (Meta::new().with_idempotency_key("once"), Instant::now());
-    let error = publisher.call_with::<Created>(&create("x"), meta, ms(300)).await.unwrap_err();
+    let error =
+        publisher.call::<Created>(&create("x")).meta(meta).within(ms(300)).await.unwrap_err();
     assert!(matches!(error, CallError::NoAnswer { waited, .. } if waited == ms(300)), "{error}");
     assert!(started.elapsed() >= ms(300));
     // It lies there until somebody comes, whose answer nobody waits for.
     holds(&bus, WORKERS, 1).await;
     let (sender, mut calls) = log();
-    let running = run(Subscriber::<Any>::new(bus.clone()).handle(
+    let running = run(Subscriber::<Any>::new(bus.clone(), contracts()).handle(
         move |received: Received<CreateMeeting>| {
             sender.send(received.payload.topic).unwrap();
             async { Ok::<_, String>(()) }
@@ -92,7 +93,7 @@ pub async fn a_call_that_is_not_answered_ends_at_its_deadline(bus: Bus) {
     assert_eq!(calls.next().await, "x");
     // Whoever asks again gets the answer to the same work.
     let meta = Meta::new().with_idempotency_key("once");
-    publisher.call_with::<()>(&create("x"), meta, ms(10_000)).await.unwrap();
+    publisher.call::<()>(&create("x")).meta(meta).within(ms(10_000)).await.unwrap();
     calls.ends().await;
     running.stop().await.unwrap();
 }
@@ -100,11 +101,11 @@ pub async fn a_call_that_is_not_answered_ends_at_its_deadline(bus: Bus) {
 pub async fn a_failed_call_whose_caller_is_gone_is_retried(bus: Bus) {
     let queue = Queue::of_command(CREATE).unwrap();
     bus.declare(&Topology::new().with_parked_queue(queue)).await.unwrap();
-    let publisher = Publisher::<Any>::new(bus.clone());
-    let gone = publisher.call_with::<()>(&create("x"), Meta::new(), ms(200)).await.unwrap_err();
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+    let gone = publisher.call::<()>(&create("x")).within(ms(200)).await.unwrap_err();
     assert!(matches!(gone, CallError::NoAnswer { .. }), "{gone}");
     let (sender, mut calls) = log();
-    let subscriber = Subscriber::<Any>::new(bus.clone()).retry(ladder([100]));
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).retry(ladder([100]));
     let running = run(subscriber.handle(move |received: Received<CreateMeeting>| {
         sender.send(received.attempt()).unwrap();
         let failed = received.attempt() == 1;
@@ -116,7 +117,7 @@ pub async fn a_failed_call_whose_caller_is_gone_is_retried(bus: Bus) {
 }
 
 pub async fn a_call_without_a_worker_queue_is_unroutable(bus: Bus) {
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let error = publisher.call::<Created>(&create("x")).await.unwrap_err();
     let CallError::Publish(PublishError::Transport { source, .. }) = error else {
         panic!("{error}")
@@ -130,8 +131,8 @@ pub async fn a_call_whose_handler_panics_is_told(bus: Bus) {
         assert_eq!(received.payload.topic, "fine", "on purpose");
         Ok::<_, String>(1)
     };
-    let running = run(Subscriber::<Any>::new(bus.clone()).handle(handler));
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let running = run(Subscriber::<Any>::new(bus.clone(), contracts()).handle(handler));
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let error = publisher.call::<u32>(&create("x")).await.unwrap_err();
     assert!(
         matches!(&error, CallError::Handler { reason, .. } if reason.contains("on purpose")),
@@ -144,7 +145,7 @@ pub async fn a_call_whose_handler_panics_is_told(bus: Bus) {
 pub async fn calls_with_one_idempotency_key_run_the_handler_once_and_are_all_answered(bus: Bus) {
     let (sender, mut calls) = log();
     declare_workers(&bus).await;
-    let running = run(Subscriber::<Any>::new(bus.clone()).handle(
+    let running = run(Subscriber::<Any>::new(bus.clone(), contracts()).handle(
         move |received: Received<CreateMeeting>| {
             sender.send(received.envelope.id).unwrap();
             async move {
@@ -153,10 +154,10 @@ pub async fn calls_with_one_idempotency_key_run_the_handler_once_and_are_all_ans
             }
         },
     ));
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let call = async || {
         let meta = Meta::new().with_idempotency_key("order-7");
-        publisher.call_with::<uuid::Uuid>(&create("x"), meta, ms(10_000)).await.unwrap()
+        publisher.call::<uuid::Uuid>(&create("x")).meta(meta).within(ms(10_000)).await.unwrap()
     };
     // Two at the same time, and one later.
     let (first, second) = tokio::join!(call(), call());
@@ -171,7 +172,7 @@ pub async fn a_command_without_a_worker_queue_is_unroutable_and_nothing_holds_it
     let audit = Queue::new("audit").bind(Exchange::Audit, "#".parse().unwrap());
     let events = Queue::new("events").bind(Exchange::Events, "#".parse().unwrap());
     declare(&bus, [audit, events]).await;
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let error = publisher.send(&create("nobody is there")).await.unwrap_err();
     let PublishError::Transport { source, .. } = error else { panic!("{error}") };
     assert_eq!(source, TransportError::Unroutable { key: CREATE.into() });
@@ -193,7 +194,7 @@ pub async fn a_command_that_was_accepted_is_copied_to_the_audit(bus: Bus) {
     let audit = Queue::new("audit").bind(Exchange::Audit, "#".parse().unwrap());
     declare(&bus, [audit]).await;
     declare_workers(&bus).await;
-    let receipt = Publisher::<Any>::new(bus.clone()).send(&create("x")).await.unwrap();
+    let receipt = Publisher::<Any>::new(bus.clone(), contracts()).send(&create("x")).await.unwrap();
     let copy = holds(&bus, "audit", 1).await.remove(0);
     let work = holds(&bus, WORKERS, 1).await.remove(0);
     assert_eq!((&copy.key, &copy.body), (&work.key, &work.body));
@@ -204,13 +205,13 @@ pub async fn a_command_that_was_accepted_is_copied_to_the_audit(bus: Bus) {
 pub async fn a_command_that_was_only_sent_is_retried(bus: Bus) {
     let (sender, mut calls) = log();
     declare_workers(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).retry(ladder([100]));
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).retry(ladder([100]));
     let running = run(subscriber.handle(move |received: Received<CreateMeeting>| {
         let attempt = received.attempt();
         sender.send(attempt).unwrap();
         async move { if attempt == 1 { Err("not yet") } else { Ok(()) } }
     }));
-    Publisher::<Any>::new(bus.clone()).send(&create("x")).await.unwrap();
+    Publisher::<Any>::new(bus.clone(), contracts()).send(&create("x")).await.unwrap();
     assert_eq!(calls.take(2).await, [1, 2]);
     calls.ends().await;
     running.stop().await.unwrap();
@@ -227,7 +228,8 @@ pub async fn workers_share_the_commands_and_each_is_handled_once(bus: Bus) {
         .map(|name| {
             let (sender, barrier) = (sender.clone(), barrier.clone());
             let first = Arc::new(std::sync::Once::new());
-            let subscriber = Subscriber::<Any>::new(bus.clone()).prefetch(1).concurrency(1);
+            let subscriber =
+                Subscriber::<Any>::new(bus.clone(), contracts()).prefetch(1).concurrency(1);
             run(subscriber.handle(move |received: Received<CreateMeeting>| {
                 let (sender, barrier) = (sender.clone(), barrier.clone());
                 let mut is_first = false;
@@ -242,7 +244,7 @@ pub async fn workers_share_the_commands_and_each_is_handled_once(bus: Bus) {
             }))
         })
         .collect();
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     for n in 0..20 {
         publisher.send(&create(&format!("{n:02}"))).await.unwrap();
     }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::tools::{
     Bus, PROMPT, declare, declare_q, eventually, holds, inbox, log, next, prompts, run,
 };
-use crate::catalog::{Any, Prompt, meeting, queue};
+use crate::catalog::{Any, Prompt, contracts, meeting, queue};
 
 const CREATED: &str = "theboard.meeting.created";
 
@@ -20,7 +20,7 @@ const CREATED: &str = "theboard.meeting.created";
 async fn park_some(bus: &Bus) {
     declare(bus, [queue("q", &["#"])]).await;
     prompts(bus, 0..2).await;
-    Publisher::<Any>::new(bus.clone()).publish(&meeting("x")).await.unwrap();
+    Publisher::<Any>::new(bus.clone(), contracts()).publish(&meeting("x")).await.unwrap();
     let garbage = Verbatim::stored(CREATED, *b"garbage", Headers::new());
     bus.forward(garbage, Destination::queue("q")).await.unwrap();
     prompts(bus, 2..3).await;
@@ -88,7 +88,7 @@ pub async fn what_is_redriven_is_handled_as_if_it_was_new_and_counts_its_redrive
     let (sender, mut calls) = log();
     declare_q(&bus).await;
     prompts(&bus, 0..1).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("q").bind(PROMPT);
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
     let running =
         run(subscriber.retry(RetryPolicy::never()).on(move |received: Received<Prompt>| {
             let redrives = received.headers().get(headers::REDRIVES).cloned();

@@ -1,11 +1,10 @@
 //! Copies of one message.
 
 use bloodbank_bus::{Destination, NoDedup, Publisher, Received, Subscriber, Verdict};
-use bloodbank_core::Meta;
 use uuid::Uuid;
 
 use super::tools::{Bus, PROMPT, copy, declare, declare_q, holds, log, prompts, run};
-use crate::catalog::{Any, Prompt, queue};
+use crate::catalog::{Any, Prompt, contracts, queue};
 
 /// Puts a copy of a prompt into the queue `q`. Publishing it twice may come to one message.
 async fn put(bus: &Bus, n: u32, id: Uuid) {
@@ -13,7 +12,7 @@ async fn put(bus: &Bus, n: u32, id: Uuid) {
 }
 
 fn on_q(bus: &Bus) -> Subscriber<Any> {
-    Subscriber::<Any>::new(bus.clone()).queue("q").bind(PROMPT).concurrency(1)
+    Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT).concurrency(1)
 }
 
 pub async fn the_same_id_twice_is_handled_once(bus: Bus) {
@@ -42,9 +41,9 @@ pub async fn what_is_published_again_with_its_id_is_handled_once(bus: Bus) {
         async {}
     }));
     let id = Uuid::now_v7();
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     for _ in 0..2 {
-        let receipt = publisher.publish_with(&Prompt { n: 0 }, Meta::new().with_id(id)).await;
+        let receipt = publisher.publish(&Prompt { n: 0 }).id(id).await;
         assert_eq!(receipt.unwrap().id, id);
     }
     assert_eq!(calls.next().await, id);
@@ -72,7 +71,7 @@ pub async fn what_was_parked_is_not_remembered(bus: Bus) {
 pub async fn each_queue_remembers_for_itself(bus: Bus) {
     let (sender, mut calls) = log();
     declare(&bus, ["a", "b"].map(|name| queue(name, &[PROMPT]))).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("a").bind(PROMPT);
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("a").bind(PROMPT);
     let subscriber = subscriber.queue("b").bind(PROMPT);
     let running = run(subscriber.on(move |received: Received<Prompt>| {
         sender.send(received.payload.n).unwrap();

@@ -13,10 +13,10 @@ use tokio::time::sleep;
 use super::tools::{
     Bus, PROMPT, consume, declare_q, inbox, log, ms, never, next, number, prompts, recv, run, soon,
 };
-use crate::catalog::{Any, Prompt, queue};
+use crate::catalog::{Any, Prompt, contracts, queue};
 
 fn on_q(bus: &Bus) -> Subscriber<Any> {
-    Subscriber::<Any>::new(bus.clone()).queue("q").bind(PROMPT)
+    Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT)
 }
 
 pub async fn as_many_handlers_run_at_a_time_as_were_asked_for(bus: Bus) {
@@ -97,7 +97,7 @@ pub async fn a_handler_that_is_not_done_at_the_deadline_is_given_up(bus: Bus) {
 
 pub async fn a_closed_transport_takes_nothing_and_ends_its_consumers(bus: Bus) {
     declare_q(&bus).await;
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let mut inbox = inbox::<Prompt>(&bus, "q").await;
     publisher.publish(&Prompt { n: 0 }).await.unwrap();
     let received = next(&mut inbox).await;

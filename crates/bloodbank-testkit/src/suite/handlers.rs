@@ -7,13 +7,14 @@ use uuid::Uuid;
 
 use super::tools::{Bus, PROMPT, consume, declare, declare_q, holds, log, prompts, run, soon};
 use crate::catalog::{
-    Any, Idle, Listener, MeetingCreated, MeetingCreatedV2, Prompt, envelope, meeting, queue,
+    Any, Idle, Listener, MeetingCreated, MeetingCreatedV2, Prompt, contracts, envelope, meeting,
+    queue,
 };
 
 pub async fn an_upcast_handler_gets_both_versions_as_the_new_one(bus: Bus) {
     let (sender, mut calls) = log();
     declare(&bus, [queue("q", &["theboard.meeting.created.#"])]).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone())
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts())
         .queue("q")
         .bind("theboard.meeting.created.#")
         .concurrency(1)
@@ -22,7 +23,7 @@ pub async fn an_upcast_handler_gets_both_versions_as_the_new_one(bus: Bus) {
             async {}
         });
     let running = run(subscriber);
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     publisher.publish(&meeting("old")).await.unwrap();
     publisher.publish(&MeetingCreatedV2 { title: "new".into() }).await.unwrap();
     let expected = [("theboard.meeting.created", "old"), ("theboard.meeting.created.v2", "new")]
@@ -35,7 +36,8 @@ pub async fn a_handler_of_anything_gets_what_no_other_takes(bus: Bus) {
     let (sender, mut calls) = log();
     let any = sender.clone();
     declare(&bus, [queue("q", &["#"])]).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("q").bind("#").concurrency(1);
+    let subscriber =
+        Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind("#").concurrency(1);
     let running = run(subscriber
         .on(move |received: Received<Prompt>| {
             sender.send(("prompt", received.envelope.event_type)).unwrap();
@@ -46,7 +48,7 @@ pub async fn a_handler_of_anything_gets_what_no_other_takes(bus: Bus) {
             any.send(("any", received.envelope.event_type)).unwrap();
             async {}
         }));
-    Publisher::<Any>::new(bus.clone()).publish(&meeting("x")).await.unwrap();
+    Publisher::<Any>::new(bus.clone(), contracts()).publish(&meeting("x")).await.unwrap();
     prompts(&bus, 0..1).await;
     let expected = [("any", "theboard.meeting.created"), ("prompt", PROMPT)]
         .map(|(handler, key)| (handler, key.to_owned()));
@@ -58,12 +60,13 @@ pub async fn a_handler_of_anything_gets_what_no_other_takes(bus: Bus) {
 pub async fn what_is_skipped_is_gone(bus: Bus) {
     let (sender, mut calls) = log();
     declare(&bus, [queue("q", &["#"])]).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("q").bind("#").concurrency(1);
+    let subscriber =
+        Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind("#").concurrency(1);
     let running = run(subscriber.skip_others().on(move |received: Received<Prompt>| {
         sender.send(received.payload.n).unwrap();
         async {}
     }));
-    Publisher::<Any>::new(bus.clone()).publish(&meeting("x")).await.unwrap();
+    Publisher::<Any>::new(bus.clone(), contracts()).publish(&meeting("x")).await.unwrap();
     prompts(&bus, 4..5).await;
     assert_eq!(calls.next().await, 4);
     running.stop().await.unwrap();
@@ -75,7 +78,7 @@ pub async fn handlers_take_the_queues_of_the_registry(bus: Bus) {
     let (sender, mut calls) = log();
     let any = sender.clone();
     declare(&bus, [queue("listener", &[PROMPT, "llm.session.#"])]).await;
-    let running = run(Subscriber::<Listener>::new(bus.clone())
+    let running = run(Subscriber::<Listener>::new(bus.clone(), contracts())
         .concurrency(1)
         .on(move |received: Received<Prompt>| {
             sender.send(received.envelope.event_type).unwrap();
@@ -85,7 +88,7 @@ pub async fn handlers_take_the_queues_of_the_registry(bus: Bus) {
             any.send(received.envelope.event_type).unwrap();
             async {}
         }));
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     publisher.publish(&meeting("not for it")).await.unwrap();
     publisher.publish_json("llm.session.started", json!({})).await.unwrap();
     prompts(&bus, 0..1).await;
@@ -103,7 +106,7 @@ async fn faults<S: bloodbank_core::Service>(bus: &Bus, subscriber: Subscriber<S>
 }
 
 pub async fn bindings_without_a_handler_are_named_before_anything_is_declared(bus: Bus) {
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("q").bind("theboard.#");
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind("theboard.#");
     let text = faults(&bus, subscriber.on(async |_: Received<MeetingCreated>| {})).await;
     for word in ["`any`", "`theboard.meeting.created.v2`", "`theboard.meeting.ended`", ".on_any("] {
         assert!(text.contains(word), "{word}: {text}");
@@ -114,10 +117,11 @@ pub async fn bindings_without_a_handler_are_named_before_anything_is_declared(bu
 }
 
 pub async fn a_subscriber_without_handlers_or_with_a_bad_pattern_is_refused(bus: Bus) {
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("q").bind("llm..prompt");
+    let subscriber =
+        Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind("llm..prompt");
     let text = faults(&bus, subscriber).await;
     assert!(text.contains("`llm..prompt`") && text.contains("no handler"), "all of it: {text}");
-    let subscriber = Subscriber::<Idle>::new(bus.clone());
+    let subscriber = Subscriber::<Idle>::new(bus.clone(), contracts());
     let text = faults(&bus, subscriber.on_any(async |_: Received<Value>| {})).await;
     assert!(text.contains("`idle`") && text.contains("services/registry.yaml"), "{text}");
 }
@@ -125,7 +129,7 @@ pub async fn a_subscriber_without_handlers_or_with_a_bad_pattern_is_refused(bus:
 pub async fn what_travels_with_a_message_reaches_its_handler(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("q").bind(PROMPT);
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
     let running = run(subscriber.on(move |received: Received<Prompt>| {
         let next = received.meta();
         sender.send((received.envelope.clone(), received.headers().clone(), next)).unwrap();
@@ -137,8 +141,8 @@ pub async fn what_travels_with_a_message_reaches_its_handler(bus: Bus) {
         .with_correlation_id(work)
         .with_session_id("s1")
         .with_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    let publisher = Publisher::<Any>::new(bus.clone()).named("here");
-    publisher.publish_with(&Prompt { n: 9 }, meta.clone()).await.unwrap();
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts()).named("here");
+    publisher.publish(&Prompt { n: 9 }).meta(meta.clone()).await.unwrap();
     let (said, _, next) = calls.next().await;
     assert_eq!((said.id, said.source.as_str(), said.correlation_id), (id, "here", Some(work)));
     assert_eq!((said.session_id, said.traceparent), (meta.session_id, meta.traceparent));

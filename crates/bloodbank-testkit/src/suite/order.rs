@@ -3,10 +3,10 @@
 use bloodbank_bus::{Reason, Received, Subscriber, headers};
 
 use super::tools::{Bus, PROMPT, declare, holds, ladder, log, number, prompts, run};
-use crate::catalog::{Any, Prompt, queue};
+use crate::catalog::{Any, Prompt, contracts, queue};
 
 fn on_o(bus: &Bus) -> Subscriber<Any> {
-    Subscriber::<Any>::new(bus.clone()).queue("o").bind(PROMPT).strict_order()
+    Subscriber::<Any>::new(bus.clone(), contracts()).queue("o").bind(PROMPT).strict_order()
 }
 
 async fn declare_o(bus: &Bus) {

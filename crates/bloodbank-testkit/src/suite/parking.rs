@@ -8,7 +8,7 @@ use bloodbank_core::{Envelope, Meta};
 use serde_json::{Value, json};
 
 use super::tools::{Bus, PROMPT, declare, holds, inbox, log, next, number, prompts, run};
-use crate::catalog::{Any, MeetingCreated, Prompt, meeting, queue};
+use crate::catalog::{Any, MeetingCreated, Prompt, contracts, meeting, queue};
 
 const CREATED: &str = "theboard.meeting.created";
 
@@ -17,7 +17,7 @@ async fn parked(bus: &Bus, key: &str, body: Vec<u8>) -> Delivery {
     let (sender, mut calls) = log();
     let any = sender.clone();
     declare(bus, [queue("q", &["#"])]).await;
-    let running = run(Subscriber::<Any>::new(bus.clone())
+    let running = run(Subscriber::<Any>::new(bus.clone(), contracts())
         .queue("q")
         .bind("#")
         .on(move |received: Received<MeetingCreated>| {
@@ -86,7 +86,7 @@ async fn with_verdict(bus: &Bus, verdict: Verdict) {
     };
     declare(bus, [queue("q", &[PROMPT])]).await;
     prompts(bus, 0..2).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("q").bind(PROMPT);
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
     let running = run(subscriber.concurrency(1).on(handler));
     assert_eq!(calls.take(2).await, [0, 1]);
     calls.ends().await;

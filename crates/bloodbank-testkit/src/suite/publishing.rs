@@ -5,14 +5,14 @@ use bloodbank_bus::{
 };
 
 use super::tools::{Bus, Each, PROMPT, declare, declare_q, holds, inbox, next, number};
-use crate::catalog::{Any, MeetingCreated, Prompt, meeting, queue};
+use crate::catalog::{Any, MeetingCreated, Prompt, contracts, meeting, queue};
 
 pub async fn enqueued_events_keep_their_order(bus: Bus) {
     declare_q(&bus).await;
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let mut under_way = Vec::new();
     for n in 0..100 {
-        under_way.push(publisher.enqueue(&Prompt { n }).await.unwrap());
+        under_way.push(publisher.publish(&Prompt { n }).enqueue().await.unwrap());
     }
     for publishing in under_way {
         publishing.await.unwrap();
@@ -23,7 +23,7 @@ pub async fn enqueued_events_keep_their_order(bus: Bus) {
 
 pub async fn a_batch_keeps_its_order_and_names_what_was_refused(bus: Bus) {
     declare(&bus, [queue("q", &["theboard.#"])]).await;
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     // The contract says 1 to 10.
     let events = (0..30).map(|n| MeetingCreated {
         max_rounds: if n % 10 == 5 { 11 } else { 3 },
@@ -33,7 +33,7 @@ pub async fn a_batch_keeps_its_order_and_names_what_was_refused(bus: Bus) {
     assert_eq!(published.count, 27);
     let refused: Vec<u64> = published.failed.iter().map(|(index, _)| *index).collect();
     assert_eq!(refused, [5, 15, 25]);
-    assert!(published.failed.iter().all(|(_, error)| matches!(error, PublishError::Refused(_))));
+    assert!(published.failed.iter().all(|(_, error)| error.refusal().is_some()));
     assert!(published.all().is_err());
 
     let mut inbox = inbox::<MeetingCreated>(&bus, "q").await;
@@ -49,7 +49,7 @@ pub async fn a_batch_keeps_its_order_and_names_what_was_refused(bus: Bus) {
 pub async fn a_full_queue_refuses_and_drops_nothing(bus: Bus) {
     let small = queue("small", &[PROMPT]).with_max_len(5);
     bus.declare(&Topology::new().with_queue(small)).await.unwrap();
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let mut taken = Vec::new();
     // A broker may count a little late.
     let error = loop {

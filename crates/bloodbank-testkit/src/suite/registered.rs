@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use bloodbank_bus::{
-    Destination, Exchange, Received, RetryPolicy, Subscriber, Topology, Transport, TransportError,
-    Verbatim, dead_letters_of,
+    Destination, Exchange, Received, RetryPolicy, Subscriber, Topology, TransportError, Verbatim,
+    dead_letters_of,
 };
 use bloodbank_core::{Envelope, Meta};
 use serde_json::json;
@@ -20,7 +20,7 @@ const WORKERS: &str = "commands.theboard.meeting.create";
 fn failing(bus: &Bus) -> (Subscriber<Limited>, Log<(u32, Instant)>) {
     let (sender, attempts) = log();
     let of_commands = sender.clone();
-    let subscriber = Subscriber::<Limited>::new(bus.clone())
+    let subscriber = Subscriber::<Limited>::new(bus.clone(), contracts())
         .on(move |received: Received<Prompt>| {
             sender.send((received.attempt(), Instant::now())).unwrap();
             async { Err::<(), _>("no luck") }

@@ -7,7 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::tools::{Bus, PROMPT, copy, declare, declare_q, holds, log, number, prompts, run};
-use crate::catalog::{Any, Prompt, envelope, queue};
+use crate::catalog::{Any, Prompt, contracts, envelope, queue};
 
 /// Replays an event, as the first of a store.
 async fn replay(bus: &Bus, event: Verbatim, name: &str) -> Result<(), TransportError> {
@@ -53,7 +53,8 @@ pub async fn queues_get_what_is_live_or_replayed_as_they_are_bound(bus: Bus) {
 pub async fn a_replayed_event_is_handled_again_and_its_second_copy_is_not(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).hear_replays().queue("q").bind(PROMPT);
+    let subscriber =
+        Subscriber::<Any>::new(bus.clone(), contracts()).hear_replays().queue("q").bind(PROMPT);
     let running = run(subscriber.concurrency(1).on(move |received: Received<Prompt>| {
         sender.send((received.envelope.id, received.replay().map(str::to_owned))).unwrap();
         async {}
@@ -78,7 +79,7 @@ pub async fn a_replayed_event_is_handled_again_and_its_second_copy_is_not(bus: B
 pub async fn a_subscriber_hears_no_replays_unless_it_says_so(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone()).queue("q").bind(PROMPT);
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
     let running = run(subscriber.on(move |received: Received<Prompt>| {
         sender.send(received.payload.n).unwrap();
         async {}

@@ -6,10 +6,10 @@ use bloodbank_bus::{Reason, Received, Subscriber, dead_letters_of, headers};
 use chrono::DateTime;
 
 use super::tools::{Bus, PROMPT, declare_q, holds, ladder, log, ms, prompts, run};
-use crate::catalog::{Any, Prompt};
+use crate::catalog::{Any, Prompt, contracts};
 
 fn on_q(bus: &Bus) -> Subscriber<Any> {
-    Subscriber::<Any>::new(bus.clone()).queue("q").bind(PROMPT)
+    Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT)
 }
 
 pub async fn a_handler_that_fails_twice_is_called_three_times_with_the_delays_between(bus: Bus) {

@@ -4,7 +4,7 @@ use bloodbank_bus::{Headers, Publisher};
 use serde_json::json;
 
 use super::tools::{Bus, PROMPT, declare, holds, keys, prompts};
-use crate::catalog::{Any, MeetingCreatedV2, envelope, meeting, queue};
+use crate::catalog::{Any, MeetingCreatedV2, contracts, envelope, meeting, queue};
 
 const CREATED: &str = "theboard.meeting.created";
 const CREATED_V2: &str = "theboard.meeting.created.v2";
@@ -75,7 +75,7 @@ pub async fn each_version_needs_its_own_binding(bus: Bus) {
         ],
     )
     .await;
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     publisher.publish(&meeting("old")).await.unwrap();
     publisher.publish(&MeetingCreatedV2 { title: "new".into() }).await.unwrap();
     expect(&bus, "first", &[CREATED]).await;

@@ -41,7 +41,7 @@ pub(super) fn ladder<const N: usize>(milliseconds: [u64; N]) -> RetryPolicy {
 }
 
 /// What must happen.
-pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+pub(super) async fn soon<T>(what: &str, future: impl IntoFuture<Output = T>) -> T {
     match timeout(PATIENCE, future).await {
         Ok(value) => value,
         Err(_) => panic!("waited {PATIENCE:?} for {what}"),
@@ -49,7 +49,7 @@ pub(super) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// What must not happen.
-pub(super) async fn never<T>(what: &str, future: impl Future<Output = T>) {
+pub(super) async fn never<T>(what: &str, future: impl IntoFuture<Output = T>) {
     assert!(timeout(QUIET, future).await.is_err(), "{what}");
 }
 
@@ -82,7 +82,7 @@ pub(super) async fn declare_q(bus: &Bus) {
 
 /// Publishes prompts with these numbers.
 pub(super) async fn prompts(bus: &Bus, numbers: Range<u32>) {
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     for n in numbers {
         publisher.publish(&Prompt { n }).await.unwrap();
     }

@@ -46,7 +46,8 @@ pub(crate) fn main(args: &[String]) {
 }
 
 async fn handle(url: &str) {
-    let subscriber = Subscriber::<Any>::new(bus(url).await).queue(QUEUE).bind(KEY);
+    let subscriber =
+        Subscriber::<Any>::new(bus(url).await, catalog::contracts()).queue(QUEUE).bind(KEY);
     let subscriber = subscriber.prefetch(PREFETCH).on(|prompt: Received<Prompt>| async move {
         sleep(WORK).await;
         // Ends with the parent, who then no longer listens.
@@ -125,10 +126,10 @@ async fn declared(url: &str) -> Arc<Embedded> {
 }
 
 async fn publish(bus: &Arc<Embedded>, numbers: std::ops::Range<u32>) {
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), catalog::contracts());
     let mut under_way = Vec::new();
     for n in numbers {
-        under_way.push(publisher.enqueue(&Prompt { n }).await.unwrap());
+        under_way.push(publisher.publish(&Prompt { n }).enqueue().await.unwrap());
     }
     for publishing in under_way {
         publishing.await.unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bloodbank_bus::{Deliveries, Delivery, Publisher, Queue, Subscription, Topology, Transport};
 use bloodbank_core::Envelope;
-use bloodbank_testkit::catalog::{Any, Prompt};
+use bloodbank_testkit::catalog::{Any, Prompt, contracts};
 use candystore::Embedded;
 use tokio::time::timeout;
 
@@ -27,10 +27,10 @@ async fn declare(bus: &Embedded, queue: Queue) {
 }
 
 async fn prompts(bus: &Arc<Embedded>, numbers: std::ops::Range<u32>) {
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let mut under_way = Vec::new();
     for n in numbers {
-        under_way.push(publisher.enqueue(&Prompt { n }).await.unwrap());
+        under_way.push(publisher.publish(&Prompt { n }).enqueue().await.unwrap());
     }
     for publishing in under_way {
         publishing.await.unwrap();

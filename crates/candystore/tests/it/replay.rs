@@ -12,7 +12,7 @@ use bloodbank_bus::{
 };
 use bloodbank_core::{Contracts, Kind, Meta};
 use bloodbank_testkit::Broker;
-use bloodbank_testkit::catalog::{Any, Prompt, meeting, queue};
+use bloodbank_testkit::catalog::{Any, Prompt, contracts, meeting, queue};
 use candystore::{
     EventStore, Filter, Incoming, Pace, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun,
     ReplayState, ReplayTarget, StoreOptions,
@@ -280,7 +280,7 @@ async fn the_contracts_of_today_are_asked_not_those_of_the_past() {
         "services": [],
         "$defs": {"anything": true},
     });
-    let today = Box::leak(Box::new(Contracts::from_json(&bundle.to_string()).unwrap()));
+    let today = Contracts::from_json(&bundle.to_string()).unwrap();
     let store = EventStore::open(StoreOptions::new(database.url.clone()), today).await.unwrap();
     assert_eq!(plan(&store).await.unfit_named[0].position, 1);
 }
@@ -354,7 +354,7 @@ impl Listener {
         let hears = queue("q", &["llm.prompt"]).hear_replays();
         bus.declare(&Topology::new().with_parked_queue(hears)).await.unwrap();
         let (sender, calls) = mpsc::unbounded_channel();
-        let subscriber = Subscriber::<Any>::new(bus.clone()).hear_replays();
+        let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).hear_replays();
         let subscriber = subscriber.queue("q").bind("llm.prompt").concurrency(1);
         let (_stop, stopped) = oneshot::channel::<()>();
         let subscriber = subscriber.on(move |received: Received<Prompt>| {

@@ -20,7 +20,7 @@ use crate::{Console, Outcome};
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct LintArgs {
     /// The schema folder; `schemas` if it is not given
-    #[arg(value_name = "DIR")]
+    #[arg(id = "folder", value_name = "DIR")]
     pub schemas: Option<PathBuf>,
 
     /// The service registry; without DIR, `services/registry.yaml` if it is there

@@ -35,7 +35,7 @@ pub(super) fn emit(
             const KEYS: &'static [&'static str] = &[#(#routes),*];
             const VERSION: u32 = #version;
             const SCHEMA_ID: &'static str = #schema_id;
-            fn contracts() -> &'static #contracts {
+            fn contracts() -> #contracts {
                 super::contracts()
             }
             #key

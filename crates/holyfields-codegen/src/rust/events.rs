@@ -66,10 +66,10 @@ fn contracts() -> Vec<TokenStream> {
             pub const BUNDLE: &str = include_str!("../bundle.json");
         },
         quote! {
-            /// The contracts, ready to validate.
-            pub fn contracts() -> &'static Contracts {
+            /// The contracts, ready to validate. Cheap: all callers share them.
+            pub fn contracts() -> Contracts {
                 static CONTRACTS: OnceLock<Contracts> = OnceLock::new();
-                CONTRACTS.get_or_init(|| Contracts::embedded(BUNDLE))
+                CONTRACTS.get_or_init(|| Contracts::embedded(BUNDLE)).clone()
             }
         },
     ]
@@ -118,7 +118,7 @@ fn any_event(context: &Context<'_>) -> Vec<TokenStream> {
             /// The payload is no JSON, or breaks the contract of its key.
             #[inline]
             pub fn decode(key: &str, payload: &[u8]) -> Result<Self, DecodeError> {
-                decode_any(contracts(), key, payload)
+                decode_any(&contracts(), key, payload)
             }
             /// The routing key, with its version.
             pub fn key(&self) -> &str {

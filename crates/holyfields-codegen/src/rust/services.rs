@@ -60,7 +60,7 @@ fn marker(names: &Names<'_>, ty: &str, text: &str, unrestricted: bool) -> TokenS
         impl #service for #ty {
             const NAME: &'static str = #text;
             #unrestricted
-            fn contracts() -> &'static #contracts {
+            fn contracts() -> #contracts {
                 super::contracts()
             }
         }

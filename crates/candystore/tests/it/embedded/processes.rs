@@ -7,7 +7,7 @@ use bloodbank_bus::{
     Deliveries, Exchange, Headers, Publisher, Queue, Received, Settlement, Subscriber,
     Subscription, Topology, Transport, TransportError,
 };
-use bloodbank_testkit::catalog::{Any, CreateMeeting, envelope, queue};
+use bloodbank_testkit::catalog::{Any, CreateMeeting, contracts, envelope, queue};
 use candystore::{Embedded, EmbeddedOptions};
 use serde_json::json;
 use tokio::runtime::Runtime;
@@ -95,13 +95,13 @@ async fn one_process_answers_the_call_of_another(database: Database) {
     let (here, there) = (bus(&database).await, bus(&database).await);
     declare(&there, Queue::of_command("theboard.meeting.create").unwrap()).await;
     declare(&there, Queue::new("audit").bind(Exchange::Audit, "#".parse().unwrap())).await;
-    let subscriber = Subscriber::<Any>::new(there.clone());
+    let subscriber = Subscriber::<Any>::new(there.clone(), contracts());
     let subscriber = subscriber.handle(|received: Received<CreateMeeting>| async move {
         Ok::<_, String>(format!("{}!", received.payload.topic))
     });
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(subscriber.run_until(async { drop(stopped.await) }));
-    let publisher = Publisher::<Any>::new(here.clone());
+    let publisher = Publisher::<Any>::new(here.clone(), contracts());
     for topic in ["one", "two"] {
         let command = CreateMeeting { topic: topic.to_owned() };
         assert_eq!(publisher.call::<String>(&command).await.unwrap(), format!("{topic}!"));

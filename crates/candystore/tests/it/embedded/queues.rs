@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bloodbank_bus::{Destination, Exchange, Headers, Publisher, Settlement, Transport, Verbatim};
-use bloodbank_core::Meta;
-use bloodbank_testkit::catalog::{Any, Prompt, envelope, queue};
+use bloodbank_testkit::catalog::{Any, Prompt, contracts, envelope, queue};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
@@ -92,9 +91,9 @@ async fn what_was_parked_or_waits_for_a_retry_is_there_after_a_restart(database:
 async fn what_another_message_of_the_same_id_says_is_refused(database: Database) {
     let bus = bus(&database).await;
     declare(&bus, queue("q", &[PROMPT])).await;
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let id = Uuid::now_v7();
-    let say = async |n| publisher.publish_with(&Prompt { n }, Meta::new().with_id(id)).await;
+    let say = async |n| publisher.publish(&Prompt { n }).id(id).await;
     say(0).await.unwrap();
     say(0).await.unwrap();
     let refused = say(1).await.unwrap_err().to_string();
@@ -105,7 +104,7 @@ async fn what_another_message_of_the_same_id_says_is_refused(database: Database)
 async fn a_full_queue_counts_only_what_it_wants(database: Database) {
     let bus = bus(&database).await;
     declare(&bus, queue("small", &[PROMPT]).with_max_len(3)).await;
-    let publisher = Publisher::<Any>::new(bus.clone());
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let full = "queue `small` is full with 3 messages";
     for n in 0..3 {
         publisher.publish(&Prompt { n }).await.unwrap();

@@ -1,0 +1,215 @@
+//! A message that is being put together.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bloodbank_core::{Contract, Envelope, Kind, Meta, SealError, Sealer, Validated};
+use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::call;
+use super::dynamic::DynamicPublisher;
+use super::publishing::{Publishing, State};
+use crate::{BoxFuture, CallError, PublishError};
+
+/// How long a call waits for its answer, unless it says otherwise.
+const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A message that is being put together: `.await` sends it.
+///
+/// What is not said is minted: an id, and now. `M` is what awaiting it waits for: [`Confirmed`], that
+/// the bus has it, or [`Answered`], what the handler of a command answers.
+///
+/// ```no_run
+/// # async fn example(publisher: bloodbank_bus::DynamicPublisher, order: uuid::Uuid)
+/// #     -> Result<(), bloodbank_bus::PublishError> {
+/// let data = serde_json::json!({ "celsius": 220 });
+/// publisher.publish("kitchen.oven.heated", data).correlation(order).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is published until this is awaited"]
+pub struct Draft<'p, C, M = Confirmed> {
+    publisher: &'p DynamicPublisher,
+    content: C,
+    meta: Meta,
+    wait: M,
+}
+
+/// Waits until the bus has the message.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Confirmed;
+
+/// Waits until the handler has answered, with an `R`.
+pub struct Answered<R> {
+    within: Duration,
+    answer: PhantomData<fn() -> R>,
+}
+
+/// What can be sealed: a reference to a contract's type, or [`Json`].
+pub trait Sealable {
+    /// Makes an envelope of it, if the contract and the registry accept it.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    fn seal(self, sealer: &Sealer, meta: Meta) -> Result<Validated<Envelope>, SealError>;
+}
+
+impl<T: Contract> Sealable for &T {
+    fn seal(self, sealer: &Sealer, meta: Meta) -> Result<Validated<Envelope>, SealError> {
+        sealer.seal_typed(self, meta)
+    }
+}
+
+/// A payload whose contract is known at run time only.
+#[derive(Clone)]
+pub struct Json<'p> {
+    pub(super) kind: Kind,
+    pub(super) key: &'p str,
+    pub(super) data: Value,
+}
+
+impl Sealable for Json<'_> {
+    fn seal(self, sealer: &Sealer, meta: Meta) -> Result<Validated<Envelope>, SealError> {
+        sealer.seal(self.kind, self.key, self.data, meta)
+    }
+}
+
+impl<'p, C: Sealable> Draft<'p, C> {
+    pub(super) fn new(publisher: &'p DynamicPublisher, content: C) -> Self {
+        Draft { publisher, content, meta: Meta::new(), wait: Confirmed }
+    }
+
+    /// Waits only until the transport has room for the message; its outcome comes with the future
+    /// that is handed back. So one task keeps the way full, and no further.
+    ///
+    /// # Errors
+    /// Those that are known at once; else the future has them.
+    pub async fn enqueue(self) -> Result<Publishing, PublishError> {
+        self.into_future().accepted().await
+    }
+
+    pub(super) fn answered<R>(self) -> Draft<'p, C, Answered<R>> {
+        let Draft { publisher, content, meta, wait: Confirmed } = self;
+        let wait = Answered { within: CALL_TIMEOUT, answer: PhantomData };
+        Draft { publisher, content, meta, wait }
+    }
+}
+
+impl<C: Sealable, M> Draft<'_, C, M> {
+    /// Says all that [`Meta`] can say, in place of what was said before.
+    pub fn meta(mut self, meta: Meta) -> Self {
+        self.meta = meta;
+        self
+    }
+
+    /// Sets the id, to publish the same message again.
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.meta.id = Some(id);
+        self
+    }
+
+    /// Sets what makes the id: whoever repeats it means the same message.
+    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
+        self.meta.idempotency_key = Some(key.into());
+        self
+    }
+
+    /// Sets when it happened.
+    pub fn timestamp(mut self, timestamp: DateTime<Utc>) -> Self {
+        self.meta.timestamp = Some(timestamp);
+        self
+    }
+
+    /// Sets what the piece of work has in common.
+    pub fn correlation(mut self, id: Uuid) -> Self {
+        self.meta.correlation_id = Some(id);
+        self
+    }
+
+    /// Links it to the envelope that it follows from; see [`Meta::caused_by`].
+    pub fn caused_by(mut self, cause: &Envelope) -> Self {
+        self.meta = self.meta.caused_by(cause);
+        self
+    }
+
+    /// Sets the session it belongs to.
+    pub fn session(mut self, id: impl Into<String>) -> Self {
+        self.meta.session_id = Some(id.into());
+        self
+    }
+
+    /// Sets the W3C trace context.
+    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
+        self.meta.traceparent = Some(traceparent.into());
+        self
+    }
+
+    /// Validates it and seals its envelope, and sends nothing. What is sealed can be written down, or
+    /// sent later with `publish_sealed`.
+    ///
+    /// # Errors
+    /// See [`SealError`].
+    pub fn seal(self) -> Result<Validated<Envelope>, SealError> {
+        self.content.seal(&self.publisher.sealer, self.meta)
+    }
+}
+
+impl<C: Sealable, R> Draft<'_, C, Answered<R>> {
+    /// How long to wait for the answer; 30 s unless said, a day at the most.
+    pub fn within(mut self, timeout: Duration) -> Self {
+        self.wait.within = timeout;
+        self
+    }
+}
+
+impl<C: Sealable> IntoFuture for Draft<'_, C> {
+    type Output = <Publishing as Future>::Output;
+    type IntoFuture = Publishing;
+
+    fn into_future(self) -> Publishing {
+        let publisher = self.publisher;
+        match self.seal() {
+            Ok(envelope) => publisher.publish_sealed(envelope),
+            Err(error) => Publishing { state: State::Failed(Some(error.into())) },
+        }
+    }
+}
+
+impl<'p, C: Sealable, R: DeserializeOwned + 'p> IntoFuture for Draft<'p, C, Answered<R>> {
+    type Output = Result<R, CallError>;
+    type IntoFuture = BoxFuture<'p, Result<R, CallError>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let (publisher, within) = (self.publisher, self.wait.within);
+        let sealed = self.seal();
+        Box::pin(async move {
+            let command = sealed.map_err(PublishError::from)?;
+            call::call(&*publisher.transport, command, within).await
+        })
+    }
+}
+
+impl<C, M> fmt::Debug for Draft<'_, C, M> {
+    /// Without the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Draft").field("meta", &self.meta).finish_non_exhaustive()
+    }
+}
+
+impl<R> fmt::Debug for Answered<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answered").field("within", &self.within).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Json<'_> {
+    /// Without the payload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Json").field("key", &self.key).finish_non_exhaustive()
+    }
+}

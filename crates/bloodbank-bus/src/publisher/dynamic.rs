@@ -1,0 +1,93 @@
+//! Publishing what is known at run time only.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bloodbank_core::{Envelope, Kind, Sealer, Validated};
+use serde_json::Value;
+
+use super::draft::{Answered, Draft, Json, Sealable};
+use super::publishing::{State, UnderWay};
+use crate::{Headers, Publishing, Transport};
+
+/// Publishes and sends by key and JSON, for a service that is named at run time: gateways, bridges,
+/// tools.
+///
+/// It asks the contracts in force and the registry, as [`Publisher`](crate::Publisher) does. Cheap to
+/// clone.
+#[derive(Clone)]
+pub struct DynamicPublisher {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) sealer: Sealer,
+}
+
+impl DynamicPublisher {
+    /// A publisher of what the sealer seals.
+    pub fn new(transport: Arc<dyn Transport>, sealer: Sealer) -> Self {
+        DynamicPublisher { transport, sealer }
+    }
+
+    /// Names another source in its envelopes: an instance, a host. What it may publish stays.
+    pub fn named(mut self, source: &str) -> Self {
+        self.sealer = self.sealer.named(source);
+        self
+    }
+
+    /// What its envelopes name as their source.
+    pub fn source(&self) -> &str {
+        self.sealer.source()
+    }
+
+    /// What seals its messages.
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
+    /// Publishes an event. Done when the bus has it.
+    ///
+    /// # Errors
+    /// See [`PublishError`](crate::PublishError).
+    pub fn publish<'p>(&'p self, key: &'p str, data: Value) -> Draft<'p, Json<'p>> {
+        self.draft(Json { kind: Kind::Event, key, data })
+    }
+
+    /// Sends a command. Done when its worker queue has it.
+    ///
+    /// # Errors
+    /// See [`PublishError`](crate::PublishError); with no worker queue,
+    /// [`TransportError::Unroutable`](crate::TransportError::Unroutable).
+    pub fn send<'p>(&'p self, key: &'p str, data: Value) -> Draft<'p, Json<'p>> {
+        self.draft(Json { kind: Kind::Command, key, data })
+    }
+
+    /// Sends a command and waits for what its handler answers, up to 30 s unless
+    /// [`within`](Draft::within) says otherwise.
+    ///
+    /// # Errors
+    /// See [`CallError`](crate::CallError).
+    pub fn call<'p, R>(&'p self, key: &'p str, data: Value) -> Draft<'p, Json<'p>, Answered<R>> {
+        self.send(key, data).answered()
+    }
+
+    /// Publishes or sends what was sealed before; see [`Draft::seal`].
+    ///
+    /// # Errors
+    /// [`PublishError::Transport`](crate::PublishError::Transport).
+    pub fn publish_sealed(&self, envelope: Validated<Envelope>) -> Publishing {
+        let (id, kind) = (envelope.id, envelope.kind());
+        let confirm = self.transport.publish(envelope, Headers::new());
+        let under_way = UnderWay { id, kind, since: Instant::now(), confirm };
+        Publishing { state: State::UnderWay(under_way) }
+    }
+
+    pub(super) fn draft<C: Sealable>(&self, content: C) -> Draft<'_, C> {
+        Draft::new(self, content)
+    }
+}
+
+impl fmt::Debug for DynamicPublisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamicPublisher").field("source", &self.source()).finish_non_exhaustive()
+    }
+}
