@@ -58,15 +58,18 @@ impl Bus {
     }
 
     /// The bus that the environment names: RabbitMQ where there is `RABBIT_URL` or `RABBIT_HOST`, else
-    /// one in the store that `DATABASE_URL` names, which is a file unless it says otherwise.
+    /// one in the store that `DATABASE_URL` names, which is a file unless it says otherwise. On RabbitMQ
+    /// events go to the exchange of registry.yaml.
     ///
     /// # Errors
-    /// If the variables are not what they should be, no broker can be reached, or the store does not
+    /// If the variables are not what they should be or contradict registry.yaml, no broker can be reached, or the store does not
     /// open.
     pub async fn from_env(contracts: impl Into<LiveContracts>) -> Result<Self, BusError> {
         let contracts = contracts.into();
         #[cfg(feature = "amqp")]
-        if let Some(config) = AmqpConfig::from_env()? {
+        if let Some(config) =
+            AmqpConfig::from_env_and(contracts.current().bundle().exchange.as_ref())?
+        {
             return Ok(Bus::connect(config, contracts).await?);
         }
         #[cfg(feature = "embedded")]

@@ -102,7 +102,8 @@ impl Plan {
             topology.queues.iter().partition(|queue| queue.dead_letters.is_some());
         queues.extend(first.iter().chain(&last).map(|queue| queue_spec(names, queue)));
         for queue in last {
-            queues.extend(topology.delays.iter().map(|delay| waiting_queue(&queue.name, *delay)));
+            let delays = topology.delays_of(&queue.name);
+            queues.extend(delays.map(|delay| waiting_queue(&queue.name, delay)));
         }
         Ok(Plan { exchanges, links, queues })
     }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bloodbank_core::BundledExchange;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 
 use crate::Exchanges;
@@ -77,12 +78,10 @@ impl AmqpConfig {
     /// # Errors
     /// If one of them is no such URL.
     pub fn from_urls(urls: &str) -> Result<Self, ConfigError> {
-        AmqpConfig::from_lookup(|name| (name == "RABBIT_URL").then(|| urls.to_owned())).map(
-            |config| {
-                // `from_lookup` gives none only where there is no `RABBIT_URL`.
-                config.unwrap_or_else(|| AmqpConfig::of(Vec::new()))
-            },
-        )
+        let get = |name: &str| (name == "RABBIT_URL").then(|| urls.to_owned());
+        // `from_lookup` gives none only where there is no `RABBIT_URL`.
+        let config = AmqpConfig::from_lookup(get, None)?;
+        Ok(config.unwrap_or_else(|| AmqpConfig::of(Vec::new())))
     }
 
     /// What the environment says; `None` if it names neither `RABBIT_URL` nor `RABBIT_HOST`.
@@ -90,10 +89,24 @@ impl AmqpConfig {
     /// # Errors
     /// If a variable is not what it should be; all of them at once.
     pub fn from_env() -> Result<Option<Self>, ConfigError> {
-        AmqpConfig::from_lookup(variable)
+        AmqpConfig::from_env_and(None)
     }
 
-    fn from_lookup(get: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
+    /// What the environment says, and where it says nothing of the exchange of events, registry.yaml:
+    /// the [`exchange`](bloodbank_core::Bundle::exchange) of the contracts. `None` if the environment
+    /// names neither `RABBIT_URL` nor `RABBIT_HOST`.
+    ///
+    /// # Errors
+    /// If a variable is not what it should be, or says something else than registry.yaml; all of them
+    /// at once.
+    pub fn from_env_and(declared: Option<&BundledExchange>) -> Result<Option<Self>, ConfigError> {
+        AmqpConfig::from_lookup(variable, declared)
+    }
+
+    fn from_lookup(
+        get: impl Fn(&str) -> Option<String>,
+        declared: Option<&BundledExchange>,
+    ) -> Result<Option<Self>, ConfigError> {
         let mut faults = Vec::new();
         let hosts = match get("RABBIT_URL") {
             Some(urls) => hosts_of_urls(&urls, &mut faults),
@@ -103,7 +116,7 @@ impl AmqpConfig {
             return Ok(None);
         }
         let mut config = AmqpConfig::of(hosts);
-        config.exchanges = Exchanges::from_lookup(&get, &mut faults);
+        config.exchanges = Exchanges::from_lookup(&get, declared, &mut faults);
         match get("RABBIT_TOPOLOGY").as_deref() {
             None | Some("create") => {}
             Some("verify") => config.mode = Mode::Verify,
@@ -247,7 +260,7 @@ mod tests {
 
     fn config(variables: &[(&str, &str)]) -> Result<Option<AmqpConfig>, ConfigError> {
         let map: HashMap<_, _> = variables.iter().copied().collect();
-        AmqpConfig::from_lookup(|name| map.get(name).map(|value| (*value).to_owned()))
+        AmqpConfig::from_lookup(|name| map.get(name).map(|value| (*value).to_owned()), None)
     }
 
     #[test]

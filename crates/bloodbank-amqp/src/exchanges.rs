@@ -14,6 +14,7 @@
 use std::time::Duration;
 
 use bloodbank_bus::Exchange;
+use bloodbank_core::BundledExchange;
 use lapin::ExchangeKind;
 
 use crate::config::{ConfigError, variable};
@@ -58,15 +59,74 @@ impl Exchanges {
     /// # Errors
     /// If a variable is not what it should be; all of them at once.
     pub fn from_env() -> Result<Self, ConfigError> {
+        Exchanges::from_env_and(None)
+    }
+
+    /// What the environment says, and where it says nothing, registry.yaml: the
+    /// [`exchange`](bloodbank_core::Bundle::exchange) of the contracts.
+    ///
+    /// # Errors
+    /// If a variable is not what it should be, or says something else than registry.yaml; all of them
+    /// at once.
+    pub fn from_env_and(declared: Option<&BundledExchange>) -> Result<Self, ConfigError> {
         let mut faults = Vec::new();
-        let exchanges = Exchanges::from_lookup(&variable, &mut faults);
+        let exchanges = Exchanges::from_lookup(&variable, declared, &mut faults);
         if faults.is_empty() { Ok(exchanges) } else { Err(ConfigError { faults }) }
+    }
+
+    /// The same exchanges, with what registry.yaml says of the exchange of events.
+    #[must_use]
+    pub fn with_declared(mut self, declared: &BundledExchange) -> Self {
+        let BundledExchange { name, exchange_type, durable } = declared;
+        self.events = name.clone().unwrap_or(self.events);
+        self.events_type = exchange_type.clone().unwrap_or(self.events_type);
+        self.durable = durable.unwrap_or(self.durable);
+        self
     }
 
     pub(crate) fn from_lookup(
         get: &impl Fn(&str) -> Option<String>,
+        declared: Option<&BundledExchange>,
         faults: &mut Vec<String>,
     ) -> Self {
+        let mut exchanges = Exchanges::from_variables(get, faults);
+        if let Some(declared) = declared {
+            let faults_before = faults.len();
+            exchanges.find_disagreements(get, declared, faults);
+            if faults.len() == faults_before {
+                exchanges = exchanges.with_declared(declared);
+            }
+        }
+        exchanges
+    }
+
+    /// What a variable says otherwise than registry.yaml.
+    fn find_disagreements(
+        &self,
+        get: &impl Fn(&str) -> Option<String>,
+        declared: &BundledExchange,
+        faults: &mut Vec<String>,
+    ) {
+        let durable = declared.durable.map(|durable| durable.to_string());
+        let said = [
+            ("EXCHANGE_NAME", "name", self.events.clone(), &declared.name),
+            ("EXCHANGE_TYPE", "type", self.events_type.clone(), &declared.exchange_type),
+            ("EXCHANGE_DURABLE", "durable", self.durable.to_string(), &durable),
+        ];
+        for (variable, field, value, declared) in said {
+            let Some(declared) = declared.as_ref().filter(|declared| **declared != value) else {
+                continue;
+            };
+            if get(variable).is_some() {
+                faults.push(format!(
+                    "{variable} says `{value}`, and registry.yaml says `{declared}` \
+                     (`exchange:`, `{field}:`); change one of the two, or remove it"
+                ));
+            }
+        }
+    }
+
+    fn from_variables(get: &impl Fn(&str) -> Option<String>, faults: &mut Vec<String>) -> Self {
         let mut exchanges = Exchanges::default();
         exchanges.events = get("EXCHANGE_NAME").unwrap_or(exchanges.events);
         if let Some(kind) = get("EXCHANGE_TYPE") {
@@ -151,6 +211,66 @@ pub(crate) fn waiting_queue_of(queue: &str, delay: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(
+        variables: &[(&str, &str)],
+        declared: &BundledExchange,
+    ) -> Result<Exchanges, Vec<String>> {
+        let get = |name: &str| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        let mut faults = Vec::new();
+        let exchanges = Exchanges::from_lookup(&get, Some(declared), &mut faults);
+        if faults.is_empty() { Ok(exchanges) } else { Err(faults) }
+    }
+
+    fn other() -> BundledExchange {
+        BundledExchange {
+            name: Some("other".to_owned()),
+            exchange_type: Some("direct".to_owned()),
+            durable: Some(false),
+        }
+    }
+
+    #[test]
+    fn registry_yaml_counts_where_the_environment_is_silent() {
+        let exchanges = read(&[], &other()).unwrap();
+        assert_eq!(exchanges, Exchanges::default().with_declared(&other()));
+        assert_eq!(exchanges.events, "other");
+        assert_eq!(exchanges.events_type, "direct");
+        assert!(!exchanges.durable);
+        assert_eq!(exchanges.unrouted(), "other.unrouted");
+        let nameless = BundledExchange { name: None, ..other() };
+        let exchanges = read(&[("EXCHANGE_NAME", "mine")], &nameless).unwrap();
+        assert_eq!((&*exchanges.events, &*exchanges.events_type), ("mine", "direct"));
+        assert_eq!(read(&[], &BundledExchange::default()).unwrap(), Exchanges::default());
+    }
+
+    #[test]
+    fn where_environment_and_registry_yaml_agree_all_is_well() {
+        let same =
+            [("EXCHANGE_NAME", "other"), ("EXCHANGE_TYPE", "direct"), ("EXCHANGE_DURABLE", "0")];
+        assert_eq!(read(&same, &other()).unwrap().events, "other");
+    }
+
+    #[test]
+    fn where_they_disagree_every_fault_names_both() {
+        let otherwise =
+            [("EXCHANGE_NAME", "mine"), ("EXCHANGE_TYPE", "topic"), ("EXCHANGE_DURABLE", "true")];
+        let faults = read(&otherwise, &other()).unwrap_err();
+        assert_eq!(
+            faults,
+            [
+                "EXCHANGE_NAME says `mine`, and registry.yaml says `other` (`exchange:`, `name:`); \
+                 change one of the two, or remove it",
+                "EXCHANGE_TYPE says `topic`, and registry.yaml says `direct` (`exchange:`, \
+                 `type:`); change one of the two, or remove it",
+                "EXCHANGE_DURABLE says `true`, and registry.yaml says `false` (`exchange:`, \
+                 `durable:`); change one of the two, or remove it",
+            ]
+        );
+    }
 
     #[test]
     fn a_waiting_queue_is_named_after_its_time() {

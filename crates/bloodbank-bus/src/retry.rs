@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bloodbank_core::{BundledService, QueueLimits};
+
 /// How long to wait after each failure. The attempt is counted in the message, not in the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -19,6 +21,18 @@ impl RetryPolicy {
     /// One more attempt after each of these delays, in order.
     pub fn ladder(delays: impl IntoIterator<Item = Duration>) -> Self {
         RetryPolicy { delays: delays.into_iter().collect() }
+    }
+
+    /// What registry.yaml says of a queue of a service: one for its events, or the worker queue of a
+    /// command that it carries out. `None` if it says nothing.
+    pub fn of_queue(service: &BundledService, queue: &str) -> Option<Self> {
+        let named = service.queues.iter().find(|named| named.name == queue);
+        let limits: &QueueLimits = match named {
+            Some(named) => &named.limits,
+            None => &service.limits,
+        };
+        let delays = limits.retries.as_ref()?;
+        Some(RetryPolicy::ladder(delays.iter().map(|delay| delay.duration())))
     }
 
     /// No second attempt: what fails is parked.

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::handlers::Handlers;
+use self::plan::Planned;
 use self::worker::{Consumer, Shared};
 use crate::{
     Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Subscription,
@@ -48,7 +49,8 @@ struct Options {
     strict_order: bool,
     skip_others: bool,
     hear_replays: bool,
-    retry: RetryPolicy,
+    /// What the code says, which counts more than registry.yaml.
+    retry: Option<RetryPolicy>,
     dedup: Arc<dyn Dedup>,
     drain: Duration,
 }
@@ -106,7 +108,7 @@ impl<S: Service> Subscriber<S> {
                 strict_order: false,
                 skip_others: false,
                 hear_replays: false,
-                retry: RetryPolicy::default(),
+                retry: None,
                 dedup: Arc::new(LocalDedup::default()),
                 drain: Duration::from_secs(30),
             },
@@ -115,7 +117,8 @@ impl<S: Service> Subscriber<S> {
         }
     }
 
-    /// Names a queue by hand, instead of those of registry.yaml; [`bind`](Subscriber::bind) it.
+    /// Names a queue by hand, instead of those of registry.yaml; [`bind`](Subscriber::bind) it. Where
+    /// registry.yaml gives the service a queue of this name, its limits and its order hold here, too.
     pub fn queue(mut self, name: impl Into<String>) -> Self {
         self.queues.push(Queue::new(name));
         self
@@ -231,9 +234,11 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
-    /// When a failed message is tried again; after 1 s, 10 s, 1 min and 10 min unless said.
+    /// When a failed message is tried again, on every queue of this subscriber, whatever registry.yaml
+    /// says. Without it, each queue has the `retries` that registry.yaml names for it, else 1 s, 10 s,
+    /// 1 min and 10 min.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
-        self.options.retry = policy;
+        self.options.retry = Some(policy);
         self
     }
 
@@ -267,8 +272,8 @@ impl<S: Service> Subscriber<S> {
         });
         let mut consumers = Vec::new();
         let mut ended = Ok(());
-        for queue in queues {
-            match Consumer::start(shared.clone(), queue).await {
+        for Planned { queue, retry } in queues {
+            match Consumer::start(shared.clone(), queue, retry).await {
                 Ok(consumer) => consumers.push(consumer),
                 Err(error) => {
                     ended = Err(error.into());

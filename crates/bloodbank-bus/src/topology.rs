@@ -2,10 +2,10 @@
 
 mod check;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bloodbank_core::{Bundle, BundledQueue, BundledService, TopicPattern};
+use bloodbank_core::{Bundle, BundledQueue, BundledService, QueueLimits, TopicPattern};
 use serde::{Deserialize, Serialize};
 
 use crate::RetryPolicy;
@@ -49,8 +49,8 @@ impl Exchange {
 pub struct Topology {
     /// In any order; dead-letter queues may come after the queues that name them.
     pub queues: Vec<Queue>,
-    /// How long messages may have to wait before they are tried again. Sorted, no two alike.
-    pub delays: BTreeSet<Duration>,
+    /// How long messages of a queue may have to wait before they are tried again, by its name.
+    pub delays: BTreeMap<String, BTreeSet<Duration>>,
 }
 
 impl Topology {
@@ -60,14 +60,25 @@ impl Topology {
     }
 
     /// Everything that the services of a registry need: their queues, a worker queue for each command
-    /// that one of them carries out, the dead-letter queues, and the delays of the default retries.
+    /// that one of them carries out, the dead-letter queues, and the delays of the retries that the
+    /// registry names for each queue, else those of the default.
     pub fn of(bundle: &Bundle) -> Self {
-        let events = bundle.services.iter().flat_map(Queue::all_of);
-        let commands: BTreeSet<&String> =
-            bundle.services.iter().flat_map(|service| &service.handles).collect();
-        let commands = commands.into_iter().filter_map(|route| Queue::of_command(route));
-        let topology = Topology::new().with_delays(RetryPolicy::default().delays().iter().copied());
-        events.chain(commands).fold(topology, Topology::with_parked_queue)
+        let services = bundle.services.iter();
+        let declared = services.flat_map(|service| {
+            Queue::all_of(service).into_iter().chain(Queue::workers_of(service)).map(move |queue| {
+                let policy = RetryPolicy::of_queue(service, &queue.name).unwrap_or_default();
+                (queue, policy)
+            })
+        });
+        declared.fold(Topology::new(), |topology, (queue, policy)| {
+            let name = queue.name.clone();
+            // Several services may handle a command, or share a queue.
+            let topology = match topology.queues.contains(&queue.parked()) {
+                true => topology,
+                false => topology.with_parked_queue(queue),
+            };
+            topology.with_delays_of(name, policy.delays().iter().copied())
+        })
     }
 
     /// Adds a queue.
@@ -79,13 +90,31 @@ impl Topology {
     /// Adds a queue and its dead-letter queue, `<name>.dlq`.
     pub fn with_parked_queue(self, queue: Queue) -> Self {
         let dead_letters = dead_letters_of(&queue.name);
-        self.with_queue(queue.with_dead_letters(&dead_letters)).with_queue(Queue::new(dead_letters))
+        self.with_queue(queue.parked()).with_queue(Queue::new(dead_letters))
     }
 
-    /// Adds the delays of a retry policy.
+    /// Adds the delays of a retry policy to each queue so far that has a dead-letter queue.
     pub fn with_delays(mut self, delays: impl IntoIterator<Item = Duration>) -> Self {
-        self.delays.extend(delays);
+        let delays: BTreeSet<Duration> = delays.into_iter().collect();
+        for queue in self.queues.iter().filter(|queue| queue.dead_letters.is_some()) {
+            self.delays.entry(queue.name.clone()).or_default().extend(&delays);
+        }
         self
+    }
+
+    /// Adds the delays of a retry policy to one queue.
+    pub fn with_delays_of(
+        mut self,
+        queue: impl Into<String>,
+        delays: impl IntoIterator<Item = Duration>,
+    ) -> Self {
+        self.delays.entry(queue.into()).or_default().extend(delays);
+        self
+    }
+
+    /// How long messages of a queue may have to wait, the shortest time first.
+    pub fn delays_of(&self, queue: &str) -> impl Iterator<Item = Duration> {
+        self.delays.get(queue).into_iter().flatten().copied()
     }
 }
 
@@ -138,7 +167,15 @@ impl Queue {
             .then(|| Queue::new(format!("commands.{route}")).bind(Exchange::Commands, pattern))
     }
 
-    /// The queues that registry.yaml gives a service, bound to what it listens to.
+    /// The worker queues of the commands that registry.yaml lets a service carry out, with the limits
+    /// that it names for them.
+    pub fn workers_of(service: &BundledService) -> Vec<Self> {
+        let queues = service.handles.iter().filter_map(|route| Queue::of_command(route));
+        queues.map(|queue| queue.limited(&service.limits)).collect()
+    }
+
+    /// The queues that registry.yaml gives a service, bound to what it listens to, with the limits and
+    /// the order that it names.
     ///
     /// A queue that is bound to every event is a recorder.
     pub fn all_of(service: &BundledService) -> Vec<Self> {
@@ -149,10 +186,21 @@ impl Queue {
             Queue {
                 recorder,
                 ordered: queue.ordered,
-                ..patterns.fold(Queue::new(&*queue.name), bind)
+                ..patterns.fold(Queue::new(&*queue.name).limited(&queue.limits), bind)
             }
         };
         service.queues.iter().map(queue).collect()
+    }
+
+    fn limited(mut self, limits: &QueueLimits) -> Self {
+        let most = limits.max_length.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        self.max_len = most.or(self.max_len);
+        self
+    }
+
+    /// The same with its dead-letter queue, `<name>.dlq`.
+    fn parked(&self) -> Self {
+        self.clone().with_dead_letters(dead_letters_of(&self.name))
     }
 
     /// Whether a message with this key on this exchange goes here.

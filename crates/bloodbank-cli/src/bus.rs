@@ -26,7 +26,8 @@ impl Connected {
     /// Connects to RabbitMQ where `RABBIT_URL` or `RABBIT_HOST` says so; else opens the bus in the
     /// store, and says which one that is.
     pub(crate) async fn open(contracts: Contracts) -> anyhow::Result<Self> {
-        if let Some(config) = explained(AmqpConfig::from_env())? {
+        let declared = contracts.bundle().exchange.as_ref();
+        if let Some(config) = explained(AmqpConfig::from_env_and(declared))? {
             return Ok(Connected::RabbitMq(connect(config).await?));
         }
         embedded(contracts).await.map(Connected::Embedded)

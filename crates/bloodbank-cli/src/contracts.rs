@@ -84,8 +84,9 @@ impl Source {
     pub(crate) fn silently(&self) -> anyhow::Result<Known> {
         let origin = self.origin()?;
         let Some((catalog, findings)) = self.catalog_at(&origin)? else {
-            let contracts = events::contracts();
-            return Ok(Known { contracts, origin, registry: None });
+            // Nobody here has said which exchange events go to, so that is left to the environment.
+            let bundle = Bundle { exchange: None, ..events::contracts().bundle().clone() };
+            return Ok(Known { contracts: Contracts::new(bundle), origin, registry: None });
         };
         if has_errors(&findings) {
             bail!("{}", errors(&catalog, &findings));
@@ -188,6 +189,11 @@ impl fmt::Display for Known {
             None => write!(f, "; no registry.yaml"),
         }
     }
+}
+
+/// What is at hand, for commands that judge nothing and only need to know the exchange.
+pub(crate) fn at_hand(source: &Source) -> Contracts {
+    source.silently().map_or_else(|_| none(), |known| known.contracts)
 }
 
 /// No contracts: for commands that look at what is stored and judge nothing.

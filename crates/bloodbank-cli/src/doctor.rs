@@ -87,7 +87,7 @@ impl Doctor {
         let topology = Topology::of(bundle);
         let dead_letters = dead_letter_queues(bundle);
         block_on(async {
-            match AmqpConfig::from_env() {
+            match AmqpConfig::from_env_and(bundle.exchange.as_ref()) {
                 Ok(Some(config)) => {
                     rabbitmq::look(&mut report, config, &topology, &dead_letters).await;
                 }

@@ -126,7 +126,7 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::Explain(args) => explain::run(&args).map(Outcome::code),
         Command::Publish(publish) => publish.run(Kind::Event, source),
         Command::Send(publish) => publish.run(Kind::Command, source),
-        Command::Tail(tail) => tail.run(),
+        Command::Tail(tail) => tail.run(source),
         Command::Dlq(dlq) => dlq.run(source),
         Command::Replay(replay) => replay.run(source),
         Command::Store(store) => store.run(source),

@@ -1,4 +1,6 @@
-//! `show`: one contract, from several sides.
+//! `show`: one contract, from several sides, or one service of registry.yaml.
+
+mod service;
 
 use std::io::{self, Write};
 
@@ -14,7 +16,7 @@ use crate::table::Table;
 
 #[derive(Args)]
 pub(crate) struct Show {
-    /// A routing key, as in `theboard.meeting.created`.
+    /// A routing key, as in `theboard.meeting.created`, or the name of a service.
     key: String,
     /// Another version than the first; also written `theboard.meeting.created.v2`.
     #[arg(long = "version", value_name = "N")]
@@ -44,6 +46,9 @@ enum Format {
 impl Show {
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         let contracts = source.read()?.contracts;
+        if let Some(service) = self.service(contracts.bundle()) {
+            return self.show_service(contracts.bundle(), service);
+        }
         let contract = contracts::find(&contracts, &self.key, self.number)?;
         let bundle = contracts.bundle();
         let mut out = io::stdout().lock();
@@ -57,6 +62,22 @@ impl Show {
                 writeln!(out, "{example:#}")?;
             }
             Format::Rust => writeln!(out, "{}", Self::rust(source, contract)?)?,
+        }
+        Ok(0)
+    }
+
+    /// The service that is meant, where the name is not a contract's.
+    fn service<'b>(&self, bundle: &'b Bundle) -> Option<&'b BundledService> {
+        let is_contract = bundle.contract(&self.key).is_some() || self.number.is_some();
+        bundle.service(&self.key).filter(|_| !is_contract)
+    }
+
+    fn show_service(&self, bundle: &Bundle, service: &BundledService) -> anyhow::Result<u8> {
+        let mut out = io::stdout().lock();
+        match if self.json { Format::Json } else { self.format } {
+            Format::Table => service::table(bundle, service, &mut out)?,
+            Format::Json => writeln!(out, "{:#}", service::as_json(bundle, service))?,
+            _ => anyhow::bail!("`{}` is a service: show it as a table or as JSON", service.name),
         }
         Ok(0)
     }

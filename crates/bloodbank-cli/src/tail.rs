@@ -15,7 +15,7 @@ use bloodbank::{
 use clap::Args;
 
 use crate::bus::{Connected, block_on};
-use crate::contracts;
+use crate::contracts::{self, Source};
 use crate::store::event;
 use crate::{span, when};
 
@@ -38,13 +38,13 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// Runs until it is interrupted.
-    pub(crate) fn run(&self) -> anyhow::Result<u8> {
-        block_on(self.follow())?;
+    pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
+        block_on(self.follow(source))?;
         Ok(0)
     }
 
-    async fn follow(&self) -> anyhow::Result<()> {
-        match Connected::open(contracts::none()).await? {
+    async fn follow(&self, source: &Source) -> anyhow::Result<()> {
+        match Connected::open(contracts::at_hand(source)).await? {
             Connected::RabbitMq(amqp) => self.on_rabbitmq(&amqp).await,
             Connected::Embedded(embedded) => self.in_store(embedded.store()).await,
         }

@@ -1,12 +1,15 @@
-//! `topology`: the exchanges, queues and bindings that registry.yaml asks for.
+//! `topology`: the services of registry.yaml, and the exchanges, queues and bindings that it asks for.
 
+mod services;
+
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
 use anyhow::Context;
 use bloodbank::amqp::probe::{self, PlannedQueue};
 use bloodbank::amqp::{AmqpConfig, Exchanges, Mode};
-use bloodbank::{Binding, Contracts, Queue, Topology, Transport};
+use bloodbank::{Binding, BundledExchange, Contracts, Queue, Topology, Transport};
 use clap::Args;
 
 use crate::bus::{self, block_on, explained};
@@ -27,26 +30,39 @@ pub(crate) struct ShowTopology {
     /// Also a stream that keeps every event for seven days, for `tail --since`.
     #[arg(long, requires = "apply")]
     history: bool,
+    /// As JSON, with everything that registry.yaml says of its services.
+    #[arg(long, conflicts_with_all = ["check", "apply"])]
+    json: bool,
 }
 
 impl ShowTopology {
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         let known = if self.apply { source.read_own()? } else { source.read()? };
-        let topology = Topology::of(known.contracts.bundle());
+        let contracts = known.contracts;
+        let bundle = contracts.bundle();
+        let topology = Topology::of(bundle);
+        let declared = bundle.exchange.as_ref();
         if self.check {
-            block_on(compare(topology))
+            block_on(compare(declared, topology))
         } else if self.apply {
-            block_on(self.declare(topology, known.contracts))
+            block_on(self.declare(topology, contracts.clone()))
         } else {
-            print(&Exchanges::from_env()?, &topology)?;
+            let exchanges = Exchanges::from_env_and(declared)?;
+            if self.json {
+                say(format_args!("{:#}", services::as_json(bundle, &exchanges, &topology)?))?;
+            } else {
+                services::print(bundle)?;
+                print(&exchanges, &topology)?;
+            }
             Ok(0)
         }
     }
 
     async fn declare(&self, mut topology: Topology, contracts: Contracts) -> anyhow::Result<u8> {
+        let declared = contracts.bundle().exchange.as_ref();
         let hint = "`bloodbank topology --check` shows every difference";
         let mut history = "";
-        match explained(AmqpConfig::from_env())? {
+        match explained(AmqpConfig::from_env_and(declared))? {
             Some(mut config) => {
                 config.mode = Mode::Create;
                 let amqp = bus::connect(config).await?;
@@ -75,8 +91,8 @@ impl ShowTopology {
     }
 }
 
-async fn compare(topology: Topology) -> anyhow::Result<u8> {
-    let differences = match explained(AmqpConfig::from_env())? {
+async fn compare(declared: Option<&BundledExchange>, topology: Topology) -> anyhow::Result<u8> {
+    let differences = match explained(AmqpConfig::from_env_and(declared))? {
         Some(config) => on_rabbitmq(config, &topology).await?,
         None => in_store(&without_recorders(topology)).await?,
     };
@@ -171,10 +187,11 @@ fn print(exchanges: &Exchanges, topology: &Topology) -> anyhow::Result<()> {
     say("")?;
     queues(&plan.queues, topology)?;
     say(
-        "\nThe dead-letter queues are of the same kind, with the same limit. So are the queues beside each",
+        "\nThe dead-letter queues are of the same kind, and so are the queues beside each in which messages",
     )?;
-    say("in which messages wait until they are tried again:")?;
-    for &wait in &topology.delays {
+    say("wait until they are tried again. All of them have room for 1,000,000 messages.")?;
+    let waits: BTreeSet<Duration> = topology.delays.values().flatten().copied().collect();
+    for wait in waits {
         let name = plan.queues.iter().find(|queue| queue.waits == Some(wait));
         let suffix = name.and_then(|queue| queue.name.rsplit('.').next()).unwrap_or_default();
         let name = format!("<queue>.retry.{suffix}");
@@ -185,7 +202,7 @@ fn print(exchanges: &Exchanges, topology: &Topology) -> anyhow::Result<()> {
 
 /// The queues of services and commands, then those of the bus itself.
 fn queues(planned: &[PlannedQueue], topology: &Topology) -> io::Result<()> {
-    let mut table = Table::new(["queue", "kind", "limit", "gets", "dead letters"]);
+    let mut table = Table::new(["queue", "kind", "limit", "gets", "dead letters", "retries after"]);
     let mut queues: Vec<&Queue> = topology.queues.iter().collect();
     queues.sort_by_key(|queue| (queue.bindings.is_empty(), &queue.name));
     for queue in queues.iter().filter(|queue| queue.dead_letters.is_some()) {
@@ -194,12 +211,14 @@ fn queues(planned: &[PlannedQueue], topology: &Topology) -> io::Result<()> {
         let dead = queue.dead_letters.as_deref().unwrap_or_default();
         let planned = planned.iter().find(|planned| planned.name == queue.name);
         let (kind, limit) = planned.map_or(("", String::new()), |it| (&*it.kind, limit(it)));
-        table.row([&queue.name, kind, &limit, &patterns.join(" "), dead]);
+        let retries: Vec<String> = topology.delays_of(&queue.name).map(delay).collect();
+        let (patterns, retries) = (patterns.join(" "), retries.join(", "));
+        table.row([&queue.name, kind, &limit, &patterns, dead, &retries]);
     }
     let own = |queue: &&PlannedQueue| !topology.queues.iter().any(|q| q.name == queue.name);
     for queue in planned.iter().filter(own).filter(|queue| queue.waits.is_none()) {
         let gets = "events that nobody listens to; the oldest go first";
-        table.row([&queue.name, &queue.kind, &limit(queue), gets, ""]);
+        table.row([&queue.name, &queue.kind, &limit(queue), gets, "", ""]);
     }
     table.print(&mut io::stdout().lock())
 }

@@ -31,7 +31,11 @@ pub use contract::{
 pub use contracts::Contracts;
 pub use describe::escape_control;
 pub use envelope::{Envelope, Meta};
-pub use holyfields::bundle::{Bundle, BundledContract, BundledQueue, BundledService};
+pub use holyfields::bundle::{
+    Bundle, BundledContract, BundledExchange, BundledLayer, BundledQueue, BundledService,
+    QueueLimits,
+};
+pub use holyfields::delay::{Delay, DelayError};
 pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
 pub use live_contracts::LiveContracts;
 pub use read_error::ReadError;

@@ -42,6 +42,15 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
                 "listener", &[], &[],
                 json!([{"name": "listener", "bindings": ["llm.prompt", "llm.session.#"]}]),
             ),
+            json!({
+                "name": "limited", "rust_type": "S", "produces": [], "consumes": [], "sends": [],
+                "handles": ["theboard.meeting.create"],
+                "queues": [{
+                    "name": "limited", "bindings": ["llm.prompt"], "max_length": 5,
+                    "retries": ["100ms", "200ms"],
+                }],
+                "limits": {"max_length": 7, "retries": ["150ms"]},
+            }),
         ],
         "$defs": {
             "anything": true,
@@ -161,6 +170,10 @@ services! {
     Idle: "idle", false;
     /// Listens to [`Prompt`] and `llm.session.#` on its queue of the registry, `listener`.
     Listener: "listener", false;
+    /// Listens to [`Prompt`] on its queue of the registry, `limited`, with room for 5 messages and two
+    /// retries after 100 ms and 200 ms. Carries out [`CreateMeeting`], with room for 7 and one retry
+    /// after 150 ms.
+    Limited: "limited", false;
     /// What generated code calls `services::Any`.
     Any: "any", true;
 }
@@ -168,6 +181,8 @@ services! {
 impl Produces<MeetingCreated> for Board {}
 impl Sends<CreateMeeting> for Board {}
 impl Consumes<Prompt> for Listener {}
+impl Consumes<Prompt> for Limited {}
+impl Handles<CreateMeeting> for Limited {}
 
 impl<E: Event> Produces<E> for Any {}
 impl<E: Event> Consumes<E> for Any {}

@@ -15,6 +15,7 @@ pub mod handlers;
 pub mod order;
 pub mod parking;
 pub mod publishing;
+pub mod registered;
 pub mod replays;
 pub mod retry;
 pub mod routing;
@@ -85,6 +86,10 @@ macro_rules! behaviours {
                 a_batch_keeps_its_order_and_names_what_was_refused,
                 a_full_queue_refuses_and_drops_nothing,
                 headers_and_bytes_are_forwarded_as_they_are;
+            registered: the_retries_of_the_registry_are_obeyed,
+                what_the_code_says_of_retries_counts_more,
+                commands_are_retried_as_their_service_says,
+                a_queue_has_the_room_that_the_registry_gives_it;
             replays: a_replay_that_nobody_hears_is_unroutable,
                 queues_get_what_is_live_or_replayed_as_they_are_bound,
                 a_replayed_event_is_handled_again_and_its_second_copy_is_not,
@@ -138,6 +143,7 @@ mod tests {
             ("order", include_str!("suite/order.rs")),
             ("parking", include_str!("suite/parking.rs")),
             ("publishing", include_str!("suite/publishing.rs")),
+            ("registered", include_str!("suite/registered.rs")),
             ("replays", include_str!("suite/replays.rs")),
             ("retry", include_str!("suite/retry.rs")),
             ("routing", include_str!("suite/routing.rs")),

@@ -4,11 +4,12 @@
 //! want the catalog as data. References are rewritten to `#/$defs/<file>/…`, older drafts are
 //! lowered to 2020-12, and nothing else about a schema is changed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::delay::Delay;
 use crate::key::{Kind, RoutingKey};
 use crate::pointer;
 
@@ -20,6 +21,17 @@ pub struct Bundle {
     /// Sorted by name; empty without a registry.
     #[serde(default)]
     pub services: Vec<BundledService>,
+    /// What the registry says about the exchange of events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<BundledExchange>,
+    /// The layers in which a picture of the topology arranges the services, in the order of the
+    /// registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub topology: Vec<BundledLayer>,
+    /// Key or pattern → the services that listen to it, as the registry says for readers. What counts
+    /// is [`BundledService::consumes`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub event_subscriptions: BTreeMap<String, Vec<String>>,
     /// One schema per file, by its path under the schema root without `.json`.
     ///
     /// Every `$ref` inside reads `#/$defs/<file>` plus, maybe, a pointer into that file.
@@ -49,13 +61,58 @@ pub struct BundledContract {
     pub definition: String,
 }
 
-/// What the registry lets one service do: bare keys and routes of contracts, wildcards expanded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The exchange of RabbitMQ that events are published to, as far as the registry describes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundledExchange {
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its type: `topic`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub exchange_type: Option<String>,
+    /// Whether it outlives a restart of the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub durable: Option<bool>,
+}
+
+/// A layer of the topology: services that a picture shows side by side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundledLayer {
+    /// Its name.
+    pub name: String,
+    /// The names of its services, in the order of the registry.
+    pub services: Vec<String>,
+}
+
+/// One service of the registry: what describes it, and what it may do (bare keys and routes of
+/// contracts, wildcards expanded).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct BundledService {
     /// Its name in registry.yaml.
     pub name: String,
     /// Its marker type in Rust: `TheboardProducer`.
     pub rust_type: String,
+    /// What it is for, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// `event-producer` or `event-consumer`.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub service_type: Option<String>,
+    /// `active`, `planned` or `deprecated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// The person or team that answers for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// Words to find it by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Name → URL.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub endpoints: BTreeMap<String, String>,
+    /// How it is run; free form.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub runtime: Map<String, Value>,
     /// Routes (key with version) of the events it may publish.
     pub produces: BTreeSet<String>,
     /// Routes of the events it listens to.
@@ -67,6 +124,9 @@ pub struct BundledService {
     /// The queues that its events come through, sorted by name; empty if it listens to none.
     #[serde(default)]
     pub queues: Vec<BundledQueue>,
+    /// How the worker queues of its commands are; its other queues say it themselves.
+    #[serde(default, skip_serializing_if = "QueueLimits::is_empty")]
+    pub limits: QueueLimits,
 }
 
 /// A queue of a service, and what it is bound with on the exchange of events.
@@ -82,6 +142,28 @@ pub struct BundledQueue {
     /// Whether one consumer at a time gets all of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub ordered: bool,
+    /// What else the registry says about it.
+    #[serde(flatten)]
+    pub limits: QueueLimits,
+}
+
+/// What the registry says about retries and room of a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueLimits {
+    /// How long a message waits before each further attempt; none means one attempt. `None` leaves it
+    /// to the consumer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<Vec<Delay>>,
+    /// The most messages that it holds. `None` leaves it to the transport.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_length: Option<u64>,
+}
+
+impl QueueLimits {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == QueueLimits::default()
+    }
 }
 
 impl Bundle {
@@ -93,6 +175,14 @@ impl Bundle {
     /// The service of this name in the registry.
     pub fn service(&self, name: &str) -> Option<&BundledService> {
         self.services.iter().find(|s| s.name == name)
+    }
+
+    /// The layers of the topology that a service is in.
+    pub fn layers_of<'b>(&'b self, service: &'b str) -> impl Iterator<Item = &'b str> {
+        let layers = self.topology.iter();
+        layers
+            .filter(move |layer| layer.services.iter().any(|name| name == service))
+            .map(|layer| layer.name.as_str())
     }
 
     /// The schema of a contract, references not followed.

@@ -1,20 +1,20 @@
 //! The catalog: every contract of a schema folder, and what services do with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
-use crate::bundle::{Bundle, BundledContract, BundledService};
+use crate::bundle::{Bundle, BundledContract, BundledExchange, BundledLayer, BundledService};
 use crate::file::{self, SchemaFile};
 use crate::finding::{self, Finding, Place};
 use crate::identity::{self, Identity};
 use crate::key::Kind;
 use crate::permissions;
+use crate::registry::{self, Registry};
 use crate::resolve::{self, References};
 use crate::settings::{self, Settings};
 use crate::shape::{self, Shape};
 use crate::source::Sources;
-use crate::{bundling, naming, registry, rules, structure};
+use crate::{bundling, naming, registry_claims, rules, structure};
 
 /// One event or command, one version of it, and the file that defines it.
 #[derive(Clone, Debug)]
@@ -45,6 +45,12 @@ pub struct Catalog {
     pub contracts: Vec<Contract>,
     /// By name; empty without a registry.
     pub services: Vec<BundledService>,
+    /// What the registry says about the exchange of events.
+    pub exchange: Option<BundledExchange>,
+    /// The layers of the registry, in its order.
+    pub topology: Vec<BundledLayer>,
+    /// Key or pattern → services, as the registry says for readers.
+    pub event_subscriptions: BTreeMap<String, Vec<String>>,
     /// What every `$ref` means.
     pub references: References,
     /// The types that generated code needs.
@@ -88,9 +94,29 @@ fn build(
     let contracts = contracts(&files, &references, &mut findings);
     structure::check(&files, &references, &mut findings);
     let shape = shape::of(&files, &references, &contracts, &mut findings);
-    let services = services(registry, &contracts, &mut sources, &mut findings);
+    let registry = registry.and_then(|path| registry::read(path, &mut sources, &mut findings));
+    let services = registry.as_ref().map(|registry| {
+        let services = permissions::expand(registry, &contracts, &mut findings);
+        registry_claims::check(registry, &services, &mut findings);
+        services
+    });
     finding::sort(&mut findings, &sources);
-    (Catalog { files, contracts, services, references, shape, settings, sources }, findings)
+    let catalog = Catalog {
+        files,
+        contracts,
+        services: services.unwrap_or_default(),
+        exchange: registry.as_ref().and_then(|registry| registry.exchange.clone()),
+        topology: registry.as_ref().map(Registry::bundled_layers).unwrap_or_default(),
+        event_subscriptions: registry
+            .as_ref()
+            .map(Registry::bundled_subscriptions)
+            .unwrap_or_default(),
+        references,
+        shape,
+        settings,
+        sources,
+    };
+    (catalog, findings)
 }
 
 impl Catalog {
@@ -105,6 +131,9 @@ impl Catalog {
         Bundle {
             contracts: self.contracts.iter().map(|contract| self.bundled(contract)).collect(),
             services: self.services.clone(),
+            exchange: self.exchange.clone(),
+            topology: self.topology.clone(),
+            event_subscriptions: self.event_subscriptions.clone(),
             definitions: bundling::definitions(roots, &self.files, &self.references),
         }
     }
@@ -211,31 +240,6 @@ fn duplicate_key(route: &str, file: &SchemaFile, other: &SchemaFile) -> Finding 
 /// Where a contract's key is written: its const or enum, else its file.
 fn key_place(file: &SchemaFile) -> Place {
     identity::named_key_place(file).unwrap_or_else(|| Place::file(&file.path))
-}
-
-fn services(
-    registry: Option<&Path>,
-    contracts: &[Contract],
-    sources: &mut Sources,
-    findings: &mut Vec<Finding>,
-) -> Vec<BundledService> {
-    let Some(path) = registry else {
-        return Vec::new();
-    };
-    let name = path.display().to_string();
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let registry = registry::parse(&name, &text, sources, findings);
-            registry.map_or_else(Vec::new, |registry| {
-                permissions::expand(&name, &text, &registry, contracts, findings)
-            })
-        }
-        Err(error) => {
-            let message = format!("the service registry cannot be read: {error}");
-            findings.push(Finding::new(rules::REGISTRY, message, Place::file(name)));
-            Vec::new()
-        }
-    }
 }
 
 /// The routes of all contracts, sorted.

@@ -8,6 +8,7 @@
 pub mod bundle;
 mod bundling;
 pub mod catalog;
+pub mod delay;
 pub mod file;
 pub mod finding;
 pub mod fix;
@@ -19,6 +20,7 @@ pub mod permissions;
 pub mod pointer;
 mod queues;
 pub mod registry;
+mod registry_claims;
 pub mod render;
 pub mod resolve;
 pub mod rules;

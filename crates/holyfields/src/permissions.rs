@@ -4,13 +4,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::bundle::BundledService;
+use crate::bundle::{BundledService, QueueLimits};
 use crate::catalog::{self, Contract};
 use crate::finding::{Finding, Place};
 use crate::key::{KeyError, Kind, TopicPattern};
 use crate::naming;
 use crate::queues;
-use crate::registry::{self, Key, Registry};
+use crate::registry::{Key, Properties, Registry};
 use crate::rules;
 use crate::suggest;
 
@@ -18,8 +18,6 @@ use crate::suggest;
 pub const UNRESTRICTED: &str = "Any";
 
 pub(crate) fn expand(
-    path: &str,
-    text: &str,
     registry: &Registry,
     contracts: &[Contract],
     findings: &mut Vec<Finding>,
@@ -42,22 +40,31 @@ pub(crate) fn expand(
                     "rename it",
                 ),
             };
-            let place = registry::field_place(path, text, &["services"], name);
+            let place = registry.place(&["services", name]);
             findings.push(Finding::new(rules::NAME_CLASH, message, place).help(help));
             continue;
         }
-        let mut expander = Expander { path, contracts, findings };
+        let mut expander = Expander { path: &registry.file, contracts, findings };
+        let Properties { retries, max_length, .. } = service.properties.clone();
         services.push(BundledService {
             name: name.clone(),
             rust_type,
+            description: service.description.clone(),
+            service_type: service.service_type.clone(),
+            status: service.status.clone(),
+            owner: service.owner.clone(),
+            tags: service.tags.clone(),
+            endpoints: service.endpoints.clone(),
+            runtime: service.runtime.clone(),
             produces: expander.routes(Kind::Event, &service.produces),
             consumes: expander.routes(Kind::Event, service.listens_to()),
-            sends: expander.routes(Kind::Command, &service.commands.sends),
-            handles: expander.routes(Kind::Command, &service.commands.handles),
+            sends: expander.routes(Kind::Command, &service.sends),
+            handles: expander.routes(Kind::Command, &service.handles),
             queues: queues::of(name, service, contracts),
+            limits: QueueLimits { retries, max_length },
         });
     }
-    queues::check(path, text, registry, contracts, &services, findings);
+    queues::check(registry, contracts, &services, findings);
     services
 }
 

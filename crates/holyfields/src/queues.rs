@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::bundle::{BundledQueue, BundledService};
+use crate::bundle::{BundledQueue, BundledService, QueueLimits};
 use crate::catalog::Contract;
 use crate::finding::{Finding, Place};
 use crate::key::{Kind, TopicPattern};
 use crate::permissions;
-use crate::registry::{self, Key, Registry, Service};
+use crate::registry::{Key, Properties, Registry, Service};
 use crate::rules;
 
 /// The queues that a service gets its events through, by name; none if it listens to nothing.
@@ -15,24 +15,34 @@ pub(crate) fn of(name: &str, service: &Service, contracts: &[Contract]) -> Vec<B
     if !service.queues.is_empty() {
         let queues = service.queues.iter();
         return queues
-            .map(|(name, keys)| queue(name, bindings(keys, contracts), service.ordered))
+            .map(|(name, said)| {
+                let properties = said.properties.or(&service.properties);
+                queue(name, bindings(&said.routing_keys, contracts), properties)
+            })
             .collect();
     }
     let bindings = bindings(service.common_keys(), contracts);
     if bindings.is_empty() {
         return Vec::new();
     }
-    let mut names: Vec<&str> = service.queue_names().map(|(name, _)| name).collect();
+    let mut names: Vec<&str> = service.queue_names().map(|name| name.text.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     if names.is_empty() {
         names.push(name);
     }
-    names.into_iter().map(|name| queue(name, bindings.clone(), service.ordered)).collect()
+    let properties = || service.properties.clone();
+    names.into_iter().map(|name| queue(name, bindings.clone(), properties())).collect()
 }
 
-fn queue(name: &str, bindings: Vec<String>, ordered: bool) -> BundledQueue {
-    BundledQueue { name: name.to_owned(), bindings, ordered }
+fn queue(name: &str, bindings: Vec<String>, properties: Properties) -> BundledQueue {
+    let Properties { ordered, retries, max_length } = properties;
+    BundledQueue {
+        name: name.to_owned(),
+        bindings,
+        ordered: ordered.unwrap_or_default(),
+        limits: QueueLimits { retries, max_length },
+    }
 }
 
 /// The patterns, each followed by the routes that it means and does not match.
@@ -75,8 +85,6 @@ fn meant_by<'a>(
 
 /// HF067 to HF069: what the registry says about queues, and what that leads to.
 pub(crate) fn check(
-    path: &str,
-    text: &str,
     registry: &Registry,
     contracts: &[Contract],
     services: &[BundledService],
@@ -85,7 +93,7 @@ pub(crate) fn check(
     let mut owners: BTreeMap<&str, Checked> = BTreeMap::new();
     for bundled in services {
         let Some(service) = registry.services.get(&bundled.name) else { continue };
-        let checked = Checked { path, text, contracts, service, bundled };
+        let checked = Checked { registry, contracts, service, bundled };
         if service.queues.is_empty() {
             findings.extend(checked.undivided());
         } else {
@@ -105,8 +113,7 @@ pub(crate) fn check(
 /// A service, as written and as it goes into the bundle.
 #[derive(Clone, Copy)]
 struct Checked<'a> {
-    path: &'a str,
-    text: &'a str,
+    registry: &'a Registry,
     contracts: &'a [Contract],
     service: &'a Service,
     bundled: &'a BundledService,
@@ -114,20 +121,18 @@ struct Checked<'a> {
 
 impl Checked<'_> {
     fn place(&self, field: &str) -> Place {
-        let blocks = ["services", &self.bundled.name];
-        registry::field_place(self.path, self.text, &blocks, field)
+        self.registry.place(&["services", &self.bundled.name, field])
     }
 
     /// Where the name of a queue comes from.
     fn queue_place(&self, queue: &str) -> Place {
         let service = self.bundled.name.as_str();
         if self.service.queues.contains_key(queue) {
-            let blocks = ["services", service, "queues"];
-            return registry::field_place(self.path, self.text, &blocks, queue);
+            return self.registry.place(&["services", service, "queues", queue]);
         }
-        match self.service.queue_names().find(|(name, _)| *name == queue) {
-            Some((_, field)) => self.place(field),
-            None => registry::field_place(self.path, self.text, &["services"], service),
+        match self.service.queue_names().find(|name| name.text == queue) {
+            Some(name) => name.place(&self.registry.file),
+            None => self.registry.place(&["services", service]),
         }
     }
 
@@ -157,7 +162,7 @@ impl Checked<'_> {
     }
 
     fn empty(&self) -> impl Iterator<Item = Finding> {
-        let queues = self.service.queues.iter().filter(|(_, keys)| keys.is_empty());
+        let queues = self.service.queues.iter().filter(|(_, queue)| queue.routing_keys.is_empty());
         queues.map(|(name, _)| {
             let message = format!("no key goes to the queue `{name}`");
             Finding::new(rules::UNDIVIDED_KEYS, message, self.queue_place(name))
@@ -167,9 +172,11 @@ impl Checked<'_> {
 
     fn unknown_names(&self) -> impl Iterator<Item = Finding> {
         let names = self.service.queue_names();
-        names.filter(|(name, _)| !self.service.queues.contains_key(*name)).map(|(name, field)| {
-            let message = format!("the queue `{name}` is not under `queues`, so it is not made");
-            Finding::new(rules::CONTRADICTED_QUEUES, message, self.place(field))
+        names.filter(|name| !self.service.queues.contains_key(&name.text)).map(|name| {
+            let text = &name.text;
+            let message = format!("the queue `{text}` is not under `queues`, so it is not made");
+            let place = name.place(&self.registry.file);
+            Finding::new(rules::CONTRADICTED_QUEUES, message, place)
                 .help("put it under `queues:` with its keys, or remove it")
         })
     }
@@ -182,7 +189,8 @@ impl Checked<'_> {
             let is_bound = |route: &str| bindings.iter().any(|binding| binding.matches(route));
             let missed = meant_by(&pattern, self.contracts).find(|route| !is_bound(route))?;
             let message = format!("`{missed}` goes to none of the queues under `queues`");
-            let finding = Finding::new(rules::CONTRADICTED_QUEUES, message, key.place(self.path));
+            let finding =
+                Finding::new(rules::CONTRADICTED_QUEUES, message, key.place(&self.registry.file));
             Some(finding.help("list it under one of the queues, or remove it here"))
         })
     }

@@ -1,103 +1,121 @@
 //! `services/registry.yaml`: who produces and consumes what.
 
+mod form;
+mod table;
+mod yaml;
+
 use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
 
-use serde::Deserialize;
-use serde_saphyr::Spanned;
+use serde_json::{Map, Value, json};
 
+use self::form::{Check, Form};
+use self::yaml::Node;
+use crate::bundle::{BundledExchange, BundledLayer};
+use crate::delay::Delay;
 use crate::finding::{Finding, Place};
 use crate::rules;
 use crate::source::Sources;
-use crate::suggest;
 
-/// The service registry.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "registry-schema", derive(schemars::JsonSchema))]
-pub struct Registry {
-    /// The format of this file: `"1.0"`.
-    pub version: String,
-    /// The exchange that events go to; the default is what bloodbank declares itself.
-    pub exchange: Option<Exchange>,
-    /// The services, by name.
-    #[serde(default)]
-    pub services: BTreeMap<String, Service>,
-    /// Key → the services that listen to it. Derived data; `services` counts.
-    #[serde(default)]
-    pub event_subscriptions: BTreeMap<String, Vec<String>>,
-    /// Layer → services, for the picture of the topology.
-    #[serde(default)]
-    pub topology: BTreeMap<String, Vec<String>>,
-}
-
-/// The exchange that events go to.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "registry-schema", derive(schemars::JsonSchema))]
-pub struct Exchange {
-    /// `bloodbank.events.v1`.
-    pub name: String,
-    /// `topic`.
-    #[serde(rename = "type")]
-    pub exchange_type: String,
-    /// Whether it outlives the broker's restart.
-    pub durable: bool,
+/// What a registry says. What is not of its form is left out and has its finding.
+#[derive(Clone, Debug)]
+pub(crate) struct Registry {
+    /// The file's path, as findings name it.
+    pub(crate) file: String,
+    pub(crate) exchange: Option<BundledExchange>,
+    /// By name.
+    pub(crate) services: BTreeMap<String, Service>,
+    /// Key → the services that are said to listen to it, in the order of the file.
+    pub(crate) event_subscriptions: Vec<(Key, Vec<Key>)>,
+    /// Layer → services, in the order of the file.
+    pub(crate) layers: Vec<(String, Vec<Key>)>,
+    root: Node,
 }
 
 /// One service.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "registry-schema", derive(schemars::JsonSchema))]
-pub struct Service {
-    /// Its name again.
-    pub name: Option<String>,
-    /// What it is for, in a sentence.
-    pub description: Option<String>,
-    /// `event-producer` or `event-consumer`.
-    #[serde(rename = "type")]
-    pub service_type: Option<String>,
-    /// `active`, `planned` or `deprecated`.
-    pub status: Option<String>,
-    /// Who answers for it.
-    pub owner: Option<String>,
-    /// Words to find it by.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// Its queue, where it has one.
-    pub queue_name: Option<String>,
-    /// Its queues, where it has several that all get the same.
-    #[serde(default)]
-    pub queue_names: Vec<String>,
-    /// Its queues, where it has several: name → the patterns that the queue is bound with.
-    ///
-    /// They count as `routing_keys` do.
-    #[serde(default)]
-    pub queues: BTreeMap<String, Vec<Key>>,
-    /// The patterns its queues are bound with.
-    #[serde(default)]
-    pub routing_keys: Vec<Key>,
-    /// Whether one process at a time gets all of its events, so that their order holds.
-    #[serde(default)]
-    pub ordered: bool,
-    /// The keys of the events it publishes; `*` and `#` stand for what they match.
-    #[serde(default)]
-    pub produces: Vec<Key>,
-    /// The keys of the events it listens to beside `routing_keys`.
-    #[serde(default)]
-    pub consumes: Vec<Key>,
-    /// The commands it has to do with.
-    #[serde(default)]
-    pub commands: Commands,
-    /// Name → URL.
-    #[serde(default)]
-    pub endpoints: BTreeMap<String, String>,
-    /// How it is run; free form.
-    #[serde(default)]
-    pub runtime: BTreeMap<String, serde_json::Value>,
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Service {
+    pub(crate) name: Option<Key>,
+    pub(crate) description: Option<String>,
+    pub(crate) service_type: Option<String>,
+    pub(crate) status: Option<String>,
+    pub(crate) owner: Option<String>,
+    pub(crate) tags: Vec<String>,
+    pub(crate) queue_name: Option<Key>,
+    pub(crate) queue_names: Vec<Key>,
+    pub(crate) queues: BTreeMap<String, Queue>,
+    pub(crate) routing_keys: Vec<Key>,
+    pub(crate) consumes: Vec<Key>,
+    pub(crate) properties: Properties,
+    pub(crate) produces: Vec<Key>,
+    pub(crate) sends: Vec<Key>,
+    pub(crate) handles: Vec<Key>,
+    pub(crate) endpoints: BTreeMap<String, String>,
+    pub(crate) runtime: Map<String, Value>,
+}
+
+/// One queue of a service that names what each of them gets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Queue {
+    pub(crate) routing_keys: Vec<Key>,
+    pub(crate) properties: Properties,
+}
+
+/// How a queue is: as a queue says it, or its service for all of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Properties {
+    pub(crate) ordered: Option<bool>,
+    pub(crate) retries: Option<Vec<Delay>>,
+    pub(crate) max_length: Option<u64>,
+}
+
+/// A text with its place in the file: a key, a topic pattern, or a name.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    /// As written.
+    pub(crate) text: String,
+    range: Range<usize>,
+}
+
+impl Key {
+    /// Its place in the registry's file.
+    pub(crate) fn place(&self, path: &str) -> Place {
+        Place::bytes(path, self.range.clone())
+    }
+
+    fn of(node: &Node) -> Option<Self> {
+        Some(Key { text: node.text()?.to_owned(), range: node.range.clone() })
+    }
+}
+
+impl Properties {
+    /// The same, with what they do not say from those of the service.
+    pub(crate) fn or(&self, service: &Properties) -> Properties {
+        Properties {
+            ordered: self.ordered.or(service.ordered),
+            retries: self.retries.clone().or_else(|| service.retries.clone()),
+            max_length: self.max_length.or(service.max_length),
+        }
+    }
+
+    fn of(node: &Node) -> Self {
+        let retries = node.get("retries").map(|list| {
+            list.items().iter().filter_map(|delay| delay.text()?.parse().ok()).collect()
+        });
+        Properties {
+            ordered: flag(node, "ordered"),
+            retries,
+            max_length: node.get("max_length").and_then(Node::count),
+        }
+    }
 }
 
 impl Service {
     /// The names under `queue_name` and `queue_names`, each with the field it stands in.
-    pub(crate) fn queue_names(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        let one = self.queue_name.iter().map(|name| (name.as_str(), "queue_name"));
-        one.chain(self.queue_names.iter().map(|name| (name.as_str(), "queue_names")))
+    pub(crate) fn queue_names(&self) -> impl Iterator<Item = &Key> {
+        self.queue_name.iter().chain(&self.queue_names)
     }
 
     /// The patterns that go to no queue by name.
@@ -107,210 +125,195 @@ impl Service {
 
     /// All patterns of events that it listens to.
     pub(crate) fn listens_to(&self) -> impl Iterator<Item = &Key> {
-        self.common_keys().chain(self.queues.values().flatten())
-    }
-}
-
-/// The commands a service has to do with.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[cfg_attr(feature = "registry-schema", derive(schemars::JsonSchema))]
-pub struct Commands {
-    /// The keys of the commands it sends.
-    #[serde(default)]
-    pub sends: Vec<Key>,
-    /// The keys of the commands it carries out.
-    #[serde(default)]
-    pub handles: Vec<Key>,
-}
-
-/// A key or a topic pattern, with its place in the file.
-#[derive(Clone, Debug)]
-pub struct Key {
-    /// As written.
-    pub text: String,
-    range: std::ops::Range<usize>,
-}
-
-impl Key {
-    /// Its place in the registry's file.
-    pub fn place(&self, path: &str) -> Place {
-        Place::bytes(path, self.range.clone())
-    }
-}
-
-impl<'de> Deserialize<'de> for Key {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<String>::deserialize(deserializer)?;
-        let span = spanned.referenced.span();
-        let bytes = |count: Option<u64>| count.and_then(|count| usize::try_from(count).ok());
-        let start = bytes(span.byte_offset()).unwrap_or(0);
-        let length = bytes(span.byte_len()).unwrap_or(spanned.value.len());
-        Ok(Key { text: spanned.value, range: start..start + length })
-    }
-}
-
-#[cfg(feature = "registry-schema")]
-impl schemars::JsonSchema for Key {
-    fn inline_schema() -> bool {
-        true
+        self.common_keys().chain(self.queues.values().flat_map(|queue| &queue.routing_keys))
     }
 
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Key".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({
-            "type": "string",
-            "pattern": r"^([a-z][a-z0-9_]*|\*|#)(\.([a-z][a-z0-9_]*|\*|#))*$",
-        })
-    }
-}
-
-/// The JSON Schema of registry.yaml, derived from the type that reads it.
-#[cfg(feature = "registry-schema")]
-pub fn json_schema() -> serde_json::Value {
-    schemars::schema_for!(Registry).to_value()
-}
-
-/// The fields of [`Registry`], of [`Exchange`], [`Service`] and [`Commands`].
-const FIELDS: [&str; 5] = ["version", "exchange", "services", "event_subscriptions", "topology"];
-const EXCHANGE_FIELDS: [&str; 3] = ["name", "type", "durable"];
-const SERVICE_FIELDS: [&str; 16] = [
-    "name",
-    "description",
-    "type",
-    "status",
-    "owner",
-    "tags",
-    "ordered",
-    "queue_name",
-    "queue_names",
-    "queues",
-    "routing_keys",
-    "produces",
-    "consumes",
-    "commands",
-    "endpoints",
-    "runtime",
-];
-const COMMANDS_FIELDS: [&str; 2] = ["sends", "handles"];
-
-/// HF063: fields that nothing reads.
-fn find_unknown_fields(path: &str, text: &str, findings: &mut Vec<Finding>) {
-    let Ok(registry) = serde_saphyr::from_str::<serde_json::Value>(text) else { return };
-    let mut check = |at: &serde_json::Value, words: &[&str], known: &[&str]| {
-        for name in at.as_object().into_iter().flat_map(|fields| fields.keys()) {
-            if known.contains(&name.as_str()) {
-                continue;
-            }
-            let within = match words {
-                [] => String::new(),
-                words => format!(" of `{}`", words.join(".")),
+    fn of(node: &Node) -> Self {
+        let commands = |field| node.get("commands").map(|node| keys(node, field));
+        let runtime = node.get("runtime").and_then(Node::to_json);
+        let queues = texts_and_values(node, "queues").map(|(name, node)| {
+            let queue = match node.items() {
+                [] => Queue {
+                    routing_keys: keys(node, "routing_keys"),
+                    properties: Properties::of(node),
+                },
+                items => Queue {
+                    routing_keys: items.iter().filter_map(Key::of).collect(),
+                    ..Queue::default()
+                },
             };
-            let message = format!("nothing reads the field `{name}`{within}");
-            let help = match suggest::nearest(name, known.iter().copied()).first() {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => "remove it, or put it under `runtime`, which is free form".to_owned(),
-            };
-            let place = field_place(path, text, words, name);
-            findings.push(Finding::new(rules::REGISTRY_FIELD, message, place).help(help));
+            (name.text, queue)
+        });
+        let endpoints = texts_and_values(node, "endpoints");
+        Service {
+            name: node.get("name").and_then(Key::of),
+            description: text(node, "description"),
+            service_type: text(node, "type"),
+            status: text(node, "status"),
+            owner: text(node, "owner"),
+            tags: keys(node, "tags").into_iter().map(|tag| tag.text).collect(),
+            queue_name: node.get("queue_name").and_then(Key::of),
+            queue_names: keys(node, "queue_names"),
+            queues: queues.collect(),
+            routing_keys: keys(node, "routing_keys"),
+            consumes: keys(node, "consumes"),
+            properties: Properties::of(node),
+            produces: keys(node, "produces"),
+            sends: commands("sends").unwrap_or_default(),
+            handles: commands("handles").unwrap_or_default(),
+            endpoints: endpoints
+                .filter_map(|(name, url)| Some((name.text, url.text()?.to_owned())))
+                .collect(),
+            runtime: match runtime {
+                Some(Value::Object(runtime)) => runtime,
+                _ => Map::new(),
+            },
+        }
+    }
+}
+
+impl Registry {
+    /// The name of a field, found by the names of the blocks around it; the innermost of them that is
+    /// there if it is not.
+    pub(crate) fn place(&self, path: &[&str]) -> Place {
+        match self.root.place(path) {
+            Some(range) => Place::bytes(&*self.file, range),
+            None => Place::file(&*self.file),
+        }
+    }
+
+    /// The layers without the places.
+    pub(crate) fn bundled_layers(&self) -> Vec<BundledLayer> {
+        let texts = |keys: &[Key]| keys.iter().map(|key| key.text.clone()).collect();
+        let layers = self.layers.iter();
+        layers
+            .map(|(name, services)| BundledLayer { name: name.clone(), services: texts(services) })
+            .collect()
+    }
+
+    /// The subscriptions without the places.
+    pub(crate) fn bundled_subscriptions(&self) -> BTreeMap<String, Vec<String>> {
+        let texts = |keys: &[Key]| keys.iter().map(|key| key.text.clone()).collect();
+        let all = self.event_subscriptions.iter();
+        all.map(|(key, services)| (key.text.clone(), texts(services))).collect()
+    }
+
+    fn of(file: &str, root: Node) -> Self {
+        let exchange = root.get("exchange").map(|exchange| BundledExchange {
+            name: text(exchange, "name"),
+            exchange_type: text(exchange, "type"),
+            durable: flag(exchange, "durable"),
+        });
+        let items = |node: &Node| node.items().iter().filter_map(Key::of).collect();
+        let services = texts_and_values(&root, "services");
+        let subscriptions = texts_and_values(&root, "event_subscriptions");
+        let layers = texts_and_values(&root, "topology");
+        Registry {
+            file: file.to_owned(),
+            exchange: exchange.filter(|exchange| *exchange != BundledExchange::default()),
+            services: services.map(|(name, node)| (name.text, Service::of(node))).collect(),
+            event_subscriptions: subscriptions.map(|(key, node)| (key, items(node))).collect(),
+            layers: layers.map(|(layer, node)| (layer.text, items(node))).collect(),
+            root,
+        }
+    }
+}
+
+fn text(node: &Node, field: &str) -> Option<String> {
+    node.get(field)?.text().map(str::to_owned)
+}
+
+fn flag(node: &Node, field: &str) -> Option<bool> {
+    node.get(field)?.flag()
+}
+
+fn keys(node: &Node, field: &str) -> Vec<Key> {
+    node.get(field).map_or(&[][..], Node::items).iter().filter_map(Key::of).collect()
+}
+
+/// The members of a map in a field.
+fn texts_and_values<'n>(node: &'n Node, field: &str) -> impl Iterator<Item = (Key, &'n Node)> {
+    let members = node.get(field).map_or(&[][..], Node::members);
+    members.iter().filter_map(|(name, value)| Some((Key::of(name)?, value)))
+}
+
+/// Reads a registry from its file; `None` and a finding where it is not YAML.
+pub(crate) fn read(
+    path: &Path,
+    sources: &mut Sources,
+    findings: &mut Vec<Finding>,
+) -> Option<Registry> {
+    let name = path.display().to_string();
+    let mut refuse = |message: String, place: Place, help: &str| {
+        let finding = Finding::new(rules::REGISTRY, message, place);
+        findings.push(if help.is_empty() { finding } else { finding.help(help) });
+    };
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let message = format!("the service registry cannot be read: {error}");
+            refuse(message, Place::file(name), "");
+            return None;
         }
     };
-    check(&registry, &[], &FIELDS);
-    check(&registry["exchange"], &["exchange"], &EXCHANGE_FIELDS);
-    for (name, service) in registry["services"].as_object().into_iter().flatten() {
-        check(service, &["services", name], &SERVICE_FIELDS);
-        check(&service["commands"], &["services", name, "commands"], &COMMANDS_FIELDS);
-    }
-}
-
-/// The name of a field, found by the names of the blocks around it, each a member of the last.
-///
-/// Where it does not stand on a line of its own, the innermost of the blocks that does.
-pub(crate) fn field_place(path: &str, text: &str, blocks: &[&str], field: &str) -> Place {
-    let mut wanted = blocks.iter().chain([&field]).peekable();
-    let mut found = Place::file(path);
-    // How far in the last block that was found stands, and how far its members.
-    let (mut depth, mut members) = (None, None);
-    let mut offset = 0;
-    for line in text.split_inclusive('\n') {
-        let start = offset;
-        offset += line.len();
-        let content = line.trim_start();
-        if content.is_empty() || content.starts_with('#') {
-            continue;
-        }
-        let indent = line.len() - content.len();
-        if depth.is_some_and(|depth| indent <= depth) {
-            break;
-        }
-        let quote = usize::from(content.starts_with(['"', '\'']));
-        let is_named = wanted.peek().is_some_and(|name| {
-            let rest = content[quote..].strip_prefix(**name);
-            rest.is_some_and(|rest| rest.trim_start_matches(['"', '\'', ' ']).starts_with(':'))
-        });
-        if *members.get_or_insert(indent) == indent && is_named {
-            (depth, members) = (Some(indent), None);
-            let start = start + indent + quote;
-            found = Place::bytes(path, start..start + wanted.next().map_or(0, |name| name.len()));
-            if wanted.peek().is_none() {
-                break;
-            }
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(&name, &text, sources, findings),
+        Err(error) => {
+            // What is shown has the same bytes up to the first that is wrong.
+            let start = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes());
+            let place = Place::bytes(&*name, start..start + 1);
+            sources.insert(name, text);
+            let message = "the service registry is not UTF-8".to_owned();
+            refuse(message, place, "save it as UTF-8, without other encodings in comments");
+            None
         }
     }
-    found
 }
 
-/// What the YAML parser says, without the place and without its own types and options.
-fn plain_words(problem: &str) -> String {
-    let problem = problem.rsplit_once(" at line ").map_or(problem, |(problem, _)| problem);
-    let problem = problem.split(", set DuplicateKeyPolicy").next().unwrap_or(problem);
-    problem.replace("mapping start", "a mapping").replace("sequence start", "a list")
-}
-
-/// Reads a registry from its text; a finding where that fails.
-pub(crate) fn parse(
+/// Reads a registry from its text.
+fn parse(
     path: &str,
     text: &str,
     sources: &mut Sources,
     findings: &mut Vec<Finding>,
 ) -> Option<Registry> {
     sources.insert(path, text);
-    match serde_saphyr::from_str(text) {
-        Ok(registry) => {
-            find_unknown_fields(path, text, findings);
-            Some(registry)
-        }
-        Err(error) => {
-            let location = error.location();
-            let offset = location.and_then(|l| l.span().byte_offset()).unwrap_or(0);
-            let start = usize::try_from(offset).unwrap_or(0).min(text.len());
-            let place = Place::bytes(path, start..(start + 1).min(text.len()));
-            let problem = error.without_snippet().to_string();
-            let problem = plain_words(&problem);
-            let message = format!("the service registry cannot be read: {problem}");
+    let root = match yaml::read(text) {
+        Ok(root) => root,
+        Err(broken) => {
+            let message = format!("the service registry cannot be read: {}", broken.problem);
+            let place = Place::bytes(path, broken.range);
             findings.push(Finding::new(rules::REGISTRY, message, place));
-            None
+            return None;
         }
+    };
+    if let yaml::Value::Null = root.value {
+        let message = "the service registry is empty";
+        let finding = Finding::new(rules::REGISTRY, message, Place::bytes(path, 0..1));
+        findings.push(finding.help("begin it with `version: \"1.0\"` and `services: {}`"));
+        return None;
     }
+    Check { file: path, text, findings }.value(&root, &Form::Fields(&table::REGISTRY), "");
+    Some(Registry::of(path, root))
 }
 
-#[cfg(all(test, feature = "registry-schema"))]
-mod tests {
-    use super::*;
+/// The address of the JSON Schema of registry.yaml.
+pub const SCHEMA_ID: &str = "https://schemas.33god.dev/bloodbank/registry.schema.json";
 
-    #[test]
-    fn the_fields_that_are_known_are_those_that_are_read() {
-        let schema = json_schema();
-        let fields = |at: &str| {
-            let properties = schema.pointer(at).and_then(serde_json::Value::as_object).unwrap();
-            properties.keys().cloned().collect::<std::collections::BTreeSet<_>>()
-        };
-        let listed = |fields: &[&str]| fields.iter().map(|f| (*f).to_owned()).collect();
-        assert_eq!(fields("/properties"), listed(&FIELDS));
-        assert_eq!(fields("/$defs/Exchange/properties"), listed(&EXCHANGE_FIELDS));
-        assert_eq!(fields("/$defs/Service/properties"), listed(&SERVICE_FIELDS));
-        assert_eq!(fields("/$defs/Commands/properties"), listed(&COMMANDS_FIELDS));
-    }
+/// The JSON Schema of registry.yaml. It accepts what the reader accepts, apart from what the rules on
+/// keys and services say.
+pub fn json_schema() -> Value {
+    let mut definitions = Map::new();
+    let Value::Object(registry) = table::REGISTRY.schema(&mut definitions) else {
+        return Value::Null;
+    };
+    let mut schema = Map::from_iter([
+        ("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema")),
+        ("$id".to_owned(), json!(SCHEMA_ID)),
+        ("title".to_owned(), json!("services/registry.yaml")),
+    ]);
+    schema.extend(registry);
+    schema.insert("$defs".to_owned(), Value::Object(definitions));
+    Value::Object(schema)
 }

@@ -191,9 +191,13 @@ impl Inner {
         after: Duration,
         more: Headers,
     ) -> Result<(), TransportError> {
-        let step = self.declared().delays.range(after..).next().copied();
-        let step = step.or_else(|| self.declared().delays.last().copied()).ok_or_else(|| {
-            TransportError::Other { reason: "no delays were declared to wait for".to_owned() }
+        let step = {
+            let declared = self.declared();
+            let mut steps = declared.delays_of(&delivery.queue);
+            steps.find(|step| *step >= after).or_else(|| declared.delays_of(&delivery.queue).last())
+        };
+        let step = step.ok_or_else(|| TransportError::Other {
+            reason: format!("no delays were declared for queue `{}` to wait for", delivery.queue),
         })?;
         let mut headers = delivery.headers.clone();
         headers.extend(more);
@@ -254,7 +258,9 @@ impl Inner {
     /// Notes what is to be declared on each connection from now on.
     pub(super) fn note(&self, topology: &Topology) {
         let mut declared = self.declared();
-        declared.delays.extend(&topology.delays);
+        for (queue, delays) in &topology.delays {
+            declared.delays.entry(queue.clone()).or_default().extend(delays);
+        }
         for queue in &topology.queues {
             match declared.queues.iter_mut().find(|known| known.name == queue.name) {
                 Some(known) => known.add_bindings_of(queue),

@@ -1,20 +1,28 @@
 //! From what was said to queues and bindings.
 
-use bloodbank_core::{Kind, Service};
+use bloodbank_core::{BundledService, Kind, Service};
 
 use super::{SubscribeError, Subscriber};
-use crate::{Exchange, Queue, Topology};
+use crate::{Exchange, Queue, RetryPolicy, Topology};
+
+/// A queue that is consumed.
+pub(super) struct Planned {
+    /// Its name.
+    pub(super) queue: String,
+    /// When its messages are tried again.
+    pub(super) retry: RetryPolicy,
+}
 
 impl<S: Service> Subscriber<S> {
     /// What to declare, and which queues to consume.
-    pub(super) fn plan(&self) -> Result<(Topology, Vec<String>), SubscribeError> {
+    pub(super) fn plan(&self) -> Result<(Topology, Vec<Planned>), SubscribeError> {
         let mut faults = self.faults.clone();
         let mut queues = self.event_queues(&mut faults);
         if self.options.hear_replays {
             queues = queues.into_iter().map(Queue::hear_replays).collect();
         }
         let commands = self.handlers.commands();
-        queues.extend(commands.iter().filter_map(|command| Queue::of_command(command)));
+        queues.extend(commands.iter().filter_map(|command| self.worker_queue(command)));
         if commands.is_empty() && !self.handlers.takes_events() {
             faults.push("it has no handler: add `.on(…)`, `.on_any(…)` or `.handle(…)`".to_owned());
         }
@@ -25,21 +33,51 @@ impl<S: Service> Subscriber<S> {
         if !faults.is_empty() {
             return Err(SubscribeError::Setup { service: S::NAME, faults });
         }
-        let names = queues.iter().map(|queue| queue.name.clone()).collect();
-        let mut topology = Topology::new();
+        let (mut topology, mut planned) = (Topology::new(), Vec::new());
         for queue in queues {
+            let (name, retry) = (queue.name.clone(), self.retry_of(&queue.name));
             topology = topology.with_parked_queue(queue);
+            if !self.options.strict_order {
+                topology = topology.with_delays_of(&*name, retry.delays().iter().copied());
+            }
+            planned.push(Planned { queue: name, retry });
         }
-        if !self.options.strict_order {
-            topology = topology.with_delays(self.options.retry.delays().iter().copied());
+        Ok((topology, planned))
+    }
+
+    /// What registry.yaml says of the service.
+    fn registered(&self) -> Option<BundledService> {
+        self.contracts.current().bundle().service(S::NAME).cloned()
+    }
+
+    /// What the code says, else registry.yaml, else the default.
+    fn retry_of(&self, queue: &str) -> RetryPolicy {
+        let said = self.options.retry.clone();
+        let registered = || RetryPolicy::of_queue(&self.registered()?, queue);
+        said.or_else(registered).unwrap_or_default()
+    }
+
+    /// The worker queue of a command, as `bloodbank topology` declares it.
+    fn worker_queue(&self, command: &str) -> Option<Queue> {
+        let queue = Queue::of_command(command)?;
+        let workers = self.registered().map(|it| Queue::workers_of(&it)).unwrap_or_default();
+        Some(workers.into_iter().find(|worker| worker.name == queue.name).unwrap_or(queue))
+    }
+
+    /// A queue that was named by hand, with what registry.yaml says of it.
+    fn as_registered(&self, mut queue: Queue) -> Queue {
+        let queues = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
+        if let Some(known) = queues.into_iter().find(|known| known.name == queue.name) {
+            (queue.max_len, queue.ordered) = (known.max_len, known.ordered);
+            queue.recorder = known.recorder;
         }
-        Ok((topology, names))
+        queue
     }
 
     /// Those named by hand, else those of registry.yaml; none if it only carries out commands.
     fn event_queues(&self, faults: &mut Vec<String>) -> Vec<Queue> {
         if !self.queues.is_empty() {
-            let queues = self.queues.iter().cloned();
+            let queues = self.queues.iter().cloned().map(|queue| self.as_registered(queue));
             return match self.options.strict_order {
                 true => queues.map(Queue::ordered).collect(),
                 false => queues.collect(),
@@ -48,9 +86,7 @@ impl<S: Service> Subscriber<S> {
         if !self.handlers.takes_events() {
             return Vec::new();
         }
-        let contracts = self.contracts.current();
-        let service = contracts.bundle().service(S::NAME);
-        let queues: Vec<Queue> = service.map(Queue::all_of).unwrap_or_default();
+        let queues: Vec<Queue> = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
         if queues.is_empty() {
             faults.push(
                 "it has no queue: name its `routing_keys:` in services/registry.yaml, or say \

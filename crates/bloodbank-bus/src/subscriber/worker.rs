@@ -19,7 +19,7 @@ use super::handlers::{Handled, Handlers, Incoming};
 use crate::metrics::QueueMetrics;
 use crate::reading::{self, Fault};
 use crate::{
-    Answer, Claim, Deliveries, Delivery, Reason, Settlement, Subscription, Transport,
+    Answer, Claim, Deliveries, Delivery, Reason, RetryPolicy, Settlement, Subscription, Transport,
     TransportError, Verdict, headers,
 };
 
@@ -51,7 +51,11 @@ pub(super) struct Consumer {
 }
 
 impl Consumer {
-    pub(super) async fn start(shared: Arc<Shared>, queue: String) -> Result<Self, TransportError> {
+    pub(super) async fn start(
+        shared: Arc<Shared>,
+        queue: String,
+        retry: RetryPolicy,
+    ) -> Result<Self, TransportError> {
         let mut prefetch = shared.options.prefetch;
         if shared.options.strict_order {
             prefetch = prefetch.min(MOST_IN_ORDER);
@@ -61,10 +65,12 @@ impl Consumer {
         let deliveries = Arc::new(Mutex::new(deliveries));
         let count = if shared.options.strict_order { 1 } else { shared.options.concurrency };
         let metrics = Arc::new(QueueMetrics::new(&queue));
+        let retry = Arc::new(retry);
         let working = Arc::new(AtomicUsize::new(0));
         let mut workers = JoinSet::new();
         for _ in 0..count {
-            let worker = Worker { shared: shared.clone(), metrics: metrics.clone() };
+            let worker =
+                Worker { shared: shared.clone(), metrics: metrics.clone(), retry: retry.clone() };
             workers.spawn(worker.run(deliveries.clone(), working.clone()));
         }
         Ok(Consumer { queue, deliveries, workers, working })
@@ -105,6 +111,8 @@ pub(super) async fn first_to_end(consumers: &mut [Consumer]) -> String {
 struct Worker {
     shared: Arc<Shared>,
     metrics: Arc<QueueMetrics>,
+    /// When messages of its queue are tried again.
+    retry: Arc<RetryPolicy>,
 }
 
 impl Worker {
@@ -286,7 +294,7 @@ impl Worker {
             let (Verdict::Retry(reason), None) = (&handled.verdict, &delivery.reply_to) else {
                 return Ok(Some((handled, delivery)));
             };
-            let Some(after) = self.shared.options.retry.after(delivery.attempt) else {
+            let Some(after) = self.retry.after(delivery.attempt) else {
                 return Ok(Some((handled, delivery)));
             };
             warn!(attempt = delivery.attempt, error = %reason, "tried again in {after:?}");
@@ -313,7 +321,7 @@ impl Worker {
             }
             _ => false,
         };
-        let retry = &self.shared.options.retry;
+        let retry = &self.retry;
         match verdict {
             Verdict::Done | Verdict::Drop(_) => {
                 // Whoever sends it again is answered as whoever called.

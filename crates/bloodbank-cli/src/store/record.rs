@@ -15,8 +15,10 @@ use crate::table::say;
 
 /// Runs until it is interrupted.
 pub(crate) async fn run(store: &EventStore) -> anyhow::Result<u8> {
-    let queue = queue(&store.contracts())?;
-    let Some(config) = bus::explained(AmqpConfig::from_env())? else {
+    let contracts = store.contracts();
+    let queue = queue(&contracts)?;
+    let declared = contracts.bundle().exchange.as_ref();
+    let Some(config) = bus::explained(AmqpConfig::from_env_and(declared))? else {
         bail!(
             "there is nothing to record from: on the embedded bus everything is in the store as soon \
              as it is published\nhelp: to record from RabbitMQ, {}",

@@ -2,6 +2,7 @@
 //!
 //! One file per family; the tens of an id are the family.
 
+mod claims;
 mod contradictions;
 mod examples;
 mod files;
@@ -17,6 +18,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use claims::*;
 pub use contradictions::*;
 pub use examples::*;
 pub use files::*;
@@ -122,6 +124,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         contradictions::ALL,
         style::ALL,
         settings::ALL,
+        claims::ALL,
     ];
     families.into_iter().flatten().copied()
 }

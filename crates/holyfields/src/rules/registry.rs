@@ -137,7 +137,7 @@ services:
 /// The registry has a field that nothing reads.
 pub const REGISTRY_FIELD: &Rule = &Rule {
     id: "HF063",
-    level: Level::Warning,
+    level: Level::Error,
     purpose: "The registry has a field that nothing reads.",
     why: "What nothing reads has no effect. `route_keys` beside `routing_keys` is a queue \
           without bindings, and the file looks complete.",

@@ -14,6 +14,7 @@ mod queues;
 mod random;
 mod references;
 mod registry;
+mod registry_fields;
 mod schemas;
 mod shape;
 mod widening;

@@ -129,10 +129,10 @@ fn several_names_and_no_keys_for_each() {
           = help: name the keys of each queue, for example `queues: { shop.all: [shop.order.created], shop.created: ["shop.stock.*"], shop.paid: [shop.order.created] }`
 
         warning[HF067]: `flow` does not say which of its keys go to which of its 2 queues: each gets all
-          --> registry.yaml:10:3
+          --> registry.yaml:10:11
            |
         10 |   flow: { queue_names: [flow.a, flow.b], routing_keys: [shop.stock.low] }
-           |   ^^^^
+           |           ^^^^^^^^^^^
            |
            = help: name the keys of each queue, for example `queues: { flow.a: [shop.stock.low], flow.b: [shop.stock.low] }`
 
@@ -182,7 +182,7 @@ fn a_queue_of_two_services() {
          --> registry.yaml:9:7
           |
         4 |     queue_name: two
-          |     ---------- first here
+          |                 --- first here
         ...
         9 |       two: [shop.order.paid]
           |       ^^^
@@ -193,7 +193,7 @@ fn a_queue_of_two_services() {
           --> registry.yaml:10:3
            |
          4 |     queue_name: two
-           |     ---------- first here
+           |                 --- first here
         ...
         10 |   two:
            |   ^^^
@@ -227,18 +227,18 @@ services:
 fn queues_and_what_contradicts_them() {
     expect![[r#"
         warning[HF069]: the queue `shop.other` is not under `queues`, so it is not made
-         --> registry.yaml:9:5
+         --> registry.yaml:9:17
           |
         9 |     queue_name: shop.other
-          |     ^^^^^^^^^^
+          |                 ^^^^^^^^^^
           |
           = help: put it under `queues:` with its keys, or remove it
 
         warning[HF069]: the queue `shop.third` is not under `queues`, so it is not made
-          --> registry.yaml:10:5
+          --> registry.yaml:10:30
            |
         10 |     queue_names: [shop.paid, shop.third]
-           |     ^^^^^^^^^^^
+           |                              ^^^^^^^^^^
            |
            = help: put it under `queues:` with its keys, or remove it
 

@@ -8,7 +8,7 @@ use holyfields::bundle::BundledService;
 use crate::folder::{Folder, rendered};
 
 const CLOSED: &str = r#"{"type": "object", "additionalProperties": false}"#;
-const CONTRACTS: [(&str, &str); 5] = [
+pub(crate) const CONTRACTS: [(&str, &str); 5] = [
     ("shop/order.created.v1.json", CLOSED),
     ("shop/order.created.v2.json", CLOSED),
     ("shop/order.paid.v1.json", CLOSED),
@@ -252,15 +252,15 @@ fn services_of_one_name() {
 #[test]
 fn what_is_no_registry() {
     expect![[r#"
-        error[HF060]: the service registry cannot be read: expected a mapping
-         --> registry.yaml:4:4
+        error[HF060]: the service registry cannot be read: unclosed bracket '['
+         --> registry.yaml:4:6
           |
         4 |    - [
-          |    ^
+          |      ^
     "#]]
     .assert_eq(&found("version: '1.0'\nservices:\n  one:\n   - [\n"));
     expect![[r#"
-        error[HF060]: the service registry cannot be read: expected a list
+        error[HF060]: `services.one.produces` is the number 3; expected a list
          --> registry.yaml:4:15
           |
         4 |     produces: 3
@@ -268,7 +268,7 @@ fn what_is_no_registry() {
     "#]]
     .assert_eq(&found("version: '1.0'\nservices:\n  one:\n    produces: 3\n"));
     expect![[r#"
-        error[HF060]: the service registry cannot be read: missing field `version`
+        error[HF060]: the service registry has no `version`
          --> registry.yaml:1:1
           |
         1 | services: {}
@@ -276,19 +276,25 @@ fn what_is_no_registry() {
     "#]]
     .assert_eq(&found("services: {}\n"));
     expect![[r#"
-        error[HF060]: the service registry cannot be read: duplicate mapping key: one
+        error[HF060]: `services.one` stands here twice
          --> registry.yaml:4:3
           |
+        3 |   one: {}
+          |   --- first here
         4 |   one: {}
-          |   ^
+          |   ^^^
+          |
+          = help: put both together, or remove one
     "#]]
     .assert_eq(&found("version: '1.0'\nservices:\n  one: {}\n  one: {}\n"));
     expect![[r#"
-        error[HF060]: the service registry cannot be read: unexpected end of input
+        error[HF060]: the service registry is empty
          --> registry.yaml:1:1
           |
         1 |
           | ^
+          |
+          = help: begin it with `version: "1.0"` and `services: {}`
     "#]]
     .assert_eq(&found(""));
 }

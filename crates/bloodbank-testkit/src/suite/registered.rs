@@ -1,0 +1,98 @@
+//! Queues whose retries and room the registry names.
+
+use std::time::Instant;
+
+use bloodbank_bus::{
+    Destination, Exchange, Received, RetryPolicy, Subscriber, Topology, TransportError, Verbatim,
+    dead_letters_of,
+};
+use bloodbank_core::{Envelope, Meta};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::tools::{Bus, Log, copy, holds, log, ms, prompts, run};
+use crate::catalog::{CreateMeeting, Limited, Prompt, contracts};
+
+const CREATE: &str = "theboard.meeting.create";
+const WORKERS: &str = "commands.theboard.meeting.create";
+
+/// A subscriber whose handlers always fail, and the attempts that it makes.
+fn failing(bus: &Bus) -> (Subscriber<Limited>, Log<(u32, Instant)>) {
+    let (sender, attempts) = log();
+    let of_commands = sender.clone();
+    let subscriber = Subscriber::<Limited>::new(bus.clone(), contracts())
+        .on(move |received: Received<Prompt>| {
+            sender.send((received.attempt(), Instant::now())).unwrap();
+            async { Err::<(), _>("no luck") }
+        })
+        .handle(move |received: Received<CreateMeeting>| {
+            of_commands.send((received.attempt(), Instant::now())).unwrap();
+            async { Err::<(), _>("no luck") }
+        });
+    (subscriber, attempts)
+}
+
+/// Declares everything of the registry, as `bloodbank topology --apply` does. What a subscriber
+/// declares must agree with it.
+async fn declare_registry(bus: &Bus) {
+    bus.declare(&Topology::of(contracts().bundle())).await.unwrap();
+}
+
+pub async fn the_retries_of_the_registry_are_obeyed(bus: Bus) {
+    declare_registry(&bus).await;
+    let (subscriber, mut attempts) = failing(&bus);
+    let running = run(subscriber);
+    prompts(&bus, 0..1).await;
+    let seen = attempts.take(3).await;
+    let numbers: Vec<u32> = seen.iter().map(|(attempt, _)| *attempt).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    let waits = [seen[1].1 - seen[0].1, seen[2].1 - seen[1].1];
+    assert!(waits[0] >= ms(100) && waits[1] >= ms(200), "{waits:?}");
+    holds(&bus, &dead_letters_of("limited"), 1).await;
+    attempts.ends().await;
+    running.stop().await.unwrap();
+}
+
+pub async fn what_the_code_says_of_retries_counts_more(bus: Bus) {
+    declare_registry(&bus).await;
+    let (subscriber, mut attempts) = failing(&bus);
+    let running = run(subscriber.retry(RetryPolicy::never()));
+    prompts(&bus, 0..1).await;
+    assert_eq!(attempts.next().await.0, 1);
+    holds(&bus, &dead_letters_of("limited"), 1).await;
+    attempts.ends().await;
+    running.stop().await.unwrap();
+}
+
+pub async fn commands_are_retried_as_their_service_says(bus: Bus) {
+    declare_registry(&bus).await;
+    let (subscriber, mut attempts) = failing(&bus);
+    let running = run(subscriber);
+    let command = Envelope::new(CREATE, "elsewhere", json!({"topic": "x"}), Meta::new());
+    let command = Verbatim::stored(CREATE, command.to_bytes().unwrap(), Default::default());
+    bus.forward(command, Destination::Exchange(Exchange::Commands)).await.unwrap();
+    let seen = attempts.take(2).await;
+    assert_eq!((seen[0].0, seen[1].0), (1, 2));
+    assert!(seen[1].1 - seen[0].1 >= ms(150), "{seen:?}");
+    holds(&bus, &dead_letters_of(WORKERS), 1).await;
+    attempts.ends().await;
+    running.stop().await.unwrap();
+}
+
+pub async fn a_queue_has_the_room_that_the_registry_gives_it(bus: Bus) {
+    declare_registry(&bus).await;
+    for (queue, room) in [("limited", 5), (WORKERS, 7)] {
+        let mut taken = 0;
+        // A broker may count a little late.
+        let error = loop {
+            assert!(taken < 100, "a queue of {room} has taken 100");
+            let message = copy(taken, Uuid::now_v7());
+            match bus.forward(message, Destination::queue(queue)).await {
+                Ok(()) => taken += 1,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, TransportError::Nacked { .. }), "{queue}: {error}");
+        assert!((room..room + 5).contains(&taken), "{queue} with room for {room} took {taken}");
+    }
+}
