@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use self::batch::Batch;
 use self::publishing::{State, UnderWay};
-use crate::{Headers, PublishError, Transport};
+use crate::{Encoded, Headers, PublishError, Transport};
 
 pub use self::batch::Published;
 pub use self::call::{Answer, CallError};
@@ -183,8 +183,13 @@ impl<S: Service> Publisher<S> {
         let state = match envelope {
             Ok(envelope) => {
                 let (id, kind) = (envelope.id, envelope.kind());
-                let confirm = self.transport.publish(envelope, Headers::new());
-                State::UnderWay(UnderWay { id, kind, since: Instant::now(), confirm })
+                match Encoded::new(envelope, Headers::new()) {
+                    Ok(message) => {
+                        let confirm = self.transport.publish(message);
+                        State::UnderWay(UnderWay { id, kind, since: Instant::now(), confirm })
+                    }
+                    Err(error) => State::Failed(Some(PublishError::Encode(error))),
+                }
             }
             Err(error) => State::Failed(Some(error)),
         };

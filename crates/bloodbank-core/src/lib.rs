@@ -16,6 +16,7 @@ mod envelope;
 pub mod examples;
 mod explain;
 mod facts;
+mod forms;
 mod refusal;
 mod same_value;
 pub mod schema;
@@ -29,7 +30,7 @@ pub use contract::{
 };
 pub use contracts::Contracts;
 pub use describe::escape_control;
-pub use envelope::{Envelope, Meta};
+pub use envelope::{Envelope, EnvelopeError, Meta};
 pub use holyfields::bundle::{Bundle, BundledContract, BundledQueue, BundledService};
 pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
 pub use refusal::{CheckError, Refusal, UnknownKey};
