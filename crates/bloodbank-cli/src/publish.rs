@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use anyhow::{Context, anyhow, bail};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    BundledContract, CheckError, Contracts, Envelope, Headers, Kind, Meta, TransportError,
+    BundledContract, CheckError, Contracts, Encoded, Envelope, Headers, Kind, Meta, TransportError,
     Validated, escape_control,
 };
 use clap::Args;
@@ -131,7 +131,8 @@ async fn publish(envelope: Validated<Envelope>) -> anyhow::Result<()> {
     let not_done = || format!("{what} was not {done}");
     let bus = Connected::open().await.with_context(not_done)?;
     let transport = bus.transport();
-    let outcome = transport.publish(envelope, Headers::new()).await;
+    let message = Encoded::new(envelope, Headers::new()).with_context(not_done)?;
+    let outcome = transport.publish(message).await;
     transport.close().await;
     outcome.map_err(|error| match error {
         TransportError::Unknown => anyhow!(
