@@ -25,7 +25,7 @@ fn refuse_many() {
     let key = theboard::MeetingCreated::KEYS[0];
     let unknown: Vec<String> = (0..20_000).map(|i| format!("\"q{i}\":1")).collect();
     let text = format!("{{{}}}", unknown.join(","));
-    refuse("20,000 unknown properties", events::contracts(), key, &text);
+    refuse("20,000 unknown properties", &events::contracts(), key, &text);
 }
 
 /// A union of ten, a hundred deep, with one fault at the bottom.

@@ -111,7 +111,8 @@ fn the_envelope_is_what_its_schema_says() {
         .with_correlation_id(Default::default())
         .with_causation_id(Default::default())
         .with_session_id("s")
-        .with_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        .with_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .with_tracestate("a=1");
     let mut envelope = bloodbank::Envelope::new("a.b.c", "test", json!({}), meta);
     envelope.schema = Some("https://example.com".into());
     let written = serde_json::to_value(&envelope).unwrap();

@@ -9,6 +9,7 @@ mod delivery_limit;
 mod python;
 mod retries;
 mod returns;
+mod strangers;
 mod support;
 mod tls;
 mod topology;

@@ -57,7 +57,7 @@ async fn a_handler_gets_what_python_publishes() {
             let said: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(received.envelope.id.to_string(), said["id"]);
             assert_eq!(received.headers()["from"], "python");
-            assert_eq!(received.headers()["number"], "7");
+            assert_eq!(received.headers()["number"].as_i64(), Some(7));
         })
         .await
         .unwrap();

@@ -9,8 +9,8 @@ use bloodbank::events::{candystore, conversation, keys, services};
 use bloodbank::serde_json::{Value, to_value};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    Destination, Envelope, Exchange, Headers, Meta, Queue, Service, Settlement, Subscription,
-    Topology, Transport, TransportError, Validated, Verbatim,
+    Destination, Encoded, Envelope, Exchange, Headers, Meta, Queue, Service, Settlement,
+    Subscription, Topology, Transport, TransportError, Validated, Verbatim,
 };
 
 use crate::support::{Space, close, until_depth};
@@ -45,7 +45,11 @@ async fn exactly_the_unroutable_ones_are_told(window: usize) {
             true => command(keys::CANDYSTORE_EVENTS_REPLAY, replay.clone()),
             false => command(keys::CONVERSATION_MESSAGE_POST, post.clone()),
         };
-        sent.push((number, envelope.id, amqp.publish(envelope, Headers::new())));
+        sent.push((
+            number,
+            envelope.id,
+            amqp.publish(Encoded::new(envelope, Headers::new()).unwrap()),
+        ));
     }
     let mut expected = HashSet::new();
     for (number, id, confirm) in sent {
@@ -97,7 +101,8 @@ async fn one_command_sent_twice_at_once_is_unroutable_twice() {
     let amqp = Amqp::connect(space.config()).await.unwrap();
     let replay = to_value(candystore::ReplayEvents::new(Uuid::now_v7(), "#", Utc::now())).unwrap();
     let envelope = command(keys::CANDYSTORE_EVENTS_REPLAY, replay);
-    let both = [(), ()].map(|()| amqp.publish(envelope.clone(), Headers::new()));
+    let both =
+        [(), ()].map(|()| amqp.publish(Encoded::new(envelope.clone(), Headers::new()).unwrap()));
     for confirm in both {
         let outcome = confirm.await;
         assert!(matches!(outcome, Err(TransportError::Unroutable { .. })), "{outcome:?}");
@@ -105,7 +110,7 @@ async fn one_command_sent_twice_at_once_is_unroutable_twice() {
     // Nothing of it is left for a later one, which is taken.
     let queue = Queue::of_command(keys::CANDYSTORE_EVENTS_REPLAY).unwrap();
     amqp.declare(&Topology::new().with_queue(queue)).await.unwrap();
-    amqp.publish(envelope, Headers::new()).await.unwrap();
+    amqp.publish(Encoded::new(envelope, Headers::new()).unwrap()).await.unwrap();
     close(&amqp).await;
 }
 

@@ -2,7 +2,7 @@
 
 use bloodbank::events::services;
 use bloodbank::uuid::Uuid;
-use bloodbank::{Bus, Envelope, Headers, Meta, Service, Transport};
+use bloodbank::{Bus, Encoded, Envelope, Headers, Meta, Service, Transport};
 use lapin::types::{AMQPValue, FieldTable};
 
 use crate::support::{Space, prompt, prompts};
@@ -34,8 +34,8 @@ async fn properties_and_headers_mirror_the_envelope() {
     let mut envelope = Envelope::new("llm.prompt", "llm-collector", data, meta);
     envelope.schema = Some("https://schemas.33god.dev/llm/prompt.json".to_owned());
     let envelope = services::Any::contracts().validate(envelope).unwrap();
-    let more = Headers::from([("x-bloodbank-replay".to_owned(), "r1".to_owned())]);
-    amqp.publish(envelope.clone(), more).await.unwrap();
+    let more = Headers::from([("x-bloodbank-replay".to_owned(), "r1".into())]);
+    amqp.publish(Encoded::new(envelope.clone(), more).unwrap()).await.unwrap();
 
     let message = space.raw().await.get("work").await;
     assert_eq!(Envelope::from_bytes(&message.data).unwrap(), *envelope.get());

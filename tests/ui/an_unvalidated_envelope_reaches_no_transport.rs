@@ -1,7 +1,15 @@
-use bloodbank::{Bus, Envelope, Headers, Validated};
+use bloodbank::{Bus, Encoded, Envelope, Headers, Validated};
 
 async fn publish(bus: &Bus, envelope: Envelope) {
-    let _ = bus.transport().publish(envelope, Headers::new()).await;
+    let _ = bus.transport().publish(envelope).await;
+}
+
+fn encode(envelope: Envelope) -> Encoded {
+    Encoded::new(envelope, Headers::new()).unwrap()
+}
+
+fn put_together(envelope: Validated<Envelope>) -> Encoded {
+    Encoded { envelope, body: [0].into(), headers: Headers::new() }
 }
 
 fn forge(envelope: Envelope) -> Validated<Envelope> {
@@ -9,5 +17,5 @@ fn forge(envelope: Envelope) -> Validated<Envelope> {
 }
 
 fn main() {
-    let _ = (publish, forge);
+    let _ = (publish, encode, put_together, forge);
 }

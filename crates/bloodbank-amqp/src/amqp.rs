@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_bus::{
-    BoxFuture, Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Request, Settlement,
-    Subscription, Topology, Transport, TransportError, Verbatim,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Request, Settlement,
+    Subscription, Topology, Transport, TransportError, Verbatim, headers,
 };
-use bloodbank_core::{Envelope, Kind, Validated};
+use bloodbank_core::Kind;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ use crate::lane::Lane;
 use crate::link::{Link, State};
 use crate::replies::Replies;
 use crate::supervisor::Supervisor;
-use crate::wire::short;
+use crate::wire::{short, text_of};
 use crate::{history, probe};
 
 /// A bus on RabbitMQ. Clones share the connection, which lasts until [`close`](Transport::close).
@@ -150,28 +150,26 @@ impl Transport for Amqp {
         Box::pin(self.inner.declare(topology))
     }
 
-    fn publish(&self, envelope: Validated<Envelope>, headers: Headers) -> Confirm {
+    fn publish(&self, message: Encoded) -> Confirm {
         let inner = &self.inner;
-        confirm(match envelope.kind() {
+        confirm(match message.kind() {
             Kind::Event => {
-                let message = inner.outgoing(&envelope, Exchange::Events, &headers);
+                let message = inner.outgoing(&message, Exchange::Events);
                 message.map(|message| inner.events.publish(message))
             }
             Kind::Command => {
-                let message = inner.outgoing(&envelope, Exchange::Commands, &headers);
+                let message = inner.outgoing(&message, Exchange::Commands);
                 message.map(|message| inner.send(message, false))
             }
         })
     }
 
-    fn request(&self, envelope: Validated<Envelope>, headers: Headers) -> Request {
+    fn request(&self, message: Encoded) -> Request {
         let inner = &self.inner;
-        let message = inner.outgoing(&envelope, Exchange::Commands, &headers);
-        let id = short(&envelope.id.to_string());
-        match message.and_then(|message| Ok((message, id?))) {
-            Ok((message, id)) => {
-                let answer = inner.replies.expect(id);
-                Request { confirm: inner.send(message, true), answer }
+        match inner.outgoing(&message, Exchange::Commands) {
+            Ok(outgoing) => {
+                let answer = inner.replies.expect(text_of(message.id()));
+                Request { confirm: inner.send(outgoing, true), answer }
             }
             Err(error) => {
                 let (_, answer) = oneshot::channel();
@@ -182,11 +180,15 @@ impl Transport for Amqp {
 
     fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm {
         let Some(to) = command.reply_to.clone() else { return Confirm::settled(Ok(())) };
-        let id = Envelope::from_bytes(&command.body).ok().map(|envelope| envelope.id);
+        // Our own callers wait for the id of the envelope; others for what they have said themselves.
+        let is_ours = command.headers.contains_key(headers::ANSWER_BY);
+        let properties = command.properties.as_deref().filter(|_| !is_ours);
+        let said = properties.and_then(|properties| properties.correlation_id.as_deref());
+        let name = said.and_then(|said| short(said).ok()).or_else(|| command.id().map(text_of));
         let inner = self.inner.clone();
         Confirm::of(async move {
             inner.look_for_caller(&to).await?;
-            inner.answer(&to, id, body).await
+            inner.answer(&to, name, body).await
         })
     }
 

@@ -24,6 +24,7 @@ mod link;
 pub mod probe;
 mod replies;
 mod supervisor;
+mod values;
 mod wire;
 
 pub use amqp::Amqp;

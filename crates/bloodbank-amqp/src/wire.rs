@@ -1,21 +1,25 @@
-//! Envelopes as AMQP messages, and back. The body is the envelope; properties and headers mirror it.
+//! Messages as AMQP has them, and back. The body is the envelope; properties and headers mirror it.
 
 use std::sync::Arc;
 
-use bloodbank_bus::{Delivery, DeliveryTag, Headers, Reason, TransportError, headers};
-use bloodbank_core::{Envelope, Validated};
+use bloodbank_bus::{
+    Delivery, DeliveryTag, HeaderValue, Headers, Properties, Reason, TransportError, Verbatim,
+    headers,
+};
+use bloodbank_core::Envelope;
 use chrono::DateTime;
 use lapin::BasicProperties;
-use lapin::types::{AMQPValue, FieldArray, FieldTable, ShortString};
+use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
 use uuid::Uuid;
+
+use crate::replies::REPLY_TO;
+use crate::values;
 
 /// Where AMQP keeps a message across a restart.
 const PERSISTENT: u8 = 2;
 
-const SCHEMA: &str = "x-bloodbank-schema";
-const CAUSATION: &str = "x-bloodbank-causation-id";
-const SESSION: &str = "x-bloodbank-session-id";
-const TRACEPARENT: &str = "traceparent";
+/// The most bytes of a short string.
+const SHORT: usize = 255;
 
 /// A message on its way to the broker.
 #[derive(Clone)]
@@ -37,27 +41,17 @@ impl Outgoing {
 }
 
 /// The properties and headers that mirror an envelope.
-pub(crate) fn properties(
+pub(crate) fn mirrored(
     envelope: &Envelope,
     more: &Headers,
 ) -> Result<BasicProperties, TransportError> {
-    let seconds = u64::try_from(envelope.timestamp.timestamp()).unwrap_or(0);
-    let mut properties = BasicProperties::default()
-        .with_content_type("application/json".into())
-        .with_delivery_mode(PERSISTENT)
-        .with_message_id(text_of(envelope.id))
-        .with_timestamp(seconds)
-        .with_type(short(&envelope.event_type)?)
-        .with_app_id(short(&envelope.source)?);
-    if let Some(id) = envelope.correlation_id {
-        properties = properties.with_correlation_id(text_of(id));
-    }
     let causation = envelope.causation_id.map(|id| id.to_string());
     let mirrored = [
-        (SCHEMA, envelope.schema.as_deref()),
-        (TRACEPARENT, envelope.traceparent.as_deref()),
-        (CAUSATION, causation.as_deref()),
-        (SESSION, envelope.session_id.as_deref()),
+        (headers::SCHEMA, envelope.schema.as_deref()),
+        (headers::TRACEPARENT, envelope.traceparent.as_deref()),
+        (headers::TRACESTATE, envelope.tracestate.as_deref()),
+        (headers::CAUSATION_ID, causation.as_deref()),
+        (headers::SESSION_ID, envelope.session_id.as_deref()),
     ];
     let mut table = FieldTable::default();
     for (name, value) in mirrored {
@@ -66,45 +60,101 @@ pub(crate) fn properties(
         }
     }
     add_headers(&mut table, more)?;
+    Ok(basic(Properties::of(envelope)).with_headers(table))
+}
+
+/// The properties of a message that is passed on with these headers: its own. One that has none gets
+/// those of its envelope, if it is one.
+pub(crate) fn forwarded(
+    message: &Verbatim,
+    headers: &Headers,
+) -> Result<BasicProperties, TransportError> {
+    let properties = match &message.properties {
+        Some(properties) => basic((**properties).clone()),
+        None => match message.envelope() {
+            Ok(envelope) => return mirrored(envelope, headers),
+            Err(_) => strange(),
+        },
+    };
+    let mut table = FieldTable::default();
+    add_headers(&mut table, headers)?;
     Ok(properties.with_headers(table))
 }
 
-/// The properties of bytes that are passed on: those of the envelope, if they are one.
-pub(crate) fn forwarded(body: &[u8], more: &Headers) -> Result<BasicProperties, TransportError> {
-    if let Ok(envelope) = Envelope::from_bytes(body)
-        && let Ok(properties) = properties(&envelope, more)
-    {
-        return Ok(properties);
-    }
-    let mut table = FieldTable::default();
-    add_headers(&mut table, more)?;
-    let properties = BasicProperties::default()
+/// The properties of an answer to the command with this id.
+pub(crate) fn answer(correlation_id: Option<ShortString>) -> BasicProperties {
+    let answer = strange().with_content_type("application/json".into());
+    answer.with_correlation_id(correlation_id.unwrap_or_default())
+}
+
+/// Those of bytes of which nothing is known.
+fn strange() -> BasicProperties {
+    BasicProperties::default()
         .with_content_type("application/octet-stream".into())
         .with_delivery_mode(PERSISTENT)
-        .with_message_id(text_of(Uuid::now_v7()));
-    Ok(properties.with_headers(table))
+        .with_message_id(text_of(Uuid::now_v7()))
 }
 
-/// The bytes of an envelope.
-pub(crate) fn body(envelope: &Validated<Envelope>) -> Result<Arc<[u8]>, TransportError> {
-    let bytes = envelope.to_bytes();
-    bytes.map(Into::into).map_err(|error| TransportError::Other { reason: error.to_string() })
+fn basic(properties: Properties) -> BasicProperties {
+    let mut basic = BasicProperties::default().with_delivery_mode(PERSISTENT);
+    let texts: [(Option<String>, fn(BasicProperties, ShortString) -> BasicProperties); 7] = [
+        (properties.content_type, BasicProperties::with_content_type),
+        (properties.content_encoding, BasicProperties::with_content_encoding),
+        (properties.correlation_id, BasicProperties::with_correlation_id),
+        (properties.reply_to, BasicProperties::with_reply_to),
+        (properties.message_id, BasicProperties::with_message_id),
+        (properties.kind, BasicProperties::with_type),
+        (properties.app_id, BasicProperties::with_app_id),
+    ];
+    for (text, set) in texts {
+        if let Some(text) = text {
+            basic = set(basic, cut(text));
+        }
+    }
+    if let Some(priority) = properties.priority {
+        basic = basic.with_priority(priority);
+    }
+    match properties.timestamp {
+        Some(seconds) => basic.with_timestamp(seconds),
+        None => basic,
+    }
 }
 
-/// Headers in which the broker counts what it did with a message; of one that is passed on it
-/// counts anew.
+/// What a message said beside its headers. An address that only its own channel could answer is no
+/// use to anybody later, and the broker refuses it.
+fn properties(basic: &BasicProperties) -> Option<Box<Properties>> {
+    let text = |text: &Option<ShortString>| text.as_ref().map(|text| text.as_str().to_owned());
+    let mut properties = Properties::default();
+    properties.content_type = text(basic.content_type());
+    properties.content_encoding = text(basic.content_encoding());
+    properties.priority = *basic.priority();
+    properties.correlation_id = text(basic.correlation_id());
+    properties.reply_to = text(basic.reply_to()).filter(|to| !to.starts_with(REPLY_TO));
+    properties.message_id = text(basic.message_id());
+    properties.timestamp = *basic.timestamp();
+    properties.kind = text(basic.kind());
+    properties.app_id = text(basic.app_id());
+    // In a box even if there are none: it is known that there are none.
+    Some(Box::new(properties))
+}
+
+/// Headers in which the broker counts what it did with a message, and counts anew for one that is
+/// passed on; and those that it would obey a second time.
 const OF_THE_BROKER: [&str; 5] =
     ["x-delivery-count", "x-acquired-count", "x-death", "x-first-death-", "x-last-death-"];
+const COPIES: [&str; 2] = ["CC", "BCC"];
 
 fn add_headers(table: &mut FieldTable, headers: &Headers) -> Result<(), TransportError> {
-    let ours = |name: &str| !OF_THE_BROKER.iter().any(|prefix| name.starts_with(prefix));
-    for (name, value) in headers.iter().filter(|(name, _)| ours(name)) {
-        table.insert(short(name)?, AMQPValue::LongString(value.as_str().into()));
+    let theirs = |name: &str| {
+        OF_THE_BROKER.iter().any(|prefix| name.starts_with(prefix)) || COPIES.contains(&name)
+    };
+    for (name, value) in headers.iter().filter(|(name, _)| !theirs(name)) {
+        table.insert(short(name)?, values::to_amqp(value)?);
     }
     Ok(())
 }
 
-fn text_of(id: Uuid) -> ShortString {
+pub(crate) fn text_of(id: Uuid) -> ShortString {
     let mut buffer = Uuid::encode_buffer();
     ShortString::from(&*id.hyphenated().encode_lower(&mut buffer))
 }
@@ -117,6 +167,12 @@ pub(crate) fn short(text: &str) -> Result<ShortString, TransportError> {
     ShortString::try_new(text).map_err(|_| TransportError::Other {
         reason: format!("a name of {} bytes is too long for AMQP, which takes 255", text.len()),
     })
+}
+
+/// As much of a text as a property can hold; the envelope has all of it.
+fn cut(mut text: String) -> ShortString {
+    text.truncate(text.floor_char_boundary(SHORT));
+    ShortString::try_new(text).unwrap_or_default()
 }
 
 /// A message from a queue.
@@ -135,24 +191,21 @@ pub(crate) fn delivery(
     body: Vec<u8>,
 ) -> Delivery {
     let table = message.properties.headers().as_ref();
-    let mut texts = table.map(texts_of).unwrap_or_default();
+    let mut headers = table.map(values::headers_of).unwrap_or_default();
     let death = table.and_then(last_death);
     if let Some(death) = &death {
-        note_death(&mut texts, death);
+        note_death(&mut headers, death);
     }
-    let failed = texts.get(headers::ATTEMPTS).and_then(|text| text.parse::<u32>().ok());
-    let attempt = failed.unwrap_or(0).saturating_add(1);
-    let key = texts.remove(headers::KEY);
-    Delivery {
-        tag,
-        queue: queue.clone(),
-        key: key.map_or_else(|| key_of(message, death.as_ref()).into(), Into::into),
-        body: body.into(),
-        headers: texts,
-        attempt,
-        redelivered: message.redelivered,
-        reply_to: message.properties.reply_to().as_ref().map(|to| to.as_str().into()),
-    }
+    let key: Arc<str> = match headers.remove(headers::KEY) {
+        Some(HeaderValue::Text(key)) => key.into(),
+        _ => key_of(message, death.as_ref()).into(),
+    };
+    let reply_to = message.properties.reply_to().as_ref().map(|to| to.as_str().into());
+    let carried =
+        Verbatim::stored(key, body, headers).with_properties(properties(message.properties));
+    Delivery::new(tag, queue.clone(), carried)
+        .with_redelivered(message.redelivered)
+        .with_reply_to(reply_to)
 }
 
 /// The routing key that a message was published under first.
@@ -192,42 +245,26 @@ fn last_death(table: &FieldTable) -> Option<Death> {
 }
 
 /// What the broker parked by itself says why and from where, as what we park does.
-fn note_death(texts: &mut Headers, death: &Death) {
-    if death.reason == "delivery_limit" && !texts.contains_key(headers::REASON) {
-        texts.insert(headers::REASON.to_owned(), Reason::DeliveryLimit.to_string());
-        texts.insert(headers::PARKED_FROM.to_owned(), death.queue.clone());
+fn note_death(headers: &mut Headers, death: &Death) {
+    if death.reason == "delivery_limit" && !headers.contains_key(headers::REASON) {
+        let mut note = |name: &str, value: HeaderValue| headers.insert(name.to_owned(), value);
+        note(headers::REASON, Reason::DeliveryLimit.as_str().into());
+        note(headers::PARKED_FROM, death.queue.as_str().into());
         let time = death.time.and_then(|seconds| i64::try_from(seconds).ok());
         if let Some(time) = time.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) {
-            texts.insert(headers::PARKED_AT.to_owned(), time.to_rfc3339());
+            note(headers::PARKED_AT, time.to_rfc3339().into());
         }
     }
 }
 
-fn texts_of(table: &FieldTable) -> Headers {
-    let text = |(name, value): (&ShortString, &AMQPValue)| {
-        Some((name.as_str().to_owned(), text_in(value)?))
-    };
-    table.inner().iter().filter_map(text).collect()
-}
-
 fn text_in(value: &AMQPValue) -> Option<String> {
     match value {
-        AMQPValue::LongString(text) => Some(String::from_utf8_lossy(text.as_bytes()).into_owned()),
+        AMQPValue::LongString(text) => Some(lossy(text)),
         AMQPValue::ShortString(text) => Some(text.as_str().to_owned()),
-        AMQPValue::Boolean(value) => Some(value.to_string()),
-        other => integer_in(other).map(|number| number.to_string()),
+        _ => None,
     }
 }
 
-fn integer_in(value: &AMQPValue) -> Option<i64> {
-    match *value {
-        AMQPValue::ShortShortInt(n) => Some(n.into()),
-        AMQPValue::ShortShortUInt(n) => Some(n.into()),
-        AMQPValue::ShortInt(n) => Some(n.into()),
-        AMQPValue::ShortUInt(n) => Some(n.into()),
-        AMQPValue::LongInt(n) => Some(n.into()),
-        AMQPValue::LongUInt(n) => Some(n.into()),
-        AMQPValue::LongLongInt(n) => Some(n),
-        _ => None,
-    }
+fn lossy(text: &LongString) -> String {
+    String::from_utf8_lossy(text.as_bytes()).into_owned()
 }

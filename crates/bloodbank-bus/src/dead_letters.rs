@@ -82,23 +82,19 @@ impl Filter {
 
 impl DeadLetter {
     fn of(delivery: &Delivery) -> Self {
-        let header = |name: &str| delivery.headers.get(name).cloned();
-        let time = |name: &str| {
-            let time = DateTime::parse_from_rfc3339(&header(name)?).ok()?;
-            Some(time.with_timezone(&Utc))
-        };
-        let number = |name: &str| header(name).and_then(|text| text.parse().ok()).unwrap_or(0);
-        let envelope = bloodbank_core::Envelope::from_bytes(&delivery.body).ok();
+        let noted = &delivery.headers;
+        let text = |name: &str| headers::text(noted, name);
+        let count = |name: &str| headers::count(noted, name).unwrap_or(0);
         DeadLetter {
-            id: envelope.map(|envelope| envelope.id.to_string()),
+            id: delivery.id().map(|id| id.to_string()),
             key: delivery.key.to_string(),
-            reason: header(headers::REASON).and_then(|word| word.parse().ok()),
-            error: header(headers::ERROR),
-            parked_from: header(headers::PARKED_FROM),
-            parked_at: time(headers::PARKED_AT),
-            first_failed: time(headers::FIRST_FAILED),
-            attempts: number(headers::ATTEMPTS),
-            redrives: number(headers::REDRIVES),
+            reason: text(headers::REASON).and_then(|word| word.parse().ok()),
+            error: text(headers::ERROR).map(str::to_owned),
+            parked_from: text(headers::PARKED_FROM).map(str::to_owned),
+            parked_at: headers::time(noted, headers::PARKED_AT),
+            first_failed: headers::time(noted, headers::FIRST_FAILED),
+            attempts: count(headers::ATTEMPTS),
+            redrives: count(headers::REDRIVES),
             body: delivery.body.clone(),
         }
     }
@@ -219,7 +215,7 @@ impl FromStr for Reason {
     fn from_str(word: &str) -> Result<Self, String> {
         Reason::ALL.into_iter().find(|reason| reason.as_str() == word).ok_or_else(|| {
             let words = Reason::ALL.map(Reason::as_str).join(", ");
-            format!("`{word}` is no reason; reasons are {words}")
+            format!("`{word}` is not a reason; reasons are {words}")
         })
     }
 }

@@ -5,14 +5,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bloodbank_core::{Envelope, EnvelopeError};
 use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
 
-use crate::Headers;
+use crate::decoded::Decoded;
+use crate::{Headers, Properties, Verbatim, headers};
 
-/// A message as it comes from a queue: bytes, not yet known to be an envelope.
+/// A message as it comes from a queue: bytes, which are read as an [`envelope`](Delivery::envelope)
+/// when somebody first asks, and not again.
 ///
 /// It stays in the queue until it is settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Delivery {
     /// What to settle it by.
     pub tag: DeliveryTag,
@@ -24,6 +29,8 @@ pub struct Delivery {
     pub body: Arc<[u8]>,
     /// What travelled beside them.
     pub headers: Headers,
+    /// What else did, as far as the transport knows; of an envelope it mostly says the same.
+    pub properties: Option<Box<Properties>>,
     /// Which attempt at the message this is, from 1: one more than its handlers have failed, as is
     /// noted on it ([`headers::ATTEMPTS`](crate::headers::ATTEMPTS)). A restart costs no attempt.
     pub attempt: u32,
@@ -31,6 +38,54 @@ pub struct Delivery {
     pub redelivered: bool,
     /// Where the sender of a command waits for an answer. Means nothing to another transport.
     pub reply_to: Option<Arc<str>>,
+    pub(crate) decoded: Decoded,
+}
+
+impl Delivery {
+    /// For transports: a message that comes from a queue for the first time. The attempt is what its
+    /// headers say.
+    pub fn new(tag: DeliveryTag, queue: Arc<str>, message: Verbatim) -> Self {
+        let (headers, properties, decoded, key, body) = message.into_parts();
+        let attempt = headers::attempt(&headers);
+        Delivery {
+            tag,
+            queue,
+            key,
+            body,
+            headers,
+            properties,
+            attempt,
+            redelivered: false,
+            reply_to: None,
+            decoded,
+        }
+    }
+
+    /// Sets whether it was delivered before.
+    pub fn with_redelivered(mut self, redelivered: bool) -> Self {
+        self.redelivered = redelivered;
+        self
+    }
+
+    /// Sets where an answer is waited for.
+    pub fn with_reply_to(mut self, address: Option<Arc<str>>) -> Self {
+        self.reply_to = address;
+        self
+    }
+
+    /// The envelope, which says the key that it travelled under and keeps the bounds of its schema. A
+    /// trace context that stands only in the headers is in it, too. Says nothing about its payload.
+    ///
+    /// # Errors
+    /// Why the bytes are not an envelope that can be taken in.
+    pub fn envelope(&self) -> Result<&Arc<Envelope>, &EnvelopeError> {
+        self.decoded.get(&self.key, &self.body, &self.headers)
+    }
+
+    /// The id of the envelope, if there is one.
+    pub fn id(&self) -> Option<Uuid> {
+        self.envelope().ok().map(|envelope| envelope.id)
+    }
 }
 
 /// Names one delivery to one consumer. Means nothing to another transport.

@@ -9,22 +9,22 @@ use bloodbank_core::{Envelope, LiveContracts, Meta};
 
 use crate::reading::{self, Fault};
 use crate::{
-    Deliveries, Delivery, Headers, Reason, Settlement, Subscription, Transport, TransportError,
-    headers,
+    Deliveries, Delivery, Headers, Properties, Reason, Settlement, Subscription, Transport,
+    TransportError, headers,
 };
 
 /// A message that keeps its contract.
 #[non_exhaustive]
 pub struct Received<P> {
     /// Who said it, when, and because of what.
-    pub envelope: Envelope,
+    pub envelope: Arc<Envelope>,
     /// What was said.
     pub payload: P,
     delivery: Arc<Delivery>,
 }
 
 impl<P> Received<P> {
-    pub(crate) fn new(envelope: Envelope, payload: P, delivery: Arc<Delivery>) -> Self {
+    pub(crate) fn new(envelope: Arc<Envelope>, payload: P, delivery: Arc<Delivery>) -> Self {
         Received { envelope, payload, delivery }
     }
 
@@ -48,9 +48,14 @@ impl<P> Received<P> {
         &self.delivery.headers
     }
 
+    /// What else did, as far as the transport knows.
+    pub fn properties(&self) -> Option<&Properties> {
+        self.delivery.properties.as_deref()
+    }
+
     /// The replay that it is part of; `None` if it is live.
     pub fn replay(&self) -> Option<&str> {
-        self.headers().get(headers::REPLAY).map(String::as_str)
+        headers::text(self.headers(), headers::REPLAY)
     }
 
     /// For a message that follows from this one: cause, correlation, session and trace are passed on.
@@ -70,7 +75,7 @@ impl<P: fmt::Debug> fmt::Debug for Received<P> {
 /// Messages of one queue, decoded and checked, one at a time.
 ///
 /// For tools and tests; services register handlers with a [`Subscriber`](crate::Subscriber). `P` is a
-/// contract's type, the generated `AnyEvent`, or [`serde_json::Value`]. What is no envelope, breaks
+/// contract's type, the generated `AnyEvent`, or [`serde_json::Value`]. What is not an envelope, breaks
 /// its contract or is not a `P` is parked with the reason and not handed out. What was handed out
 /// and not settled comes again when the inbox is gone.
 pub struct Inbox<P> {
@@ -153,8 +158,8 @@ impl<P: Payload> Inbox<P> {
         self.deliveries.close().await;
     }
 
-    fn read(&self, delivery: &Delivery) -> Result<(Envelope, P), Fault> {
-        let envelope = reading::envelope(delivery)?;
+    fn read(&self, delivery: &Delivery) -> Result<(Arc<Envelope>, P), Fault> {
+        let envelope = delivery.envelope().map_err(|error| error.clone())?.clone();
         let payload = reading::payload(&self.contracts.current(), &envelope)?;
         Ok((envelope, payload))
     }

@@ -8,12 +8,15 @@
 
 mod confirm;
 pub mod dead_letters;
+mod decoded;
 mod dedup;
 mod delivery;
+mod encoded;
 pub mod headers;
 mod inbox;
 mod memory;
 mod metrics;
+mod properties;
 mod publish_error;
 mod publisher;
 mod reading;
@@ -29,9 +32,11 @@ pub use confirm::{Confirm, Outcome, Request};
 pub use dedup::RedisDedup;
 pub use dedup::{Claim, Dedup, DedupError, LocalDedup, NoDedup};
 pub use delivery::{Deliveries, Delivery, DeliveryTag, Settlement};
-pub use headers::Headers;
+pub use encoded::Encoded;
+pub use headers::{HeaderValue, Headers};
 pub use inbox::{Inbox, Received};
 pub use memory::InMemory;
+pub use properties::Properties;
 pub use publish_error::PublishError;
 pub use publisher::{
     Answer, Answered, CallError, Confirmed, Draft, DynamicPublisher, Json, Published, Publisher,

@@ -6,13 +6,13 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bloodbank_core::{Envelope, Kind, Validated};
+use bloodbank_core::Kind;
 use tokio::sync::oneshot;
 
 use self::queue::Message;
 use self::state::State;
 use crate::{
-    BoxFuture, Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Outcome, Request,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Outcome, Request,
     Settlement, Subscription, Topology, Transport, TransportError, Verbatim,
 };
 
@@ -57,20 +57,14 @@ impl InMemory {
         lock(&self.state)
     }
 
-    fn publish_now(
-        &self,
-        envelope: &Validated<Envelope>,
-        headers: Headers,
-        reply_to: Option<Arc<str>>,
-    ) -> Outcome {
-        let body = envelope
-            .to_bytes()
-            .map_err(|error| TransportError::Other { reason: error.to_string() })?;
-        let mut message = Message::new(envelope.event_type.as_str().into(), body.into(), headers);
-        message.reply_to = reply_to;
+    fn publish_now(&self, message: Encoded, reply_to: Option<Arc<str>>) -> Outcome {
+        let kind = message.kind();
+        let (envelope, body, headers) = message.into_parts();
+        let message = Verbatim::stored(envelope.event_type.as_str(), body, headers);
+        let message = Message::new(message, reply_to);
         let mut state = self.state();
         state.check_open()?;
-        match envelope.kind() {
+        match kind {
             Kind::Event => state.route(Exchange::Events, &message),
             Kind::Command => {
                 state.route(Exchange::Commands, &message)?;
@@ -80,8 +74,7 @@ impl InMemory {
     }
 
     fn forward_now(&self, message: Verbatim, to: Destination) -> Outcome {
-        let Verbatim { key, body, headers } = message;
-        let message = Message::new(key, body, headers);
+        let message = Message::new(message, None);
         let mut state = self.state();
         state.check_open()?;
         match to {
@@ -125,14 +118,14 @@ impl Transport for InMemory {
         Box::pin(async move { self.state().declare(topology) })
     }
 
-    fn publish(&self, envelope: Validated<Envelope>, headers: Headers) -> Confirm {
-        Confirm::settled(self.publish_now(&envelope, headers, None))
+    fn publish(&self, message: Encoded) -> Confirm {
+        Confirm::settled(self.publish_now(message, None))
     }
 
-    fn request(&self, envelope: Validated<Envelope>, headers: Headers) -> Request {
+    fn request(&self, message: Encoded) -> Request {
         let (sender, answer) = oneshot::channel();
         let address = self.state().wait(sender);
-        let outcome = self.publish_now(&envelope, headers, Some(address.clone()));
+        let outcome = self.publish_now(message, Some(address.clone()));
         if outcome.is_err() {
             self.state().waiting.remove(&address);
         }

@@ -1,10 +1,10 @@
 //! From a delivery to what it says, or why it says nothing.
 
 use bloodbank_core::codec::{self, DecodeError, Payload};
-use bloodbank_core::{Contracts, Envelope, escape_control};
+use bloodbank_core::{Contracts, Envelope, EnvelopeError, escape_control};
 use chrono::{SecondsFormat, Utc};
 
-use crate::{Delivery, Headers, Reason, headers};
+use crate::{Delivery, HeaderValue, Headers, Reason, headers};
 
 /// Characters of an error that are kept in a header.
 const LONGEST_ERROR: usize = 1_000;
@@ -15,10 +15,8 @@ const MOST_PLACES: usize = 5;
 /// Why a message is parked before any handler sees it.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("no envelope: {0}")]
-    NoEnvelope(String),
-    #[error("it travelled as `{key}` and says that it is `{event_type}`")]
-    Key { key: String, event_type: String },
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
     #[error("no handler takes `{0}`")]
     NoHandler(String),
     #[error(transparent)]
@@ -28,7 +26,7 @@ pub(crate) enum Fault {
 impl Fault {
     pub(crate) fn reason(&self) -> Reason {
         match self {
-            Fault::NoEnvelope(_) | Fault::Key { .. } => Reason::NoEnvelope,
+            Fault::Envelope(_) => Reason::NoEnvelope,
             Fault::NoHandler(_) | Fault::Payload(DecodeError::UnknownKey(_)) => Reason::NoHandler,
             Fault::Payload(_) => Reason::BreaksContract,
         }
@@ -45,26 +43,20 @@ impl Fault {
                 format!("{}, at {}", refusal.count(), places.join(", "))
             }
             // The parser's words may repeat what it has read.
-            Fault::NoEnvelope(_) => "no envelope".to_owned(),
+            Fault::Envelope(EnvelopeError::Malformed(_)) => "not an envelope".to_owned(),
+            Fault::Envelope(EnvelopeError::Bounds(violations)) => {
+                let places = violations.iter().map(|violation| violation.place());
+                format!(
+                    "not an envelope as its schema wants it, at {}",
+                    places.collect::<Vec<_>>().join(", ")
+                )
+            }
             Fault::Payload(DecodeError::Shape { key, .. }) => {
                 format!("`{key}` is valid, but its type does not take it")
             }
             other => other.to_string(),
         }
     }
-}
-
-/// The envelope of a delivery, if it is one and says the key it travelled under.
-pub(crate) fn envelope(delivery: &Delivery) -> Result<Envelope, Fault> {
-    let envelope = Envelope::from_bytes(&delivery.body)
-        .map_err(|error| Fault::NoEnvelope(escape_control(&error.to_string())))?;
-    if envelope.event_type != *delivery.key {
-        return Err(Fault::Key {
-            key: escape_control(&delivery.key),
-            event_type: escape_control(&envelope.event_type),
-        });
-    }
-    Ok(envelope)
 }
 
 /// The payload of an envelope, if it keeps its contract.
@@ -76,9 +68,9 @@ pub(crate) fn payload<P: Payload>(contracts: &Contracts, envelope: &Envelope) ->
 pub(crate) fn parking(delivery: &Delivery, reason: Reason, error: &str) -> Headers {
     let now = now();
     let mut noted = failure(delivery, error, &now);
-    noted.insert(headers::REASON.to_owned(), reason.to_string());
-    noted.insert(headers::PARKED_AT.to_owned(), now);
-    noted.insert(headers::PARKED_FROM.to_owned(), delivery.queue.to_string());
+    noted.insert(headers::REASON.to_owned(), reason.as_str().into());
+    noted.insert(headers::PARKED_AT.to_owned(), now.into());
+    noted.insert(headers::PARKED_FROM.to_owned(), (&*delivery.queue).into());
     noted
 }
 
@@ -91,9 +83,12 @@ fn failure(delivery: &Delivery, error: &str, now: &str) -> Headers {
     let first = delivery.headers.get(headers::FIRST_FAILED);
     let error: String = escape_control(error).chars().take(LONGEST_ERROR).collect();
     Headers::from([
-        (headers::ATTEMPTS.to_owned(), delivery.attempt.to_string()),
-        (headers::ERROR.to_owned(), error),
-        (headers::FIRST_FAILED.to_owned(), first.map_or(now, String::as_str).to_owned()),
+        (headers::ATTEMPTS.to_owned(), delivery.attempt.to_string().into()),
+        (headers::ERROR.to_owned(), error.into()),
+        (
+            headers::FIRST_FAILED.to_owned(),
+            first.cloned().unwrap_or_else(|| HeaderValue::from(now)),
+        ),
     ])
 }
 

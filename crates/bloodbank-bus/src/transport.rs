@@ -2,10 +2,8 @@
 
 use std::pin::Pin;
 
-use bloodbank_core::{Envelope, Validated};
-
 use crate::{
-    Confirm, Deliveries, Delivery, Destination, Headers, Request, Settlement, Topology, Verbatim,
+    Confirm, Deliveries, Delivery, Destination, Encoded, Request, Settlement, Topology, Verbatim,
 };
 
 /// A boxed future, so that `dyn Transport` works.
@@ -14,7 +12,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// A message bus, seen from one process.
 ///
 /// At least once: a message that was accepted is delivered until it is settled, so it may come twice;
-/// [`Envelope::id`] tells. Every method has a deadline of the transport's own: none hangs because
+/// [`Envelope::id`](bloodbank_core::Envelope::id) tells. Every method has a deadline of the transport's own: none hangs because
 /// the other side is away. Methods are called inside a tokio runtime.
 pub trait Transport: Send + Sync + 'static {
     /// Makes sure that queues and bindings exist. Idempotent; never removes anything.
@@ -34,18 +32,16 @@ pub trait Transport: Send + Sync + 'static {
     /// has confirmed it, on a log when it is committed. A command is copied to
     /// [`Exchange::Audit`](crate::Exchange::Audit) once its worker queue has it.
     ///
-    /// `headers` travel beside the envelope; mostly there are none.
-    ///
     /// # Errors
     /// An event that no queue wants is fine, a command is [`TransportError::Unroutable`]. See
-    /// [`TransportError::is_retryable`]; retry with the same [`Envelope::id`].
-    fn publish(&self, envelope: Validated<Envelope>, headers: Headers) -> Confirm;
+    /// [`TransportError::is_retryable`]; retry with the same [`Encoded::id`].
+    fn publish(&self, message: Encoded) -> Confirm;
 
     /// Sends a command and waits for what its handler answers.
     ///
     /// # Errors
     /// Those of [`publish`](Transport::publish).
-    fn request(&self, envelope: Validated<Envelope>, headers: Headers) -> Request;
+    fn request(&self, message: Encoded) -> Request;
 
     /// Answers a command that came with [`Delivery::reply_to`].
     ///

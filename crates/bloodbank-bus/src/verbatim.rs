@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::{Delivery, Exchange, Headers};
+use bloodbank_core::{Envelope, EnvelopeError};
+
+use crate::decoded::Decoded;
+use crate::{Delivery, Exchange, HeaderValue, Headers, Properties};
 
 /// A message whose bytes are kept as they came, valid or not.
 ///
@@ -17,6 +20,9 @@ pub struct Verbatim {
     pub body: Arc<[u8]>,
     /// What travels beside them.
     pub headers: Headers,
+    /// What else does; where there is nothing, a transport may say what the envelope says.
+    pub properties: Option<Box<Properties>>,
+    decoded: Decoded,
 }
 
 impl Verbatim {
@@ -26,20 +32,44 @@ impl Verbatim {
             key: delivery.key.clone(),
             body: delivery.body.clone(),
             headers: delivery.headers.clone(),
+            properties: delivery.properties.clone(),
+            decoded: delivery.decoded.clone(),
         }
     }
 
     /// A message out of a store, for replay.
     pub fn stored(key: impl Into<Arc<str>>, body: impl Into<Arc<[u8]>>, headers: Headers) -> Self {
-        Verbatim { key: key.into(), body: body.into(), headers }
+        let (key, body) = (key.into(), body.into());
+        Verbatim { key, body, headers, properties: None, decoded: Decoded::default() }
     }
 
     /// Sets a header.
-    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+    pub fn with_header(mut self, name: impl Into<String>, value: impl Into<HeaderValue>) -> Self {
         self.headers.insert(name.into(), value.into());
         self
     }
+
+    /// Sets the properties.
+    pub fn with_properties(mut self, properties: Option<Box<Properties>>) -> Self {
+        self.properties = properties;
+        self
+    }
+
+    /// The envelope that the bytes are; see [`Delivery::envelope`].
+    ///
+    /// # Errors
+    /// Why they are none that can be taken in.
+    pub fn envelope(&self) -> Result<&Arc<Envelope>, &EnvelopeError> {
+        self.decoded.get(&self.key, &self.body, &self.headers)
+    }
+
+    /// All of it, for a delivery.
+    pub(crate) fn into_parts(self) -> Parts {
+        (self.headers, self.properties, self.decoded, self.key, self.body)
+    }
 }
+
+type Parts = (Headers, Option<Box<Properties>>, Decoded, Arc<str>, Arc<[u8]>);
 
 /// Where a [`Verbatim`] goes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -77,7 +77,7 @@ impl std::error::Error for Verdict {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Reason {
-    /// It is no envelope, or travelled under another key than it says.
+    /// It is not an envelope as its schema wants it, or travelled under another key than it says.
     NoEnvelope,
     /// Its payload breaks its contract.
     BreaksContract,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Deliveries, Delivery, Destination, Exchange, Headers, InMemory, Queue, Settlement,
+    Deliveries, Delivery, Destination, Encoded, Exchange, Headers, InMemory, Queue, Settlement,
     Subscription, Topology, Transport, TransportError, Verbatim, headers,
 };
 use bloodbank_testkit::catalog::{bus, envelope, queue};
@@ -14,7 +14,9 @@ use serde_json::{Value, json};
 const PROMPT: &str = "llm.prompt";
 
 async fn publish(bus: &InMemory, n: u32) {
-    bus.publish(envelope(PROMPT, json!(n)), Headers::new()).await.unwrap();
+    bus.publish(Encoded::new(envelope(PROMPT, json!({"n": n})), Headers::new()).unwrap())
+        .await
+        .unwrap();
 }
 
 async fn subscribe(bus: &InMemory, name: &str, prefetch: u16) -> Deliveries {
@@ -31,7 +33,7 @@ fn drain(deliveries: &mut Deliveries) -> Vec<Delivery> {
 }
 
 fn numbers(deliveries: &[Delivery]) -> Vec<Value> {
-    deliveries.iter().map(data).collect()
+    deliveries.iter().map(|delivery| data(delivery)["n"].clone()).collect()
 }
 
 async fn settle(bus: &InMemory, delivery: &Delivery, settlement: Settlement) {
@@ -54,7 +56,12 @@ async fn every_matching_queue_gets_one_copy() {
     publish(&bus, 1).await;
     let depths = ["all", "twice", "three_words", "board"].map(|name| bus.depth(name));
     assert_eq!(depths, [1, 1, 0, 0]);
-    bus.publish(envelope("theboard.meeting.created.v2", json!(1)), Headers::new()).await.unwrap();
+    bus.publish(
+        Encoded::new(envelope("theboard.meeting.created.v2", json!({"n": 1})), Headers::new())
+            .unwrap(),
+    )
+    .await
+    .unwrap();
     assert_eq!((bus.depth("board"), bus.depth("all")), (0, 2));
 }
 
@@ -63,14 +70,14 @@ async fn an_event_without_a_queue_is_fine_and_a_command_is_not() {
     let (bus, _) = bus([queue("events", &["#"])]).await;
     let command = || envelope("theboard.meeting.create", json!({}));
     assert_eq!(
-        bus.publish(command(), Headers::new()).await,
+        bus.publish(Encoded::new(command(), Headers::new()).unwrap()).await,
         Err(TransportError::Unroutable { key: "theboard.meeting.create".into() })
     );
     assert_eq!(bus.depth("events"), 0);
     let worker =
         Queue::new("w").bind(Exchange::Commands, "theboard.meeting.create".parse().unwrap());
     bus.declare(&Topology::new().with_queue(worker.clone())).await.unwrap();
-    bus.publish(command(), Headers::new()).await.unwrap();
+    bus.publish(Encoded::new(command(), Headers::new()).unwrap()).await.unwrap();
     assert_eq!((bus.depth("w"), bus.depth("events")), (1, 0));
 
     let mut rival = worker;
@@ -172,7 +179,7 @@ async fn parked_messages_keep_their_bytes_and_get_the_reason() {
         assert_eq!((bus.depth(name), bus.unsettled(name)), (0, 0));
     }
     let dead = subscribe(&bus, "q.dead", 1).await.recv().await.unwrap();
-    assert_eq!((&*dead.key, data(&dead)), (PROMPT, json!(7)));
+    assert_eq!((&*dead.key, data(&dead)), (PROMPT, json!({"n": 7})));
     assert_eq!(dead.headers[headers::REASON], "no use");
     assert_eq!(dead.headers.len(), 1);
     assert!(!dead.redelivered);
@@ -184,7 +191,10 @@ async fn a_full_queue_refuses_and_nobody_else_gets_it() {
     let mut consumer = subscribe(&bus, "small", 1).await;
     publish(&bus, 0).await;
     publish(&bus, 1).await;
-    let error = bus.publish(envelope(PROMPT, json!(2)), Headers::new()).await.unwrap_err();
+    let error = bus
+        .publish(Encoded::new(envelope(PROMPT, json!({"n": 2})), Headers::new()).unwrap())
+        .await
+        .unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("`small` is full"), "{error}");
     assert_eq!(bus.depth("large"), 2);
     let delivery = consumer.recv().await.unwrap();
@@ -240,10 +250,13 @@ async fn what_is_retried_waits_and_takes_room() {
     settle(&bus, &first, Settlement::Retry { after, headers: noted.clone() }).await;
     assert_eq!((bus.depth("q"), bus.unsettled("q")), (0, 0));
     publish(&bus, 1).await;
-    let full = bus.publish(envelope(PROMPT, json!(2)), Headers::new()).await.unwrap_err();
+    let full = bus
+        .publish(Encoded::new(envelope(PROMPT, json!({"n": 2})), Headers::new()).unwrap())
+        .await
+        .unwrap_err();
     assert!(full.is_retryable(), "what waits counts, too: {full}");
     let started = tokio::time::Instant::now();
-    assert_eq!(data(&consumer.recv().await.unwrap()), json!(1));
+    assert_eq!(data(&consumer.recv().await.unwrap()), json!({"n": 1}));
     let again = consumer.recv().await.unwrap();
     assert!(started.elapsed() >= after);
     assert_eq!((&again.body, &again.headers, again.attempt), (&first.body, &noted, 2));
@@ -259,12 +272,17 @@ async fn a_closed_bus_ends_its_consumers_and_refuses_everything() {
     bus.close().await;
     assert!(consumer.recv().await.is_none());
     let closed = Err(TransportError::Closed);
-    assert_eq!(bus.publish(envelope(PROMPT, json!(1)), Headers::new()).await, closed);
+    assert_eq!(
+        bus.publish(Encoded::new(envelope(PROMPT, json!({"n": 1})), Headers::new()).unwrap()).await,
+        closed
+    );
     assert_eq!(bus.forward(Verbatim::of(&delivery), Destination::queue("q")).await, closed);
     assert_eq!(bus.settle(&delivery, Settlement::Ack).await, closed);
     assert_eq!(bus.declare(&Topology::new()).await, closed);
     assert_eq!(bus.subscribe(Subscription::new("q")).await.map(|_| ()), closed);
-    let request = bus.request(envelope("theboard.meeting.create", json!({})), Headers::new());
+    let request = bus.request(
+        Encoded::new(envelope("theboard.meeting.create", json!({})), Headers::new()).unwrap(),
+    );
     assert_eq!(request.confirm.await, closed);
     assert!(request.answer.await.is_err());
 }
@@ -313,7 +331,7 @@ async fn nothing_is_lost_or_doubled_between_many() {
         tokio::spawn(async move {
             while let Some(delivery) = deliveries.recv().await {
                 // Every fifth is refused once.
-                let n = data(&delivery).as_u64().unwrap();
+                let n = data(&delivery)["n"].as_u64().unwrap();
                 if n.is_multiple_of(5) && !delivery.redelivered {
                     settle(&bus, &delivery, Settlement::Requeue).await;
                 } else {

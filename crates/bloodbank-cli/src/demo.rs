@@ -208,7 +208,7 @@ impl Demo {
 }
 
 fn line(received: &Received<events::AnyEvent>) -> String {
-    let Envelope { event_type, id, .. } = &received.envelope;
+    let Envelope { event_type, id, .. } = &*received.envelope;
     let again = if received.replay().is_some() { "  again" } else { "" };
     format!("{event_type:<28}  {id}{again}")
 }

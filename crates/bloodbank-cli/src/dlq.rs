@@ -230,7 +230,7 @@ fn add(table: &mut Table, letter: &DeadLetter) {
     table.row([
         &parked.unwrap_or_default(),
         &letter.key,
-        letter.id.as_deref().unwrap_or("no envelope"),
+        letter.id.as_deref().unwrap_or("not an envelope"),
         letter.reason.map_or("unknown", Reason::as_str),
         letter.parked_from.as_deref().unwrap_or("unknown"),
         &attempts(letter),

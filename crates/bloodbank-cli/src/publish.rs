@@ -6,8 +6,8 @@ use std::io::{self, Read};
 use anyhow::{Context, anyhow, bail};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    BundledContract, Contracts, Envelope, Headers, Kind, Meta, SealError, Sealer, TransportError,
-    Validated, escape_control,
+    BundledContract, Contracts, Encoded, Envelope, Headers, Kind, Meta, SealError, Sealer,
+    TransportError, Validated, escape_control,
 };
 use clap::Args;
 use serde_json::Value;
@@ -125,7 +125,8 @@ async fn publish(envelope: Validated<Envelope>, contracts: Contracts) -> anyhow:
     let not_done = || format!("{what} was not {done}");
     let bus = Connected::open(contracts).await.with_context(not_done)?;
     let transport = bus.transport();
-    let outcome = transport.publish(envelope, Headers::new()).await;
+    let message = Encoded::new(envelope, Headers::new()).with_context(not_done)?;
+    let outcome = transport.publish(message).await;
     transport.close().await;
     outcome.map_err(|error| match error {
         TransportError::Unknown => anyhow!(

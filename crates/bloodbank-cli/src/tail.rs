@@ -123,7 +123,7 @@ impl Tail {
             Err(error) => {
                 let (key, error) = (escape_control(key), error.to_string());
                 let now = when::show(Utc::now());
-                let line = format!("{now}  {key:<34}  no envelope: {}", escape_control(&error));
+                let line = format!("{now}  {key:<34}  not an envelope: {}", escape_control(&error));
                 match self.json {
                     // Standard output is for programs then.
                     true => eprintln!("{line}"),

@@ -253,7 +253,7 @@ async fn what_passes_is_one_line_of_json_each() {
     // What is no envelope is not among them.
     let line: serde_json::Value = serde_json::from_str(&tail.next()).unwrap();
     assert_eq!(line, serde_json::from_str::<serde_json::Value>(&example).unwrap());
-    assert!(tail.error().contains("no envelope: "));
+    assert!(tail.error().contains("not an envelope: "));
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ async fn take(amqp: &Amqp, queue: &str) -> Vec<u64> {
     let mut positions = Vec::new();
     while let Some(delivery) = deliveries.recv().await {
         amqp.settle(&delivery, Settlement::Ack).await.unwrap();
-        positions.push(delivery.headers[headers::POSITION].parse().unwrap());
+        positions.push(headers::count(&delivery.headers, headers::POSITION).unwrap().into());
     }
     deliveries.close().await;
     positions

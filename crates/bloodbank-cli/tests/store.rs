@@ -294,7 +294,7 @@ async fn each_option_of_a_list_narrows_it() {
 #[tokio::test]
 async fn an_event_is_shown_with_its_facts() {
     let body = b"{\n  \"n\": 12345678901234567890123 }";
-    let headers = [("x-mine".to_owned(), "a\u{1b}b".to_owned())].into();
+    let headers = [("x-mine".to_owned(), "a\u{1b}b".into())].into();
     let strange = Incoming::new(Kind::Event, "no.such.key", *body).with_received(at(0));
     let mut known = envelope(1, "no.such.key", "ada", 0, json!({ "text": "\u{202e}" }));
     known.session_id = Some("s1".to_owned());

@@ -119,7 +119,7 @@ impl Contracts {
     /// pointers that begin with `(envelope)`.
     pub fn validate(&self, envelope: Envelope) -> Result<Validated<Envelope>, CheckError> {
         let index = self.index(&envelope.event_type)?;
-        let mut faults = bounds::faults(&envelope);
+        let mut faults = bounds::violations_when_written(&envelope);
         match self.check_at(index, &envelope.event_type, &envelope.data) {
             Ok(()) if faults.is_empty() => {
                 let kind = self.inner.bundle.contracts[index].kind;

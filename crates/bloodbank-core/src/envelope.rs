@@ -2,30 +2,41 @@
 
 use chrono::{DateTime, Datelike, SubsecRound, Timelike, Utc};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
+
+use crate::{Violation, bounds, escape_control, forms};
 
 /// A message as it travels: who said what, when, and because of what.
 ///
-/// `schemas/_common/envelope.v1.json` defines it. Fields that it does not know make it fail to
-/// decode, by name: a misspelled `correlation_id` that is silently dropped breaks a chain for good.
+/// `schemas/_common/envelope.v1.json` defines it. Fields that this version does not know are kept in
+/// [`extra`](Envelope::extra) and passed on, so that a later version may add one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Envelope {
     /// Idempotency key: a message with the same id is the same message. Version 7 when we mint it.
+    #[serde(deserialize_with = "forms::uuid")]
     pub id: Uuid,
     /// The routing key, with its version.
     pub event_type: String,
     /// The publishing service.
     pub source: String,
     /// When it happened, in UTC. Written with six digits of the second, so that text sorts by time.
-    #[serde(serialize_with = "write_timestamp")]
+    #[serde(serialize_with = "write_timestamp", deserialize_with = "forms::date_time")]
     pub timestamp: DateTime<Utc>,
     /// What a whole piece of work has in common: the id of its first envelope, unless it was chosen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "forms::maybe_uuid"
+    )]
     pub correlation_id: Option<Uuid>,
     /// The id of the envelope that this one follows from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "forms::maybe_uuid"
+    )]
     pub causation_id: Option<Uuid>,
     /// The session of a user or agent that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,11 +44,17 @@ pub struct Envelope {
     /// The contract's `$id`, if it has one. Says what the publisher meant; the key decides what is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// W3C Trace Context.
+    /// W3C Trace Context: trace and parent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
-    /// The payload, which the contract describes.
+    /// W3C Trace Context: what tracing systems note on the trace, each for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<String>,
+    /// The payload, which the contract describes: an object.
     pub data: Value,
+    /// Fields that this version does not know, as they came. They are written again after the others.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
 }
 
 impl Envelope {
@@ -63,7 +80,9 @@ impl Envelope {
             session_id: meta.session_id,
             schema: None,
             traceparent: meta.traceparent,
+            tracestate: meta.tracestate,
             data,
+            extra: Map::new(),
         }
     }
 
@@ -77,13 +96,87 @@ impl Envelope {
         Ok(bytes)
     }
 
-    /// Reads an envelope. Says nothing about its payload.
+    /// Reads an envelope. Says nothing about its payload, nor about the bounds of its fields; whoever
+    /// takes one in asks [`Envelope::read`].
     ///
     /// # Errors
-    /// If it is no JSON or no envelope. The message may repeat a value from the input.
+    /// If the bytes are not JSON or not an envelope. The message may repeat a value from the input.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
+
+    /// The same for bytes that were stored some time ago: UUIDs may stand there without hyphens, and
+    /// times in a form that only resembles RFC 3339, as earlier versions have read them.
+    ///
+    /// # Errors
+    /// Those of [`from_bytes`](Envelope::from_bytes).
+    pub fn from_stored(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        Envelope::from_bytes(bytes).or_else(|error| {
+            let mut fields: Map<String, Value> = serde_json::from_slice(bytes)?;
+            forms::strengthen(&mut fields);
+            serde_json::from_value(Value::Object(fields)).map_err(|_| error)
+        })
+    }
+
+    /// Reads the envelope of a message that travelled under a routing key, and asks whether it is
+    /// what `schemas/_common/envelope.v1.json` asks for. Says nothing about its payload.
+    ///
+    /// # Errors
+    /// [`EnvelopeError`], whose words are fit for a terminal.
+    pub fn read(key: &str, bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        let envelope = Envelope::from_bytes(bytes)
+            .map_err(|error| EnvelopeError::Malformed(escape_control(&error.to_string())))?;
+        if envelope.event_type != key {
+            return Err(EnvelopeError::OtherKey {
+                key: escape_control(key),
+                event_type: escape_control(&envelope.event_type),
+            });
+        }
+        let violations = bounds::violations(&envelope);
+        if violations.is_empty() { Ok(envelope) } else { Err(EnvelopeError::Bounds(violations)) }
+    }
+
+    /// Takes the trace context that travelled beside the envelope for what the envelope does not say
+    /// itself. What is not a trace context is passed over.
+    pub fn adopt_trace(&mut self, traceparent: Option<&str>, tracestate: Option<&str>) {
+        let traceparent = traceparent.filter(|text| bounds::is_traceparent(text));
+        if self.traceparent.is_none() {
+            self.traceparent = traceparent.map(str::to_owned);
+        }
+        // The state belongs to its trace: that of another one would be wrong.
+        if self.tracestate.is_none()
+            && traceparent.is_some()
+            && self.traceparent.as_deref() == traceparent
+        {
+            let tracestate = tracestate.filter(|text| bounds::is_tracestate(text));
+            self.tracestate = tracestate.map(str::to_owned);
+        }
+    }
+}
+
+/// Why a message does not hold an envelope that can be taken in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The bytes are not JSON or not an envelope. The reason may repeat a value from them.
+    #[error("not an envelope: {0}")]
+    Malformed(String),
+    /// The envelope names another routing key than the message had.
+    #[error("it travelled as `{key}` and says that it is `{event_type}`")]
+    OtherKey {
+        /// The routing key of the message.
+        key: String,
+        /// What the envelope says.
+        event_type: String,
+    },
+    /// Fields of the envelope are not what its schema asks for, in these ways.
+    #[error("not an envelope as its schema wants it: {}", in_one_line(.0))]
+    Bounds(Vec<Violation>),
+}
+
+fn in_one_line(violations: &[Violation]) -> String {
+    let texts: Vec<String> = violations.iter().map(Violation::to_string).collect();
+    texts.join("; ")
 }
 
 /// The same for the same key, source and idempotency key, everywhere and always.
@@ -140,6 +233,8 @@ pub struct Meta {
     pub session_id: Option<String>,
     /// See [`Envelope::traceparent`].
     pub traceparent: Option<String>,
+    /// See [`Envelope::tracestate`].
+    pub tracestate: Option<String>,
 }
 
 impl Meta {
@@ -190,6 +285,12 @@ impl Meta {
         self
     }
 
+    /// Sets what tracing systems note on the trace.
+    pub fn with_tracestate(mut self, tracestate: impl Into<String>) -> Self {
+        self.tracestate = Some(tracestate.into());
+        self
+    }
+
     /// Links it to the envelope that it follows from.
     ///
     /// Sets the causation; the correlation is that of the cause, or the cause itself if it began the
@@ -198,7 +299,10 @@ impl Meta {
         self.causation_id = Some(cause.id);
         self.correlation_id = Some(cause.correlation_id.unwrap_or(cause.id));
         self.session_id = self.session_id.or_else(|| cause.session_id.clone());
-        self.traceparent = self.traceparent.or_else(|| cause.traceparent.clone());
+        if self.traceparent.is_none() {
+            self.traceparent.clone_from(&cause.traceparent);
+            self.tracestate = self.tracestate.or_else(|| cause.tracestate.clone());
+        }
         self
     }
 }
@@ -221,12 +325,51 @@ mod tests {
     }
 
     #[test]
-    fn unknown_fields_are_named() {
+    fn unknown_fields_are_kept_and_written_again() {
         let mut value =
-            serde_json::to_value(Envelope::new("a.b", "s", Value::Null, Meta::new())).unwrap();
-        value["corelation_id"] = json!("x");
-        let error = Envelope::from_bytes(value.to_string().as_bytes()).unwrap_err();
-        assert!(error.to_string().contains("corelation_id"), "{error}");
+            serde_json::to_value(Envelope::new("a.b", "s", json!({"n": 1}), Meta::new())).unwrap();
+        value["tenant"] = json!({"name": "x", "quota": [1.5, null]});
+        value["priority"] = Value::Null;
+        let envelope = Envelope::from_bytes(value.to_string().as_bytes()).unwrap();
+        assert_eq!(envelope.extra.len(), 2);
+        let again: Value = serde_json::from_slice(&envelope.to_bytes().unwrap()).unwrap();
+        assert_eq!(again, value);
+    }
+
+    #[test]
+    fn what_earlier_versions_have_stored_is_still_read() {
+        let id = Uuid::now_v7();
+        let old = json!({
+            "id": id.simple().to_string(), "event_type": "a.b", "source": "s", "data": {},
+            "timestamp": "2026-01-31 12:00:00 +00:00", "causation_id": format!("{{{id}}}"),
+        });
+        let bytes = old.to_string().into_bytes();
+        assert!(Envelope::from_bytes(&bytes).is_err());
+        let envelope = Envelope::from_stored(&bytes).unwrap();
+        assert_eq!((envelope.id, envelope.causation_id), (id, Some(id)));
+        assert_eq!(envelope.timestamp.to_rfc3339(), "2026-01-31T12:00:00+00:00");
+        for strange in [json!({"id": 7}), json!([1])] {
+            assert!(Envelope::from_stored(strange.to_string().as_bytes()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_trace_beside_the_envelope_fills_what_it_does_not_say() {
+        let (one, other) =
+            (format!("00-{:032x}-{:016x}-01", 1, 1), format!("00-{:032x}-{:016x}-01", 2, 2));
+        let traced = |meta: Meta, parent: &str, state: &str| {
+            let mut envelope = Envelope::new("a.b", "s", json!({}), meta);
+            envelope.adopt_trace(Some(parent), Some(state));
+            (envelope.traceparent, envelope.tracestate)
+        };
+        let both = |parent: &str, state: &str| (Some(parent.to_owned()), Some(state.to_owned()));
+        assert_eq!(traced(Meta::new(), &one, "a=1"), both(&one, "a=1"));
+        assert_eq!(traced(Meta::new(), "nonsense", "a=1"), (None, None));
+        assert_eq!(traced(Meta::new(), &one, "\u{e9}"), (Some(one.clone()), None));
+        let said = Meta::new().with_traceparent(&*other);
+        assert_eq!(traced(said.clone(), &one, "a=1"), (Some(other.clone()), None));
+        assert_eq!(traced(said.clone(), &other, "a=1"), both(&other, "a=1"));
+        assert_eq!(traced(said.with_tracestate("b=2"), &other, "a=1"), both(&other, "b=2"));
     }
 
     #[test]
@@ -272,5 +415,14 @@ mod tests {
         assert_eq!(third.causation_id, Some(second.id));
         assert_eq!(third.correlation_id, Some(first.id));
         assert_eq!(third.session_id.as_deref(), Some("s1"));
+        let traced = Meta::new().with_traceparent("a").with_tracestate("b");
+        let traced = Envelope::new("a.b", "s", Value::Null, traced);
+        let next = Meta::new().caused_by(&traced);
+        assert_eq!(
+            (next.traceparent.as_deref(), next.tracestate.as_deref()),
+            (Some("a"), Some("b"))
+        );
+        // The state belongs to its trace.
+        assert_eq!(Meta::new().with_traceparent("c").caused_by(&traced).tracestate, None);
     }
 }

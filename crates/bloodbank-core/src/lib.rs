@@ -15,6 +15,7 @@ mod describe;
 mod envelope;
 pub mod examples;
 mod explain;
+mod forms;
 mod live_contracts;
 mod read_error;
 mod refusal;
@@ -30,7 +31,7 @@ pub use contract::{
 };
 pub use contracts::Contracts;
 pub use describe::escape_control;
-pub use envelope::{Envelope, Meta};
+pub use envelope::{Envelope, EnvelopeError, Meta};
 pub use holyfields::bundle::{
     Bundle, BundledContract, BundledExchange, BundledLayer, BundledQueue, BundledService,
     QueueLimits,

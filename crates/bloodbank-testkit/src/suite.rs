@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, reason = "the names of tests say what they are about")]
 
+pub mod beside;
 pub mod commands;
 pub mod consuming;
 pub mod dead_letters;
@@ -30,6 +31,11 @@ pub mod topology;
 macro_rules! behaviours {
     ($make:expr) => {
         $crate::behaviours! { @each $make;
+            beside: what_a_stranger_says_beside_its_bytes_survives_parking_and_redriving,
+                what_a_stranger_says_beside_an_envelope_survives_retries,
+                fields_that_this_version_does_not_know_reach_the_handler,
+                a_trace_that_stands_only_in_the_headers_is_understood,
+                an_envelope_that_breaks_its_bounds_is_parked_with_the_field;
             commands: a_call_gets_the_result_of_its_handler,
                 a_call_gets_the_error_of_its_handler_and_nothing_is_retried,
                 a_call_that_is_not_answered_ends_at_its_deadline,
@@ -134,6 +140,7 @@ mod tests {
     fn every_behaviour_is_on_the_list() {
         let list = include_str!("suite.rs");
         let modules = [
+            ("beside", include_str!("suite/beside.rs")),
             ("commands", include_str!("suite/commands.rs")),
             ("consuming", include_str!("suite/consuming.rs")),
             ("dead_letters", include_str!("suite/dead_letters.rs")),

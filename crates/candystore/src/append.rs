@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::event::{headers_text, kind_of};
+use crate::event::kind_of;
 use crate::quarantine::{Difference, Said};
 use crate::record::{ROW, Record};
 use crate::sql::{Table, Type, Value};
@@ -101,7 +101,7 @@ impl Transaction {
             Value::position(position),
             Value::text(record.kind.as_str()),
             Value::text(&*record.key),
-            Value::maybe(headers_text(&record.headers), Value::Text),
+            Value::maybe(record.beside(), Value::Text),
             Value::Bytes(record.body.clone()),
         ];
         tracing::warn!(id = %record.id, position, "another event has this id; quarantined");

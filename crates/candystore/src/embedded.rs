@@ -64,18 +64,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bloodbank_bus::{
-    BoxFuture, Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Outcome, Request,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, HeaderValue, Request,
     Settlement, Subscription, Topology, Transport, TransportError, Verbatim, headers,
 };
-use bloodbank_core::{Envelope, Kind, Validated};
+use bloodbank_core::Kind;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use self::calls::Calls;
 pub use self::inspect::QueueStatus;
-use self::message::{Message, REPLY_TO};
-use self::publish::{Post, Waiting, What};
+use self::publish::{Post, What};
 use self::queues::QueueCache;
 use self::settle::{Asked, Settling};
 use self::shared::Shared;
@@ -177,25 +176,6 @@ impl Embedded {
         }
     }
 
-    fn record(&self, envelope: &Validated<Envelope>, headers: Headers) -> Result<Record, Outcome> {
-        let body = envelope
-            .to_bytes()
-            .map_err(|error| Err(TransportError::Other { reason: error.to_string() }))?;
-        Ok(Record::of_valid(envelope, body, headers))
-    }
-
-    fn publish_as(
-        &self,
-        envelope: &Validated<Envelope>,
-        headers: Headers,
-        waiting: Option<Waiting>,
-    ) -> Confirm {
-        match self.record(envelope, headers) {
-            Ok(record) => self.post(What::Log(Box::new(record), waiting)),
-            Err(outcome) => Confirm::settled(outcome),
-        }
-    }
-
     /// Brings answers to those who call here, from now on.
     fn listen(&self) {
         if !self.shared.calls.is_listening.swap(true, Ordering::Relaxed) {
@@ -224,19 +204,22 @@ impl Transport for Embedded {
         })
     }
 
-    fn publish(&self, envelope: Validated<Envelope>, headers: Headers) -> Confirm {
-        self.publish_as(&envelope, headers, None)
+    fn publish(&self, message: Encoded) -> Confirm {
+        self.post(What::Log(Box::new(Record::of_valid(message)), None))
     }
 
-    fn request(&self, envelope: Validated<Envelope>, mut headers: Headers) -> Request {
+    fn request(&self, message: Encoded) -> Request {
         let (sender, answer) = oneshot::channel();
         if let Err(closed) = self.shared.check_open() {
             return Request { confirm: Confirm::settled(Err(closed)), answer };
         }
         self.listen();
-        let waiting = self.shared.calls.wait(sender, &headers);
-        headers.insert(REPLY_TO.to_owned(), waiting.address.to_string());
-        Request { confirm: self.publish_as(&envelope, headers, Some(waiting)), answer }
+        let mut record = Record::of_valid(message);
+        let waiting = self.shared.calls.wait(sender, &record.headers);
+        let address = HeaderValue::from(&*waiting.address);
+        record.headers.insert(headers::REPLY_TO.to_owned(), address);
+        let confirm = self.post(What::Log(Box::new(record), Some(waiting)));
+        Request { confirm, answer }
     }
 
     fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm {
@@ -249,20 +232,17 @@ impl Transport for Embedded {
     /// Events are appended to the log, unless they are replayed. Everything else goes past the log, to
     /// the queues that its exchange gives it to: what was recorded is not carried out for that.
     fn forward(&self, message: Verbatim, to: Destination) -> Confirm {
-        let Verbatim { key, body, headers, .. } = message;
-        let is_replay = headers.contains_key(headers::REPLAY);
+        let is_replay = message.headers.contains_key(headers::REPLAY);
         match to {
             Destination::Exchange(Exchange::Events) if !is_replay => {
-                let incoming = Incoming::new(Kind::Event, key, body).with_headers(headers);
+                let incoming = Incoming::new(Kind::Event, message.key, message.body)
+                    .with_headers(message.headers)
+                    .with_properties(message.properties);
                 let record = Record::of(&self.store().contracts(), incoming);
                 self.post(What::Log(Box::new(record), None))
             }
-            Destination::Exchange(exchange) => {
-                self.post(What::Route(Message { key, body, headers }, exchange))
-            }
-            Destination::Queue(name) => {
-                self.post(What::Queue(Message { key, body, headers }, name))
-            }
+            Destination::Exchange(exchange) => self.post(What::Route(message, exchange)),
+            Destination::Queue(name) => self.post(What::Queue(message, name)),
             other => {
                 let reason = format!("this bus does not know how to forward to {other:?}");
                 Confirm::settled(Err(TransportError::Other { reason }))

@@ -4,12 +4,13 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use bloodbank_bus::Headers;
+use bloodbank_bus::{Headers, Properties};
 use bloodbank_core::Kind;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::beside;
 use crate::sql::{Row, micros_to_time};
 
 /// The place of an event in its store: 1, 2, 3, … in the order of commits, without gaps.
@@ -25,7 +26,8 @@ pub enum Standing {
     Invalid,
     /// No contract has its key.
     Unknown,
-    /// It is no envelope, or says that it is of another key than it travelled under.
+    /// It is not an envelope as its schema wants it, or says that it is of another key than it travelled
+    /// under.
     Malformed,
 }
 
@@ -66,13 +68,13 @@ impl FromStr for Standing {
 pub struct StoredEvent {
     /// Its place.
     pub position: Position,
-    /// The envelope's id. What is no envelope gets one made from its bytes.
+    /// The envelope's id. What is not an envelope gets one made from its bytes.
     pub id: Uuid,
     /// Commands are recorded beside events, and never replayed.
     pub kind: Kind,
     /// The routing key it travelled under.
     pub key: String,
-    /// Who said it; empty if it is no envelope.
+    /// Who said it; empty if it is not an envelope.
     pub source: String,
     /// When it happened, as the envelope says, to the microsecond.
     pub timestamp: Option<DateTime<Utc>>,
@@ -92,6 +94,8 @@ pub struct StoredEvent {
     pub schema: Option<Uuid>,
     /// What travelled beside it.
     pub headers: Headers,
+    /// What else did, and does not only repeat what the envelope says.
+    pub properties: Option<Box<Properties>>,
     /// The bytes as they came.
     pub body: Arc<[u8]>,
     /// CRC-32 (IEEE 802.3) of the bytes.
@@ -108,6 +112,7 @@ impl StoredEvent {
     pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
         let standing = row.text(10)?;
         let time = |micros: Option<i64>| micros.map(micros_to_time).transpose();
+        let (headers, properties) = beside::read(row.maybe_text(13)?)?;
         Ok(StoredEvent {
             position: row.position(0)?,
             id: row.id(1)?,
@@ -122,7 +127,8 @@ impl StoredEvent {
             standing: standing.parse().map_err(|_| StoreError::damaged("column `standing`"))?,
             violation: row.maybe_text(11)?.map(str::to_owned),
             schema: row.maybe_id(12)?,
-            headers: headers_of(row.maybe_text(13)?)?,
+            headers,
+            properties,
             body: row.bytes(14)?,
             checksum: u32::try_from(row.int(15)?)
                 .map_err(|_| StoreError::damaged("column `checksum`"))?,
@@ -136,15 +142,4 @@ pub(crate) fn kind_of(name: &str) -> Result<Kind, StoreError> {
         "command" => Ok(Kind::Command),
         _ => Err(StoreError::damaged("column `kind`")),
     }
-}
-
-/// Headers as they are stored: a JSON object, or nothing.
-pub(crate) fn headers_text(headers: &Headers) -> Option<String> {
-    // A map from text to text always has a JSON form.
-    (!headers.is_empty()).then(|| serde_json::to_string(headers).unwrap_or_default())
-}
-
-pub(crate) fn headers_of(text: Option<&str>) -> Result<Headers, StoreError> {
-    let read = |text| serde_json::from_str(text);
-    text.map_or(Ok(Headers::new()), read).map_err(|_| StoreError::damaged("column `headers`"))
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use bloodbank_bus::Headers;
+use bloodbank_bus::{Headers, Properties};
 use bloodbank_core::Kind;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -10,9 +10,18 @@ use serde_json::{Map, Value, json};
 use crate::event::kind_of;
 use crate::{Incoming, StoredEvent};
 
-/// The fields of a line; of the last two there is one.
-const FIELDS: [&str; 8] =
-    ["position", "received", "kind", "key", "headers", "checksum", "body", "body_hex"];
+/// The fields of a line; of the last two there is one, and of `properties` one at most.
+const FIELDS: [&str; 9] = [
+    "position",
+    "received",
+    "kind",
+    "key",
+    "headers",
+    "properties",
+    "checksum",
+    "body",
+    "body_hex",
+];
 
 /// The longest key that travels: AMQP's short strings end there.
 const LONGEST_KEY: usize = 255;
@@ -28,10 +37,11 @@ pub struct LineError {
 
 impl StoredEvent {
     /// The event as a line of JSON, without the line break: `position`, `received`, `kind`, `key`,
-    /// `headers`, `checksum`, and `body`, which is `body_hex` where it is no UTF-8.
+    /// `headers`, `checksum`, and `body`, which is `body_hex` where it is no UTF-8. There are `properties`
+    /// where the message had others than those of its envelope.
     pub fn to_line(&self) -> String {
         let (name, body) = body_field(&self.body);
-        let line = json!({
+        let mut line = json!({
             "position": self.position,
             "received": self.received.to_rfc3339_opts(SecondsFormat::Micros, true),
             "kind": self.kind.as_str(),
@@ -40,6 +50,9 @@ impl StoredEvent {
             "checksum": self.checksum,
             name: body,
         });
+        if let Some(properties) = &self.properties {
+            line["properties"] = json!(properties);
+        }
         line.to_string()
     }
 }
@@ -104,7 +117,11 @@ impl Fields {
         let received = self.field("received", "a time as in RFC 3339", time);
         let kind = self.field("kind", "`event` or `command`", kind);
         let key = self.field("key", "a text of at most 255 bytes", key);
-        let headers = self.field("headers", "an object of texts", headers);
+        let headers = self.field("headers", "an object of the values of headers", headers);
+        let properties = match self.fields.contains_key("properties") {
+            true => self.field("properties", "an object of the properties of AMQP", properties),
+            false => Some(None),
+        };
         let checksum = self.field("checksum", "a whole number of 32 bits", |value| {
             value.as_u64().and_then(|number| u32::try_from(number).ok())
         });
@@ -114,7 +131,7 @@ impl Fields {
             self.faults.push("`checksum`: expected the CRC-32 of the bytes of the body".to_owned());
         }
         let incoming = Incoming::new(kind?, key?, body).with_headers(headers?);
-        Some(incoming.with_received(received?))
+        Some(incoming.with_properties(properties?).with_received(received?))
     }
 
     /// Takes a field out, or notes what was expected.
@@ -169,6 +186,10 @@ fn headers(value: Value) -> Option<Headers> {
     serde_json::from_value(value).ok()
 }
 
+fn properties(value: Value) -> Option<Option<Box<Properties>>> {
+    serde_json::from_value(value).ok().map(Properties::boxed)
+}
+
 fn bytes(value: Value) -> Option<Vec<u8>> {
     let digits = value.as_str()?.as_bytes();
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -185,7 +206,7 @@ mod tests {
 
     #[test]
     fn everything_that_is_wrong_with_a_line_is_said_and_no_value_of_it() {
-        let line = br#"{"position":0,"received":"secret","kind":"secret","key":7,"headers":{"a":1},
+        let line = br#"{"position":0,"received":"secret","kind":"secret","key":7,"headers":{"a":{"secret":1}},
             "checksum":-1,"body":["secret"],"secret":1}"#;
         let error = Incoming::from_line(line).unwrap_err();
         assert_eq!(error.faults.len(), 8, "{error}");

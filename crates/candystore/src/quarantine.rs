@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use bloodbank_bus::Headers;
+use bloodbank_bus::{Headers, Properties};
 use bloodbank_core::{Envelope, Kind, same_value};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::event::{headers_of, kind_of};
+use crate::beside;
+use crate::event::kind_of;
 use crate::sql::{Connection, Row, Value, micros_to_time};
 use crate::{EventStore, Position, StoreError};
 
@@ -29,6 +30,8 @@ pub struct Quarantined {
     pub key: String,
     /// What travelled beside it.
     pub headers: Headers,
+    /// What else did, and does not only repeat what the envelope says.
+    pub properties: Option<Box<Properties>>,
     /// The bytes as they came.
     pub body: Arc<[u8]>,
     /// In what it differs from the stored event; `None` if that was pruned since.
@@ -44,7 +47,7 @@ pub struct Difference {
     pub kind: bool,
     /// Their keys.
     pub key: bool,
-    /// Their payloads; their bytes, where one is no envelope.
+    /// Their payloads; their bytes, where one is not an envelope.
     pub data: bool,
 }
 
@@ -75,7 +78,7 @@ fn is_same_data(one: &[u8], other: &[u8]) -> bool {
     if one == other {
         return true;
     }
-    match (Envelope::from_bytes(one), Envelope::from_bytes(other)) {
+    match (Envelope::from_stored(one), Envelope::from_stored(other)) {
         (Ok(one), Ok(other)) => same_value(&one.data, &other.data),
         _ => false,
     }
@@ -113,6 +116,7 @@ impl Quarantined {
             }
             None => None,
         };
+        let (headers, properties) = beside::read(row.maybe_text(6)?)?;
         Ok(Quarantined {
             number: row.position(0)?,
             received: micros_to_time(row.int(1)?)?,
@@ -120,7 +124,8 @@ impl Quarantined {
             position: row.position(3)?,
             kind,
             key: key.to_owned(),
-            headers: headers_of(row.maybe_text(6)?)?,
+            headers,
+            properties,
             body,
             difference,
         })

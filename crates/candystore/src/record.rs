@@ -3,17 +3,17 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bloodbank_bus::Headers;
-use bloodbank_core::{CheckError, Contracts, Envelope, Kind, Validated};
+use bloodbank_bus::{Delivery, Encoded, Headers, Properties};
+use bloodbank_core::{CheckError, Contracts, Envelope, EnvelopeError, Kind};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::event::headers_text;
+use crate::beside;
 use crate::quarantine::Said;
 use crate::sql::{Type, Value, time_to_micros};
 use crate::{Position, Standing, StoredEvent};
 
-/// The namespace (RFC 9562) of ids that are made for what is no envelope.
+/// The namespace (RFC 9562) of ids that are made for what is not an envelope.
 const MALFORMED: Uuid = Uuid::from_u128(0x5f0c_9a1e_64c3_4b7d_8a52_1e0d_93b7_44c6);
 
 /// The most characters of a text that a column with an index holds: PostgreSQL's indexes take 2,704
@@ -32,6 +32,8 @@ pub struct Incoming {
     pub body: Arc<[u8]>,
     /// What travelled beside them.
     pub headers: Headers,
+    /// What else did.
+    pub properties: Option<Box<Properties>>,
     /// When another store got them: they are history then, which no queue gets. It is kept unless it
     /// would go back in time.
     pub received: Option<DateTime<Utc>>,
@@ -41,12 +43,25 @@ impl Incoming {
     /// An event, or the record of a command.
     pub fn new(kind: Kind, key: impl Into<Arc<str>>, body: impl Into<Arc<[u8]>>) -> Self {
         let (key, body) = (key.into(), body.into());
-        Incoming { key, kind, body, headers: Headers::new(), received: None }
+        Incoming { key, kind, body, headers: Headers::new(), properties: None, received: None }
+    }
+
+    /// What came from a queue.
+    pub(crate) fn of(kind: Kind, delivery: &Delivery) -> Self {
+        Incoming::new(kind, delivery.key.clone(), delivery.body.clone())
+            .with_headers(delivery.headers.clone())
+            .with_properties(delivery.properties.clone())
     }
 
     /// Sets what travelled beside the bytes.
     pub fn with_headers(mut self, headers: Headers) -> Self {
         self.headers = headers;
+        self
+    }
+
+    /// Sets what else did.
+    pub fn with_properties(mut self, properties: Option<Box<Properties>>) -> Self {
+        self.properties = properties;
         self
     }
 
@@ -65,6 +80,7 @@ pub(crate) struct Record {
     pub(crate) key: Arc<str>,
     pub(crate) body: Arc<[u8]>,
     pub(crate) headers: Headers,
+    pub(crate) properties: Option<Box<Properties>>,
     source: String,
     /// Microseconds since 1970, like all times here.
     timestamp: Option<i64>,
@@ -84,28 +100,29 @@ impl Record {
         if let Cow::Owned(key) = indexed(&incoming.key) {
             incoming.key = key.into();
         }
-        match envelope(&incoming.key, &incoming.body) {
+        match Envelope::read(&incoming.key, &incoming.body) {
             Ok(envelope) => {
                 let checked = contracts.check(&envelope.event_type, &envelope.data);
                 let (standing, violation) = standing(checked);
                 let schema = contracts.digest(&envelope.event_type);
                 Record { violation, ..Record::with(&envelope, incoming, standing, schema) }
             }
-            Err(violation) => Record::malformed(incoming, violation),
+            Err(error) => Record::malformed(incoming, error.to_string()),
         }
     }
 
     /// The record that the bytes of a stored event make, judged as they were when it was stored.
     ///
     /// # Errors
-    /// Why they are no envelope any more.
+    /// Why they are not an envelope any more.
     pub(crate) fn again(event: &StoredEvent) -> Result<Self, String> {
         let incoming = Incoming::new(event.kind, event.key.as_str(), event.body.clone());
         let incoming = incoming.with_headers(event.headers.clone());
+        let incoming = incoming.with_properties(event.properties.clone());
         let record = match event.standing {
             Standing::Malformed => Record::malformed(incoming, String::new()),
             standing => Record::with(
-                &envelope(&incoming.key, &incoming.body)?,
+                &stored_envelope(&incoming.key, &incoming.body)?,
                 incoming,
                 standing,
                 event.schema,
@@ -114,15 +131,12 @@ impl Record {
         Ok(Record { violation: event.violation.clone(), ..record })
     }
 
-    /// The record of an envelope that has passed its contract; `body` is its JSON.
-    pub(crate) fn of_valid(
-        envelope: &Validated<Envelope>,
-        body: Vec<u8>,
-        headers: Headers,
-    ) -> Self {
+    /// The record of an envelope that has passed its contract.
+    pub(crate) fn of_valid(message: Encoded) -> Self {
+        let (envelope, body, headers) = message.into_parts();
         let incoming = Incoming::new(envelope.kind(), envelope.event_type.as_str(), body);
         let incoming = incoming.with_headers(headers);
-        Record::with(envelope, incoming, Standing::Valid, Some(envelope.schema()))
+        Record::with(&envelope, incoming, Standing::Valid, Some(envelope.schema()))
     }
 
     fn with(
@@ -136,6 +150,7 @@ impl Record {
             kind: incoming.kind,
             key: incoming.key,
             headers: incoming.headers,
+            properties: incoming.properties.and_then(|said| said.beyond(envelope).boxed()),
             source: envelope.source.clone(),
             timestamp: Some(time_to_micros(envelope.timestamp)),
             received: incoming.received.map(time_to_micros),
@@ -158,6 +173,7 @@ impl Record {
             kind: incoming.kind,
             key: incoming.key,
             headers: incoming.headers,
+            properties: incoming.properties.and_then(|said| said.boxed()),
             source: String::new(),
             timestamp: None,
             received: incoming.received.map(time_to_micros),
@@ -175,6 +191,11 @@ impl Record {
     /// What tells it from another message with its id.
     pub(crate) fn said(&self) -> Said<'_> {
         Said { kind: self.kind, key: &self.key, body: &self.body }
+    }
+
+    /// What travelled beside it, as it is stored.
+    pub(crate) fn beside(&self) -> Option<String> {
+        beside::text(&self.headers, self.properties.as_deref())
     }
 
     /// What goes into the columns of [`ROW`].
@@ -195,7 +216,7 @@ impl Record {
             Value::text(self.standing.as_str()),
             Value::maybe(self.violation.as_deref(), |text| Value::text(storable(text))),
             id(self.schema),
-            Value::maybe(headers_text(&self.headers), Value::Text),
+            Value::maybe(self.beside(), Value::Text),
             Value::Bytes(self.body.clone()),
             Value::Int(self.checksum.into()),
             Value::Int(self.received.is_some().into()),
@@ -243,19 +264,25 @@ pub(crate) const ROW: [(&str, Type); 17] = [
 
 /// The first thing that is wrong with an event by these contracts, if anything is.
 pub(crate) fn violation(contracts: &Contracts, key: &str, body: &[u8]) -> Option<String> {
-    match envelope(key, body) {
+    match Envelope::read(key, body) {
         Ok(envelope) => standing(contracts.check(key, &envelope.data)).1,
-        Err(violation) => Some(violation),
+        Err(error) => Some(error.to_string()),
     }
 }
 
-/// The envelope, if it is one and says the key it travelled under; else what is wrong.
-fn envelope(key: &str, body: &[u8]) -> Result<Envelope, String> {
-    let envelope = Envelope::from_bytes(body).map_err(|error| format!("no envelope: {error}"))?;
-    if envelope.event_type == key {
-        return Ok(envelope);
-    }
-    Err(format!("it travelled as `{key}` and says that it is `{}`", envelope.event_type))
+/// The envelope that was taken for one when it was stored, by whatever its schema said then.
+fn stored_envelope(key: &str, body: &[u8]) -> Result<Envelope, String> {
+    let said = match Envelope::from_stored(body) {
+        Ok(envelope) if envelope.event_type == key => return Ok(envelope),
+        said => said,
+    };
+    let error = match said {
+        Ok(envelope) => {
+            EnvelopeError::OtherKey { key: key.to_owned(), event_type: envelope.event_type }
+        }
+        Err(error) => EnvelopeError::Malformed(error.to_string()),
+    };
+    Err(error.to_string())
 }
 
 fn standing(checked: Result<(), CheckError>) -> (Standing, Option<String>) {

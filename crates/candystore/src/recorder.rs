@@ -177,7 +177,8 @@ impl Recorder {
         loop {
             // What we have lost in the meantime comes again.
             batch.retain(|(_, delivery)| self.transport.is_current(delivery));
-            let incoming = batch.iter().map(incoming).collect();
+            let incoming =
+                batch.iter().map(|(kind, delivery)| Incoming::of(*kind, delivery)).collect();
             match self.store.append(incoming).await {
                 Ok(appended) => {
                     self.counting.stored(&appended);
@@ -200,9 +201,4 @@ impl Recorder {
             let _ = self.transport.settle(delivery, Settlement::Ack).await;
         }
     }
-}
-
-fn incoming((kind, delivery): &(Kind, Delivery)) -> Incoming {
-    let incoming = Incoming::new(*kind, delivery.key.clone(), delivery.body.clone());
-    incoming.with_headers(delivery.headers.clone())
 }

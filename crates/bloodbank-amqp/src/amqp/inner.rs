@@ -4,14 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Confirm, Deliveries, Delivery, Destination, Exchange, Headers, Settlement, Subscription,
-    Topology, TransportError, Verbatim, dead_letters_of, headers,
+    Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Headers, Settlement,
+    Subscription, Topology, TransportError, Verbatim, dead_letters_of, headers,
 };
-use bloodbank_core::{Envelope, Validated};
+use lapin::types::ShortString;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, warn};
-use uuid::Uuid;
 
 use crate::config::AmqpConfig;
 use crate::connect::channel_error;
@@ -60,15 +59,14 @@ impl Inner {
 
     pub(super) fn outgoing(
         &self,
-        envelope: &Validated<Envelope>,
+        message: &Encoded,
         exchange: Exchange,
-        headers: &Headers,
     ) -> Result<Outgoing, TransportError> {
         Ok(Outgoing {
             exchange: short(self.config.exchanges.entry(exchange))?,
-            routing_key: short(&envelope.event_type)?,
-            body: wire::body(envelope)?,
-            properties: wire::properties(envelope, headers)?,
+            routing_key: short(message.key())?,
+            body: message.body().clone(),
+            properties: wire::mirrored(message.envelope(), message.headers())?,
             mandatory: exchange.is_mandatory(),
         })
     }
@@ -142,17 +140,14 @@ impl Inner {
     pub(super) async fn answer(
         &self,
         to: &str,
-        id: Option<Uuid>,
+        id: Option<ShortString>,
         body: Vec<u8>,
     ) -> Result<(), TransportError> {
-        let properties = wire::forwarded(&[], &Headers::new())?
-            .with_content_type("application/json".into())
-            .with_correlation_id(short(&id.map(|id| id.to_string()).unwrap_or_default())?);
         let message = Outgoing {
             exchange: "".into(),
             routing_key: short(to)?,
             body: body.into(),
-            properties,
+            properties: wire::answer(id),
             mandatory: false,
         };
         self.forwards.publish(message).await
@@ -170,7 +165,7 @@ impl Inner {
             }
             // Through the default exchange the routing key is the name of the queue.
             Destination::Queue(queue) => {
-                more.insert(headers::KEY.to_owned(), message.key.to_string());
+                more.insert(headers::KEY.to_owned(), (&*message.key).into());
                 ("", queue.as_str(), true)
             }
             _ => return Err(TransportError::Other { reason: "an unknown destination".to_owned() }),
@@ -179,7 +174,7 @@ impl Inner {
             exchange: short(exchange)?,
             routing_key: short(routing_key)?,
             body: message.body.clone(),
-            properties: wire::forwarded(&message.body, &more)?,
+            properties: wire::forwarded(message, &more)?,
             mandatory,
         }))
     }
@@ -201,13 +196,13 @@ impl Inner {
         })?;
         let mut headers = delivery.headers.clone();
         headers.extend(more);
-        headers.insert(headers::KEY.to_owned(), delivery.key.to_string());
+        headers.insert(headers::KEY.to_owned(), (&*delivery.key).into());
         let waiting_queue = waiting_queue_of(&delivery.queue, step);
         let message = Outgoing {
             exchange: "".into(),
             routing_key: short(&waiting_queue)?,
             body: delivery.body.clone(),
-            properties: wire::forwarded(&delivery.body, &headers)?,
+            properties: wire::forwarded(&Verbatim::of(delivery), &headers)?,
             mandatory: true,
         };
         let published = self.forwards.publish(message).await;

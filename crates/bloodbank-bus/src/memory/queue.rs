@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::headers::ATTEMPTS;
-use crate::{Delivery, DeliveryTag, Durability, Headers, Queue, TransportError};
+use crate::{Delivery, DeliveryTag, Durability, Headers, Queue, TransportError, Verbatim};
 
 /// The most messages of a queue that does not say.
 pub(super) const DEFAULT_MAX_LEN: usize = 100_000;
@@ -14,31 +13,23 @@ pub(super) const DEFAULT_MAX_LEN: usize = 100_000;
 /// A message as it lies in a queue. Copies share key and body.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    pub(super) key: Arc<str>,
-    pub(super) body: Arc<[u8]>,
-    pub(super) headers: Headers,
+    pub(super) message: Verbatim,
     /// Its place in the queue, which it keeps when it is requeued.
     place: u64,
     redelivered: bool,
-    pub(super) reply_to: Option<Arc<str>>,
+    reply_to: Option<Arc<str>>,
 }
 
 impl Message {
-    pub(super) fn new(key: Arc<str>, body: Arc<[u8]>, headers: Headers) -> Self {
-        Message { key, body, headers, place: 0, redelivered: false, reply_to: None }
+    pub(super) fn new(message: Verbatim, reply_to: Option<Arc<str>>) -> Self {
+        Message { message, place: 0, redelivered: false, reply_to }
     }
 
     /// The same message with more noted on it, as if it was new.
     pub(super) fn again_with(self, more: Headers) -> Self {
-        let mut headers = self.headers;
-        headers.extend(more);
-        Message { reply_to: self.reply_to, ..Message::new(self.key, self.body, headers) }
-    }
-
-    /// Which attempt the next delivery is.
-    fn attempt(&self) -> u32 {
-        let failed = self.headers.get(ATTEMPTS).and_then(|text| text.parse::<u32>().ok());
-        failed.unwrap_or(0).saturating_add(1)
+        let mut message = self.message;
+        message.headers.extend(more);
+        Message::new(message, self.reply_to)
     }
 }
 
@@ -173,16 +164,11 @@ impl QueueState {
             self.turn = index + 1;
             let consumer = &mut self.consumers[index];
             consumer.last_number += 1;
-            let delivery = Delivery {
-                tag: DeliveryTag { consumer: consumer.id, number: consumer.last_number },
-                queue: self.spec.name.as_str().into(),
-                key: message.key.clone(),
-                body: message.body.clone(),
-                headers: message.headers.clone(),
-                attempt: message.attempt(),
-                redelivered: message.redelivered,
-                reply_to: message.reply_to.clone(),
-            };
+            let tag = DeliveryTag { consumer: consumer.id, number: consumer.last_number };
+            let queue = self.spec.name.as_str().into();
+            let delivery = Delivery::new(tag, queue, message.message.clone())
+                .with_redelivered(message.redelivered)
+                .with_reply_to(message.reply_to.clone());
             consumer.unsettled.insert(consumer.last_number, message);
             // If the receiver went this very moment, its cancel puts the message back.
             let _ = consumer.sender.try_send(delivery);

@@ -76,10 +76,10 @@ impl State {
         let mut targets: Vec<&mut QueueState> = self
             .queues
             .values_mut()
-            .filter(|queue| queue.spec.wants(exchange, &message.key))
+            .filter(|queue| queue.spec.wants(exchange, &message.message.key))
             .collect();
         if targets.is_empty() && exchange.is_mandatory() {
-            return Err(TransportError::Unroutable { key: message.key.to_string() });
+            return Err(TransportError::Unroutable { key: message.message.key.to_string() });
         }
         if exchange == Exchange::Events && targets.iter().all(|queue| queue.spec.recorder) {
             self.unrouted += 1;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bloodbank_core::{Envelope, Validated};
+use bloodbank_core::{Envelope, SealError, Validated};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use crate::{Headers, PublishError, Request, Transport, TransportError, headers};
+use crate::{Encoded, Headers, PublishError, Request, Transport, TransportError, headers};
 
 /// What a handler answers, as it travels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,8 +74,10 @@ pub(super) async fn call<R: DeserializeOwned>(
     let (id, within) = (command.id, within.min(LONGEST_WAIT));
     let wait = TimeDelta::from_std(within).unwrap_or_default();
     let until = (Utc::now() + wait).to_rfc3339_opts(SecondsFormat::Millis, true);
-    let headers = Headers::from([(headers::ANSWER_BY.to_owned(), until)]);
-    let Request { confirm, answer } = transport.request(command, headers);
+    let headers = Headers::from([(headers::ANSWER_BY.to_owned(), until.into())]);
+    let command = Encoded::new(command, headers)
+        .map_err(|error| PublishError::Seal(SealError::Encode(error)))?;
+    let Request { confirm, answer } = transport.request(command);
     let since = Instant::now();
     let not_sent = |source| PublishError::Transport { id, source };
     match timeout(within, confirm).await {

@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bloodbank_core::{Envelope, Kind, Sealer, Validated};
+use bloodbank_core::{Envelope, Kind, SealError, Sealer, Validated};
 use serde_json::Value;
 
 use super::draft::{Answered, Draft, Json, Sealable};
 use super::publishing::{State, UnderWay};
-use crate::{Headers, Publishing, Transport};
+use crate::{Encoded, Headers, Publishing, Transport};
 
 /// Publishes and sends by key and JSON, for a service that is named at run time: gateways, bridges,
 /// tools.
@@ -76,9 +76,14 @@ impl DynamicPublisher {
     /// [`PublishError::Transport`](crate::PublishError::Transport).
     pub fn publish_sealed(&self, envelope: Validated<Envelope>) -> Publishing {
         let (id, kind) = (envelope.id, envelope.kind());
-        let confirm = self.transport.publish(envelope, Headers::new());
-        let under_way = UnderWay { id, kind, since: Instant::now(), confirm };
-        Publishing { state: State::UnderWay(under_way) }
+        let state = match Encoded::new(envelope, Headers::new()) {
+            Ok(message) => {
+                let confirm = self.transport.publish(message);
+                State::UnderWay(UnderWay { id, kind, since: Instant::now(), confirm })
+            }
+            Err(error) => State::Failed(Some(SealError::Encode(error).into())),
+        };
+        Publishing { state }
     }
 
     pub(super) fn draft<C: Sealable>(&self, content: C) -> Draft<'_, C> {

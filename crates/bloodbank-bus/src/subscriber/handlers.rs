@@ -14,7 +14,7 @@ use crate::{Answer, BoxFuture, Delivery, IntoVerdict, Received, Verdict};
 #[derive(Clone)]
 pub(super) struct Incoming {
     pub(super) contracts: Contracts,
-    pub(super) envelope: Envelope,
+    pub(super) envelope: Arc<Envelope>,
     pub(super) delivery: Arc<Delivery>,
 }
 

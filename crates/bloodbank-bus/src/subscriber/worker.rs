@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bloodbank_core::{Envelope, LiveContracts};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -143,8 +143,9 @@ impl Worker {
             return debug!(queue = %delivery.queue, "its connection is gone; it comes again");
         }
         let delivery = Arc::new(delivery);
-        let settlement = match reading::envelope(&delivery) {
+        let settlement = match delivery.envelope() {
             Ok(envelope) => {
+                let envelope = Arc::clone(envelope);
                 let lag = Utc::now().signed_duration_since(envelope.timestamp);
                 self.metrics.lag.set(lag.num_milliseconds() as f64 / 1_000.0);
                 let span = info_span!(
@@ -158,7 +159,8 @@ impl Worker {
                 );
                 self.handle(envelope, &delivery).instrument(span).await
             }
-            Err(fault) => {
+            Err(error) => {
+                let fault = Fault::from(error.clone());
                 let span = info_span!("handle", key = %delivery.key, queue = %delivery.queue);
                 Some(self.park_fault(&delivery, &fault).instrument(span).await)
             }
@@ -169,7 +171,11 @@ impl Worker {
     }
 
     /// What is to become of a message; `None` if it is to stay where it is.
-    async fn handle(&self, envelope: Envelope, delivery: &Arc<Delivery>) -> Option<Settlement> {
+    async fn handle(
+        &self,
+        envelope: Arc<Envelope>,
+        delivery: &Arc<Delivery>,
+    ) -> Option<Settlement> {
         let name = name_of(&envelope, delivery);
         match self.claim(&name).await? {
             Claim::Done(answer) => {
@@ -208,7 +214,7 @@ impl Worker {
     /// `None` on shutdown.
     async fn attempt_all(
         &self,
-        envelope: Envelope,
+        envelope: Arc<Envelope>,
         delivery: &Arc<Delivery>,
     ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
         if self.shared.options.strict_order {
@@ -259,14 +265,14 @@ impl Worker {
     /// One call of the handler; a panic is a failure.
     async fn attempt(
         &self,
-        envelope: Envelope,
+        envelope: Arc<Envelope>,
         delivery: &Arc<Delivery>,
     ) -> Result<Handled, Fault> {
         let Some(handler) = self.shared.handlers.find(&envelope.event_type) else {
             if self.shared.options.skip_others {
                 return Ok(Handled { verdict: Verdict::Done, answer: None });
             }
-            return Err(Fault::NoHandler(envelope.event_type));
+            return Err(Fault::NoHandler(envelope.event_type.clone()));
         };
         let contracts = self.shared.contracts.current();
         let mut running = handler(Incoming { contracts, envelope, delivery: delivery.clone() });
@@ -285,7 +291,7 @@ impl Worker {
     /// it made of the message, and the delivery with what the last attempt knew; `None` on shutdown.
     async fn attempt_in_place(
         &self,
-        envelope: Envelope,
+        envelope: Arc<Envelope>,
         delivery: &Arc<Delivery>,
     ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
         let mut delivery = Arc::clone(delivery);
@@ -421,7 +427,7 @@ impl Worker {
 
 /// A message on one queue; in a replay it is another one.
 fn name_of(envelope: &Envelope, delivery: &Delivery) -> String {
-    match delivery.headers.get(headers::REPLAY) {
+    match headers::text(&delivery.headers, headers::REPLAY) {
         None => format!("{}/{}", delivery.queue, envelope.id),
         Some(replay) => format!("{}/{}/{replay}", delivery.queue, envelope.id),
     }
@@ -429,8 +435,7 @@ fn name_of(envelope: &Envelope, delivery: &Delivery) -> String {
 
 /// Whether the caller of a command has given up by now.
 fn is_late(command: &Delivery) -> bool {
-    let until = command.headers.get(headers::ANSWER_BY);
-    let until = until.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    let until = headers::time(&command.headers, headers::ANSWER_BY);
     until.is_some_and(|until| until < Utc::now())
 }
 

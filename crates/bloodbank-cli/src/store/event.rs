@@ -73,6 +73,7 @@ fn facts(event: &StoredEvent) -> Value {
         "violation": event.violation,
         "schema": event.schema,
         "headers": event.headers,
+        "properties": event.properties,
         "checksum": event.checksum,
     })
 }

@@ -72,7 +72,7 @@ fn show(event: &StoredEvent) -> io::Result<()> {
         writeln!(out, "\nheaders")?;
         let mut headers = Table::plain();
         for (name, value) in &event.headers {
-            headers.row([&format!("  {name}"), value]);
+            headers.row([&format!("  {name}"), &value.to_string()]);
         }
         headers.print(out)?;
     }

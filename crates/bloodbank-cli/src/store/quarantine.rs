@@ -75,6 +75,7 @@ fn as_json(one: &Quarantined) -> serde_json::Value {
         "key": one.key,
         "differs": one.difference.map(words),
         "headers": one.headers,
+        "properties": one.properties,
         name: body,
     })
 }

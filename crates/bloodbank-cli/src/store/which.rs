@@ -28,7 +28,7 @@ pub(crate) struct Which {
     /// Stored before then.
     #[arg(long, value_name = "AGE|TIME", value_parser = when::parse)]
     until: Option<DateTime<Utc>>,
-    /// What its contract said: valid, invalid, unknown (no contract), malformed (no envelope).
+    /// What its contract said: valid, invalid, unknown (no contract), malformed (not an envelope).
     #[arg(long)]
     standing: Option<Standing>,
     /// A field of the payload and what it must be: `/topic="Budget"`. May be given more than once.

@@ -17,7 +17,7 @@ async fn take(bus: &Bus, count: usize) -> Vec<(String, Option<String>)> {
     let mut all = Vec::new();
     for _ in 0..count {
         let received = inbox.next().await.unwrap().unwrap();
-        let position = received.headers().get(headers::POSITION).cloned();
+        let position = headers::text(received.headers(), headers::POSITION).map(str::to_owned);
         assert_eq!(received.replay().is_some(), position.is_some());
         all.push((received.envelope.id.to_string(), position));
         inbox.ack(received).await.unwrap();

@@ -91,7 +91,7 @@ pub async fn what_is_redriven_is_handled_as_if_it_was_new_and_counts_its_redrive
     let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
     let running =
         run(subscriber.retry(RetryPolicy::never()).on(move |received: Received<Prompt>| {
-            let redrives = received.headers().get(headers::REDRIVES).cloned();
+            let redrives = headers::text(received.headers(), headers::REDRIVES).map(str::to_owned);
             let failed_before = received.headers().contains_key(headers::FIRST_FAILED);
             sender.send((received.attempt(), failed_before, redrives.clone())).unwrap();
             async move {

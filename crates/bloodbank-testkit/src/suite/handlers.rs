@@ -1,6 +1,8 @@
 //! Which handler takes what, and which cannot work.
 
-use bloodbank_bus::{Headers, Publisher, Received, SubscribeError, Subscriber, TransportError};
+use bloodbank_bus::{
+    Encoded, Headers, Publisher, Received, SubscribeError, Subscriber, TransportError,
+};
 use bloodbank_core::Meta;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -19,7 +21,7 @@ pub async fn an_upcast_handler_gets_both_versions_as_the_new_one(bus: Bus) {
         .bind("theboard.meeting.created.#")
         .concurrency(1)
         .on_upcast::<MeetingCreated, MeetingCreatedV2, _, _>(move |received| {
-            sender.send((received.envelope.event_type, received.payload.title)).unwrap();
+            sender.send((received.envelope.event_type.clone(), received.payload.title)).unwrap();
             async {}
         });
     let running = run(subscriber);
@@ -40,12 +42,12 @@ pub async fn a_handler_of_anything_gets_what_no_other_takes(bus: Bus) {
         Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind("#").concurrency(1);
     let running = run(subscriber
         .on(move |received: Received<Prompt>| {
-            sender.send(("prompt", received.envelope.event_type)).unwrap();
+            sender.send(("prompt", received.envelope.event_type.clone())).unwrap();
             async {}
         })
         .on_any(move |received: Received<Value>| {
             assert!(received.payload.is_object());
-            any.send(("any", received.envelope.event_type)).unwrap();
+            any.send(("any", received.envelope.event_type.clone())).unwrap();
             async {}
         }));
     Publisher::<Any>::new(bus.clone(), contracts()).publish(&meeting("x")).await.unwrap();
@@ -81,11 +83,11 @@ pub async fn handlers_take_the_queues_of_the_registry(bus: Bus) {
     let running = run(Subscriber::<Listener>::new(bus.clone(), contracts())
         .concurrency(1)
         .on(move |received: Received<Prompt>| {
-            sender.send(received.envelope.event_type).unwrap();
+            sender.send(received.envelope.event_type.clone()).unwrap();
             async {}
         })
         .on_any(move |received: Received<Value>| {
-            any.send(received.envelope.event_type).unwrap();
+            any.send(received.envelope.event_type.clone()).unwrap();
             async {}
         }));
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
@@ -145,12 +147,12 @@ pub async fn what_travels_with_a_message_reaches_its_handler(bus: Bus) {
     publisher.publish(&Prompt { n: 9 }).meta(meta.clone()).await.unwrap();
     let (said, _, next) = calls.next().await;
     assert_eq!((said.id, said.source.as_str(), said.correlation_id), (id, "here", Some(work)));
-    assert_eq!((said.session_id, said.traceparent), (meta.session_id, meta.traceparent));
+    assert_eq!((&said.session_id, &said.traceparent), (&meta.session_id, &meta.traceparent));
     assert_eq!((next.causation_id, next.correlation_id), (Some(id), Some(work)));
     assert_eq!(next.session_id.as_deref(), Some("s1"));
 
-    let beside = Headers::from([("x-mine".to_owned(), "yes".to_owned())]);
-    bus.publish(envelope(PROMPT, json!({"n": 1})), beside).await.unwrap();
+    let beside = Headers::from([("x-mine".to_owned(), "yes".into())]);
+    bus.publish(Encoded::new(envelope(PROMPT, json!({"n": 1})), beside).unwrap()).await.unwrap();
     assert_eq!(calls.next().await.1["x-mine"], "yes");
     // A consumer of one's own finds the queue as the subscriber left it.
     running.stop().await.unwrap();

@@ -1,7 +1,8 @@
 //! Events of the past, published again.
 
 use bloodbank_bus::{
-    Destination, Exchange, Headers, Queue, Received, Subscriber, TransportError, Verbatim, headers,
+    Destination, Encoded, Exchange, Headers, Queue, Received, Subscriber, TransportError, Verbatim,
+    headers,
 };
 use serde_json::json;
 use uuid::Uuid;
@@ -61,7 +62,7 @@ pub async fn a_replayed_event_is_handled_again_and_its_second_copy_is_not(bus: B
     }));
     let live = envelope(PROMPT, json!({"n": 0}));
     let (id, bytes) = (live.id, live.to_bytes().unwrap());
-    bus.publish(live, Headers::new()).await.unwrap();
+    bus.publish(Encoded::new(live, Headers::new()).unwrap()).await.unwrap();
     assert_eq!(calls.next().await, (id, None));
     // The second replay shows that the copy in between is not merely late.
     for name in ["first", "first", "second"] {

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use bloodbank_bus::{Reason, Received, Subscriber, dead_letters_of, headers};
-use chrono::DateTime;
 
 use super::tools::{Bus, PROMPT, declare_q, holds, ladder, log, ms, prompts, run};
 use crate::catalog::{Any, Prompt, contracts};
@@ -16,7 +15,7 @@ pub async fn a_handler_that_fails_twice_is_called_three_times_with_the_delays_be
     let (sender, mut calls) = log();
     let handler = move |received: Received<Prompt>| {
         sender.send((received.attempt(), Instant::now())).unwrap();
-        let failed = received.headers().get(headers::ERROR).cloned();
+        let failed = headers::text(received.headers(), headers::ERROR).map(str::to_owned);
         async move {
             match received.attempt() {
                 1 => Err("the first"),
@@ -55,7 +54,7 @@ pub async fn what_fails_at_every_attempt_is_parked_as_exhausted(bus: Bus) {
     assert_eq!(parked.headers[headers::ERROR], "attempt 3 had no luck");
     assert_eq!(parked.headers[headers::ATTEMPTS], "3");
     assert_eq!(parked.headers[headers::PARKED_FROM], "q");
-    let time = |name: &str| DateTime::parse_from_rfc3339(&parked.headers[name]).unwrap();
+    let time = |name: &str| headers::time(&parked.headers, name).unwrap();
     let between = time(headers::PARKED_AT) - time(headers::FIRST_FAILED);
     assert!(between.num_milliseconds() >= 300, "{between}");
     calls.ends().await;
@@ -66,7 +65,12 @@ pub async fn what_fails_at_every_attempt_is_parked_as_exhausted(bus: Bus) {
 pub async fn a_panic_is_tried_again(bus: Bus) {
     let (sender, mut calls) = log();
     let handler = move |received: Received<Prompt>| {
-        sender.send((received.attempt(), received.headers().get(headers::ERROR).cloned())).unwrap();
+        sender
+            .send((
+                received.attempt(),
+                headers::text(received.headers(), headers::ERROR).map(str::to_owned),
+            ))
+            .unwrap();
         async move { assert!(received.attempt() > 1, "on purpose") }
     };
     declare_q(&bus).await;

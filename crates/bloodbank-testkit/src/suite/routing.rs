@@ -1,6 +1,6 @@
 //! Which queue gets what.
 
-use bloodbank_bus::{Headers, Publisher};
+use bloodbank_bus::{Encoded, Headers, Publisher};
 use serde_json::json;
 
 use super::tools::{Bus, PROMPT, declare, holds, keys, prompts};
@@ -14,7 +14,7 @@ const ENDED: &str = "theboard.meeting.ended";
 async fn publish(bus: &Bus, keys: &[&str]) {
     for key in keys {
         let data = if *key == CREATED { json!(meeting("x")) } else { json!({"title": "x"}) };
-        bus.publish(envelope(key, data), Headers::new()).await.unwrap();
+        bus.publish(Encoded::new(envelope(key, data), Headers::new()).unwrap()).await.unwrap();
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bloodbank_bus::{Headers, headers};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -91,8 +91,7 @@ impl Calls {
 
 /// How long the sender of a command waits.
 fn time(headers: &Headers) -> Duration {
-    let until = headers.get(headers::ANSWER_BY);
-    let until = until.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+    let until = headers::time(headers, headers::ANSWER_BY);
     let time = until.map(|until| until.signed_duration_since(Utc::now()).to_std());
     time.map_or(LONGEST, |time| time.unwrap_or_default().min(LONGEST))
 }

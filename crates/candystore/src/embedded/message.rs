@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use bloodbank_bus::{Delivery, DeliveryTag, Exchange, Headers, headers};
+use bloodbank_bus::{Delivery, DeliveryTag, Exchange, Headers, Verbatim, headers};
 
 use super::queues::{QueueRow, numbers};
 use crate::StoreError;
-use crate::event::{headers_of, headers_text};
+use crate::beside;
 use crate::sql::{Row, Table, Type, Value};
 use crate::writer::Transaction;
-
-/// Where the sender of a command waits for its answer. Travels with the command, and is given to its
-/// worker as [`Delivery::reply_to`].
-pub(super) const REPLY_TO: &str = "x-bloodbank-reply-to";
 
 /// Where a message stands in its queue: its place, and what tells it from others of that place.
 pub(super) type Place = (i64, i64);
@@ -33,41 +29,31 @@ static MESSAGES: Table = Table {
     or_ignore: true,
 };
 
-/// A message that goes into queues past the log.
-#[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) key: Arc<str>,
-    pub(super) body: Arc<[u8]>,
-    pub(super) headers: Headers,
-}
-
-impl Message {
-    /// Puts it at the end of queues.
-    pub(super) async fn put(
-        &self,
-        transaction: &mut Transaction,
-        queues: &[Arc<QueueRow>],
-    ) -> Result<(), StoreError> {
-        let count = i64::try_from(queues.len()).unwrap_or(i64::MAX);
-        let first = numbers(transaction, count).await?;
-        let place = Value::position(transaction.head.position);
-        let row = |(number, queue): (i64, &Arc<QueueRow>)| {
-            vec![
-                Value::Int(queue.number),
-                place.clone(),
-                Value::Int(number),
-                Value::Null,
-                Value::text(&*self.key),
-                Value::Bytes(self.body.clone()),
-                // Never null, as there is no log to ask.
-                Value::text(headers_text(&self.headers).unwrap_or_else(|| "{}".to_owned())),
-                Value::Null,
-                Value::Int(0),
-            ]
-        };
-        let rows: Vec<Vec<Value>> = (first..).zip(queues).map(row).collect();
-        transaction.insert(&MESSAGES, &rows).await
-    }
+/// Puts a message at the end of queues, past the log.
+pub(super) async fn put(
+    transaction: &mut Transaction,
+    message: &Verbatim,
+    queues: &[Arc<QueueRow>],
+) -> Result<(), StoreError> {
+    let count = i64::try_from(queues.len()).unwrap_or(i64::MAX);
+    let first = numbers(transaction, count).await?;
+    let place = Value::position(transaction.head.position);
+    let row = |(number, queue): (i64, &Arc<QueueRow>)| {
+        vec![
+            Value::Int(queue.number),
+            place.clone(),
+            Value::Int(number),
+            Value::Null,
+            Value::text(&*message.key),
+            Value::Bytes(message.body.clone()),
+            // Never null, as there is no log to ask.
+            Value::text(beside::full_text(&message.headers, message.properties.as_deref())),
+            Value::Null,
+            Value::Int(0),
+        ]
+    };
+    let rows: Vec<Vec<Value>> = (first..).zip(queues).map(row).collect();
+    transaction.insert(&MESSAGES, &rows).await
 }
 
 /// Takes messages of the log over into a queue.
@@ -103,7 +89,7 @@ pub(super) const COLUMNS: &str = "m.place, m.number, m.redelivered, COALESCE(m.k
 pub(super) struct Taken {
     pub(super) place: Place,
     redelivered: bool,
-    message: Message,
+    message: Verbatim,
 }
 
 impl Taken {
@@ -112,30 +98,23 @@ impl Taken {
         let (Some(key), Some(body)) = (row.maybe_text(3)?, row.maybe_bytes(5)?) else {
             return Ok(None);
         };
-        let (key, headers) = (key.into(), headers_of(row.maybe_text(4)?)?);
-        let message = Message { key, body, headers };
+        let (headers, properties) = beside::read(row.maybe_text(4)?)?;
+        let message = Verbatim::stored(key, body, headers).with_properties(properties);
         let place = (row.int(0)?, row.int(1)?);
         Ok(Some(Taken { place, redelivered: row.int(2)? != 0, message }))
     }
 
     /// As its consumer gets it, and the headers as they are stored.
     pub(super) fn deliver(self, tag: DeliveryTag, queue: &QueueRow) -> (Delivery, Headers) {
-        let Message { key, body, headers: stored } = self.message;
-        let mut headers = stored.clone();
-        let reply_to = headers.remove(REPLY_TO);
+        let mut message = self.message;
+        let stored = message.headers.clone();
+        let reply_to = message.headers.remove(headers::REPLY_TO);
         // Who records commands answers none.
-        let is_worker = queue.spec.wants(Exchange::Commands, &key);
-        let attempts = headers.get(headers::ATTEMPTS).and_then(|text| text.parse::<u32>().ok());
-        let delivery = Delivery {
-            tag,
-            queue: queue.name.clone(),
-            attempt: attempts.unwrap_or(0).saturating_add(1),
-            redelivered: self.redelivered,
-            reply_to: reply_to.filter(|_| is_worker).map(Into::into),
-            key,
-            body,
-            headers,
-        };
+        let is_worker = queue.spec.wants(Exchange::Commands, &message.key);
+        let reply_to = reply_to.filter(|_| is_worker);
+        let delivery = Delivery::new(tag, queue.name.clone(), message)
+            .with_redelivered(self.redelivered)
+            .with_reply_to(reply_to.as_ref().and_then(|to| to.as_str()).map(Into::into));
         (delivery, stored)
     }
 }

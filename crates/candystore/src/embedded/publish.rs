@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bloodbank_bus::{Exchange, Outcome, TransportError};
+use bloodbank_bus::{Exchange, Outcome, TransportError, Verbatim};
 use bloodbank_core::Kind;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
-use super::message::Message;
+use super::message;
 use super::queues::{QueueCache, QueueRow, Queues};
 use super::room::Rooms;
 use super::{calls, in_time};
@@ -28,9 +28,9 @@ pub(super) enum What {
     /// Into the log. A command that is called names who waits for its answer.
     Log(Box<Record>, Option<Waiting>),
     /// Past the log, to the queues that an exchange gives it to.
-    Route(Message, Exchange),
+    Route(Verbatim, Exchange),
     /// Past the log, into one queue.
-    Queue(Message, String),
+    Queue(Verbatim, String),
     /// To whoever waits for the answer to a command.
     Answer { address: Arc<str>, body: Arc<[u8]> },
 }
@@ -163,7 +163,7 @@ impl<'a> Posting<'a> {
     /// Past the log.
     async fn put(
         &mut self,
-        message: &Message,
+        message: &Verbatim,
         queues: &[Arc<QueueRow>],
     ) -> Result<Outcome, StoreError> {
         if queues.is_empty() {
@@ -172,7 +172,7 @@ impl<'a> Posting<'a> {
         // It stands behind what came before it.
         self.flush().await?;
         match self.take_room(queues).await? {
-            Ok(()) => message.put(self.transaction, queues).await.map(Ok),
+            Ok(()) => message::put(self.transaction, message, queues).await.map(Ok),
             refused => Ok(refused),
         }
     }
@@ -217,8 +217,9 @@ impl<'a> Posting<'a> {
         waiting: &Waiting,
     ) -> Result<Outcome, StoreError> {
         let queues = self.queues.wanting(Exchange::Commands, &record.key);
-        let Record { key, body, headers, .. } = record;
-        Message { key, body, headers }.put(self.transaction, &queues).await?;
+        let Record { key, body, headers, properties, .. } = record;
+        let again = Verbatim::stored(key, body, headers).with_properties(properties);
+        message::put(self.transaction, &again, &queues).await?;
         self.wait(waiting).await
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use bloodbank_bus::{Delivery, DeliveryTag, Headers};
+use bloodbank_bus::{Delivery, DeliveryTag, Headers, Properties};
 use tokio::sync::{Notify, watch};
 
 use super::message::{Place, Taken};
@@ -16,6 +16,7 @@ pub(super) struct Held {
     pub(super) place: Place,
     /// As they are stored.
     pub(super) headers: Headers,
+    pub(super) properties: Option<Box<Properties>>,
 }
 
 /// A consumer, and what it has not settled.
@@ -99,7 +100,8 @@ impl Seat {
         let tag = DeliveryTag { consumer: state.consumer.unsigned_abs(), number: state.last };
         let place = taken.place;
         let (delivery, headers) = taken.deliver(tag, queue);
-        state.held.insert(tag.number, Held { place, headers });
+        let properties = delivery.properties.clone();
+        state.held.insert(tag.number, Held { place, headers, properties });
         delivery
     }
 

@@ -10,7 +10,7 @@ use super::queues::{QueueCache, QueueRow, Queues, numbers};
 use super::room::Rooms;
 use super::seat::{Held, Seat};
 use super::{in_time, lease, refused};
-use crate::event::headers_text;
+use crate::beside;
 use crate::sql::Value;
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};
@@ -112,7 +112,7 @@ impl Item {
         let mut headers = self.held.headers.clone();
         headers.extend(more.clone());
         // Not null, which would be those of the log.
-        Value::text(headers_text(&headers).unwrap_or_else(|| "{}".to_owned()))
+        Value::text(beside::full_text(&headers, self.held.properties.as_deref()))
     }
 }
 

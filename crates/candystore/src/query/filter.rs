@@ -183,12 +183,12 @@ impl Filter {
         })
     }
 
-    /// Whether the fields of a payload are as they must be. What is no envelope has none.
+    /// Whether the fields of a payload are as they must be. What is not an envelope has none.
     pub(crate) fn passes(&self, body: &[u8]) -> bool {
         if self.fields.is_empty() {
             return true;
         }
-        let Ok(envelope) = Envelope::from_bytes(body) else { return false };
+        let Ok(envelope) = Envelope::from_stored(body) else { return false };
         self.fields.iter().all(|field| field.is_in(&envelope.data))
     }
 }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::time::Duration;
 
-use bloodbank_bus::{Confirm, Outcome, Transport, Verbatim, headers};
+use bloodbank_bus::{Confirm, Outcome, Properties, Transport, Verbatim, headers};
+use bloodbank_core::Envelope;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -130,7 +131,13 @@ impl<'a> Sending<'a> {
     }
 
     fn message(&self, Read { event, .. }: Read) -> Verbatim {
+        // Beside what its envelope says, where it is one.
+        let properties = event.properties.map(|said| match Envelope::from_bytes(&event.body) {
+            Ok(envelope) => Box::new(said.or(Properties::of(&envelope))),
+            Err(_) => said,
+        });
         Verbatim::stored(event.key, event.body, event.headers)
+            .with_properties(properties)
             .with_header(headers::REPLAY, self.run.borrow().id.to_string())
             .with_header(headers::POSITION, event.position.to_string())
     }

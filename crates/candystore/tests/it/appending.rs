@@ -21,7 +21,7 @@ async fn an_event_comes_back_as_it_came(database: Database) {
     let first = Uuid::now_v7();
     let meta = Meta::new().with_session_id("s1").with_correlation_id(first);
     let incoming = event("theboard.meeting.created", json!(meeting("Budget")), meta);
-    let headers = [("x-mine".to_owned(), "ä\"\n".to_owned())].into();
+    let headers = [("x-mine".to_owned(), "ä\"\n".into())].into();
     let incoming = incoming.with_headers(headers);
     let appended = store.append(vec![incoming.clone()]).await.unwrap();
     assert_eq!(appended, [Appended::Stored(1)]);
@@ -98,7 +98,7 @@ async fn what_breaks_its_contract_is_stored_and_marked(database: Database) {
     let appended = store.append(batch).await.unwrap();
     assert_eq!(appended[4], Appended::Duplicate(1), "the same bytes are the same message");
     for (position, standing, violation) in [
-        (1, Standing::Malformed, "no envelope: "),
+        (1, Standing::Malformed, "not an envelope: "),
         (2, Standing::Invalid, "/max_rounds  expected at most 10, found 99"),
         (3, Standing::Unknown, "no contract has the key `no.such.key`"),
         (4, Standing::Malformed, "it travelled as `llm.prompt` and says that it is `a.b`"),

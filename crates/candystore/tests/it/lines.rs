@@ -1,5 +1,6 @@
 //! Events as lines, from one store into another.
 
+use bloodbank_bus::{HeaderValue, Properties};
 use bloodbank_core::{Kind, Meta};
 use candystore::{Appended, EventStore, Filter, Incoming, Position, StoredEvent};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -115,12 +116,23 @@ fn odd() -> impl Strategy<Value = Incoming> {
         any::<String>().prop_map(|text| ("odd.key".to_owned(), text.into_bytes())),
         (any::<String>(), any::<Option<String>>(), any::<String>()).prop_map(envelope),
     ];
-    let headers = btree_map(any::<String>(), any::<String>(), 0..3);
+    let value = prop_oneof![
+        any::<String>().prop_map(HeaderValue::Text),
+        any::<u64>().prop_map(HeaderValue::Time),
+        any::<f64>().prop_map(HeaderValue::F64),
+    ];
+    let headers = btree_map("\\$?\\PC{0,4}", value, 0..3);
+    let properties = (any::<Option<u8>>(), any::<Option<String>>()).prop_map(|(priority, kind)| {
+        let mut properties = Properties::default();
+        (properties.priority, properties.kind) = (priority, kind);
+        properties.boxed()
+    });
     let kind = prop_oneof![Just(Kind::Event), Just(Kind::Command)];
-    (body, headers, kind, 0..i64::from(u32::MAX)).prop_map(
-        |((key, body), headers, kind, seconds)| {
+    (body, headers, properties, kind, 0..i64::from(u32::MAX)).prop_map(
+        |((key, body), headers, properties, kind, seconds)| {
             let received = DateTime::from_timestamp(seconds % 1_700_000_000, 123_456_000).unwrap();
-            Incoming::new(kind, key, body).with_headers(headers).with_received(received)
+            let incoming = Incoming::new(kind, key, body).with_headers(headers);
+            incoming.with_properties(properties).with_received(received)
         },
     )
 }

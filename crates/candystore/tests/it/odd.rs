@@ -20,7 +20,7 @@ async fn any_headers_come_back(database: Database) {
     let text = "\0\u{1}\u{7f}\u{fffd}\u{10ffff}\"\\'{}[]";
     let long = "ä".repeat(100_000);
     let names = ["", "\0", "\"", "x-bloodbank-schema", &long];
-    let headers = names.map(|name| (name.to_owned(), format!("{text}{name}"))).into();
+    let headers = names.map(|name| (name.to_owned(), format!("{text}{name}").into())).into();
     let incoming = prompt(0).with_headers(headers);
     store.append(vec![incoming.clone()]).await.unwrap();
     assert_eq!(store.at(1).await.unwrap().unwrap().headers, incoming.headers);

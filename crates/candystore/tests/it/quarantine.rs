@@ -16,7 +16,7 @@ async fn quarantine_lists_what_came_and_in_what_it_differs(database: Database) {
     let said = |key: &str, n| event(key, json!({ "n": n }), Meta::new().with_id(id));
     let mut command = said("llm.prompt", 1);
     command.kind = Kind::Command;
-    let headers = [("x-mine".to_owned(), "1".to_owned())].into();
+    let headers = [("x-mine".to_owned(), "1".into())].into();
     let batch = vec![
         said("llm.prompt", 1),
         said("llm.prompt", 2).with_headers(headers),

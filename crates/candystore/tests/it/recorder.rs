@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bloodbank_amqp::{Amqp, AmqpConfig};
 use bloodbank_bus::{
-    Destination, Exchange, Headers, Queue, Topology, Transport, TransportError, Verbatim, headers,
+    Destination, Encoded, Exchange, Headers, Queue, Topology, Transport, TransportError, Verbatim,
+    headers,
 };
 use bloodbank_core::{Kind, Validated};
 use bloodbank_testkit::catalog::{envelope, queue};
@@ -87,7 +88,7 @@ fn prompts(count: u32) -> Vec<Envelope> {
 async fn publish(bus: &Amqp, envelopes: &[Envelope]) {
     let mut confirms = Vec::new();
     for envelope in envelopes {
-        let mut confirm = bus.publish(envelope.clone(), Headers::new());
+        let mut confirm = bus.publish(Encoded::new(envelope.clone(), Headers::new()).unwrap());
         confirm.accepted().await;
         confirms.push(confirm);
     }
@@ -173,7 +174,7 @@ async fn what_comes_while_nobody_records_is_recorded_later(database: Database) {
 /// Publishes one event until its outcome is known, each time with the same id.
 async fn publish_at_last(bus: Amqp, envelope: Envelope) {
     loop {
-        match bus.publish(envelope.clone(), Headers::new()).await {
+        match bus.publish(Encoded::new(envelope.clone(), Headers::new()).unwrap()).await {
             Ok(()) => return,
             Err(error) if error.is_retryable() => sleep(Duration::from_millis(200)).await,
             Err(error) => panic!("{error}"),

@@ -56,7 +56,7 @@ async fn what_was_stored_verifies_clean(database: Database) {
     let meta = Meta::new().with_session_id("s").with_causation_id(Uuid::now_v7());
     let garbage = Incoming::new(Kind::Event, "llm.prompt", *b"\xff{");
     let command = Incoming::new(Kind::Command, "no.such.thing", *b"{}");
-    let headers = [("x-mine".to_owned(), "ä\"\n".to_owned())].into();
+    let headers = [("x-mine".to_owned(), "ä\"\n".into())].into();
     let events = vec![event("llm.prompt", json!({}), meta), garbage, command.with_headers(headers)];
     store.append(events).await.unwrap();
     for n in 0..3 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Deliveries, Exchange, Headers, Publisher, Queue, Received, Settlement, Subscriber,
+    Deliveries, Encoded, Exchange, Headers, Publisher, Queue, Received, Settlement, Subscriber,
     Subscription, Topology, Transport, TransportError,
 };
 use bloodbank_testkit::catalog::{Any, CreateMeeting, contracts, envelope, queue};
@@ -52,7 +52,10 @@ async fn what_one_process_publishes_another_receives(database: Database) {
     prompts(&here, 3..4).await;
     let added = queue("q", &["llm.session.#"]);
     here.declare(&Topology::new().with_parked_queue(added)).await.unwrap();
-    there.publish(envelope("llm.session.started", json!({})), Headers::new()).await.unwrap();
+    there
+        .publish(Encoded::new(envelope("llm.session.started", json!({})), Headers::new()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(number(&recv(&mut deliveries).await), 3);
     assert_eq!(&*recv(&mut deliveries).await.key, "llm.session.started");
 }

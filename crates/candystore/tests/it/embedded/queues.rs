@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use bloodbank_bus::{Destination, Exchange, Headers, Publisher, Settlement, Transport, Verbatim};
+use bloodbank_bus::{
+    Destination, Encoded, Exchange, Headers, Publisher, Settlement, Transport, Verbatim,
+};
 use bloodbank_testkit::catalog::{Any, Prompt, contracts, envelope, queue};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
@@ -69,7 +71,7 @@ async fn what_was_parked_or_waits_for_a_retry_is_there_after_a_restart(database:
     declare(&first, queue("q", &[PROMPT])).await;
     prompts(&first, 0..3).await;
     let mut deliveries = consume(&first, "q", 10).await;
-    let note = |text: &str| Headers::from([("x-note".to_owned(), text.to_owned())]);
+    let note = |text: &str| Headers::from([("x-note".to_owned(), text.into())]);
     for settlement in [
         Settlement::Park { headers: note("parked") },
         Settlement::Retry { after: Duration::from_secs(5), headers: note("later") },
@@ -81,10 +83,13 @@ async fn what_was_parked_or_waits_for_a_retry_is_there_after_a_restart(database:
     first.close().await;
     let again = bus(&database).await;
     let parked = browse(&again, "q.dlq").await;
-    assert_eq!((numbers(&parked), &*parked[0].headers["x-note"]), (vec![0], "parked"));
+    assert_eq!(
+        (numbers(&parked), parked[0].headers["x-note"].as_str().unwrap()),
+        (vec![0], "parked")
+    );
     assert!(browse(&again, "q").await.is_empty(), "its time has not come");
     let later = recv(&mut consume(&again, "q", 10).await).await;
-    assert_eq!((number(&later), &*later.headers["x-note"]), (1, "later"));
+    assert_eq!((number(&later), later.headers["x-note"].as_str().unwrap()), (1, "later"));
     assert!(!later.redelivered);
 }
 
@@ -110,7 +115,7 @@ async fn a_full_queue_counts_only_what_it_wants(database: Database) {
         publisher.publish(&Prompt { n }).await.unwrap();
         for _ in 0..5 {
             let other = envelope("llm.session.started", json!({}));
-            bus.publish(other, Headers::new()).await.unwrap();
+            bus.publish(Encoded::new(other, Headers::new()).unwrap()).await.unwrap();
         }
     }
     let stored = bus.store().position().await.unwrap();
@@ -163,7 +168,11 @@ async fn many_wanted_messages_among_many_more_are_all_found(database: Database) 
     declare(&bus, queue("q", &["llm.session.started"])).await;
     for _ in 0..3 {
         prompts(&bus, 0..1_700).await;
-        bus.publish(envelope("llm.session.started", json!({})), Headers::new()).await.unwrap();
+        bus.publish(
+            Encoded::new(envelope("llm.session.started", json!({})), Headers::new()).unwrap(),
+        )
+        .await
+        .unwrap();
     }
     let mut deliveries = consume(&bus, "q", 10).await;
     for _ in 0..3 {
@@ -172,7 +181,9 @@ async fn many_wanted_messages_among_many_more_are_all_found(database: Database) 
         bus.settle(&delivery, Settlement::Ack).await.unwrap();
     }
     prompts(&bus, 0..1_100).await;
-    bus.publish(envelope("llm.session.started", json!({})), Headers::new()).await.unwrap();
+    bus.publish(Encoded::new(envelope("llm.session.started", json!({})), Headers::new()).unwrap())
+        .await
+        .unwrap();
     assert_eq!(&*recv(&mut deliveries).await.key, "llm.session.started");
 }
 
@@ -206,9 +217,12 @@ async fn what_is_put_back_into_an_ordered_queue_comes_before_the_next(database: 
         // Others keep waking the consumer while it settles.
         tokio::spawn(async move {
             for _ in 0..100 {
-                bus.publish(envelope("llm.session.started", json!({})), Headers::new())
-                    .await
-                    .unwrap();
+                bus.publish(
+                    Encoded::new(envelope("llm.session.started", json!({})), Headers::new())
+                        .unwrap(),
+                )
+                .await
+                .unwrap();
             }
         })
     };
