@@ -19,7 +19,7 @@ fn names(text: &str) -> Vec<String> {
     let name = |item: syn::Item| match item {
         syn::Item::Struct(item) => item.ident.to_string(),
         syn::Item::Enum(item) => item.ident.to_string(),
-        other => panic!("{other:?}"),
+        _ => panic!("neither a struct nor an enum: {text}"),
     };
     items.into_iter().map(name).collect()
 }
