@@ -122,6 +122,9 @@ struct Counts {
     survived: usize,
 }
 
+/// The count that a list of mutants goes into.
+type Column = fn(&mut Counts) -> &mut usize;
+
 #[derive(Debug, Default)]
 struct Table {
     files: BTreeMap<String, Counts>,
@@ -146,7 +149,7 @@ impl Table {
     /// Of the lists that cargo-mutants writes, one mutant a line.
     fn of(caught: &str, hung: &str, unviable: &str, survived: &str) -> Table {
         let mut table = Table::default();
-        let lists: [(&str, fn(&mut Counts) -> &mut usize); 4] = [
+        let lists: [(&str, Column); 4] = [
             (caught, |counts| &mut counts.caught),
             (hung, |counts| &mut counts.hung),
             (unviable, |counts| &mut counts.unviable),
