@@ -129,6 +129,11 @@ impl Load {
         sleep(time).await;
     }
 
+    /// How many calls of publish have failed.
+    pub(crate) fn failed_calls(&self) -> u64 {
+        self.log.checker().tally().failed_calls
+    }
+
     /// Publishes nothing until [`go_on`](Load::go_on), and waits until everything is handled.
     pub(crate) async fn pause(&self) {
         self.log.paused.store(true, Ordering::Relaxed);

@@ -9,7 +9,8 @@ use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use crate::load::{Load, Options, QUEUE};
-use crate::table::Row;
+use crate::signs::reconnects;
+use crate::table::{Faults, Row};
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,12 +34,10 @@ impl Form {
         self.pick(seconds(1.0), seconds(2.0))
     }
 
-    /// Which scenarios there are.
-    pub(crate) fn scenarios(self) -> &'static [Scenario] {
-        match self {
-            Form::Short => &[Scenario::Kill, Scenario::Cut, Scenario::HalfOpen],
-            Form::Full => &Scenario::ALL,
-        }
+    /// Whether it runs a scenario unasked.
+    pub(crate) fn has(self, scenario: Scenario) -> bool {
+        let short = [Scenario::Kill, Scenario::Cut, Scenario::HalfOpen];
+        self == Form::Full || short.contains(&scenario)
     }
 }
 
@@ -56,7 +55,7 @@ pub(crate) enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Scenario; 8] = [
+    pub(crate) const ALL: [Scenario; 8] = [
         Scenario::Kill,
         Scenario::Terminate,
         Scenario::Stop,
@@ -69,14 +68,14 @@ impl Scenario {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Scenario::Kill => "kill -9, restart",
-            Scenario::Terminate => "SIGTERM, restart",
-            Scenario::Stop => "SIGSTOP for 10 s",
-            Scenario::Alarm => "memory alarm",
-            Scenario::Cut => "connection cut",
-            Scenario::HalfOpen => "half-open connection",
-            Scenario::Delete => "queue deleted",
-            Scenario::Leader => "leader of three killed",
+            Scenario::Kill => "broker_killed_and_restarted",
+            Scenario::Terminate => "broker_terminated_and_restarted",
+            Scenario::Stop => "broker_stopped_for_10_s",
+            Scenario::Alarm => "memory_alarm",
+            Scenario::Cut => "connection_cut",
+            Scenario::HalfOpen => "connection_half_open",
+            Scenario::Delete => "queue_deleted",
+            Scenario::Leader => "leader_of_three_killed",
         }
     }
 
@@ -104,7 +103,7 @@ impl Scenario {
             Scenario::Cut => cut(form, &load, &proxy).await,
             Scenario::HalfOpen => half_open(form, &load, &proxy).await,
             Scenario::Delete => delete(form, &load, broker, &vhost).await,
-            Scenario::Leader => 0,
+            Scenario::Leader => Faults::default(),
         };
         row(self, form, faults, load).await
     }
@@ -126,51 +125,68 @@ async fn start(scenario: Scenario, form: Form, urls: &str) -> Load {
     load
 }
 
-async fn row(scenario: Scenario, form: Form, faults: u32, load: Load) -> Row {
+async fn row(scenario: Scenario, form: Form, faults: Faults, load: Load) -> Row {
     pass(1.0).await;
     let report = load.finish().await;
     Row { name: scenario.name(), faults, deadline: options(scenario, form).deadline, report }
 }
 
-async fn kill(form: Form, load: &Load, broker: &Broker) -> u32 {
-    let times = form.pick(1, 3);
+/// Injects a fault so many times; each says whether anything came of it.
+async fn repeat(times: u32, mut fault: impl AsyncFnMut() -> bool) -> Faults {
+    let mut faults = Faults::default();
     for _ in 0..times {
+        faults.injected += 1;
+        faults.felt += u32::from(fault().await);
+    }
+    faults
+}
+
+async fn kill(form: Form, load: &Load, broker: &Broker) -> Faults {
+    repeat(form.pick(1, 3), async || {
+        let before = reconnects();
         block_in_place(|| broker.kill());
         pass(1.0).await;
         broker.restart().await;
         load.flows(form.steady()).await;
-    }
-    times
+        reconnects() > before
+    })
+    .await
 }
 
-async fn terminate(form: Form, load: &Load, broker: &Broker) -> u32 {
-    for _ in 0..3 {
+async fn terminate(form: Form, load: &Load, broker: &Broker) -> Faults {
+    repeat(3, async || {
+        let before = reconnects();
         block_in_place(|| broker.terminate());
         pass(1.0).await;
         broker.restart().await;
         load.flows(form.steady()).await;
-    }
-    3
+        reconnects() > before
+    })
+    .await
 }
 
-async fn stop(form: Form, load: &Load, broker: &Broker) -> u32 {
-    for _ in 0..2 {
+async fn stop(form: Form, load: &Load, broker: &Broker) -> Faults {
+    repeat(2, async || {
+        let before = load.failed_calls();
         block_in_place(|| broker.stop_signal());
         pass(10.0).await;
         block_in_place(|| broker.cont_signal());
         load.flows(form.steady()).await;
-    }
-    2
+        load.failed_calls() > before
+    })
+    .await
 }
 
-async fn alarm(form: Form, load: &Load, broker: &Broker) -> u32 {
-    for _ in 0..3 {
+async fn alarm(form: Form, load: &Load, broker: &Broker) -> Faults {
+    repeat(3, async || {
+        let before = load.failed_calls();
         limit_memory(broker, &["absolute", "1MB"]);
         pass(6.0).await;
         limit_memory(broker, &["0.4"]);
         load.flows(form.steady()).await;
-    }
-    3
+        load.failed_calls() > before
+    })
+    .await
 }
 
 fn limit_memory(broker: &Broker, limit: &[&str]) {
@@ -178,49 +194,61 @@ fn limit_memory(broker: &Broker, limit: &[&str]) {
     block_in_place(|| broker.ctl(&command));
 }
 
-async fn cut(form: Form, load: &Load, proxy: &Proxy) -> u32 {
-    let times = form.pick(4, 10);
-    for _ in 0..times {
+async fn cut(form: Form, load: &Load, proxy: &Proxy) -> Faults {
+    repeat(form.pick(4, 10), async || {
+        let before = reconnects();
         proxy.cut();
         load.flows(form.steady() / 2).await;
-    }
-    times
+        reconnects() > before
+    })
+    .await
 }
 
-async fn half_open(form: Form, load: &Load, proxy: &Proxy) -> u32 {
-    let times = form.pick(1, 3);
-    for _ in 0..times {
+/// It lasts longer than the deadline of a call.
+async fn half_open(form: Form, load: &Load, proxy: &Proxy) -> Faults {
+    repeat(form.pick(1, 3), async || {
+        let before = load.failed_calls();
         proxy.half_open(true);
         pass(form.pick(3.0, 7.0)).await;
         proxy.half_open(false);
         load.flows(form.steady()).await;
-    }
-    times
+        load.failed_calls() > before
+    })
+    .await
 }
 
 /// What a deleted queue held is gone by somebody's order, so it holds nothing when it is deleted.
 /// What is published before the consumer has declared it again goes to the queue for what nobody
-/// listens to, and must be there.
-async fn delete(form: Form, load: &Load, broker: &Broker, vhost: &str) -> u32 {
-    for _ in 0..3 {
+/// listens to, and must be there. The queue afterwards is another one, led by another process of the
+/// broker.
+async fn delete(form: Form, load: &Load, broker: &Broker, vhost: &str) -> Faults {
+    let process =
+        || block_in_place(|| broker.ctl(&["-q", "-p", vhost, "list_queues", "name", "pid"]));
+    let process = || line_of_queue(&process());
+    repeat(3, async || {
+        let before = process();
         load.pause().await;
         block_in_place(|| broker.ctl(&["-p", vhost, "delete_queue", QUEUE]));
         load.go_on();
         load.flows(form.steady()).await;
-    }
-    3
+        let after = process();
+        !before.is_empty() && !after.is_empty() && before != after
+    })
+    .await
 }
 
-async fn kill_leaders(form: Form, load: &Load, cluster: &Cluster, vhost: &str) -> u32 {
-    for _ in 0..3 {
+/// Another node leads the queue afterwards.
+async fn kill_leaders(form: Form, load: &Load, cluster: &Cluster, vhost: &str) -> Faults {
+    repeat(3, async || {
         whole(cluster, vhost).await;
-        let leader = leader(cluster, vhost);
-        block_in_place(|| leader.kill());
+        let killed = leader(cluster, vhost);
+        block_in_place(|| killed.kill());
         load.flows(form.steady()).await;
-        leader.restart().await;
+        killed.restart().await;
         load.flows(form.steady()).await;
-    }
-    3
+        leader(cluster, vhost).port() != killed.port()
+    })
+    .await
 }
 
 /// Waits until all three have the queue: without two of them it stands still, as it must.
@@ -239,7 +267,11 @@ fn about_queue(cluster: &Cluster, vhost: &str, column: &str) -> String {
     let asked = cluster.nodes().first().expect("a node");
     let command = ["-q", "-p", vhost, "list_queues", "name", column];
     // It fails now and then while a node comes back.
-    let list = block_in_place(|| asked.try_ctl(&command)).unwrap_or_default();
+    line_of_queue(&block_in_place(|| asked.try_ctl(&command)).unwrap_or_default())
+}
+
+/// What a list of queues says about ours; nothing if it is not there.
+fn line_of_queue(list: &str) -> String {
     let mut lines = list.lines().filter_map(|line| line.split_once('\t'));
     let about = lines.find(|(name, _)| *name == QUEUE).map(|(_, about)| about.to_owned());
     about.unwrap_or_default()

@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod layers;
+mod mutants;
 mod provision;
 mod suite;
 
@@ -44,8 +45,9 @@ enum Task {
     /// Get what tests need, then run them all; what follows goes to `cargo test`.
     ///
     /// `test faults` runs the long form of the fault tests instead, some minutes; a part of a name
-    /// after it chooses scenarios. `test crash` does the same for the crash tests of the store, on an
-    /// optimised build; `kill`, `race`, `handle`, `sqlite` and `postgres` choose.
+    /// after it chooses scenarios, `--list` shows them. `test crash` does the same for the crash tests
+    /// of the store, on an optimised build; `kill`, `race`, `handle`, `sqlite`, `postgres` or
+    /// `postgres::kill` choose.
     Test {
         /// Arguments for `cargo test`, or `faults`, or `crash`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -61,6 +63,11 @@ enum Task {
         /// A checkout of github.com/json-schema-org/JSON-Schema-Test-Suite.
         dir: PathBuf,
     },
+    /// Change the libraries in one place at a time, and see whether a test notices.
+    ///
+    /// All of it takes hours; `--shard`, `--package`, `--file` and `--in-diff` choose a part. What
+    /// survives is killed by a test, or named with its reason in xtask/mutants.yaml.
+    Mutants(mutants::Mutants),
     /// Format, lints, docs, layers, drift: what must hold before a commit.
     Ci,
 }
@@ -94,6 +101,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         }
         Task::Bench { what } => bench::run(what),
         Task::Suite { dir } => suite::run(&dir),
+        Task::Mutants(args) => mutants::run(&args),
         Task::Ci => ci::run(),
     };
     code.map(ExitCode::from)

@@ -82,24 +82,18 @@ impl Show {
         Ok(0)
     }
 
-    /// The struct of a contract and the types that only it uses.
+    /// The struct of a contract and the types of its domain that it is made of.
     fn rust(source: &Source, contract: &BundledContract) -> anyhow::Result<String> {
         let catalog = source.catalog()?.context(
             "Rust code is made from a schema folder: pass `--schemas DIR`, or run this where \
              `schemas` is",
         )?;
-        let (module, name) = contract.rust_type.split_once("::").unwrap_or_default();
-        let path = format!("rust/{}.rs", module.trim_start_matches("r#"));
-        let files = holyfields_codegen::generate(&catalog, &Options::default())?;
-        let file = files.into_iter().find(|file| file.path == path);
-        let file = file.with_context(|| format!("nothing was generated for `{module}`"))?;
-        let struct_start = format!("pub struct {name} {{");
-        let inner = [format!("pub struct {name}"), format!("pub enum {name}")];
-        let is_type = |block: &&str| {
-            block.contains(&struct_start) || inner.iter().any(|start| block.contains(start))
-        };
-        let blocks: Vec<&str> = file.contents.split("\n\n").filter(is_type).collect();
-        Ok(blocks.join("\n\n").trim_end().to_owned())
+        let key = contract.key();
+        let is_it = |found: &&holyfields::Contract| found.routes().eq(contract.routes());
+        let contract = catalog.contracts.iter().find(is_it);
+        let contract = contract.with_context(|| format!("`{key}` has no Rust type"))?;
+        let types = holyfields_codegen::rust_types(&catalog, contract, &Options::default())?;
+        Ok(types.trim_end().to_owned())
     }
 }
 

@@ -201,23 +201,67 @@ fn a_contract_is_shown_with_its_fields() {
     );
 }
 
-#[test]
-fn a_contract_is_also_shown_as_schema_and_json() {
-    for format in ["schema", "json", "example"] {
-        let output = bloodbank(&["show", "llm.prompt", "--format", format], "");
-        assert!(serde_json::from_slice::<serde_json::Value>(&output.stdout).is_ok(), "{format}");
-    }
+/// What `show` prints of a contract, as JSON.
+fn shown(key: &str, format: &str) -> serde_json::Value {
+    let output = bloodbank(&["show", key, "--format", format], "");
+    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]
-fn the_rust_type_of_a_contract_is_made_from_its_folder() {
+fn a_contract_is_also_shown_as_its_schema_which_judges_as_it_does() {
+    let schema = jsonschema::draft202012::new(&shown("llm.prompt", "schema")).unwrap();
+    let example = shown("llm.prompt", "example");
+    assert!(schema.is_valid(&example), "{example}");
+    assert!(!schema.is_valid(&shown("theboard.meeting.created", "example")));
+    let without = |name: &str| {
+        let mut payload = example.clone();
+        payload.as_object_mut().unwrap().remove(name).unwrap();
+        payload
+    };
+    assert!(!schema.is_valid(&without("prompt")), "`prompt` is required");
+    let mut other = example.clone();
+    other["agent_name"] = 7.into();
+    assert!(!schema.is_valid(&other), "what `agent_name` refers to is a part of the schema");
+}
+
+#[test]
+fn a_contract_is_also_shown_as_json() {
+    let said = shown("llm.prompt", "json");
+    assert_eq!(said["contract"]["keys"], serde_json::json!(["llm.prompt"]));
+    assert_eq!(said["examples"][0], shown("llm.prompt", "example"));
+    let fields = said["fields"].as_array().unwrap();
+    let of_name = |name: &str| fields.iter().find(|field| field["name"] == name).unwrap();
+    let required = |name: &str| of_name(name)["required"].as_bool().unwrap();
+    let example = said["examples"][0].as_object().unwrap();
+    assert!(example.keys().all(|name| fields.iter().any(|field| field["name"] == **name)));
+    assert!(required("prompt") && !fields.iter().all(|field| field["required"] == true), "{said}");
+}
+
+#[test]
+fn the_rust_types_of_a_contract_are_its_own_and_made_from_its_folder() {
     let folder = schemas();
-    let arguments =
-        ["show", "theboard.meeting.created", "--format", "rust", "--schemas", folder.as_str()];
-    let said = String::from_utf8(bloodbank(&arguments, "").stdout).unwrap();
-    assert!(said.contains("pub struct MeetingCreated {"), "{said}");
+    let types = |key: &str| -> Vec<String> {
+        let arguments = ["show", key, "--format", "rust", "--schemas", folder.as_str()];
+        let said = String::from_utf8(bloodbank(&arguments, "").stdout).unwrap();
+        let starts = said.lines().filter(|line| line.starts_with(|c: char| c.is_alphabetic()));
+        starts.map(str::to_owned).collect()
+    };
+    assert_eq!(types("theboard.meeting.created"), ["pub struct MeetingCreated {"]);
+    assert_eq!(
+        types("theboard.meeting.created.v2"),
+        ["pub struct MeetingCreatedV2 {", "pub struct MeetingCreatedV2Topic {"]
+    );
+    assert_eq!(
+        types("theboard.meeting.completed"),
+        [
+            "pub struct MeetingCompleted {",
+            "pub enum MeetingCompletedStoppingReason {",
+            "pub struct MeetingCompletedTopComment {",
+        ]
+    );
+    let arguments = ["show", "theboard.meeting.created", "--format", "rust"];
     says(
-        &arguments[..4],
+        &arguments,
         "",
         &expect![[r#"
         error: Rust code is made from a schema folder: pass `--schemas DIR`, or run this where `schemas` is

@@ -63,6 +63,12 @@ impl Proxy {
         self.shared.lock().connections.len()
     }
 
+    /// How many connections were ever opened: those that were cut and closed, too.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.shared.lock().next
+    }
+
     /// Closes all connections at once. New ones are accepted as before.
     pub fn cut(&self) {
         self.shared.cut(&mut self.shared.lock());

@@ -8,7 +8,7 @@ mod engine;
 mod index;
 mod rust;
 
-use holyfields::Catalog;
+use holyfields::{Catalog, Contract};
 
 /// A file to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,4 +77,18 @@ pub fn generate(catalog: &Catalog, options: &Options) -> Result<Vec<GeneratedFil
     files.push(GeneratedFile { path: "contracts.md".into(), contents: index::render(&bundle) });
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// The Rust types of one contract, for people: its struct, and the types of its domain that it is made
+/// of, as they stand in the generated file. Types that several domains share are not among them.
+///
+/// # Errors
+///
+/// See [`CodegenError`].
+pub fn rust_types(
+    catalog: &Catalog,
+    contract: &Contract,
+    options: &Options,
+) -> Result<String, CodegenError> {
+    rust::types_of(catalog, contract, options)
 }

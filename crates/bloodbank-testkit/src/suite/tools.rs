@@ -29,8 +29,9 @@ pub(super) const PROMPT: &str = "llm.prompt";
 /// How long to wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long to wait for what must not come.
-const QUIET: Duration = Duration::from_millis(300);
+/// How long to wait for what must not come: longer than the default ladder waits before the first
+/// retry, and so long that a broker on a busy machine would have delivered a second copy.
+const QUIET: Duration = Duration::from_millis(1_500);
 
 pub(super) fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

@@ -15,6 +15,8 @@ use candystore::{Embedded, EmbeddedOptions, EventStore, QueueStatus, StoreOption
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
 
+use crate::table::Row;
+
 /// The first argument of a process that handles.
 pub(crate) const ROLE: &str = "--handle";
 
@@ -165,33 +167,47 @@ impl Handled {
         }
     }
 
-    pub(crate) fn head() {
-        println!(
+    pub(crate) fn head() -> String {
+        format!(
             "{:<11} {:>5} {:>7} {:>7} {:>8} {:>5} {:>5} {:>5}",
             "killed", "kills", "seconds", "events", "handled", "again", "lost", "left"
-        );
+        )
     }
 
-    /// Prints it. Gives whether all is well.
-    pub(crate) fn print(&self) -> bool {
-        let times: u32 = self.handled.values().sum();
-        let handled = self.handled.len() as u32;
-        let again = times - handled;
-        let lost = (0..self.events).filter(|n| !self.handled.contains_key(n)).count();
-        println!(
-            "{:<11} {:>5} {:>7.1} {:>7} {:>8} {again:>5} {lost:>5} {:>5}",
+    /// How often something was handled that had been.
+    fn again(&self) -> u32 {
+        self.handled.values().map(|times| times - 1).sum()
+    }
+
+    /// How many events were not handled.
+    fn lost(&self) -> usize {
+        (0..self.events).filter(|n| !self.handled.contains_key(n)).count()
+    }
+}
+
+impl Row for Handled {
+    fn line(&self) -> String {
+        format!(
+            "{:<11} {:>5} {:>7.1} {:>7} {:>8} {:>5} {:>5} {:>5}",
             self.database,
             self.kills,
             self.time.as_secs_f64(),
             self.events,
-            handled,
+            self.handled.len(),
+            self.again(),
+            self.lost(),
             self.left,
-        );
+        )
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let all = self.lost() == 0 && self.handled.len() == self.events as usize;
+        let held = self.kills * u32::from(PREFETCH);
         let must = [
-            (lost == 0 && handled == self.events, "events were not handled"),
-            (again <= self.kills * u32::from(PREFETCH), "more came again than were held"),
+            (all, "events were not handled"),
+            (self.again() <= held, "more came again than were held"),
             (self.left == 0, "the bus holds messages that were handled"),
         ];
-        crate::table::say(&must, &[])
+        crate::table::broken(&must, &[])
     }
 }

@@ -5,10 +5,12 @@
 //! What is killed is the process, and for PostgreSQL the server; not the power.
 //!
 //! `cargo test -p candystore --test crash` runs a short form; `cargo xtask test crash` all of it, some
-//! minutes. Arguments choose parts by their name: `kill`, `race`,
-//! `handle`, `sqlite`, `postgres`.
+//! minutes. A part of a name chooses: `kill`, `race`, `handle`, `sqlite`, `postgres::kill`; `--list`
+//! shows the names. They run one after the other, whatever `--test-threads` says, and need the machine
+//! for themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod arena;
 mod broken;
 mod checker;
 mod follower;
@@ -24,20 +26,21 @@ mod writer;
 
 use std::env;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use libtest_mimic::{Arguments, Failed, Trial};
 
-use crate::handling::Handled;
+use crate::arena::Arena;
 use crate::kills::Kills;
-use crate::place::Place;
+use crate::place::{Database, Place};
 use crate::races::Race;
-use crate::table::{Killed, Raced};
 
 /// The environment variable that asks for the full form by the value `full`.
 const FORM: &str = "BLOODBANK_CRASH";
 
 /// How often and how much.
+#[derive(Clone, Copy)]
 struct Form {
     sqlite: Kills,
     postgres: Kills,
@@ -82,93 +85,74 @@ fn main() -> ExitCode {
         handling::main(&args);
         return ExitCode::SUCCESS;
     }
-    if args.iter().any(|arg| arg == "--list") {
-        return ExitCode::SUCCESS;
+    let mut arguments = Arguments::from_args();
+    // They fill the disk and the processor, and share a server.
+    arguments.test_threads = Some(1);
+    let full = env::var(FORM).as_deref() == Ok("full");
+    let arena = Arc::new(Arena::new());
+    let conclusion =
+        libtest_mimic::run(&arguments, trials(&arena, if full { FULL } else { SHORT }));
+    arena.print();
+    let ran = conclusion.num_passed + conclusion.num_failed + conclusion.num_ignored;
+    if full && ran == 0 && !arguments.list {
+        eprintln!("error: no test has this in its name; `--list` shows them");
+        return ExitCode::FAILURE;
     }
-    let form = match env::var(FORM).as_deref() {
-        Ok("full") => FULL,
-        _ => SHORT,
-    };
-    let chosen = |parts: [&str; 2]| {
-        let wanted = args.iter().filter(|arg| !arg.starts_with('-'));
-        let others = |wanted: &String| parts.iter().all(|part| !part.contains(&**wanted));
-        !wanted.into_iter().any(others)
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    match run(&runtime.expect("a runtime"), &form, &chosen) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    conclusion.exit_code()
 }
 
-fn run(runtime: &Runtime, form: &Form, chosen: &dyn Fn([&str; 2]) -> bool) -> bool {
-    let mut places = Vec::new();
-    if chosen(["sqlite", "kill race handle"]) {
-        places.push(Place::sqlite());
+/// Every test there is.
+fn trials(arena: &Arc<Arena>, form: Form) -> Vec<Trial> {
+    let mut trials = vec![Trial::test("checker::what_is_missed_or_out_of_order_is_seen", || {
+        seen::Seen::test();
+        Ok(())
+    })];
+    for database in [Database::Sqlite, Database::Postgres] {
+        let mut add = |name: &str, run: fn(&Arena, &Form, &Place) -> Result<(), Failed>| {
+            let (arena, name) = (arena.clone(), format!("{}::{name}", database.key()));
+            trials.push(Trial::ignorable_test(name, move || {
+                arena.at(database, |place| run(&arena, &form, place))
+            }));
+        };
+        add("checker::what_is_broken_on_purpose_is_found", |arena, _, place| {
+            broken::test(&arena.runtime, &place.url(&arena.runtime, "broken"));
+            Ok(())
+        });
+        add("kill::writer", |arena, form, place| {
+            let times = match place {
+                Place::Sqlite(_) => form.sqlite,
+                Place::Postgres(_) => form.postgres,
+            };
+            arena.killed(kills::writers(place.name(), &arena.url(place, "killed"), times))
+        });
+        add("kill::one_of_two_writers", |arena, form, place| {
+            let url = arena.url(place, "one-of-two");
+            arena.killed(kills::one_of_two(place.name(), &url, form.one_of_two))
+        });
+        if database == Database::Postgres {
+            add("kill::server", |arena, form, place| {
+                let Place::Postgres(server) = place else { return Ok(()) };
+                let restart = || arena.runtime.block_on(server.restart());
+                let url = arena.url(place, "server");
+                arena.killed(kills::servers(place.name(), &url, form.servers, server, restart))
+            });
+        }
+        add("race::own_ids", |arena, form, place| {
+            let events = form.raced[usize::from(matches!(place, Place::Postgres(_)))];
+            let url = arena.url(place, "raced");
+            arena.raced(races::run(place.name(), &url, Race::Halves, events))
+        });
+        add("race::same_ids", |arena, form, place| {
+            let url = arena.url(place, "same");
+            arena.raced(races::run(place.name(), &url, Race::Same, form.same))
+        });
+        add("handle::one_of_two_handlers", |arena, form, place| {
+            let (name, url) = (place.name(), arena.url(place, "handled"));
+            arena.handled(handling::run(&arena.runtime, name, &url, form.handlers, HANDLED))
+        });
     }
-    if chosen(["postgres", "kill race handle"]) && bloodbank_testkit::postgres() {
-        places.push(Place::postgres(runtime));
-    }
-    seen::Seen::test();
-    for place in &places {
-        broken::test(runtime, &place.url(runtime, "broken"));
-    }
-    println!("\nThe checker finds what is lost, left out and torn, and what comes out of order.");
-    let kinds = |kind| move |place: &&Place| chosen([place.key(), kind]);
-    let mut is_well = true;
-    if places.iter().any(|place| kinds("kill")(&place)) {
-        println!("\nSIGKILL to who writes {} events a second (not: the power cut):\n", kills::RATE);
-        Killed::head();
-    }
-    for place in places.iter().filter(kinds("kill")) {
-        is_well &= kill(runtime, form, place);
-    }
-    if places.iter().any(|place| kinds("race")(&place)) {
-        println!("\nTwo processes write as fast as they can, another follows:\n");
-        Raced::head();
-    }
-    for place in places.iter().filter(kinds("race")) {
-        is_well &= race(runtime, form, place);
-    }
-    if places.iter().any(|place| kinds("handle")(&place)) {
-        println!("\nSIGKILL to one of two processes that handle the events of a queue:\n");
-        Handled::head();
-    }
-    for place in places.iter().filter(kinds("handle")) {
-        is_well &= handle(runtime, form, place);
-    }
-    println!();
-    is_well
-}
-
-fn kill(runtime: &Runtime, form: &Form, place: &Place) -> bool {
-    let (name, url) = (place.name(), |name| place.url(runtime, name));
-    let times = match place {
-        Place::Sqlite(_) => form.sqlite,
-        Place::Postgres(_) => form.postgres,
-    };
-    let mut is_well = kills::writers(name, &url("killed"), times).print();
-    is_well &= kills::one_of_two(name, &url("one-of-two"), form.one_of_two).print();
-    if let Place::Postgres(server) = place {
-        let restart = || runtime.block_on(server.restart());
-        let killed = kills::servers(name, &url("server"), form.servers, server, restart);
-        is_well &= killed.print();
-    }
-    is_well
-}
-
-fn race(runtime: &Runtime, form: &Form, place: &Place) -> bool {
-    let events = form.raced[usize::from(matches!(place, Place::Postgres(_)))];
-    let halves = races::run(place.name(), &place.url(runtime, "raced"), Race::Halves, events);
-    let is_well = halves.print();
-    let same = races::run(place.name(), &place.url(runtime, "same"), Race::Same, form.same);
-    same.print() && is_well
+    trials
 }
 
 /// Events of the embedded bus for each kill.
 const HANDLED: u32 = 500;
-
-fn handle(runtime: &Runtime, form: &Form, place: &Place) -> bool {
-    let (name, url) = (place.name(), place.url(runtime, "handled"));
-    handling::run(runtime, name, &url, form.handlers, HANDLED).print()
-}

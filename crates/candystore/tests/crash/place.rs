@@ -4,6 +4,23 @@ use bloodbank_testkit::Postgres;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+/// Which database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+impl Database {
+    /// What chooses it on the command line.
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Database::Sqlite => "sqlite",
+            Database::Postgres => "postgres",
+        }
+    }
+}
+
 /// A folder, or a server of our own.
 pub(crate) enum Place {
     Sqlite(TempDir),
@@ -23,14 +40,6 @@ impl Place {
         match self {
             Place::Sqlite(_) => "SQLite",
             Place::Postgres(_) => "PostgreSQL",
-        }
-    }
-
-    /// What chooses it on the command line.
-    pub(crate) fn key(&self) -> &'static str {
-        match self {
-            Place::Sqlite(_) => "sqlite",
-            Place::Postgres(_) => "postgres",
         }
     }
 

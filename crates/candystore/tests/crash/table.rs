@@ -6,6 +6,15 @@ use crate::checker::Faults;
 use crate::races::Race;
 use crate::seen::Seen;
 
+/// What was found in one test.
+pub(crate) trait Row {
+    /// It as a line of its table.
+    fn line(&self) -> String;
+
+    /// What does not hold.
+    fn faults(&self) -> Vec<String>;
+}
+
 /// A process, or a server, was killed again and again.
 pub(crate) struct Killed {
     database: &'static str,
@@ -39,8 +48,8 @@ impl Killed {
         }
     }
 
-    pub(crate) fn head() {
-        println!(
+    pub(crate) fn head() -> String {
+        format!(
             "{:<11} {:<7} {:>5} {:>7} {:>9} {:>8} {:>10} {:>5} {:>5} {:>5}",
             "killed",
             "",
@@ -52,13 +61,14 @@ impl Killed {
             "lost",
             "gaps",
             "torn"
-        );
+        )
     }
+}
 
-    /// Prints it. Gives whether all is well.
-    pub(crate) fn print(&self) -> bool {
+impl Row for Killed {
+    fn line(&self) -> String {
         let Faults { lost, gaps, torn } = self.faults;
-        println!(
+        format!(
             "{:<11} {:<7} {:>5} {:>8.0} {:>9} {:>8} {:>10} {lost:>5} {gaps:>5} {torn:>5}",
             self.database,
             self.what,
@@ -67,14 +77,17 @@ impl Killed {
             self.confirmed,
             self.stored,
             self.duplicates,
-        );
+        )
+    }
+
+    fn faults(&self) -> Vec<String> {
         let must = [
             (self.kills > 0, "nothing was killed"),
             (self.confirmed >= self.kills, "not even one event a kill was confirmed"),
             (self.stored >= self.confirmed, "more is confirmed than stored"),
             (self.faults == Faults::default(), "events are lost or damaged"),
         ];
-        say(&must, &self.failures)
+        broken(&must, &self.failures)
     }
 }
 
@@ -102,8 +115,8 @@ pub(crate) struct Raced {
 }
 
 impl Raced {
-    pub(crate) fn head() {
-        println!(
+    pub(crate) fn head() -> String {
+        format!(
             "{:<11} {:<9} {:>7} {:>8} {:>9} {:>10} {:>8} {:>8} {:>6} {:>8} {:>5} {:>5} {:>5}",
             "raced",
             "ids",
@@ -118,16 +131,24 @@ impl Raced {
             "lost",
             "gaps",
             "torn"
-        );
+        )
     }
 
-    /// Prints it. Gives whether all is well.
-    pub(crate) fn print(&self) -> bool {
+    fn missed(&self) -> u64 {
+        self.reader.missed() + self.follower.missed()
+    }
+
+    fn disorder(&self) -> u64 {
+        self.reader.disorder + self.follower.disorder
+    }
+}
+
+impl Row for Raced {
+    fn line(&self) -> String {
         let Faults { lost, gaps, torn } = self.faults;
+        let (missed, disorder) = (self.missed(), self.disorder());
         let seconds = self.time.as_secs_f64();
-        let missed = self.reader.missed() + self.follower.missed();
-        let disorder = self.reader.disorder + self.follower.disorder;
-        println!(
+        format!(
             "{:<11} {:<9} {seconds:>7.1} {:>8.0} {:>9} {:>10} {:>8} {:>8} {missed:>6} \
              {disorder:>8} {lost:>5} {gaps:>5} {torn:>5}",
             self.database,
@@ -137,7 +158,10 @@ impl Raced {
             self.duplicates,
             self.reader.read,
             self.follower.read,
-        );
+        )
+    }
+
+    fn faults(&self) -> Vec<String> {
         let again = if self.race == Race::Same { self.events } else { 0 };
         let must = [
             (self.stored == self.events, "not each event was stored once"),
@@ -145,21 +169,17 @@ impl Raced {
             (self.counted == again, "the store has counted other duplicates"),
             (self.reader.read == self.events, "not each position was read once"),
             (self.follower.read == self.events, "not each event was told to who follows"),
-            (missed == 0, "events were missed"),
-            (disorder == 0, "positions came out of order, or again"),
+            (self.missed() == 0, "events were missed"),
+            (self.disorder() == 0, "positions came out of order, or again"),
             (self.pages > 1, "the reader came when all was written"),
             (self.faults == Faults::default(), "events are lost or damaged"),
         ];
-        say(&must, &self.failures)
+        broken(&must, &self.failures)
     }
 }
 
-/// Says what does not hold. Gives whether all does.
-pub(crate) fn say(must: &[(bool, &str)], failures: &[String]) -> bool {
-    let broken = must.iter().filter(|(holds, _)| !holds).map(|(_, fault)| *fault);
-    let faults: Vec<&str> = broken.chain(failures.iter().map(String::as_str)).collect();
-    for fault in &faults {
-        println!("{:<11} FAILED: {fault}", "");
-    }
-    faults.is_empty()
+/// What does not hold.
+pub(crate) fn broken(must: &[(bool, &str)], failures: &[String]) -> Vec<String> {
+    let broken = must.iter().filter(|(holds, _)| !holds).map(|(_, fault)| (*fault).to_owned());
+    broken.chain(failures.iter().cloned()).collect()
 }

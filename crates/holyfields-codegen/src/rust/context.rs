@@ -44,6 +44,24 @@ impl<'a> Context<'a> {
         self.contracts.get(&(shape.module.as_str(), shape.name.as_str())).copied()
     }
 
+    /// A type and every type that a value of it may hold, each once, from the outside to the inside.
+    pub(super) fn made_of(&self, module: &str, name: &str) -> Vec<&'a TypeShape> {
+        let is_it = |shape: &&&TypeShape| shape.module == module && shape.name == name;
+        let mut found: Vec<&'a TypeShape> =
+            self.types.values().find(is_it).copied().into_iter().collect();
+        let mut next = 0;
+        while let Some(shape) = found.get(next).copied() {
+            next += 1;
+            let ids = schemas(&shape.body).flat_map(referenced_ids);
+            for inner in ids.filter_map(|id| self.named(id)) {
+                if !found.iter().any(|known| known.id == inner.id) {
+                    found.push(inner);
+                }
+            }
+        }
+        found
+    }
+
     /// Whether naming the contracts' types may be worth a warning.
     pub(super) fn has_deprecated_contracts(&self) -> bool {
         self.types.values().any(|shape| shape.deprecated && self.contract(shape).is_some())
@@ -84,6 +102,16 @@ impl<'a> Context<'a> {
         }
         false
     }
+}
+
+/// The ids of all references in a schema.
+fn referenced_ids(schema: &Value) -> Vec<&str> {
+    let inside: Box<dyn Iterator<Item = &Value>> = match schema {
+        Value::Array(values) => Box::new(values.iter()),
+        Value::Object(members) => Box::new(members.values()),
+        _ => Box::new(std::iter::empty()),
+    };
+    shape::referenced_id(schema).into_iter().chain(inside.flat_map(referenced_ids)).collect()
 }
 
 /// The schemas inside a named type.

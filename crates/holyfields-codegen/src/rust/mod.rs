@@ -14,11 +14,12 @@ mod structs;
 mod unions;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
-use holyfields::Catalog;
 use holyfields::shape::{Body, TypeShape};
+use holyfields::{Catalog, Contract};
+use proc_macro2::TokenStream;
 
 use crate::{CodegenError, GeneratedFile, Options};
 use context::Context;
@@ -77,11 +78,35 @@ fn domain(context: &Context<'_>, types: &[&TypeShape]) -> Source {
     let mut scope = Scope::new(context, names);
     let mut items = Vec::new();
     for shape in types {
-        match &shape.body {
-            Body::Struct(body) => structs::emit(&mut scope, shape, body, &mut items),
-            Body::Enum(choices) => enums::emit(&mut scope, shape, choices, &mut items),
-            Body::Union(union) => unions::emit(&mut scope, shape, union, &mut items),
-        }
+        emit(&mut scope, shape, &mut items);
     }
     Source { uses: scope.uses(), items }
+}
+
+fn emit(scope: &mut Scope<'_>, shape: &TypeShape, items: &mut Vec<TokenStream>) {
+    match &shape.body {
+        Body::Struct(body) => structs::emit(scope, shape, body, items),
+        Body::Enum(choices) => enums::emit(scope, shape, choices, items),
+        Body::Union(union) => unions::emit(scope, shape, union, items),
+    }
+}
+
+/// The definitions of a contract's struct, and of the types of its domain that it is made of, as they
+/// stand in the file of the domain. Without their impls.
+pub(crate) fn types_of(
+    catalog: &Catalog,
+    contract: &Contract,
+    options: &Options,
+) -> Result<String, CodegenError> {
+    let context = Context::new(catalog, options)?;
+    let of_domain = || catalog.shape.types.iter().filter(|shape| shape.module == contract.module);
+    let mut scope = Scope::new(&context, of_domain().map(|shape| shape.name.as_str()));
+    let mut wanted = context.made_of(&contract.module, &contract.type_name);
+    wanted.retain(|shape| shape.module == contract.module);
+    let names: BTreeSet<&str> = wanted.iter().map(|shape| shape.name.as_str()).collect();
+    let mut items = Vec::new();
+    for shape in wanted {
+        emit(&mut scope, shape, &mut items);
+    }
+    print::definitions(&contract.module, items, &names)
 }

@@ -1,7 +1,10 @@
 //! Syntax → text, laid out as a person would.
 
+use std::collections::BTreeSet;
+
 use proc_macro2::TokenStream;
-use syn::File;
+use syn::ext::IdentExt;
+use syn::{File, Item};
 
 use super::context::Context;
 use crate::{CodegenError, GeneratedFile, MARK};
@@ -29,15 +32,38 @@ pub(super) fn file(
         }
     }
     for item in source.items {
-        let parsed: File = syn::parse2(item).map_err(|error| CodegenError::Syntax {
-            module: name.into(),
-            reason: error.to_string(),
-        })?;
+        let parsed = parse(name, item)?;
         text.push('\n');
         push_spaced(&mut text, &prettyplease::unparse(&parsed));
     }
     let file = name.trim_start_matches("r#");
     Ok(GeneratedFile { path: format!("rust/{file}.rs"), contents: text })
+}
+
+fn parse(module: &str, item: TokenStream) -> Result<File, CodegenError> {
+    syn::parse2(item)
+        .map_err(|error| CodegenError::Syntax { module: module.into(), reason: error.to_string() })
+}
+
+/// Prints only the structs and enums of these names.
+pub(super) fn definitions(
+    module: &str,
+    items: Vec<TokenStream>,
+    names: &BTreeSet<&str>,
+) -> Result<String, CodegenError> {
+    let mut definitions = Vec::new();
+    for item in items {
+        let mut parsed = parse(module, item)?;
+        parsed.items.retain(|item| match item {
+            Item::Struct(item) => names.contains(item.ident.unraw().to_string().as_str()),
+            Item::Enum(item) => names.contains(item.ident.unraw().to_string().as_str()),
+            _ => false,
+        });
+        if !parsed.items.is_empty() {
+            definitions.push(prettyplease::unparse(&parsed));
+        }
+    }
+    Ok(definitions.join("\n"))
 }
 
 /// prettyplease leaves no blank line between the functions of an impl; people do.

@@ -1,6 +1,7 @@
 //! Schema folders in, source files out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod definitions;
 mod determinism;
 mod fuzzed;
 mod goldens;
