@@ -6,8 +6,7 @@ mod support;
 
 use std::hint::black_box;
 
-use bloodbank::events;
-use bloodbank::events::{services, theboard};
+use bloodbank::events::{self, services, theboard};
 use bloodbank::serde_json;
 use bloodbank::{Bus, Contract, Exchange, Queue};
 use support::{heading, median, meeting, row};
@@ -53,7 +52,7 @@ fn main() {
         }
     });
     let publish = median(ROUNDS, CALLS, drain, || {
-        runtime.block_on(publisher.publish(black_box(&event))).expect("accepted");
+        runtime.block_on(publisher.publish(black_box(&event)).into_future()).expect("accepted");
     });
     row("publish: envelope, validate, serialise, enqueue", publish, Some(("serialise", to_text)));
 }

@@ -2,8 +2,7 @@
 //!
 //! `RABBIT_URL=amqp://guest:guest@127.0.0.1:5672/ cargo run --example service`
 
-use bloodbank::events;
-use bloodbank::events::{common, github, services, theboard};
+use bloodbank::events::{self, common, github, services, theboard};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Bus, Received, SubscribeError};
 

@@ -2,11 +2,10 @@
 //!
 //! `cargo run --example versions`
 
-use bloodbank::events;
 use bloodbank::events::theboard::{MeetingCreated, MeetingCreatedV2};
-use bloodbank::events::{common, services};
+use bloodbank::events::{self, common, services};
 use bloodbank::uuid::Uuid;
-use bloodbank::{Bus, Service, Topology};
+use bloodbank::{Bus, Topology};
 use tokio::sync::mpsc;
 
 #[tokio::main(flavor = "current_thread")]

@@ -99,7 +99,7 @@ fn ours(runtime: &Runtime, rate: usize, count: usize, url: &str, times: &Times) 
     });
     let event = meeting();
     pace(runtime.handle(), rate, count, |due| {
-        let publishing = publisher.publish(&event).timestamp(due);
+        let publishing = publisher.publish(&event).timestamp(due).into_future();
         let _ = under_way.send(publishing);
     });
     drop(under_way);

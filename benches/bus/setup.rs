@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank::events;
-use bloodbank::events::theboard;
+use bloodbank::events::{self, theboard};
 use bloodbank::{Bus, Contract, Envelope, Exchange, Meta, Queue, Topology, serde_json};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};

@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 
 use bloodbank::candystore::Embedded;
 use bloodbank::chrono::{DateTime, Utc};
-use bloodbank::events;
-use bloodbank::events::{services, theboard};
-use bloodbank::{Bus, Contract, Exchange, Meta, Publisher, Publishing, Queue, Received, Topology};
+use bloodbank::events::{self, services, theboard};
+use bloodbank::{Bus, Contract, Exchange, Publisher, Publishing, Queue, Received, Topology};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
@@ -146,8 +145,7 @@ async fn pace(bus: &Bus) -> Vec<f64> {
     let (under_way, mut confirms) = mpsc::unbounded_channel::<Publishing>();
     let pacing = tokio::task::spawn_blocking(move || {
         at_a_rate(|due| {
-            let meta = Meta::new().with_timestamp(due);
-            let _ = under_way.send(publisher.publish(&event).meta(meta));
+            let _ = under_way.send(publisher.publish(&event).timestamp(due).into_future());
         });
     });
     while let Some(publishing) = confirms.recv().await {

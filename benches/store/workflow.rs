@@ -94,8 +94,9 @@ impl Iterator for Workflow {
 impl Step {
     /// The last example of the contract is the shorter one.
     fn new(key: &str) -> Self {
-        let bundle = events::contracts().bundle();
-        let contract = events::contracts().contract(key).expect("a contract");
+        let contracts = events::contracts();
+        let bundle = contracts.bundle();
+        let contract = contracts.contract(key).expect("a contract");
         let payload = bundle.examples(contract).last().expect("an example").clone();
         let schema = Some(contract.schema_id.clone());
         Step { key: key.into(), schema, payload }

@@ -94,7 +94,7 @@ impl Contract for FileIngested {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/artifact/file.ingested.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

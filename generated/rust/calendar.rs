@@ -88,7 +88,7 @@ impl Contract for CreateEvent {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/calendar/commands/event.create.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -210,7 +210,7 @@ impl Contract for EventRescheduled {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/calendar/event.rescheduled.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -59,7 +59,7 @@ impl Contract for ReplayCompleted {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/candystore/replay.completed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -130,7 +130,7 @@ impl Contract for ReplayEvents {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/candystore/commands/events.replay.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

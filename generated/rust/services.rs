@@ -10,7 +10,7 @@ impl Service for Any {
     const NAME: &'static str = "any";
     const UNRESTRICTED: bool = true;
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -27,7 +27,7 @@ pub struct AgentFeedbackRouter;
 impl Service for AgentFeedbackRouter {
     const NAME: &'static str = "agent-feedback-router";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -43,7 +43,7 @@ pub struct ArtifactProcessor;
 impl Service for ArtifactProcessor {
     const NAME: &'static str = "artifact-processor";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -58,7 +58,7 @@ pub struct CalendarBridge;
 impl Service for CalendarBridge {
     const NAME: &'static str = "calendar-bridge";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -74,7 +74,7 @@ pub struct ConversationBot;
 impl Service for ConversationBot {
     const NAME: &'static str = "conversation-bot";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -92,7 +92,7 @@ pub struct EventStoreManager;
 impl Service for EventStoreManager {
     const NAME: &'static str = "event-store-manager";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -129,7 +129,7 @@ pub struct GithubBridge;
 impl Service for GithubBridge {
     const NAME: &'static str = "github-bridge";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -145,7 +145,7 @@ pub struct LlmCollector;
 impl Service for LlmCollector {
     const NAME: &'static str = "llm-collector";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -160,7 +160,7 @@ pub struct LlmCostCalculator;
 impl Service for LlmCostCalculator {
     const NAME: &'static str = "llm-cost-calculator";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -175,7 +175,7 @@ pub struct TaskRunner;
 impl Service for TaskRunner {
     const NAME: &'static str = "task-runner";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -193,7 +193,7 @@ pub struct TheboardMeetingTrigger;
 impl Service for TheboardMeetingTrigger {
     const NAME: &'static str = "theboard-meeting-trigger";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -211,7 +211,7 @@ pub struct TheboardProducer;
 impl Service for TheboardProducer {
     const NAME: &'static str = "theboard-producer";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -235,7 +235,7 @@ pub struct TheboardSync;
 impl Service for TheboardSync {
     const NAME: &'static str = "theboard-sync";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -257,7 +257,7 @@ pub struct TranscriptionService;
 impl Service for TranscriptionService {
     const NAME: &'static str = "transcription-service";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -41,7 +41,7 @@ impl Contract for PlanCreated {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/task/plan.created.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -134,7 +134,7 @@ impl Contract for StepExecuted {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/task/step.executed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -193,7 +193,7 @@ impl Contract for StepProposed {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/task/step.proposed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

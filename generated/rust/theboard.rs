@@ -84,7 +84,7 @@ impl Contract for CommentExtracted {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/comment.extracted.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -190,7 +190,7 @@ impl Contract for MeetingCompleted {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/meeting.completed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -325,7 +325,7 @@ impl Contract for MeetingCreated {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/meeting.created.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -398,7 +398,7 @@ impl Contract for MeetingCreatedV2 {
     const VERSION: u32 = 2;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/meeting.created.v2.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -505,7 +505,7 @@ impl Contract for MeetingFailed {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/meeting.failed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -581,7 +581,7 @@ impl Contract for MeetingStarted {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/meeting.started.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -649,7 +649,7 @@ impl Contract for RoundCompleted {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/round.completed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -710,7 +710,7 @@ impl Contract for StartMeeting {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.33god.dev/theboard/commands/meeting.start.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

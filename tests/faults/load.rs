@@ -4,12 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use bloodbank::events;
-use bloodbank::events::{llm, services};
+use bloodbank::events::{self, llm, services};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    BoxFuture, Bus, Claim, Dedup, DedupError, Envelope, LocalDedup, Meta, PublishError, Publisher,
-    Queue, Received, Service, SubscribeError, Subscription, Topology, TransportError,
+    BoxFuture, Bus, Claim, Dedup, DedupError, Envelope, LocalDedup, PublishError, Publisher, Queue,
+    Received, Service, SubscribeError, Subscription, Topology, TransportError,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -191,8 +190,11 @@ impl Load {
 
 /// Declares the queue, so that it is bound before the first event; the subscriber does so again.
 async fn declare(bus: &Bus) {
-    let bundle = services::LlmCostCalculator::contracts().bundle();
-    let service = bundle.service(services::LlmCostCalculator::NAME).expect("it is in the registry");
+    let contracts = services::LlmCostCalculator::contracts();
+    let service = contracts
+        .bundle()
+        .service(services::LlmCostCalculator::NAME)
+        .expect("it is in the registry");
     let queues = Queue::all_of(service);
     let topology = queues.into_iter().fold(Topology::new(), Topology::with_parked_queue);
     bus.transport().declare(&topology).await.expect("the queue can be declared");

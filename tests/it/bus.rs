@@ -1,10 +1,9 @@
 //! Publish, refuse, receive, on the bus in memory.
 
-use bloodbank::events;
-use bloodbank::events::{AnyEvent, keys, llm, services, theboard};
+use bloodbank::events::{self, AnyEvent, keys, llm, services, theboard};
 use bloodbank::serde_json::json;
 use bloodbank::uuid::Uuid;
-use bloodbank::{Bus, Exchange, PublishError, Queue, Service, Topology, TransportError};
+use bloodbank::{Bus, Exchange, PublishError, Queue, SealError, Service, Topology, TransportError};
 use tokio::sync::mpsc;
 
 fn prompt() -> llm::Prompt {

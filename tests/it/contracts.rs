@@ -46,14 +46,16 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
 
 #[test]
 fn keys_lists_every_key_once() {
-    let bundle = events::contracts().bundle();
+    let contracts = events::contracts();
+    let bundle = contracts.bundle();
     let routes: Vec<String> = bundle.contracts.iter().flat_map(|c| c.routes()).collect();
     assert_eq!(keys::ALL, routes);
 }
 
 #[test]
 fn every_event_decodes_by_its_key() {
-    let bundle = events::contracts().bundle();
+    let contracts = events::contracts();
+    let bundle = contracts.bundle();
     for contract in bundle.contracts.iter().filter(|contract| contract.kind == Kind::Event) {
         let routes: Vec<String> = contract.routes().collect();
         for example in bundle.examples(contract) {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank::events;
-use bloodbank::events::services;
+use bloodbank::events::{self, services};
 use bloodbank::{Bus, PublishError, Publisher, TransportError};
 use bloodbank_testkit::Broker;
 use tokio::time::{Instant, sleep};

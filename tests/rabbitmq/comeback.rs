@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank::events;
-use bloodbank::events::{llm, services};
+use bloodbank::events::{self, llm, services};
 use bloodbank::{Bus, Inbox, PublishError, Service, Subscription, TransportError};
 use bloodbank_testkit::Proxy;
 use lapin::options::ExchangeDeleteOptions;

@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bloodbank::amqp::Amqp;
-use bloodbank::events;
-use bloodbank::events::{llm, services};
+use bloodbank::events::{self, llm, services};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Bus, Claim, Dedup, Meta, Received, RedisDedup};
 use bloodbank_testkit::Redis;

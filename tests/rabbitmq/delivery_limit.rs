@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use bloodbank::dead_letters::{self, Filter};
-use bloodbank::events;
-use bloodbank::events::{llm, services};
+use bloodbank::events::{self, llm, services};
 use bloodbank::{Bus, Inbox, Reason, Service, Subscription, Transport};
 use tokio::time::timeout;
 

@@ -6,10 +6,9 @@ use std::process::{Command, Stdio};
 
 use bloodbank::amqp::Amqp;
 use bloodbank::dead_letters::{self, DeadLetter, Filter};
-use bloodbank::events;
-use bloodbank::events::{llm, services};
+use bloodbank::events::{self, llm, services};
 use bloodbank::serde_json::{self, Value};
-use bloodbank::{Bus, Meta, Reason, Received};
+use bloodbank::{Bus, Reason, Received};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 

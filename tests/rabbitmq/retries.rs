@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use bloodbank::chrono::{DateTime, Utc};
 use bloodbank::dead_letters::{self, Filter};
-use bloodbank::events;
-use bloodbank::events::{llm, services};
+use bloodbank::events::{self, llm, services};
 use bloodbank::{Bus, Reason, Received, RetryPolicy};
 use tokio::sync::mpsc;
 use tokio::time::Instant;

@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank::events;
-use bloodbank::events::{keys, llm};
+use bloodbank::events::{self, keys, llm};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Bus, Exchange, Queue, Topology, Transport};
 use bloodbank_testkit::Broker;

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bloodbank::Bus;
 use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError};
-use bloodbank::events;
-use bloodbank::events::{llm, services};
+use bloodbank::events::{self, llm, services};
 use bloodbank_testkit::{Broker, Certificates};
 
 use crate::support::prompt;

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use bloodbank::amqp::{Amqp, Difference};
-use bloodbank::events;
-use bloodbank::events::services;
+use bloodbank::events::{self, services};
 use bloodbank::{Bus, Exchange, Queue, Topology, Transport, TransportError};
 
 use crate::support::{Space, prompt, prompts, until_depth};

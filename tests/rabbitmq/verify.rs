@@ -1,8 +1,7 @@
 //! Where declaring is somebody else's business.
 
 use bloodbank::amqp::{Amqp, ConnectError, Difference, Mode};
-use bloodbank::events;
-use bloodbank::events::{llm, services};
+use bloodbank::events::{self, llm, services};
 use bloodbank::{Bus, Inbox, Service, Subscription, Topology, Transport, TransportError};
 
 use crate::support::{Space, close, prompt, prompts};

@@ -354,7 +354,7 @@ async fn park_all(url: &str) {
     use bloodbank::events::{AnyEvent, services};
     use bloodbank::{Bus, Received, Verdict};
     let amqp = Amqp::connect(AmqpConfig::from_urls(url).unwrap()).await.unwrap();
-    let bus = Bus::new(std::sync::Arc::new(amqp), events::contracts());
+    let bus = Bus::new(std::sync::Arc::new(amqp), bloodbank::events::contracts());
     let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
     let subscriber = bus.subscriber::<services::LlmCostCalculator>();
     let subscriber = subscriber.on_any(move |_: Received<AnyEvent>| {

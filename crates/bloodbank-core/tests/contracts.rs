@@ -53,8 +53,8 @@ impl Contract for Meeting {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "s";
 
-    fn contracts() -> &'static Contracts {
-        &CONTRACTS
+    fn contracts() -> Contracts {
+        CONTRACTS.clone()
     }
 }
 
@@ -158,7 +158,7 @@ fn any_event_takes_unknown_keys_and_json_does_not() {
 
 #[test]
 fn examples_are_counted() {
-    let checked = Check::new(&CONTRACTS).contract::<Meeting>().finish().unwrap();
+    let checked = Check::new(CONTRACTS.clone()).contract::<Meeting>().finish().unwrap();
     assert_eq!((checked.contracts, checked.examples, checked.counterexamples), (1, 2, 1));
 }
 
@@ -171,12 +171,12 @@ fn every_failing_example_is_listed() {
         const KEYS: &'static [&'static str] = &["theboard.meeting.created"];
         const VERSION: u32 = 1;
         const SCHEMA_ID: &'static str = "s";
-        fn contracts() -> &'static Contracts {
-            &CONTRACTS
+        fn contracts() -> Contracts {
+            CONTRACTS.clone()
         }
     }
     let contracts = with_counterexample(json!({"topic": "fine"}));
-    let failures = Check::new(&contracts).contract::<Forgetful>().finish().unwrap_err();
+    let failures = Check::new(contracts).contract::<Forgetful>().finish().unwrap_err();
     let places: Vec<_> = failures.failures.iter().map(|failure| failure.place.as_str()).collect();
     assert_eq!(places, ["examples/0", "examples/1", "counterexamples/0"]);
     assert!(failures.to_string().starts_with("3 examples fail\n"), "{failures}");

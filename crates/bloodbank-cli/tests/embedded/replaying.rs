@@ -1,6 +1,6 @@
 //! `replay`.
 
-use bloodbank::events::{AnyEvent, services};
+use bloodbank::events::AnyEvent;
 use bloodbank::{Bus, Exchange, Queue, headers};
 
 use crate::machine::{EVENT, Machine, on_both};

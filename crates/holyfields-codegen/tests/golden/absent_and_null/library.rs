@@ -80,7 +80,7 @@ impl Contract for ReaderChanged {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/reader.changed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

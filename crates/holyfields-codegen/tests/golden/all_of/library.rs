@@ -49,7 +49,7 @@ impl Contract for FilmLent {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/film.lent.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

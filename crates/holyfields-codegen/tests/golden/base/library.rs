@@ -50,7 +50,7 @@ impl Contract for BranchOpened {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/branch.opened.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -32,7 +32,7 @@ impl Contract for ExtendLoan {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "https://schemas.example/library/commands/loan.extend.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

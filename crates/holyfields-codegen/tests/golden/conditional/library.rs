@@ -43,7 +43,7 @@ impl Contract for CardRenewed {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/card.renewed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -69,7 +69,7 @@ impl Contract for AlarmSet {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/alarm.set.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -33,10 +33,10 @@ pub mod library {
 /// The contracts as JSON: every schema, and the services of registry.yaml.
 pub const BUNDLE: &str = include_str!("../bundle.json");
 
-/// The contracts, ready to validate.
-pub fn contracts() -> &'static Contracts {
+/// The contracts, ready to validate. Cheap: all callers share them.
+pub fn contracts() -> Contracts {
     static CONTRACTS: OnceLock<Contracts> = OnceLock::new();
-    CONTRACTS.get_or_init(|| Contracts::embedded(BUNDLE))
+    CONTRACTS.get_or_init(|| Contracts::embedded(BUNDLE)).clone()
 }
 
 /// Any event of this catalog.
@@ -64,7 +64,7 @@ impl AnyEvent {
     /// The payload is no JSON, or breaks the contract of its key.
     #[inline]
     pub fn decode(key: &str, payload: &[u8]) -> Result<Self, DecodeError> {
-        decode_any(contracts(), key, payload)
+        decode_any(&contracts(), key, payload)
     }
 
     /// The routing key, with its version.

@@ -53,7 +53,7 @@ impl Contract for BookStamped {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/book.stamped.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

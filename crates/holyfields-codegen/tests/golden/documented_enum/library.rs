@@ -70,7 +70,7 @@ impl Contract for RoomBooked {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/room.booked.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

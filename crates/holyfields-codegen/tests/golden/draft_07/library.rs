@@ -64,7 +64,7 @@ impl Contract for SlipPrinted {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/slip.printed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

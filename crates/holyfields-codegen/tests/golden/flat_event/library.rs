@@ -67,7 +67,7 @@ impl Contract for BookLent {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/book.lent.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

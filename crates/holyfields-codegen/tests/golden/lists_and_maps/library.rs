@@ -90,7 +90,7 @@ impl Contract for ShelfCounted {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/shelf.counted.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -82,7 +82,7 @@ impl Contract for StockTaken {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/stock.taken.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

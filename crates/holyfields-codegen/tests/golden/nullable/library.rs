@@ -117,7 +117,7 @@ impl Contract for NoteLeft {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/note.left.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

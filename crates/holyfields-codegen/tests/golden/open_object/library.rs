@@ -59,7 +59,7 @@ impl Contract for DoorOpened {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/door.opened.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -113,7 +113,7 @@ impl Contract for FormSent {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/form.sent.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

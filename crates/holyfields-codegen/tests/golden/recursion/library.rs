@@ -35,7 +35,7 @@ impl Contract for ThreadClosed {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/thread.closed.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

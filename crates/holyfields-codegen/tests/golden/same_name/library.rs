@@ -79,7 +79,7 @@ impl Contract for ParcelSent {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/parcel.sent.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

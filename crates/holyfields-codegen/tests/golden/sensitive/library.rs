@@ -76,7 +76,7 @@ impl Contract for CardIssued {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/card.issued.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

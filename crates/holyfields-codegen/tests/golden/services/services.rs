@@ -10,7 +10,7 @@ impl Service for Any {
     const NAME: &'static str = "any";
     const UNRESTRICTED: bool = true;
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -27,7 +27,7 @@ pub struct Desk;
 impl Service for Desk {
     const NAME: &'static str = "desk";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -43,7 +43,7 @@ pub struct Event;
 impl Service for Event {
     const NAME: &'static str = "event";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -57,7 +57,7 @@ pub struct Idle;
 impl Service for Idle {
     const NAME: &'static str = "idle";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -69,7 +69,7 @@ pub struct WebShop;
 impl Service for WebShop {
     const NAME: &'static str = "web-shop";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -32,7 +32,7 @@ impl Contract for Lamp {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/lamp.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 
@@ -102,7 +102,7 @@ impl Contract for RoomV2 {
     const VERSION: u32 = 2;
     const SCHEMA_ID: &'static str = "library/room.v2.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 

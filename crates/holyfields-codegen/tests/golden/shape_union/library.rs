@@ -50,7 +50,7 @@ impl Contract for CopyFound {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/copy.found.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

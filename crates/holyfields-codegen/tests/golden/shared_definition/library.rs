@@ -45,7 +45,7 @@ impl Contract for PersonJoined {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/person.joined.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -94,7 +94,7 @@ impl Contract for PersonLeft {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/person.left.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -74,7 +74,7 @@ impl Contract for BookReturned {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/book.returned.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -39,7 +39,7 @@ impl Contract for FinePaid {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/fine.paid.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -56,7 +56,7 @@ impl Contract for MapDrawn {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/map.drawn.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

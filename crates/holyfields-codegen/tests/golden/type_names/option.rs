@@ -43,7 +43,7 @@ impl Contract for MapValue {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "option/commands/value.map.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

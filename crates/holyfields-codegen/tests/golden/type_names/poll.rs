@@ -50,7 +50,7 @@ impl Contract for Box {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.box.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -103,7 +103,7 @@ impl Contract for Debug {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.debug.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -156,7 +156,7 @@ impl Contract for Default {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.default.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -209,7 +209,7 @@ impl Contract for Event {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.event.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -262,7 +262,7 @@ impl Contract for Into {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.into.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -315,7 +315,7 @@ impl Contract for Option {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.option.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -368,7 +368,7 @@ impl Contract for Self_ {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.self.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -421,7 +421,7 @@ impl Contract for String {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.string.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -474,7 +474,7 @@ impl Contract for Vec {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "poll.vec.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

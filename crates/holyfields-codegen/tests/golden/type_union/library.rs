@@ -38,7 +38,7 @@ impl Contract for SearchMade {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/search.made.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

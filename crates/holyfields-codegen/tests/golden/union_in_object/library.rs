@@ -34,7 +34,7 @@ impl Contract for FeeCharged {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/fee.charged.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }

@@ -37,7 +37,7 @@ impl Contract for BookMoved {
     const VERSION: u32 = 1;
     const SCHEMA_ID: &'static str = "library/book.moved.v1.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
@@ -98,7 +98,7 @@ impl Contract for BookMovedV2 {
     const VERSION: u32 = 2;
     const SCHEMA_ID: &'static str = "library/book.moved.v2.json";
 
-    fn contracts() -> &'static Contracts {
+    fn contracts() -> Contracts {
         super::contracts()
     }
 }
