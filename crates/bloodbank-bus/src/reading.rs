@@ -42,7 +42,7 @@ impl Fault {
                 let places: Vec<String> = places
                     .map(|violation| format!("{} ({})", violation.place(), violation.rule))
                     .collect();
-                format!("{} faults, at {}", refusal.violations.len(), places.join(", "))
+                format!("{}, at {}", refusal.count(), places.join(", "))
             }
             // The parser's words may repeat what it has read.
             Fault::NoEnvelope(_) => "no envelope".to_owned(),

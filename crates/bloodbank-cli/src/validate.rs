@@ -81,5 +81,7 @@ fn as_json(route: &str, refusal: Option<&Refusal>) -> Value {
         "key": route,
         "valid": refusal.is_none(),
         "violations": violations.collect::<Vec<_>>(),
+        "more": refusal.map_or(0, |refusal| refusal.more),
+        "complete": refusal.is_none_or(|refusal| refusal.is_complete),
     })
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::bounds;
 use crate::schema::{SchemaError, Validator};
+use crate::violation::Violations;
 use crate::{
     Bundle, BundledContract, CheckError, Envelope, ReadError, Refusal, UnknownKey, Validated,
 };
@@ -105,7 +106,7 @@ impl Contracts {
     /// Checks a payload (not an envelope) against the contract of a key.
     ///
     /// # Errors
-    /// [`CheckError::Refused`] with every violation, [`CheckError::UnknownKey`], or
+    /// [`CheckError::Refused`] with the violations, [`CheckError::UnknownKey`], or
     /// [`CheckError::Schema`] if the contract itself cannot be used.
     pub fn check(&self, route: &str, payload: &Value) -> Result<(), CheckError> {
         self.check_at(self.index(route)?, route, payload)
@@ -124,11 +125,14 @@ impl Contracts {
                 let kind = self.inner.bundle.contracts[index].kind;
                 Ok(Validated::new(envelope, kind, self.digest_at(index)))
             }
-            Err(CheckError::Refused(refusal)) => {
-                faults.extend(refusal.violations);
-                Err(Refusal { key: envelope.event_type, violations: faults }.into())
+            Err(CheckError::Refused(mut refusal)) => {
+                faults.append(&mut refusal.violations);
+                Err(Refusal { violations: faults, ..refusal }.into())
             }
-            Ok(()) => Err(Refusal { key: envelope.event_type, violations: faults }.into()),
+            Ok(()) => {
+                let key = envelope.event_type;
+                Err(Refusal { key, violations: faults, more: 0, is_complete: true }.into())
+            }
             Err(other) => Err(other),
         }
     }
@@ -158,9 +162,10 @@ impl Contracts {
             key: route.to_owned(),
             reason: error.reason.clone(),
         })?;
-        validator
-            .check(payload)
-            .map_err(|violations| Refusal { key: route.to_owned(), violations }.into())
+        validator.check(payload).map_err(|found| {
+            let Violations { list: violations, more, is_complete } = found;
+            Refusal { key: route.to_owned(), violations, more, is_complete }.into()
+        })
     }
 
     fn index(&self, route: &str) -> Result<usize, UnknownKey> {

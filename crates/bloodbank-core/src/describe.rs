@@ -55,8 +55,8 @@ pub(crate) fn constant(value: &Value) -> String {
 }
 
 /// `one of "simple", "multi_agent"`.
-pub(crate) fn choices(options: &[Value]) -> String {
-    let shown: Vec<String> = options.iter().take(MOST_CHOICES).map(constant).collect();
+pub(crate) fn choices(options: &[&Value]) -> String {
+    let shown: Vec<String> = options.iter().take(MOST_CHOICES).map(|&o| constant(o)).collect();
     match options.len() {
         0 => "nothing at all".to_owned(),
         1 => shown.concat(),
@@ -108,6 +108,19 @@ pub(crate) fn count(n: u64, noun: &str) -> String {
     }
 }
 
+/// `10,000`: digits in groups of three.
+pub(crate) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.char_indices() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 /// The text in quotes; a long one is cut and its length told.
 pub(crate) fn quoted(text: &str) -> String {
     let (shown, cut) = shortened(text);
@@ -156,8 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn digits_come_in_groups_of_three() {
+        let words = [0, 999, 1_000, 12_345_678].map(grouped);
+        assert_eq!(words, ["0", "999", "1,000", "12,345,678"]);
+    }
+
+    #[test]
     fn many_choices_are_cut() {
         let options: Vec<Value> = (0..40).map(Value::from).collect();
+        let options: Vec<&Value> = options.iter().collect();
         assert!(choices(&options).starts_with("one of 40 values: 0, 1, "));
         assert_eq!(choices(&options[..2]), "one of 0, 1");
         assert_eq!(choices(&options[..1]), "0");

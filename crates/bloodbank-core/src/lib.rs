@@ -15,14 +15,12 @@ mod describe;
 mod envelope;
 pub mod examples;
 mod explain;
-mod facts;
 mod live_contracts;
 mod read_error;
 mod refusal;
 mod same_value;
 pub mod schema;
 mod sealer;
-mod union;
 mod validated;
 mod violation;
 
@@ -45,7 +43,7 @@ pub use refusal::{CheckError, Refusal, UnknownKey};
 pub use same_value::same_value;
 pub use sealer::{SealError, Sealer};
 pub use validated::Validated;
-pub use violation::Violation;
+pub use violation::{Violation, Violations};
 
 /// The crates that generated code names, so that its users need no dependency on them.
 #[doc(hidden)]

@@ -3,31 +3,46 @@
 use std::fmt;
 
 use crate::Violation;
-use crate::describe::escape_control;
+use crate::describe::{self, escape_control};
 
 /// The most violations that a [`Refusal`] lists.
 ///
-/// A bound on memory: a payload of half a million bad items must not become half a gigabyte.
-pub(crate) const MAX_VIOLATIONS: usize = 1_000;
+/// A bound on memory and work: nobody reads more, and a payload may hold a million.
+pub(crate) const MAX_VIOLATIONS: usize = 100;
 
 /// Places wider than this are not padded for.
 const WIDEST_PLACE: usize = 40;
 
-/// A payload breaks its contract; all the ways it does, at once.
+/// A payload breaks its contract; the ways it does, at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The routing key, with version.
     pub key: String,
-    /// In the order of the schema's rules. At least one, at most 1,000.
+    /// In the order of the schema's rules. At least one; of the payload at most 100.
     pub violations: Vec<Violation>,
+    /// How many more were found and are not listed. Two that say the same count as two.
+    pub more: u64,
+    /// Whether these are all. If not, the work of finding more would have been out of proportion to
+    /// the payload, and `more` is the least that there are.
+    pub is_complete: bool,
+}
+
+impl Refusal {
+    /// `1 fault`, `10,000 faults`, or `at least 10,000 faults`.
+    pub fn count(&self) -> String {
+        let number = self.violations.len() as u64 + self.more;
+        let least = if self.is_complete { "" } else { "at least " };
+        let faults = if number == 1 { "fault" } else { "faults" };
+        format!("{least}{} {faults}", describe::grouped(number))
+    }
 }
 
 impl fmt::Display for Refusal {
-    /// A line that counts, then a line for each violation; no newline at the end.
+    /// A line that counts, then a line for each violation, and one for those that are not listed; no
+    /// newline at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let faults = if self.violations.len() == 1 { "fault" } else { "faults" };
-        write!(f, "{}: {} {faults}", self.key, self.violations.len())?;
+        write!(f, "{}: {}", self.key, self.count())?;
         let width = |place: &String| place.chars().count();
         let places: Vec<String> = self.violations.iter().map(Violation::place).collect();
         let widest = places.iter().map(width).filter(|&w| w <= WIDEST_PLACE).max().unwrap_or(0);
@@ -35,7 +50,12 @@ impl fmt::Display for Refusal {
             let Violation { expected, found, .. } = violation;
             write!(f, "\n  {place:widest$}  expected {expected}, found {found}")?;
         }
-        Ok(())
+        match (self.more, self.is_complete) {
+            (0, true) => Ok(()),
+            (0, false) => f.write_str("\n  … and maybe more"),
+            (more, true) => write!(f, "\n  … and {} more", describe::grouped(more)),
+            (more, false) => write!(f, "\n  … and at least {} more", describe::grouped(more)),
+        }
     }
 }
 

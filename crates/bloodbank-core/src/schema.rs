@@ -7,8 +7,9 @@ use jsonschema::canonical::{self, CanonicalizationError, Satisfiability};
 use jsonschema::{Draft, FancyRegex, PatternOptions, ValidationError};
 use serde_json::Value;
 
-use crate::facts::Facts;
-use crate::{Violation, explain};
+use crate::Violation;
+use crate::explain::{self, Facts, Plan};
+use crate::violation::Violations;
 
 /// Steps a `pattern` may go back before it counts as failed: some milliseconds.
 ///
@@ -19,6 +20,7 @@ const BACKTRACK_LIMIT: usize = 100_000;
 #[derive(Debug)]
 pub struct Validator {
     engine: jsonschema::Validator,
+    plan: Plan,
     facts: Facts,
 }
 
@@ -30,15 +32,8 @@ impl Validator {
     /// If the schema is not valid itself, has a pattern or format that cannot be checked, or refers
     /// to something outside the document.
     pub fn new(document: &Value) -> Result<Self, SchemaError> {
-        let engine = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .offline()
-            .should_validate_formats(true)
-            .should_ignore_unknown_formats(false)
-            .with_pattern_options(patterns())
-            .build(document)
-            .map_err(|error| SchemaError { reason: error.to_string() })?;
-        Ok(Validator { engine, facts: Facts::of(document) })
+        let engine = engine(document)?;
+        Ok(Validator { engine, plan: Plan::of(document), facts: Facts::of(document) })
     }
 
     /// Whether the schema accepts a payload.
@@ -49,24 +44,16 @@ impl Validator {
     /// Checks a payload.
     ///
     /// # Errors
-    /// Every violation, in the order of the schema's rules; at least one, at most 1,000.
-    pub fn check(&self, payload: &Value) -> Result<(), Vec<Violation>> {
-        if self.is_valid(payload) {
-            return Ok(());
-        }
-        let mut violations = explain::explain(self.engine.iter_errors(payload), &self.facts);
-        if violations.is_empty() {
-            // The library's two ways disagree. Its verdict stands; what it means, nobody can say.
-            violations.push(Violation {
-                pointer: String::new(),
-                rule: "false".to_owned(),
-                expected: "what the contract asks for".to_owned(),
-                found: "a payload that it refuses without a reason".to_owned(),
-                schema: String::new(),
-                similar: None,
-            });
-        }
-        Err(violations)
+    /// What is wrong with it, by the schema's rules. Finding out takes memory and time in proportion
+    /// to the payload, whatever the schema.
+    pub fn check(&self, payload: &Value) -> Result<(), Violations> {
+        if self.is_valid(payload) { Ok(()) } else { Err(self.explain(payload).0) }
+    }
+
+    /// What is wrong with a payload that is refused, and the steps that finding out has taken.
+    #[doc(hidden)]
+    pub fn explain(&self, payload: &Value) -> (Violations, u64) {
+        explain::explain(&self.plan, &self.facts, payload)
     }
 
     /// Whether the schema marks anything as sensitive.
@@ -112,7 +99,19 @@ pub fn faults(schema: &Value, draft: file::Draft) -> Vec<Violation> {
         return Vec::new();
     }
     let errors: Vec<ValidationError<'_>> = metaschema.iter_errors(schema).collect();
-    explain::explain(errors, &Facts::default())
+    explain::explain_errors(&errors, &Facts::default())
+}
+
+/// The library's validator of a schema, as everything here is checked.
+pub(crate) fn engine(schema: &Value) -> Result<jsonschema::Validator, SchemaError> {
+    jsonschema::options()
+        .with_draft(Draft::Draft202012)
+        .offline()
+        .should_validate_formats(true)
+        .should_ignore_unknown_formats(false)
+        .with_pattern_options(patterns())
+        .build(schema)
+        .map_err(|error| SchemaError { reason: error.to_string() })
 }
 
 fn patterns() -> PatternOptions<FancyRegex> {

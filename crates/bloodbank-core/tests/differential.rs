@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use bloodbank_core::Violation;
 use bloodbank_core::schema::Validator;
+use bloodbank_core::{Violation, Violations};
 use holyfields::Catalog;
 use holyfields::file::Draft;
 use jsonschema::{PatternOptions, Registry};
@@ -32,7 +32,7 @@ fn compare(schemas: &Path) -> usize {
         for payload in bundle.examples(bundled).iter().flat_map(variations) {
             // Draft-07 has no `uuid`; we assert it there too.
             let is_format = |violation: &Violation| violation.rule == "format";
-            let by_format = |all: Vec<Violation>| all.iter().all(is_format);
+            let by_format = |all: Violations| all.list.iter().all(is_format);
             let stricter = catalog.file(contract).draft == Draft::V7
                 && ours.check(&payload).is_err_and(by_format);
             let agree = ours.is_valid(&payload) == raw.is_valid(&payload);

@@ -275,9 +275,13 @@ fn schemas_at_fault_are_errors() {
 }
 
 #[test]
-fn many_faults_are_bounded() {
+fn many_faults_are_counted_and_a_hundred_listed() {
     let payload = Value::from(vec![json!("x"); 5_000]);
-    assert_eq!(lines(json!({"items": {"type": "integer"}}), payload).len(), 1_000);
+    let refusal = refusal(json!({"items": {"type": "integer"}}), payload);
+    assert_eq!((refusal.violations.len(), refusal.more, refusal.is_complete), (100, 4_900, true));
+    let shown = refusal.to_string();
+    assert!(shown.starts_with("t.e: 5,000 faults\n"), "{shown}");
+    assert!(shown.ends_with("\n  … and 4,900 more") && shown.lines().count() == 102, "{shown}");
 }
 
 proptest! {

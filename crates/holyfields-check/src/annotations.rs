@@ -25,7 +25,7 @@ pub(crate) fn check(
         let document = document(file, at, schema, bundle, contract);
         let Ok(validator) = Validator::new(&document) else { return };
         for (rule, at, value) in annotations {
-            let violations = validator.check(value).err().unwrap_or_default();
+            let violations = validator.check(value).err().unwrap_or_default().list;
             findings.extend(violations.iter().map(|violation| {
                 let name =
                     if rule == rules::INVALID_DEFAULT { "this default" } else { "this example" };

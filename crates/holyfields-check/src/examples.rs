@@ -62,7 +62,7 @@ impl Examples<'_> {
     /// Whether examples are accepted and counter-examples refused.
     pub(crate) fn check(&self, validator: &Validator, findings: &mut Vec<Finding>) {
         for (index, example) in self.list("examples").iter().enumerate() {
-            let violations = validator.check(example).err().unwrap_or_default();
+            let violations = validator.check(example).err().unwrap_or_default().list;
             findings.extend(violations.iter().filter_map(|v| self.refused(index, example, v)));
         }
         for (index, entry) in self.list(COUNTEREXAMPLES).iter().enumerate() {

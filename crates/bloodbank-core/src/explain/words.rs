@@ -1,42 +1,33 @@
-//! From the validator's errors to [`Violation`]s in our words.
-
-use std::borrow::Borrow;
+//! From the validator's errors to [`Violation`]s in our words: one keyword each.
 
 use holyfields::{pointer, suggest};
 use jsonschema::error::{TypeKind, ValidationErrorKind as Rule};
 use jsonschema::{JsonType, JsonTypeSet, ValidationError};
 use serde_json::Value;
 
+use crate::Violation;
 use crate::describe::{self, HIDDEN, count};
-use crate::facts::Facts;
-use crate::{Violation, union};
+use crate::explain::facts::Facts;
+use crate::refusal::MAX_VIOLATIONS;
 
-/// All violations that a list of errors amounts to, without echoes of the same fault.
-pub(crate) fn explain<'a, E>(errors: impl IntoIterator<Item = E>, facts: &Facts) -> Vec<Violation>
-where
-    E: Borrow<ValidationError<'a>>,
-{
-    let mut violations = Vec::new();
-    for error in errors {
-        for violation in one(error.borrow(), facts) {
-            if !violations.iter().any(|other| violation.repeats(other)) {
-                violations.push(violation);
-            }
-        }
-        if violations.len() >= crate::refusal::MAX_VIOLATIONS {
-            violations.truncate(crate::refusal::MAX_VIOLATIONS);
-            break;
-        }
-    }
-    without_echoes(violations, facts)
-}
-
-/// The violations that one error amounts to: several for a union or for unexpected properties.
-pub(crate) fn one(error: &ValidationError<'_>, facts: &Facts) -> Vec<Violation> {
-    let at = error.instance_path().as_str();
+/// The violations that one error of a keyword amounts to, which the validator found at `at` with the
+/// schema under `schema`.
+pub(crate) fn one(
+    error: &ValidationError<'_>,
+    at: &str,
+    schema: &str,
+    facts: &Facts,
+) -> Vec<Violation> {
+    let at = &format!("{at}{}", error.instance_path().as_str());
     match error.kind() {
         Rule::AdditionalProperties { unexpected } | Rule::UnevaluatedProperties { unexpected } => {
-            unexpected.iter().map(|name| unexpected_property(error, name, facts)).collect()
+            let property = |name: &String| {
+                let schema = format!("{schema}{}", error.schema_path().as_str());
+                let value = error.instance().get(name);
+                let near = similar(name, facts);
+                unexpected_property(&keyword(error), at, name, value, schema, near, facts)
+            };
+            unexpected.iter().take(MAX_VIOLATIONS).map(property).collect()
         }
         Rule::Required { property } => {
             let name = property.as_str().unwrap_or_default();
@@ -45,7 +36,7 @@ pub(crate) fn one(error: &ValidationError<'_>, facts: &Facts) -> Vec<Violation> 
                 rule: keyword(error),
                 expected: format!("property `{}` to be present", describe::escape_control(name)),
                 found: "nothing".to_owned(),
-                ..plain(error, facts)
+                ..plain(error, at, schema, facts)
             }]
         }
         Rule::PropertyNames { error: inner } => {
@@ -58,53 +49,67 @@ pub(crate) fn one(error: &ValidationError<'_>, facts: &Facts) -> Vec<Violation> 
                 rule: keyword(error),
                 expected: format!("a property name that is {}", expected(inner)),
                 found,
-                ..plain(error, facts)
+                ..plain(error, at, schema, facts)
             }]
-        }
-        Rule::AnyOf { context } | Rule::OneOfNotValid { context } => {
-            union::explain(error, context, facts)
         }
         Rule::OneOfMultipleValid { context } => {
             let fitting = context.iter().filter(|errors| errors.is_empty()).count();
             let found = format!("a value that fits {fitting} of them");
-            vec![Violation { found, ..plain(error, facts) }]
+            vec![Violation { found, ..plain(error, at, schema, facts) }]
         }
-        _ => vec![plain(error, facts)],
+        _ => vec![plain(error, at, schema, facts)],
     }
 }
 
 /// A violation at the place of the error, of the value there.
-pub(crate) fn plain(error: &ValidationError<'_>, facts: &Facts) -> Violation {
-    let at = error.instance_path().as_str();
+pub(crate) fn plain(
+    error: &ValidationError<'_>,
+    at: &str,
+    schema: &str,
+    facts: &Facts,
+) -> Violation {
     Violation {
         pointer: at.to_owned(),
         rule: keyword(error),
         expected: expected(error),
         found: if facts.hides(at) { HIDDEN.to_owned() } else { describe::found(error.instance()) },
-        schema: error.schema_path().as_str().to_owned(),
+        schema: format!("{schema}{}", error.schema_path().as_str()),
         similar: None,
     }
 }
 
-fn unexpected_property(error: &ValidationError<'_>, name: &str, facts: &Facts) -> Violation {
-    let place = pointer::join(error.instance_path().as_str(), name);
+/// A violation by a property that should not be in the object at `at`.
+pub(crate) fn unexpected_property(
+    rule: &str,
+    at: &str,
+    name: &str,
+    value: Option<&Value>,
+    schema: String,
+    similar: Option<&str>,
+    facts: &Facts,
+) -> Violation {
     // What stands under a misspelled name may be just what is marked under the right one.
-    let value = error.instance().get(name).filter(|_| !facts.any_sensitive());
+    let value = value.filter(|_| !facts.any_sensitive());
     let mut expected = "no property of this name".to_owned();
-    // A name that is declared elsewhere is no slip of the pen: the nearest to it is itself.
-    let near = suggest::nearest(name, facts.declared.iter().map(String::as_str));
-    let similar = near.first().copied().filter(|near| *near != name);
     if let Some(near) = similar {
         expected.push_str(&format!(" (did you mean `{}`?)", describe::escape_control(near)));
     }
     Violation {
-        pointer: place,
-        rule: keyword(error),
+        pointer: pointer::join(at, name),
+        rule: rule.to_owned(),
         expected,
         found: value.map_or_else(|| HIDDEN.to_owned(), describe::found),
-        schema: error.schema_path().as_str().to_owned(),
+        schema,
         similar: similar.map(str::to_owned),
     }
+}
+
+/// The declared name that an undeclared one was meant to be.
+///
+/// A name that is declared elsewhere is no slip of the pen: the nearest to it is itself.
+pub(crate) fn similar<'f>(name: &str, facts: &'f Facts) -> Option<&'f str> {
+    let near = suggest::nearest(name, facts.declared.iter().map(String::as_str));
+    near.first().copied().filter(|near| *near != name)
 }
 
 /// The keyword at fault; the library's name for it, except where two keywords share one.
@@ -126,7 +131,10 @@ fn expected(error: &ValidationError<'_>) -> String {
         Rule::Type { kind: TypeKind::Single(json_type) } => describe::type_name(*json_type).into(),
         Rule::Type { kind: TypeKind::Multiple(types) } => types_or(types),
         Rule::Constant { expected_value } => describe::constant(expected_value),
-        Rule::Enum { options } => describe::choices(options.as_array().map_or(&[], Vec::as_slice)),
+        Rule::Enum { options } => {
+            let options: Vec<&Value> = options.as_array().into_iter().flatten().collect();
+            describe::choices(&options)
+        }
         Rule::MaxLength { limit } => format!("at most {}", count(*limit, "character")),
         Rule::MinLength { limit } => format!("at least {}", count(*limit, "character")),
         Rule::MaxItems { limit } => format!("at most {}", count(*limit, "item")),
@@ -178,36 +186,11 @@ fn types_or(types: &JsonTypeSet) -> String {
     names.collect::<Vec<_>>().join(" or ")
 }
 
-/// Leaves out what is only the echo of another violation.
-///
-/// Where a value fails `enum` or `const`, that it also fails `type` adds nothing. And a property
-/// whose schema fails is not "evaluated", so that `unevaluatedProperties` calls it unexpected,
-/// together with its innocent neighbours: such a violation counts only if no property of the name is
-/// declared anywhere, or if nothing else is wrong with the object.
-fn without_echoes(violations: Vec<Violation>, facts: &Facts) -> Vec<Violation> {
-    let is_echo = |violation: &Violation| match violation.rule.as_str() {
-        "type" => violations
-            .iter()
-            .any(|v| v.pointer == violation.pointer && matches!(v.rule.as_str(), "enum" | "const")),
-        "unevaluatedProperties" => {
-            let (object, name) = violation.pointer.rsplit_once('/').unwrap_or_default();
-            facts.declared.contains(pointer::unescape(name).as_ref())
-                && violations.iter().any(|v| {
-                    v.rule != violation.rule
-                        && v.pointer.strip_prefix(object).is_some_and(|rest| rest.starts_with('/'))
-                })
-        }
-        _ => false,
-    };
-    let echoes: Vec<bool> = violations.iter().map(is_echo).collect();
-    violations.into_iter().zip(echoes).filter(|(_, echo)| !echo).map(|(v, _)| v).collect()
-}
-
 /// The options of a `const` or `enum` error.
-pub(crate) fn options(error: &ValidationError<'_>) -> Option<Vec<Value>> {
+pub(crate) fn options<'e>(error: &'e ValidationError<'_>) -> Option<&'e [Value]> {
     match error.kind() {
-        Rule::Constant { expected_value } => Some(vec![Value::clone(expected_value)]),
-        Rule::Enum { options } => options.as_array().cloned(),
+        Rule::Constant { expected_value } => Some(std::slice::from_ref(expected_value.as_ref())),
+        Rule::Enum { options } => options.as_array().map(Vec::as_slice),
         _ => None,
     }
 }

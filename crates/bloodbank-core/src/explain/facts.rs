@@ -16,6 +16,8 @@ const DATA: [&str; 6] =
 pub(crate) struct Facts {
     /// Names under any `properties`.
     pub(crate) declared: HashSet<String>,
+    /// The length of all of them.
+    pub(crate) letters: u64,
     sensitive: HashSet<String>,
     all_sensitive: bool,
 }
@@ -68,6 +70,7 @@ impl Facts {
                 }
             }
         }
+        facts.letters = facts.declared.iter().map(|name| 4 + name.len() as u64).sum();
         facts
     }
 
