@@ -8,6 +8,8 @@ use holyfields::rules::Level;
 use holyfields_build::sync::{self, Written};
 use holyfields_codegen::{GeneratedFile, MARK, Options};
 
+use serde_json::{Map, Value};
+
 use crate::checked::{Checked, count};
 use crate::{Console, Outcome, drift};
 
@@ -83,8 +85,14 @@ fn generate(checked: &Checked, has_registry: bool) -> anyhow::Result<Vec<Generat
 
 /// The JSON Schema of registry.yaml, for editors and for whoever writes one.
 fn registry_schema() -> anyhow::Result<GeneratedFile> {
-    let mut schema = registry::json_schema();
-    schema["$comment"] = format!("{MARK}.").into();
+    // The mark stands at the start, where it is looked for.
+    let mut schema = Map::from_iter([
+        ("$schema".to_owned(), Value::Null),
+        ("$comment".to_owned(), format!("{MARK}.").into()),
+    ]);
+    if let Value::Object(described) = registry::json_schema() {
+        schema.extend(described);
+    }
     let contents = serde_json::to_string_pretty(&schema)? + "\n";
     Ok(GeneratedFile { path: "registry.schema.json".to_owned(), contents })
 }
