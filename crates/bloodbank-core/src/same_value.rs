@@ -89,6 +89,7 @@ mod tests {
             (json!({"a": null}), json!({})),
             (json!([1, 2]), json!([2, 1])),
             (json!(""), json!(null)),
+            (json!(""), json!("a")),
             (json!("2025-01-31T12:00:00Z"), json!("2025-01-31T12:00:00+01:00")),
             (json!("A"), json!("a")),
             (json!("67E5504410B1426F9247BB680E5FE0C8"), json!("67e5504410b1426f9247bb680e5fe0c8")),
