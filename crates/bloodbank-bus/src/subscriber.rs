@@ -27,7 +27,7 @@ use crate::{
 ///
 /// Queues and bindings come from registry.yaml unless they are named here. A message leaves its queue
 /// when its handler is done with it: see [`Verdict`](crate::Verdict) for what handlers may return. A
-/// panic is a failure like any other. What is no envelope, or breaks its contract, reaches no handler
+/// panic is a failure like any other. What is not an envelope, or breaks its contract, reaches no handler
 /// and is parked with the reason.
 #[must_use = "nothing is consumed until `run_until`"]
 pub struct Subscriber<S> {
