@@ -364,6 +364,18 @@ fn what_cannot_be_found_in_time_is_still_refused() {
     assert_eq!(found.list[0].found, "an object with 2 properties");
 }
 
+#[test]
+fn what_lies_too_deep_is_still_refused() {
+    let link =
+        |i: usize| (format!("d{i}"), json!({"allOf": [{"$ref": format!("#/$defs/d{}", i + 1)}]}));
+    let mut links: Map<_, _> = (0..400).map(link).collect();
+    links.insert("d400".to_owned(), json!({"type": "string"}));
+    let schema = json!({"$ref": "#/$defs/d0", "$defs": links});
+    let (found, _) = within_a_minute("no end", move || explained(&schema, "1"));
+    assert!(!found.is_complete);
+    assert!(is_without_reason(&found.list[0]), "{}", found.list[0]);
+}
+
 /// What fuzzing kept: see `fuzz/fuzz_targets/refusal.rs`.
 #[test]
 fn what_fuzzing_kept_is_explained_with_few_steps() {

@@ -46,7 +46,7 @@ pub(crate) fn explain(plan: &Plan, facts: &Facts, payload: &Value) -> (Violation
     let mut found = Found::up_to(MAX_VIOLATIONS);
     walk.walk(0, payload, &Place::ROOT, &mut found);
     let mut list = without_echoes(found.list, facts);
-    let is_complete = !walk.is_exhausted();
+    let is_complete = walk.is_complete();
     if list.is_empty() {
         list.push(unexplained(facts, payload));
     }

@@ -17,8 +17,9 @@ use crate::explain::plan::{Id, Node, Parts, Plan};
 use crate::explain::words;
 use crate::{Violation, describe};
 
-/// Subschemas inside one another, references counted. Deeper ones are not explained.
-const DEEPEST: usize = 2_000;
+/// Subschemas inside one another, references counted. Deeper ones are not explained: that would take
+/// more stack than a thread may have.
+const DEEPEST: usize = 600;
 
 /// Steps from which an answer is kept. A payload may hold millions of values that take fewer, and what
 /// is made of many takes more.
@@ -35,6 +36,7 @@ pub(crate) struct Walk<'s> {
     /// Letters that may still be compared to find what a misspelt name was meant to be.
     letters: u64,
     depth: usize,
+    is_too_deep: bool,
     /// References that are being followed, each with the value it is about.
     following: Vec<(Id, usize)>,
     pub(crate) marking: Vec<(Id, usize)>,
@@ -52,6 +54,7 @@ impl<'s> Walk<'s> {
             spent: 0,
             letters: MOST_LETTERS,
             depth: 0,
+            is_too_deep: false,
             following: Vec::new(),
             marking: Vec::new(),
             verdicts: HashMap::new(),
@@ -67,6 +70,11 @@ impl<'s> Walk<'s> {
     /// Whether the walk ended early: what it has found is not all.
     pub(crate) fn is_exhausted(&self) -> bool {
         self.left == 0
+    }
+
+    /// Whether the walk has been everywhere.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.is_exhausted() && !self.is_too_deep
     }
 
     /// Takes so many steps, if they are left.
@@ -97,7 +105,11 @@ impl<'s> Walk<'s> {
             self.own(own, node, value, place, found);
         }
         let Some(parts) = &node.parts else { return };
-        if found.is_settled() || self.depth >= DEEPEST {
+        if found.is_settled() {
+            return;
+        }
+        if self.depth >= DEEPEST {
+            self.is_too_deep = true;
             return;
         }
         self.depth += 1;
