@@ -308,7 +308,7 @@ async fn an_event_is_shown_with_its_facts() {
         kind      event
         key       no.such.key
         stored    2026-01-31 12:00:00.000Z
-        standing  malformed: no envelope: unknown field `n`, expected one of `id`, `event_type`, `source`, `timestamp`, `correlation_id`, `causation_id`, `session_id`, `schema`, `traceparent`, `data` at line 2 column 5
+        standing  malformed: not an envelope: missing field `id` at line 2 column 32
         size      34 bytes
         checksum  06fd8e24 (CRC-32)
 
@@ -366,7 +366,7 @@ async fn an_event_is_shown_with_its_facts() {
     let raw = store.command(&["get", "1", "--raw"]).output().unwrap();
     assert_eq!(raw.stdout, body);
     store.says(&["get", "1", "--json"], &expect![[r#"
-        {"position":1,"id":"dda66dc3-fe83-5ce5-bd43-c9ae5f737366","kind":"event","key":"no.such.key","source":"","timestamp":null,"received":"2026-01-31T12:00:00Z","correlation_id":null,"causation_id":null,"session_id":null,"standing":"malformed","violation":"no envelope: unknown field `n`, expected one of `id`, `event_type`, `source`, `timestamp`, `correlation_id`, `causation_id`, `session_id`, `schema`, `traceparent`, `data` at line 2 column 5","schema":null,"headers":{"x-mine":"a\u001bb"},"checksum":117280292,"envelope":{   "n": 12345678901234567890123 }}
+        {"position":1,"id":"dda66dc3-fe83-5ce5-bd43-c9ae5f737366","kind":"event","key":"no.such.key","source":"","timestamp":null,"received":"2026-01-31T12:00:00Z","correlation_id":null,"causation_id":null,"session_id":null,"standing":"malformed","violation":"not an envelope: missing field `id` at line 2 column 32","schema":null,"headers":{"x-mine":"a\u001bb"},"properties":null,"checksum":117280292,"envelope":{   "n": 12345678901234567890123 }}
         exit 0
     "#]]);
     assert_eq!(store.json(&["get", "3", "--json"])[0]["body_hex"], json!("ff00"));

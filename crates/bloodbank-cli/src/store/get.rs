@@ -76,6 +76,16 @@ fn show(event: &StoredEvent) -> io::Result<()> {
         }
         headers.print(out)?;
     }
+    if let Some(properties) = &event.properties {
+        writeln!(out, "\nproperties")?;
+        let mut rows = Table::plain();
+        let said = serde_json::to_value(properties)?;
+        for (name, value) in said.as_object().into_iter().flatten() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            rows.row([&format!("  {name}"), &value]);
+        }
+        rows.print(out)?;
+    }
     writeln!(out)?;
     let text = String::from_utf8_lossy(&event.body);
     if !event::is_json(&text) {

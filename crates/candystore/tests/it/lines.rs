@@ -2,7 +2,7 @@
 
 use bloodbank_bus::{HeaderValue, Properties};
 use bloodbank_core::{Kind, Meta};
-use candystore::{Appended, EventStore, Filter, Incoming, Position, StoredEvent};
+use candystore::{Appended, EventStore, Filter, Incoming, Position, Standing, StoredEvent};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
@@ -18,6 +18,8 @@ on_both!(
     lines_can_be_chosen_by_position_and_key,
     a_time_from_the_future_is_not_kept,
     large_events_come_a_few_at_a_time,
+    what_this_version_does_not_know_goes_from_store_to_store,
+    an_imported_envelope_beyond_its_bounds_is_malformed,
 );
 
 async fn exported(store: &EventStore) -> Vec<StoredEvent> {
@@ -107,6 +109,56 @@ async fn large_events_come_a_few_at_a_time(database: Database) {
         counts.push(page.len());
     }
     assert_eq!(counts, [3, 4, 3]);
+}
+
+/// An envelope with this field besides.
+fn with_field(name: &str, value: serde_json::Value) -> Incoming {
+    let mut envelope: serde_json::Value = serde_json::from_slice(&prompt(1).body).unwrap();
+    envelope[name] = value;
+    Incoming::new(Kind::Event, "llm.prompt", envelope.to_string().into_bytes())
+}
+
+async fn what_this_version_does_not_know_goes_from_store_to_store(database: Database) {
+    let from = Database::sqlite().await.unwrap();
+    let source = from.open().await;
+    let mut properties = Properties::default();
+    properties.priority = Some(9);
+    properties.kind = Some("llm.prompt".to_owned());
+    let list = HeaderValue::List(vec![HeaderValue::I8(1), HeaderValue::Time(7)]);
+    let incoming = with_field("tenant", json!({"name": "x", "quota": 1.5}))
+        .with_headers([("x-list".to_owned(), list)].into())
+        .with_properties(properties.boxed());
+    source.append(vec![incoming.clone()]).await.unwrap();
+    let store = database.open().await;
+    import(&store, &lines(&exported(&source).await)).await;
+    for store in [&source, &store] {
+        let stored = store.at(1).await.unwrap().unwrap();
+        assert_eq!(stored.standing, Standing::Valid, "{:?}", stored.violation);
+        assert_eq!((&stored.body, &stored.headers), (&incoming.body, &incoming.headers));
+        // What only repeats the envelope is not kept.
+        let kept = stored.properties.unwrap();
+        assert_eq!((kept.priority, kept.kind), (Some(9), None));
+        let envelope = bloodbank_core::Envelope::from_bytes(&stored.body).unwrap();
+        assert_eq!(envelope.extra["tenant"], json!({"name": "x", "quota": 1.5}));
+    }
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
+}
+
+async fn an_imported_envelope_beyond_its_bounds_is_malformed(database: Database) {
+    let from = Database::sqlite().await.unwrap();
+    let source = from.open().await;
+    let fields = [("source", json!("")), ("data", json!([])), ("traceparent", json!("00"))];
+    let events = fields.iter().map(|(name, value)| with_field(name, value.clone())).collect();
+    source.append(events).await.unwrap();
+    let store = database.open().await;
+    import(&store, &lines(&exported(&source).await)).await;
+    for (position, (name, _)) in (1..).zip(fields) {
+        let stored = store.at(position).await.unwrap().unwrap();
+        let violation = stored.violation.unwrap();
+        let said = format!("not an envelope as its schema wants it: (envelope)/{name}  expected ");
+        assert_eq!(stored.standing, Standing::Malformed);
+        assert!(violation.starts_with(&said), "{violation}");
+    }
 }
 
 /// An odd event: an envelope with odd texts in it, or bytes that are none.

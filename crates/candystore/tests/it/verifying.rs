@@ -95,13 +95,18 @@ async fn one_state_is_looked_at_while_others_write(database: Database) {
 
 async fn texts_that_no_index_takes_are_stored_all_the_same(database: Database) {
     let store = database.open().await;
-    // Random, so that nothing compresses it.
-    let long: String = (0..400).map(|_| Uuid::now_v7().to_string()).collect();
-    let meta = || Meta::new().with_session_id(format!("nul\0{long}"));
+    // As long as a session may be.
+    let meta = || Meta::new().with_session_id(format!("nul\0{}", "\u{10ffff}".repeat(251)));
     let appended = vec![
         event("llm.prompt", json!({"nul": "\0"}), meta()),
         Incoming::new(Kind::Event, "nul\0", *b"\0"),
         event("no.\0.key", json!({}), Meta::new()),
+        // Random, so that nothing compresses it.
+        event(
+            &(0..400).map(|_| Uuid::now_v7().to_string()).collect::<String>(),
+            json!({}),
+            Meta::new(),
+        ),
     ];
     store.append(appended.clone()).await.unwrap();
     let stored = store.at(1).await.unwrap().unwrap();
