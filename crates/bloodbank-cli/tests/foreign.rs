@@ -224,7 +224,7 @@ fn the_whole_line(place: &Place) {
     let dead: Value = serde_json::from_str(dead.lines().next().unwrap()).unwrap();
     assert_eq!(
         (&dead["reason"], &dead["error"]),
-        (&json!("retries-exhausted"), &json!("too heavy to lift"))
+        (&json!("exhausted"), &json!("too heavy to lift"))
     );
     fs::write(place.folder.path().join("lift"), "").unwrap();
     place.well(&["dlq", "redrive", "--yes"]);
