@@ -302,7 +302,9 @@ async fn an_event_is_shown_with_its_facts() {
     let batch = vec![strange.with_headers(headers), incoming(&known)];
     let binary = Incoming::new(Kind::Event, "no.such.key", *b"\xff\x00").with_received(at(0));
     let store = Store::with([batch, vec![binary]].concat()).await;
-    store.says(&["get", "1"], &expect![[r#"
+    store.says(
+        &["get", "1"],
+        &expect![[r#"
         position  1
         id        dda66dc3-fe83-5ce5-bd43-c9ae5f737366
         kind      event
@@ -319,7 +321,8 @@ async fn an_event_is_shown_with_its_facts() {
           "n": 12345678901234567890123
         }
         exit 0
-    "#]]);
+    "#]],
+    );
     store.says(
         &["get", &id(1).to_string()],
         &expect![[r#"
