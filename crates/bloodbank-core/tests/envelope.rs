@@ -130,7 +130,10 @@ fn uris() -> impl Strategy<Value = Value> {
         "a:",
         ":a",
     ]);
-    prop_oneof![known.prop_map(Value::from), "[a-c:/.#?%\\[\\]@ é]{0,12}".prop_map(Value::from)]
+    prop_oneof![
+        known.prop_map(Value::from),
+        "(https://)?[a-c:/.#?%~_\\[\\]@ é-]{0,12}".prop_map(Value::from)
+    ]
 }
 
 fn traces() -> impl Strategy<Value = Value> {
