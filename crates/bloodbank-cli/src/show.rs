@@ -106,7 +106,7 @@ fn table(bundle: &Bundle, contract: &BundledContract, out: &mut impl Write) -> i
     line(out, "version", &contract.version.to_string())?;
     line(out, "title", &contract.title)?;
     line(out, "description", &contract.description)?;
-    line(out, "type", &format!("bloodbank::events::{}", contract.rust_type))?;
+    line(out, "type", &format!("events::{}", contract.rust_type))?;
     line(out, "schema", &contract.schema_id)?;
     let (from, to) = services(bundle, contract);
     let (from_label, to_label) = match contract.kind {

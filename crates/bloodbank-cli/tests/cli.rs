@@ -181,7 +181,7 @@ fn a_contract_is_shown_with_its_fields() {
         version      1
         title        Merge a pull request
         description  Sent by agent-feedback-router when a reviewer has agreed to a merge. github-bridge merges the pull request, or refuses if its head has moved.
-        type         bloodbank::events::github::MergePullRequest
+        type         events::github::MergePullRequest
         schema       https://schemas.33god.dev/github/commands/pull_request.merge.v1.json
         sent by      agent-feedback-router
         handled by   github-bridge
