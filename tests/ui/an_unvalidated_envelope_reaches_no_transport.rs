@@ -8,14 +8,10 @@ fn encode(envelope: Envelope) -> Encoded {
     Encoded::new(envelope, Headers::new()).unwrap()
 }
 
-fn put_together(envelope: Validated<Envelope>) -> Encoded {
-    Encoded { envelope, body: [0].into(), headers: Headers::new() }
-}
-
 fn forge(envelope: Envelope) -> Validated<Envelope> {
     Validated::new(envelope, bloodbank::Kind::Event, bloodbank::uuid::Uuid::nil())
 }
 
 fn main() {
-    let _ = (publish, encode, put_together, forge);
+    let _ = (publish, encode, forge);
 }
