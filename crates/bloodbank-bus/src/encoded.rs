@@ -17,6 +17,15 @@ use crate::Headers;
 /// let encoded = bloodbank_bus::Encoded::new(envelope, bloodbank_bus::Headers::new());
 /// # }
 /// ```
+///
+/// Nor are bytes put beside an envelope that are not its own:
+///
+/// ```compile_fail,E0451
+/// # use bloodbank_bus::{Encoded, Headers};
+/// # fn swap(envelope: bloodbank_core::Validated<bloodbank_core::Envelope>) {
+/// let encoded = Encoded { envelope, body: [0].into(), headers: Headers::new() };
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoded {
     envelope: Validated<Envelope>,

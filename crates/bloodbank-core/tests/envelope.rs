@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use bloodbank_core::schema::Validator;
 use bloodbank_core::{Contracts, Envelope, EnvelopeError, Meta};
-use chrono::DateTime;
+use chrono::{DateTime, Datelike};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
@@ -237,7 +237,10 @@ fn agree(envelope: &Value) -> Result<(), TestCaseError> {
         read,
         envelope
     );
-    if let Ok(envelope) = read {
+    // At the ends of time an offset leads to a year that cannot be written in UTC; a publisher refuses it.
+    if let Ok(envelope) = read
+        && (0..=9_999).contains(&envelope.timestamp.year())
+    {
         // What was read is written as the schema wants it, and reads the same.
         let written = envelope.to_bytes().unwrap();
         let again = Envelope::from_bytes(&written).unwrap();
