@@ -117,3 +117,27 @@ pub struct Request {
     /// What the handler answers. Ends without an answer when the way back is lost.
     pub answer: oneshot::Receiver<Arc<[u8]>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_confirm_waits_until_the_transport_has_room() {
+        let (_outcome, receiver) = oneshot::channel();
+        assert!(!Confirm::settled(Ok(())).is_waiting());
+        assert!(!Confirm::pending(receiver).is_waiting());
+        let (room, free) = oneshot::channel();
+        let mut confirm = Confirm::waiting(async move {
+            free.await.unwrap();
+            let (outcome, receiver) = oneshot::channel();
+            outcome.send(Err(TransportError::Blocked)).unwrap();
+            Ok(receiver)
+        });
+        assert!(confirm.is_waiting());
+        room.send(()).unwrap();
+        confirm.accepted().await;
+        assert!(!confirm.is_waiting());
+        assert_eq!(confirm.await, Err(TransportError::Blocked));
+    }
+}
