@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bounds;
+mod code;
 pub mod codec;
 mod contract;
 mod contracts;
@@ -25,6 +26,7 @@ mod sealer;
 mod validated;
 mod violation;
 
+pub use code::Code;
 pub use contract::{
     Command, ConsumedBy, Consumes, Contract, Event, HandledBy, Handles, ProducedBy, Produces,
     Sends, SentBy, Service,

@@ -7,7 +7,7 @@ use jsonschema::canonical::{self, CanonicalizationError, Satisfiability};
 use jsonschema::{Draft, FancyRegex, PatternOptions, ValidationError};
 use serde_json::Value;
 
-use crate::Violation;
+use crate::{Code, Violation};
 use crate::explain::{self, Facts, Plan};
 use crate::violation::Violations;
 
@@ -69,6 +69,13 @@ impl Validator {
 pub struct SchemaError {
     /// What the schema compiler says.
     pub reason: String,
+}
+
+impl SchemaError {
+    /// Its code, [`Code::SchemaUnusable`].
+    pub fn code(&self) -> Code {
+        Code::SchemaUnusable
+    }
 }
 
 /// Whether it is proven that a document accepts no value. What cannot be decided is not proven.
