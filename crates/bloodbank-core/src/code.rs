@@ -153,8 +153,11 @@ codes! {
         "There is no such queue.",
         "Correct the name, or start the service that declares the queue.";
     DeclarationConflict, "declaration-conflict",
-        "A queue or exchange cannot be declared like this: it exists otherwise, or a rule is in the way.",
+        "A queue or exchange cannot be declared like this: it exists otherwise, or a rule forbids it.",
         "Declare it as it is, or delete the existing one by hand.";
+    QueueInUse, "queue-in-use",
+        "A queue cannot be removed, as it is consumed or holds the dead letters of another queue.",
+        "End its consumers, or remove the other queue first.";
     DeliveryStale, "delivery-stale",
         "The delivery was settled before, or its consumer is gone and the message comes again.",
         "Do nothing; the message is handled when it comes again.";
