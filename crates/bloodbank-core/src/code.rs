@@ -131,6 +131,12 @@ codes! {
     BrokerUnreachable, "broker-unreachable",
         "None of the brokers could be connected to in time.",
         "Start the broker, or correct host and port in RABBIT_URL.";
+    BrokerSilent, "broker-silent",
+        "The broker took the connection and did not answer in time.",
+        "Look whether the broker is overloaded or stuck, or whether something else listens there.";
+    NotABroker, "not-a-broker",
+        "What listens at the host and port does not speak AMQP 0-9-1.",
+        "Correct host and port in RABBIT_URL.";
     AccessRefused, "access-refused",
         "The broker does not let the user declare, publish or consume this.",
         "Give the user the permissions with `rabbitmqctl set_permissions`.";
