@@ -220,6 +220,9 @@ codes! {
     StoreUnavailable, "store-unavailable",
         "The store cannot be opened, or its server cannot be reached.",
         "Correct the file or the server in DATABASE_URL, or start the server.";
+    NotAFile, "not-a-file",
+        "What is named as the store's file is something else, such as a folder.",
+        "Name a file, which need not be there.";
     NoPostgres, "no-postgres",
         "The program was built without PostgreSQL.",
         "Build it with the feature `postgres`, or use a SQLite file.";

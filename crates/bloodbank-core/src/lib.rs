@@ -40,6 +40,7 @@ pub use holyfields::bundle::{
 };
 pub use holyfields::delay::{Delay, DelayError};
 pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
+pub use holyfields::source::json_problem;
 pub use live_contracts::LiveContracts;
 pub use read_error::ReadError;
 pub use refusal::{CheckError, Refusal, UnknownKey};
