@@ -96,8 +96,9 @@ fn strange() -> BasicProperties {
 }
 
 fn basic(properties: Properties) -> BasicProperties {
+    type Set = fn(BasicProperties, ShortString) -> BasicProperties;
     let mut basic = BasicProperties::default().with_delivery_mode(PERSISTENT);
-    let texts: [(Option<String>, fn(BasicProperties, ShortString) -> BasicProperties); 7] = [
+    let texts: [(Option<String>, Set); 7] = [
         (properties.content_type, BasicProperties::with_content_type),
         (properties.content_encoding, BasicProperties::with_content_encoding),
         (properties.correlation_id, BasicProperties::with_correlation_id),
