@@ -8,8 +8,8 @@ use crate::amqp::{Amqp, AmqpConfig, ConnectError};
 use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
 use crate::{
-    Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher, Queue, SealError,
-    Sealer, Service, Subscriber, Subscription, Topology, Transport, TransportError,
+    Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher, Queue,
+    SealError, Sealer, Service, Subscriber, Subscription, Topology, Transport, TransportError,
 };
 
 /// Why there is no bus.

@@ -14,9 +14,9 @@ use bloodbank::events::{self, services};
 use bloodbank::serde_json::{Value, json};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
-    Bus, BusError, CallError, Code, Conflict, Contracts, Delay, Envelope, FullQueue, Meta,
-    Outage, PublishError, Queue, QueueProperty, Reason, RoutingKey, SealError, SetupFault,
-    SubscribeError, Topology, Transport, TransportError, codec, escape_control, schema,
+    Bus, BusError, CallError, Code, Conflict, Contracts, Delay, Envelope, FullQueue, Meta, Outage,
+    PublishError, Queue, QueueProperty, Reason, RoutingKey, SealError, SetupFault, SubscribeError,
+    Topology, TransportError, codec, escape_control, schema,
 };
 
 use crate::scratch::workspace;
@@ -24,7 +24,7 @@ use crate::scratch::workspace;
 #[tokio::test]
 async fn what_a_publisher_refuses_has_the_code_of_the_cause() {
     let bus = Bus::in_memory(events::contracts());
-    let publisher = bus.dynamic_publisher("theboard-meeting-trigger").unwrap();
+    let publisher = bus.dynamic_publisher("theboard-producer").unwrap();
     let publish = async |key: &str, data: Value| {
         publisher.publish(key, data).await.map(|_| ()).unwrap_err().code()
     };
@@ -134,9 +134,8 @@ async fn a_broker_that_is_not_there_is_named_in_parts_and_without_a_password() {
 
     let mut config = AmqpConfig::from_urls("amqp://me:secret@127.0.0.1:1/v").unwrap();
     config.patience = Duration::from_millis(200);
-    let error = BusError::from(
-        Bus::connect(config, events::contracts()).await.map(|_| ()).unwrap_err(),
-    );
+    let error =
+        BusError::from(Bus::connect(config, events::contracts()).await.map(|_| ()).unwrap_err());
     assert_eq!(error.code(), Code::BrokerUnreachable);
     let BusError::Connect(ConnectError::Unreachable { hosts, .. }) = &error else {
         panic!("{error}")
@@ -228,10 +227,10 @@ fn every_code_is_returned_and_no_two_variants_of_an_error_share_one() {
             true => text.split_once("impl From<&KeyError>").unwrap().1.to_owned(),
             false => text,
         };
-        let text: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).fold(
-            String::new(),
-            |text, line| text + line + "\n",
-        );
+        let text: String = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .fold(String::new(), |text, line| text + line + "\n");
         returned.extend(codes_in(&text));
         for head in ["fn code(&self) -> Code {", "fn code(self) -> Code {"] {
             for body in bodies(&text, head) {
@@ -254,7 +253,8 @@ fn every_public_error_has_a_code() {
     let mut found = 0;
     for (name, text) in sources() {
         let public = text.lines().filter_map(|line| {
-            let rest = line.strip_prefix("pub enum ").or_else(|| line.strip_prefix("pub struct "))?;
+            let rest =
+                line.strip_prefix("pub enum ").or_else(|| line.strip_prefix("pub struct "))?;
             Some(rest.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default())
         });
         let is_error = |kind: &&str| {

@@ -85,10 +85,8 @@ impl HostError {
 }
 
 fn certificates(tls: &Tls) -> Result<OwnedTLSConfig, HostError> {
-    let unreadable = |path: &Path, reason: String| HostError::Certificate {
-        file: path.to_owned(),
-        reason,
-    };
+    let unreadable =
+        |path: &Path, reason: String| HostError::Certificate { file: path.to_owned(), reason };
     let read = |path: &Path| fs::read(path).map_err(|error| unreadable(path, error.to_string()));
     let cert_chain = match &tls.ca {
         None => None,

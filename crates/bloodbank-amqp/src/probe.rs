@@ -111,8 +111,8 @@ pub(crate) async fn clock_skew(generation: &Generation) -> Result<i64, Transport
             let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let skew =
                 theirs.and_then(|theirs| i64::try_from(theirs).ok()?.checked_sub_unsigned(ours));
-            return skew.ok_or_else(|| {
-                TransportError::Unsupported { what: "asking the broker for its time".to_owned() }
+            return skew.ok_or_else(|| TransportError::Unsupported {
+                what: "asking the broker for its time".to_owned(),
             });
         }
         sleep(Duration::from_millis(50)).await;

@@ -3,8 +3,8 @@
 use std::pin::Pin;
 
 use crate::{
-    Confirm, Deliveries, Delivery, Destination, Encoded, Request, Settlement, Topology, TransportError,
-    Verbatim,
+    Confirm, Deliveries, Delivery, Destination, Encoded, Request, Settlement, Topology,
+    TransportError, Verbatim,
 };
 
 /// A boxed future, so that `dyn Transport` works.

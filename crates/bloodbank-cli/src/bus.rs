@@ -74,7 +74,8 @@ pub(crate) async fn connect(config: AmqpConfig) -> anyhow::Result<Amqp> {
     Amqp::connect(config).await.map_err(|error| {
         let text = match &error {
             ConnectError::Unreachable { hosts, waited } => {
-                let hosts: String = hosts.iter().map(|host| format!("\n  {}", failure(host))).collect();
+                let hosts: String =
+                    hosts.iter().map(|host| format!("\n  {}", failure(host))).collect();
                 format!("no connection to RabbitMQ in {waited:?}{hosts}")
             }
             refused => readable(refused),

@@ -79,9 +79,7 @@ pub(crate) fn of_code(code: Code) -> Option<&'static str> {
         Code::Unroutable => {
             "start the service, or declare all queues of registry.yaml: `bloodbank topology --apply`"
         }
-        Code::BrokerUnreachable => {
-            "`bloodbank doctor` looks at hosts, user and vhost one by one"
-        }
+        Code::BrokerUnreachable => "`bloodbank doctor` looks at hosts, user and vhost one by one",
         Code::LoginRefused => "check user and password in RABBIT_URL, and the user's permissions",
         Code::VhostRefused => {
             "create the vhost with `rabbitmqctl add_vhost`, or name another one in RABBIT_URL"

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::{Code, Violation};
 use crate::describe::{self, escape_control};
+use crate::{Code, Violation};
 
 /// The most violations that a [`Refusal`] lists.
 ///

@@ -7,9 +7,9 @@ use jsonschema::canonical::{self, CanonicalizationError, Satisfiability};
 use jsonschema::{Draft, FancyRegex, PatternOptions, ValidationError};
 use serde_json::Value;
 
-use crate::{Code, Violation};
 use crate::explain::{self, Facts, Plan};
 use crate::violation::Violations;
+use crate::{Code, Violation};
 
 /// Steps a `pattern` may go back before it counts as failed: some milliseconds.
 ///

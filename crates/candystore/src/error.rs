@@ -26,7 +26,9 @@ pub enum StoreError {
         outage: Outage,
     },
     /// What is named as its file is something else, such as a folder.
-    #[error("the store {place} cannot be opened: it is not a file; name a file, which need not be there")]
+    #[error(
+        "the store {place} cannot be opened: it is not a file; name a file, which need not be there"
+    )]
     NotAFile {
         /// What was named.
         place: String,

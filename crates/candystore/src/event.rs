@@ -143,8 +143,7 @@ impl StoredEvent {
             headers,
             properties,
             body: row.bytes(14)?,
-            checksum: u32::try_from(row.int(15)?)
-                .map_err(|_| StoreError::column("checksum"))?,
+            checksum: u32::try_from(row.int(15)?).map_err(|_| StoreError::column("checksum"))?,
         })
     }
 }

@@ -208,6 +208,5 @@ pub(crate) fn time_to_micros(time: DateTime<Utc>) -> i64 {
 }
 
 pub(crate) fn micros_to_time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
-    DateTime::from_timestamp_micros(micros)
-        .ok_or(StoreError::Damaged(Damage::Time(micros)))
+    DateTime::from_timestamp_micros(micros).ok_or(StoreError::Damaged(Damage::Time(micros)))
 }

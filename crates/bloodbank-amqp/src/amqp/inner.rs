@@ -269,10 +269,8 @@ impl Inner {
     pub(super) async fn declare(&self, topology: &Topology) -> Result<(), TransportError> {
         let generation = self.link.up(self.deadline()).await?;
         let asserting = async {
-            let channel: lapin::Channel = generation
-                .channel()
-                .await
-                .map_err(|error| disconnected(&error))?;
+            let channel: lapin::Channel =
+                generation.channel().await.map_err(|error| disconnected(&error))?;
             assert::all(&channel, &self.config, &self.with_known(topology)).await?;
             // It closes with the connection at the latest.
             let _ = channel.close(200, "done".into()).await;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{Delivery, DeliveryTag, Durability, FullQueue, Headers, Queue, TransportError, Verbatim};
+use crate::{
+    Delivery, DeliveryTag, Durability, FullQueue, Headers, Queue, TransportError, Verbatim,
+};
 
 /// The most messages of a queue that does not say.
 pub(super) const DEFAULT_MAX_LEN: usize = 100_000;

@@ -183,7 +183,7 @@ fn reason(error: &Error) -> StoreError {
         }
         Some((ErrorCode::DatabaseCorrupt, _)) => {
             StoreError::Damaged(Damage::Said { reason: error.to_string() })
-        },
+        }
         Some((ErrorCode::NotADatabase, _)) => StoreError::Foreign(Foreign::NotSqlite),
         _ => StoreError::Database { reason: error.to_string() },
     }
