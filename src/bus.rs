@@ -8,8 +8,8 @@ use crate::amqp::{Amqp, AmqpConfig, ConnectError};
 use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
 use crate::{
-    Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher, Queue, SealError,
-    Sealer, Service, Subscriber, Subscription, Topology, Transport, TransportError,
+    Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher, Queue,
+    SealError, Sealer, Service, Subscriber, Subscription, Topology, Transport, TransportError,
 };
 
 /// Why there is no bus.
@@ -34,6 +34,21 @@ pub enum BusError {
          own (feature `embedded`)"
     )]
     NoBus,
+}
+
+impl BusError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            #[cfg(feature = "amqp")]
+            BusError::Config(error) => error.code(),
+            #[cfg(feature = "amqp")]
+            BusError::Connect(error) => error.code(),
+            #[cfg(feature = "embedded")]
+            BusError::Store(error) => error.code(),
+            BusError::NoBus => Code::NoBus,
+        }
+    }
 }
 
 /// A bus: a transport, and the contracts by which everything on it is judged.

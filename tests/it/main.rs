@@ -8,6 +8,8 @@ mod corpus;
 mod downstream;
 #[cfg(feature = "embedded")]
 mod embedded;
+#[cfg(all(feature = "amqp", feature = "embedded"))]
+mod errors;
 mod goldens;
 mod mutants;
 mod scratch;

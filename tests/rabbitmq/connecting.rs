@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-use bloodbank::Transport;
-use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError};
+use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError, HostError, HostFailure};
+use bloodbank::{Code, Transport};
 use tokio::time::Instant;
 
 use crate::support::{Space, close};
 
-async fn refused(url: &str) -> String {
+async fn refused(url: &str) -> HostFailure {
     let started = Instant::now();
     let error = Amqp::connect(AmqpConfig::from_urls(url).unwrap()).await.unwrap_err();
-    let ConnectError::Refused { reason } = error else { panic!("{error:?}") };
+    let ConnectError::Refused(failure) = error else { panic!("{error:?}") };
     assert!(started.elapsed() < Duration::from_secs(4), "not at once: {:?}", started.elapsed());
-    reason
+    failure
 }
 
 #[tokio::test]
@@ -24,10 +24,12 @@ async fn a_wrong_password_is_refused_at_once_and_not_repeated() {
     let space = Space::fresh().await;
     let port = space.broker.port();
     let url = format!("amqp://guest:s3cr3t@127.0.0.1:{port}/{}", space.vhost);
-    let reason = refused(&url).await;
-    assert!(reason.contains(&format!("guest@127.0.0.1:{port}")), "{reason}");
-    assert!(reason.contains("wrong user or password"), "{reason}");
-    assert!(!reason.contains("s3cr3t"), "{reason}");
+    let failure = refused(&url).await;
+    assert_eq!((failure.host.user.as_str(), failure.host.port), ("guest", port));
+    assert_eq!(failure.cause.code(), Code::LoginRefused);
+    let text = failure.to_string();
+    assert!(text.starts_with(&format!("amqp://guest@127.0.0.1:{port}/")), "{text}");
+    assert!(text.contains("wrong user or password") && !text.contains("s3cr3t"), "{text}");
 }
 
 #[tokio::test]
@@ -36,8 +38,12 @@ async fn an_unknown_vhost_is_refused_by_name() {
         return;
     }
     let space = Space::fresh().await;
-    let reason = refused(&space.broker.url("nowhere")).await;
-    assert!(reason.contains("vhost `nowhere` is unknown"), "{reason}");
+    let failure = refused(&space.broker.url("nowhere")).await;
+    assert!(
+        matches!(&failure.cause, HostError::Vhost { vhost, .. } if vhost == "nowhere"),
+        "{failure}"
+    );
+    assert_eq!(failure.cause.code(), Code::VhostRefused);
 }
 
 #[tokio::test]
@@ -45,9 +51,12 @@ async fn a_port_on_which_nobody_listens_is_named() {
     let mut config = AmqpConfig::from_urls("amqp://guest:guest@127.0.0.1:1/v").unwrap();
     config.patience = Duration::from_millis(300);
     let error = Amqp::connect(config).await.unwrap_err();
-    let ConnectError::Unreachable { reason } = error else { panic!("{error:?}") };
-    assert!(reason.contains("127.0.0.1:1/"), "{reason}");
-    assert!(reason.to_lowercase().contains("refused"), "{reason}");
+    assert_eq!(error.code(), Code::BrokerUnreachable);
+    let ConnectError::Unreachable { hosts, waited } = error else { panic!("{error:?}") };
+    assert_eq!(waited, Duration::from_millis(300));
+    let [failure] = hosts.as_slice() else { panic!("{hosts:?}") };
+    assert_eq!((failure.host.host.as_str(), failure.host.port), ("127.0.0.1", 1));
+    assert!(failure.cause.to_string().to_lowercase().contains("refused"), "{failure}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bloodbank::amqp::{Amqp, Difference};
 use bloodbank::events::{self, services};
-use bloodbank::{Bus, Exchange, Queue, Topology, Transport, TransportError};
+use bloodbank::{Bus, Conflict, Exchange, Queue, Topology, Transport, TransportError};
 
 use crate::support::{Space, prompt, prompts, until_depth};
 
@@ -111,8 +111,9 @@ async fn a_queue_that_is_there_with_other_properties_is_a_conflict() {
     let amqp = space.amqp().await;
     space.raw().await.declare("work").await;
     let error = amqp.declare(&prompts("work")).await.unwrap_err();
-    let TransportError::Conflict { queue, reason } = error else { panic!("{error:?}") };
-    assert_eq!(queue, "work");
+    let TransportError::Conflict { name, conflict } = error else { panic!("{error:?}") };
+    assert_eq!(name, "work");
+    let Conflict::Otherwise { what: "queue", reason } = conflict else { panic!("{conflict:?}") };
     assert!(reason.contains("inequivalent arg"), "{reason}");
     // Nothing else suffers.
     publish(&amqp).await;

@@ -2,7 +2,7 @@
 
 use bloodbank::amqp::{Amqp, ConnectError, Difference, Mode};
 use bloodbank::events::{self, llm, services};
-use bloodbank::{Bus, Inbox, Service, Subscription, Topology, Transport, TransportError};
+use bloodbank::{Bus, Code, Inbox, Service, Subscription, Topology, Transport, TransportError};
 
 use crate::support::{Space, close, prompt, prompts};
 
@@ -46,8 +46,10 @@ async fn verifying_names_what_is_missing_and_creates_nothing() {
     let space = Space::fresh().await;
     let before = names(&space);
     let error = in_mode(&space, Mode::Verify).await.unwrap_err();
-    let ConnectError::Refused { reason } = error else { panic!("{error:?}") };
-    assert!(reason.contains("exchange `bloodbank."), "{reason}");
+    assert_eq!(error.code(), Code::BrokerError, "{error:?}");
+    let ConnectError::Refused(refused) = error else { panic!("{error:?}") };
+    let reason = refused.cause.to_string();
+    assert!(reason.starts_with("exchange `bloodbank."), "{reason}");
     assert!(reason.contains("no exchange"), "{reason}");
     assert_eq!(names(&space), before);
 

@@ -19,6 +19,7 @@ use crate::config::AmqpConfig;
 use crate::connect::ConnectError;
 use crate::consumer::Intakes;
 use crate::diff::{self, Difference};
+use crate::host::{HostError, HostFailure};
 use crate::lane::Lane;
 use crate::link::{Link, State};
 use crate::replies::Replies;
@@ -44,16 +45,21 @@ impl Amqp {
         let up = amqp.inner.link.up(Instant::now() + patience).await;
         match up {
             Ok(_) => Ok(amqp),
-            Err(error) => {
+            Err(_) => {
+                let state = amqp.inner.link.status().state;
                 amqp.close().await;
-                let reason = match error {
-                    TransportError::Disconnected { reason } => {
-                        return Err(ConnectError::Unreachable { reason });
-                    }
-                    TransportError::Refused { reason } => reason,
-                    other => other.to_string(),
+                let mut hosts = match state {
+                    State::Refused(failure) => return Err(ConnectError::Refused(failure)),
+                    State::Down(hosts) => hosts,
+                    State::Up(_) | State::Closed => Vec::new(),
                 };
-                Err(ConnectError::Refused { reason })
+                for host in amqp.config().hosts() {
+                    if !hosts.iter().any(|failure| failure.host == host) {
+                        let cause = HostError::Silent { waited: None };
+                        hosts.push(HostFailure { host, cause });
+                    }
+                }
+                Err(ConnectError::Unreachable { hosts, waited: patience })
             }
         }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bloodbank_bus::{Durability, Queue, Topology, TransportError};
+use bloodbank_bus::{Conflict, Durability, Queue, Topology, TransportError};
+use bloodbank_core::Code;
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
@@ -10,7 +11,7 @@ use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, ExchangeKind};
 
 use crate::config::{AmqpConfig, Mode};
-use crate::connect::{channel_error, code};
+use crate::connect::{broker_error, channel_error, code};
 use crate::exchanges::{Exchanges, waiting_queue_of};
 use crate::wire::short;
 
@@ -291,19 +292,25 @@ pub(crate) async fn message_count(channel: &Channel, queue: &str) -> Result<u32,
     looked.map(|queue| queue.message_count()).map_err(|error| refusal("queue", queue, &error))
 }
 
+fn conflict(name: &str, conflict: Conflict) -> TransportError {
+    TransportError::Conflict { name: name.to_owned(), conflict }
+}
+
 /// What the broker has against a declaration.
-fn refusal(what: &str, name: &str, error: &lapin::Error) -> TransportError {
+fn refusal(what: &'static str, name: &str, error: &lapin::Error) -> TransportError {
     let said = match channel_error(error) {
-        TransportError::Other { reason } => reason,
+        TransportError::Other { reason, .. } => reason,
         disconnected => return disconnected,
     };
     match code(error) {
         Some(404) if what == "queue" => TransportError::Undeclared { queue: name.to_owned() },
-        Some(405 | 406) => TransportError::Conflict {
-            queue: name.to_owned(),
-            reason: format!("the {what} exists with other properties: {said}"),
-        },
-        Some(403) => TransportError::Refused { reason: format!("{what} `{name}`: {said}") },
-        _ => TransportError::Other { reason: format!("{what} `{name}`: {said}") },
+        // RESOURCE_LOCKED and PRECONDITION_FAILED.
+        Some(405) => conflict(name, Conflict::Locked { reason: said }),
+        Some(406) => conflict(name, Conflict::Otherwise { what, reason: said }),
+        Some(403) => {
+            let reason = format!("{what} `{name}`: {said}");
+            TransportError::Refused { code: Code::AccessRefused, reason }
+        }
+        _ => broker_error(format!("{what} `{name}`: {said}")),
     }
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use bloodbank_core::BundledExchange;
 use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
 
-use crate::Exchanges;
+use crate::config_error::{ConfigError, ConfigFault, ConfigProblem};
+use crate::{BrokerHost, Exchanges};
 
 /// Seconds between heartbeats, unless the URL says so.
 const HEARTBEAT: u16 = 10;
@@ -64,14 +65,6 @@ pub enum Mode {
     Off,
 }
 
-/// Why a configuration is none; everything that is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", faults.join("\n"))]
-pub struct ConfigError {
-    /// For people; at least one. Passwords stand in none.
-    pub faults: Vec<String>,
-}
-
 impl AmqpConfig {
     /// The brokers at these URLs, `amqp[s]://user:password@host:port/vhost`, separated by commas.
     ///
@@ -121,18 +114,21 @@ impl AmqpConfig {
             None | Some("create") => {}
             Some("verify") => config.mode = Mode::Verify,
             Some("off") => config.mode = Mode::Off,
-            Some(other) => faults.push(format!(
-                "RABBIT_TOPOLOGY is `{other}`; expected `create`, `verify` or `off`"
-            )),
+            Some(other) => {
+                let expected = "`create`, `verify` or `off`";
+                faults.push(ConfigFault::unexpected("RABBIT_TOPOLOGY", other, expected));
+            }
         }
         config.tls.ca = get("RABBIT_CA_FILE").map(PathBuf::from);
         config.tls.identity = match (get("RABBIT_CERT_FILE"), get("RABBIT_KEY_FILE")) {
             (Some(certificate), Some(key)) => Some((certificate.into(), key.into())),
             (None, None) => None,
             _ => {
-                faults.push(
-                    "RABBIT_CERT_FILE and RABBIT_KEY_FILE go together; one is missing".into(),
-                );
+                faults.push(ConfigFault {
+                    variables: vec!["RABBIT_CERT_FILE", "RABBIT_KEY_FILE"],
+                    entry: None,
+                    problem: ConfigProblem::Incomplete,
+                });
                 None
             }
         };
@@ -155,9 +151,9 @@ impl AmqpConfig {
         }
     }
 
-    /// The brokers, without passwords: `amqp://user@host:port/vhost`.
-    pub fn shown_hosts(&self) -> Vec<String> {
-        self.hosts.iter().map(shown).collect()
+    /// The brokers, without passwords.
+    pub fn hosts(&self) -> Vec<BrokerHost> {
+        self.hosts.iter().map(BrokerHost::of).collect()
     }
 
     /// Whether the user `guest` is used for a host that is not this one. RabbitMQ refuses that.
@@ -168,15 +164,6 @@ impl AmqpConfig {
             uri.authority.userinfo.username == "guest" && !local
         })
     }
-
-    /// Host and port of each broker, and whether it speaks TLS.
-    pub fn addresses(&self) -> Vec<(String, u16, bool)> {
-        let address = |uri: &AMQPUri| {
-            let tls = uri.scheme == AMQPScheme::AMQPS;
-            (uri.authority.host.clone(), uri.authority.port, tls)
-        };
-        self.hosts.iter().map(address).collect()
-    }
 }
 
 /// A variable of the environment; empty is not set.
@@ -184,21 +171,15 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// A URL without its password.
-pub(crate) fn shown(uri: &AMQPUri) -> String {
-    let AMQPAuthority { userinfo, host, port } = &uri.authority;
-    format!("{}://{}@{host}:{port}/{}", uri.scheme, userinfo.username, uri.vhost)
-}
-
 impl fmt::Debug for AmqpConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("AmqpConfig");
-        debug.field("hosts", &self.shown_hosts()).field("mode", &self.mode);
+        debug.field("hosts", &self.hosts()).field("mode", &self.mode);
         debug.field("exchanges", &self.exchanges).finish_non_exhaustive()
     }
 }
 
-fn hosts_of_urls(urls: &str, faults: &mut Vec<String>) -> Vec<AMQPUri> {
+fn hosts_of_urls(urls: &str, faults: &mut Vec<ConfigFault>) -> Vec<AMQPUri> {
     let mut hosts = Vec::new();
     for (index, url) in urls.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
         match url.parse::<AMQPUri>() {
@@ -211,22 +192,28 @@ fn hosts_of_urls(urls: &str, faults: &mut Vec<String>) -> Vec<AMQPUri> {
                 hosts.push(uri);
             }
             // The text may hold a password, so it is not repeated.
-            Err(error) => faults.push(format!(
-                "RABBIT_URL, entry {}: {error}; expected amqp://user:password@host:port/vhost",
-                index + 1
-            )),
+            Err(error) => faults.push(ConfigFault {
+                entry: Some(index + 1),
+                ..ConfigFault::new(
+                    "RABBIT_URL",
+                    ConfigProblem::NotAUrl { reason: error.to_string() },
+                )
+            }),
         }
     }
     hosts
 }
 
-fn hosts_of_parts(get: &impl Fn(&str) -> Option<String>, faults: &mut Vec<String>) -> Vec<AMQPUri> {
+fn hosts_of_parts(
+    get: &impl Fn(&str) -> Option<String>,
+    faults: &mut Vec<ConfigFault>,
+) -> Vec<AMQPUri> {
     let Some(hosts) = get("RABBIT_HOST") else { return Vec::new() };
     let default_port = match get("RABBIT_PORT").map(|text| (text.parse(), text)) {
         None => 5672,
         Some((Ok(port), _)) => port,
         Some((Err(_), text)) => {
-            faults.push(format!("RABBIT_PORT is `{text}`; expected a port number"));
+            faults.push(ConfigFault::unexpected("RABBIT_PORT", text, "a port number"));
             5672
         }
     };
@@ -263,14 +250,18 @@ mod tests {
         AmqpConfig::from_lookup(|name| map.get(name).map(|value| (*value).to_owned()), None)
     }
 
+    fn shown(config: &AmqpConfig) -> Vec<String> {
+        config.hosts().iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn several_hosts_by_url_or_by_parts() {
         let by_url =
             config(&[("RABBIT_URL", "amqp://u:p@a:1/v, amqps://u:p@b/v")]).unwrap().unwrap();
-        assert_eq!(by_url.shown_hosts(), ["amqp://u@a:1/v", "amqps://u@b:5671/v"]);
+        assert_eq!(shown(&by_url), ["amqp://u@a:1/v", "amqps://u@b:5671/v"]);
         let parts = [("RABBIT_HOST", "a:1,b"), ("RABBIT_PORT", "2"), ("RABBIT_VHOST", "v")];
         let by_parts = config(&parts).unwrap().unwrap();
-        assert_eq!(by_parts.shown_hosts(), ["amqp://guest@a:1/v", "amqp://guest@b:2/v"]);
+        assert_eq!(shown(&by_parts), ["amqp://guest@a:1/v", "amqp://guest@b:2/v"]);
         assert!(by_parts.uses_guest_remotely());
         assert!(config(&[]).unwrap().is_none());
     }
@@ -285,7 +276,20 @@ mod tests {
             ("RABBIT_CERT_FILE", "c.pem"),
         ])
         .unwrap_err();
-        assert_eq!(error.faults.len(), 5, "{error}");
+        let variables: Vec<_> = error.faults.iter().map(|fault| fault.variables[0]).collect();
+        assert_eq!(
+            variables,
+            [
+                "RABBIT_URL",
+                "EXCHANGE_TYPE",
+                "EXCHANGE_DURABLE",
+                "RABBIT_TOPOLOGY",
+                "RABBIT_CERT_FILE"
+            ]
+        );
+        let url = &error.faults[0];
+        assert!(matches!(url.problem, ConfigProblem::NotAUrl { .. }) && url.entry == Some(1));
+        assert_eq!(error.code(), bloodbank_core::Code::ConfigInvalid);
         assert!(!error.to_string().contains("secret"), "{error}");
         let config = config(&[("RABBIT_URL", "amqp://u:secret@a")]).unwrap().unwrap();
         assert!(!format!("{config:?}").contains("secret"));

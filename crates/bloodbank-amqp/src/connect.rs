@@ -2,15 +2,18 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use bloodbank_bus::TransportError;
+use bloodbank_bus::{Outage, TransportError};
+use bloodbank_core::Code;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
 use lapin::uri::AMQPUri;
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 use tokio::time::timeout;
 
-use crate::config::{AmqpConfig, Tls, shown};
+use crate::config::{AmqpConfig, Tls};
+use crate::host::{HostError, HostFailure};
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,17 +21,31 @@ use crate::config::{AmqpConfig, Tls, shown};
 pub enum ConnectError {
     /// Trying again is of no use: a wrong password, an unknown vhost, a certificate file that is not
     /// there.
-    #[error("{reason}")]
-    Refused {
-        /// What is wrong, where, and what to do.
-        reason: String,
-    },
+    #[error("{0}")]
+    Refused(HostFailure),
     /// It may work later.
-    #[error("{reason}")]
+    #[error("{}", list(hosts))]
     Unreachable {
-        /// What was tried, and what came of it.
-        reason: String,
+        /// Every host, with what came of it.
+        hosts: Vec<HostFailure>,
+        /// How long it was tried.
+        waited: Duration,
     },
+}
+
+impl ConnectError {
+    /// Its code: that of the host's error if it was refused, else [`Code::BrokerUnreachable`].
+    pub fn code(&self) -> Code {
+        match self {
+            ConnectError::Refused(failure) => failure.cause.code(),
+            ConnectError::Unreachable { .. } => Code::BrokerUnreachable,
+        }
+    }
+}
+
+fn list(hosts: &[HostFailure]) -> String {
+    let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
+    hosts.join("; ")
 }
 
 /// Connects to one host.
@@ -36,33 +53,47 @@ pub(crate) async fn connect(
     config: &AmqpConfig,
     uri: &AMQPUri,
     name: &str,
-) -> Result<Connection, ConnectError> {
-    let host = shown(uri);
+) -> Result<Connection, HostError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let tls = certificates(&config.tls)
-        .map_err(|reason| ConnectError::Refused { reason: format!("{host}: {reason}") })?;
+    let tls = certificates(&config.tls)?;
     let runtime = lapin::runtime::default_runtime()
-        .map_err(|error| ConnectError::Refused { reason: error.to_string() })?;
+        .map_err(|error| HostError::Runtime { reason: error.to_string() })?;
     let attempt = Connection::connect_uri_with_config(uri.clone(), properties, tls, runtime);
     match timeout(config.connect_timeout, attempt).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(meaning(&host, uri, &error)),
-        Err(_) => Err(ConnectError::Unreachable {
-            reason: format!("{host}: no answer in {:?}", config.connect_timeout),
-        }),
+        Ok(Err(error)) => Err(meaning(uri, &error)),
+        Err(_) => Err(HostError::Silent { waited: Some(config.connect_timeout) }),
     }
 }
 
-fn certificates(tls: &Tls) -> Result<OwnedTLSConfig, String> {
-    let read = |path: &Path| {
-        fs::read(path).map_err(|error| format!("`{}` cannot be read: {error}", path.display()))
-    };
+impl HostError {
+    /// Whether trying again is of no use.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            HostError::Login { .. }
+            | HostError::Vhost { .. }
+            | HostError::Untrusted { .. }
+            | HostError::Certificate { .. }
+            | HostError::Runtime { .. } => true,
+            HostError::Topology(_)
+            | HostError::Silent { .. }
+            | HostError::NotABroker
+            | HostError::Ended(_)
+            | HostError::Other { .. } => false,
+        }
+    }
+}
+
+fn certificates(tls: &Tls) -> Result<OwnedTLSConfig, HostError> {
+    let unreadable =
+        |path: &Path, reason: String| HostError::Certificate { file: path.to_owned(), reason };
+    let read = |path: &Path| fs::read(path).map_err(|error| unreadable(path, error.to_string()));
     let cert_chain = match &tls.ca {
         None => None,
-        Some(path) => Some(
-            String::from_utf8(read(path)?)
-                .map_err(|_| format!("`{}` is not a PEM file", path.display()))?,
-        ),
+        Some(path) => {
+            let pem = String::from_utf8(read(path)?);
+            Some(pem.map_err(|error| unreadable(path, error.to_string()))?)
+        }
     };
     let identity = match &tls.identity {
         None => None,
@@ -72,34 +103,25 @@ fn certificates(tls: &Tls) -> Result<OwnedTLSConfig, String> {
 }
 
 /// Which errors are final is said by AMQP's codes.
-fn meaning(host: &str, uri: &AMQPUri, error: &lapin::Error) -> ConnectError {
-    let refused =
-        |what: &str| ConnectError::Refused { reason: format!("{host}: {what} ({error})") };
+fn meaning(uri: &AMQPUri, error: &lapin::Error) -> HostError {
+    let reason = error.to_string();
     if let ErrorKind::ProtocolError(amqp) = error.kind() {
         match amqp.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
-                return refused(
-                    "wrong user or password, or no permission for the vhost; check RABBIT_URL",
-                );
+                return HostError::Login { reason };
             }
             AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)
                 if !amqp.get_message().as_str().contains("limit") =>
             {
-                return refused(&format!(
-                    "vhost `{}` is unknown or not permitted; create it with `rabbitmqctl add_vhost`",
-                    uri.vhost
-                ));
+                return HostError::Vhost { vhost: uri.vhost.clone(), reason };
             }
             _ => {}
         }
     }
     if says(error, "UnknownIssuer") || says(error, "BadSignature") {
-        return refused(
-            "nobody whom we trust has signed the broker's certificate; name its authority in \
-             RABBIT_CA_FILE",
-        );
+        return HostError::Untrusted { reason };
     }
-    ConnectError::Unreachable { reason: format!("{host}: {error}") }
+    HostError::Other { reason }
 }
 
 /// Whether an error, or what caused it, says this. TLS has no better way to tell.
@@ -118,10 +140,19 @@ fn says(error: &lapin::Error, word: &str) -> bool {
 pub(crate) fn channel_error(error: &lapin::Error) -> TransportError {
     match error.kind() {
         ErrorKind::ProtocolError(amqp) if is_complaint(error) => {
-            TransportError::Other { reason: amqp.get_message().as_str().to_owned() }
+            broker_error(amqp.get_message().as_str())
         }
-        _ => TransportError::Disconnected { reason: error.to_string() },
+        _ => disconnected(error),
     }
+}
+
+/// Something that the broker says, in its words.
+pub(crate) fn broker_error(reason: impl Into<String>) -> TransportError {
+    TransportError::Other { code: Code::BrokerError, reason: reason.into() }
+}
+
+pub(crate) fn disconnected(error: &lapin::Error) -> TransportError {
+    TransportError::Disconnected { outage: Outage::said(error) }
 }
 
 /// Whether it is the broker that complains, and about us: not that it shuts down, or that something

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use bloodbank_bus::{Topology, TransportError};
+use bloodbank_bus::{Conflict, Topology, TransportError};
 use lapin::types::AMQPValue;
 use lapin::{Channel, ExchangeKind};
 
@@ -179,7 +179,12 @@ async fn difference(
     }
     let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
     Ok(match declare(&channel, false).await {
-        Err(TransportError::Conflict { reason, .. }) => {
+        Err(TransportError::Conflict { conflict, .. }) => {
+            let reason = match conflict {
+                Conflict::Otherwise { reason, .. } | Conflict::Locked { reason } => reason,
+                // These rules were asked before the broker was.
+                other => other.to_string(),
+            };
             Some(Difference::Otherwise { what, name, reason })
         }
         _ => None,

@@ -17,7 +17,8 @@ use bloodbank_bus::Exchange;
 use bloodbank_core::BundledExchange;
 use lapin::ExchangeKind;
 
-use crate::config::{ConfigError, variable};
+use crate::config::variable;
+use crate::config_error::{ConfigError, ConfigFault, ConfigProblem};
 
 /// Names and properties of the exchanges.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +88,7 @@ impl Exchanges {
     pub(crate) fn from_lookup(
         get: &impl Fn(&str) -> Option<String>,
         declared: Option<&BundledExchange>,
-        faults: &mut Vec<String>,
+        faults: &mut Vec<ConfigFault>,
     ) -> Self {
         let mut exchanges = Exchanges::from_variables(get, faults);
         if let Some(declared) = declared {
@@ -105,7 +106,7 @@ impl Exchanges {
         &self,
         get: &impl Fn(&str) -> Option<String>,
         declared: &BundledExchange,
-        faults: &mut Vec<String>,
+        faults: &mut Vec<ConfigFault>,
     ) {
         let durable = declared.durable.map(|durable| durable.to_string());
         let said = [
@@ -118,23 +119,24 @@ impl Exchanges {
                 continue;
             };
             if get(variable).is_some() {
-                faults.push(format!(
-                    "{variable} says `{value}`, and registry.yaml says `{declared}` \
-                     (`exchange:`, `{field}:`); change one of the two, or remove it"
-                ));
+                let declared = declared.clone();
+                let problem = ConfigProblem::Disagrees { value, field, declared };
+                faults.push(ConfigFault::new(variable, problem));
             }
         }
     }
 
-    fn from_variables(get: &impl Fn(&str) -> Option<String>, faults: &mut Vec<String>) -> Self {
+    fn from_variables(
+        get: &impl Fn(&str) -> Option<String>,
+        faults: &mut Vec<ConfigFault>,
+    ) -> Self {
         let mut exchanges = Exchanges::default();
         exchanges.events = get("EXCHANGE_NAME").unwrap_or(exchanges.events);
         if let Some(kind) = get("EXCHANGE_TYPE") {
             if !kind.starts_with("x-") && !TYPES.contains(&&*kind) {
-                faults.push(format!(
-                    "EXCHANGE_TYPE is `{kind}`; expected `topic`, `direct`, `fanout`, `headers`, \
-                     or a plugin's, which begins with `x-`"
-                ));
+                let expected = "`topic`, `direct`, `fanout`, `headers`, or a plugin's, which begins \
+                                with `x-`";
+                faults.push(ConfigFault::unexpected("EXCHANGE_TYPE", &*kind, expected));
             }
             exchanges.events_type = kind;
         }
@@ -142,7 +144,8 @@ impl Exchanges {
             None | Some("true" | "1") => {}
             Some("false" | "0") => exchanges.durable = false,
             Some(other) => {
-                faults.push(format!("EXCHANGE_DURABLE is `{other}`; expected `true` or `false`"));
+                let expected = "`true` or `false`";
+                faults.push(ConfigFault::unexpected("EXCHANGE_DURABLE", other, expected));
             }
         }
         exchanges
@@ -222,6 +225,7 @@ mod tests {
         };
         let mut faults = Vec::new();
         let exchanges = Exchanges::from_lookup(&get, Some(declared), &mut faults);
+        let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
         if faults.is_empty() { Ok(exchanges) } else { Err(faults) }
     }
 

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bloodbank_bus::TransportError;
+use bloodbank_bus::{Outage, TransportError};
 use lapin::{Channel, Connection};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+
+use crate::host::{HostError, HostFailure};
 
 /// A connection that is up, and its number: it goes up with each reconnect.
 pub(crate) struct Generation {
@@ -38,11 +40,11 @@ impl Generation {
 /// Where the connection stands.
 #[derive(Clone)]
 pub(crate) enum State {
-    /// There is none, for this reason.
-    Down(String),
+    /// There is none, for what came of these hosts; of none of them yet at the beginning.
+    Down(Vec<HostFailure>),
     Up(Arc<Generation>),
-    /// The broker will not have us; nothing is tried any more.
-    Refused(String),
+    /// The broker rejects us; nothing is tried any more.
+    Refused(HostFailure),
     Closed,
 }
 
@@ -64,7 +66,7 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn new(grace: Duration) -> Self {
-        let state = State::Down("not connected yet".to_owned());
+        let state = State::Down(Vec::new());
         let status = Status { state, blocked: false, since: Some(Instant::now()) };
         Link { sender: Arc::new(watch::Sender::new(status)), grace }
     }
@@ -139,11 +141,12 @@ impl Status {
     pub(crate) fn error(&self) -> TransportError {
         match &self.state {
             State::Up(_) if self.blocked => TransportError::Blocked,
-            State::Up(_) => {
-                TransportError::Disconnected { reason: "the broker answers too slowly".to_owned() }
+            State::Up(_) => TransportError::Disconnected { outage: Outage::Slow },
+            State::Down(hosts) => TransportError::Disconnected { outage: outage(hosts) },
+            State::Refused(failure) => {
+                let code = failure.cause.code();
+                TransportError::Refused { code, reason: failure.to_string() }
             }
-            State::Down(reason) => TransportError::Disconnected { reason: reason.clone() },
-            State::Refused(reason) => TransportError::Refused { reason: reason.clone() },
             State::Closed => TransportError::Closed,
         }
     }
@@ -153,5 +156,13 @@ impl Status {
             State::Up(generation) => Some(generation),
             _ => None,
         }
+    }
+}
+
+fn outage(hosts: &[HostFailure]) -> Outage {
+    match hosts {
+        [] => Outage::NotYet,
+        [HostFailure { cause: HostError::Ended(outage), .. }] => outage.clone(),
+        hosts => Outage::Unreachable { hosts: hosts.iter().map(ToString::to_string).collect() },
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::connect::channel_error;
 pub use crate::diff::{Planned, PlannedExchange, PlannedQueue, plan};
+use crate::host::HostError;
 use crate::link::Generation;
 
 /// How long a broker may take for its greeting.
@@ -26,29 +27,29 @@ const LONGEST: usize = 64 * 1024;
 /// `RabbitMQ 3.10.8`. Without TLS only.
 ///
 /// # Errors
-/// For people: nothing listens there, or it speaks something else.
-pub async fn version(host: &str, port: u16) -> Result<String, String> {
+/// [`HostError`]: nothing listens there, or it speaks something else.
+pub async fn version(host: &str, port: u16) -> Result<String, HostError> {
     match timeout(PATIENCE, greeting(host, port)).await {
-        Ok(Ok(version)) => Ok(version),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no AMQP greeting in {PATIENCE:?}")),
+        Ok(Ok(version)) => version.ok_or(HostError::NotABroker),
+        Ok(Err(error)) => Err(HostError::Other { reason: error.to_string() }),
+        Err(_) => Err(HostError::Silent { waited: Some(PATIENCE) }),
     }
 }
 
 /// Whether anything listens there. Nothing is said to it: for brokers that want TLS first.
 ///
 /// # Errors
-/// For people: nothing listens there.
-pub async fn listens(host: &str, port: u16) -> Result<(), String> {
+/// [`HostError`]: nothing listens there.
+pub async fn listens(host: &str, port: u16) -> Result<(), HostError> {
     match timeout(PATIENCE, TcpStream::connect((host, port))).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no connection in {PATIENCE:?}")),
+        Ok(Err(error)) => Err(HostError::Other { reason: error.to_string() }),
+        Err(_) => Err(HostError::Silent { waited: Some(PATIENCE) }),
     }
 }
 
 /// Whether a broker greets at all. Only that somebody listens, where TLS comes first.
-pub(crate) async fn greets(uri: &AMQPUri) -> Result<(), String> {
+pub(crate) async fn greets(uri: &AMQPUri) -> Result<(), HostError> {
     let (host, port) = (&uri.authority.host, uri.authority.port);
     match uri.scheme {
         AMQPScheme::AMQP => version(host, port).await.map(|_| ()),
@@ -56,17 +57,17 @@ pub(crate) async fn greets(uri: &AMQPUri) -> Result<(), String> {
     }
 }
 
-async fn greeting(host: &str, port: u16) -> std::io::Result<String> {
+/// What the broker names, `None` if it does not speak AMQP 0-9-1.
+async fn greeting(host: &str, port: u16) -> std::io::Result<Option<String>> {
     let mut stream = TcpStream::connect((host, port)).await?;
     stream.write_all(b"AMQP\0\0\x09\x01").await?;
     let mut bytes = Vec::new();
     while bytes.len() < LONGEST && stream.read_buf(&mut bytes).await? > 0 {
         if let Ok((_, frame)) = parse_frame(&bytes[..]) {
-            return named_in(&frame)
-                .ok_or_else(|| std::io::Error::other("it does not speak AMQP 0-9-1"));
+            return Ok(named_in(&frame));
         }
     }
-    Err(std::io::Error::other("it does not speak AMQP 0-9-1"))
+    Ok(None)
 }
 
 fn named_in(frame: &AMQPFrame) -> Option<String> {
@@ -110,11 +111,13 @@ pub(crate) async fn clock_skew(generation: &Generation) -> Result<i64, Transport
             let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
             let skew =
                 theirs.and_then(|theirs| i64::try_from(theirs).ok()?.checked_sub_unsigned(ours));
-            return skew.ok_or_else(|| other("the broker notes no time"));
+            return skew.ok_or_else(|| TransportError::Unsupported {
+                what: "asking the broker for its time".to_owned(),
+            });
         }
         sleep(Duration::from_millis(50)).await;
     }
-    Err(other("the broker takes no message at the moment"))
+    Err(TransportError::Blocked)
 }
 
 async fn temporary(channel: &Channel, arguments: FieldTable) -> Result<String, lapin::Error> {
@@ -134,8 +137,4 @@ fn time_of_death(headers: &FieldTable) -> Option<u64> {
         AMQPValue::Timestamp(seconds) => Some(*seconds),
         _ => None,
     }
-}
-
-fn other(reason: &str) -> TransportError {
-    TransportError::Other { reason: reason.to_owned() }
 }

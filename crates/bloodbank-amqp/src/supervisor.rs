@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bloodbank_bus::{Topology, TransportError};
+use bloodbank_bus::{Conflict, Outage, Topology, TransportError};
 use futures_core::Stream;
 use lapin::uri::AMQPUri;
 use lapin::{Connection, Event};
@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio::try_join;
 use tracing::{error, info, warn};
 
-use crate::config::{AmqpConfig, shown};
-use crate::connect::{ConnectError, channel_error, connect};
+use crate::config::AmqpConfig;
+use crate::connect::{channel_error, connect};
+use crate::host::{BrokerHost, HostError, HostFailure};
 use crate::link::{Generation, Link, State};
 use crate::{assert, probe};
 
@@ -76,9 +77,9 @@ impl Supervisor {
                 }
                 self.link.set(State::Closed);
             }
-            reason = self.keep_up() => {
-                error!(%reason, "the broker refuses us; not tried again");
-                self.link.set(State::Refused(reason));
+            refused = self.keep_up() => {
+                error!(reason = %refused, "the broker refuses us; not tried again");
+                self.link.set(State::Refused(refused));
                 closing.notified().await;
                 self.link.set(State::Closed);
             }
@@ -86,35 +87,41 @@ impl Supervisor {
     }
 
     /// Ends only with a reason why trying again is of no use.
-    async fn keep_up(&self) -> String {
+    async fn keep_up(&self) -> HostFailure {
         let mut number = 0;
         let mut pause = PAUSES.0;
         let mut hosts = Hosts::new(&self.config.hosts);
         loop {
             match self.round(&mut hosts).await {
-                Ok(connections) => {
+                Ok((host, connections)) => {
                     number += 1;
                     if number > 1 {
                         counter!("bloodbank_reconnects_total").increment(1);
                     }
                     let since = Instant::now();
-                    let why = self.hold(connections, number).await;
-                    match why {
-                        ConnectError::Refused { reason } => return reason,
-                        ConnectError::Unreachable { reason } => {
-                            warn!(%reason, "the connection is lost");
-                            self.link.set(State::Down(reason));
-                        }
+                    let end = self.hold(&host, connections, number).await;
+                    let is_final = matches!(&end, HostError::Topology(error)
+                        if !may_pass(error, number == 1));
+                    let failure = HostFailure { host, cause: end };
+                    if is_final {
+                        return failure;
                     }
+                    warn!(reason = %failure.cause, "the connection is lost");
+                    self.link.set(State::Down(vec![failure]));
                     // A connection that held longer than we waited for it proves the broker well.
                     if since.elapsed() > pause {
                         pause = PAUSES.0;
                     }
                 }
-                Err(ConnectError::Refused { reason }) => return reason,
-                Err(ConnectError::Unreachable { reason }) => {
-                    warn!(%reason, "no connection");
-                    self.link.set(State::Down(reason));
+                Err(hosts) => {
+                    let refused = hosts.iter().find(|failure| failure.cause.is_final());
+                    if let Some(refused) = refused {
+                        return refused.clone();
+                    }
+                    for failure in &hosts {
+                        warn!(reason = %failure, "no connection");
+                    }
+                    self.link.set(State::Down(hosts));
                 }
             }
             sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
@@ -123,14 +130,18 @@ impl Supervisor {
     }
 
     /// Tries each host once, from the one whose turn it is.
-    async fn round(&self, hosts: &mut Hosts<'_>) -> Result<Connections, ConnectError> {
-        let mut reasons = Vec::new();
+    /// What came of each is given, up to the first that refuses us.
+    async fn round(
+        &self,
+        hosts: &mut Hosts<'_>,
+    ) -> Result<(BrokerHost, Connections), Vec<HostFailure>> {
+        let mut failures = Vec::new();
         for _ in 0..hosts.all.len() {
             let (index, uri) = hosts.next();
             if hosts.silent.contains(&index)
-                && let Err(reason) = probe::greets(uri).await
+                && let Err(cause) = probe::greets(uri).await
             {
-                reasons.push(format!("{}: {reason}", shown(uri)));
+                failures.push(HostFailure::of(uri, cause));
                 continue;
             }
             let since = Instant::now();
@@ -142,50 +153,63 @@ impl Supervisor {
             ) {
                 Ok(connections) => {
                     hosts.silent.remove(&index);
-                    info!(host = shown(uri), "connected");
-                    return Ok(connections);
+                    let host = BrokerHost::of(uri);
+                    info!(%host, "connected");
+                    return Ok((host, connections));
                 }
-                Err(ConnectError::Unreachable { reason }) => {
+                Err(cause) => {
+                    let is_final = cause.is_final();
+                    failures.push(HostFailure::of(uri, cause));
+                    if is_final {
+                        return Err(failures);
+                    }
                     if since.elapsed() >= self.config.connect_timeout {
                         hosts.silent.insert(index);
                     }
-                    reasons.push(reason);
                 }
-                Err(refused) => return Err(refused),
             }
         }
-        Err(ConnectError::Unreachable { reason: reasons.join("; ") })
+        Err(failures)
     }
 
     /// Declares, hands the connection to everyone, and waits for its end.
-    async fn hold(&self, (connection, outgoing): Connections, number: u64) -> ConnectError {
+    async fn hold(
+        &self,
+        host: &BrokerHost,
+        (connection, outgoing): Connections,
+        number: u64,
+    ) -> HostError {
         let events = connection.events_listener();
         let outgoing_events = outgoing.events_listener();
         // A broker that stands still in the middle of it is no broker.
         let asserted = match timeout(ASSERT, self.assert(&connection)).await {
             Ok(asserted) => asserted,
             Err(_) => {
-                Err(TransportError::Disconnected { reason: format!("no answer in {ASSERT:?}") })
+                Err(TransportError::Disconnected { outage: Outage::Silent { waited: ASSERT } })
             }
         };
         match asserted {
             Ok(()) => {}
             Err(error) => {
                 close(&connection, &outgoing).await;
-                return lasting(&error, number == 1);
+                return match error {
+                    TransportError::Disconnected { outage } => HostError::Ended(outage),
+                    error => HostError::Topology(error),
+                };
             }
         }
         let generation =
             Arc::new(Generation { number, connection, outgoing, suspected: Notify::new() });
         self.link.set(State::Up(generation.clone()));
-        let reason = tokio::select! {
-            reason = self.end_of(&generation.connection, events) => reason,
-            reason = self.end_of(&generation.outgoing, outgoing_events) => reason,
-            () = generation.suspected.notified() => "it does not answer".to_owned(),
+        let outage = tokio::select! {
+            outage = self.end_of(&generation.connection, events) => outage,
+            outage = self.end_of(&generation.outgoing, outgoing_events) => outage,
+            () = generation.suspected.notified() => Outage::Slow,
         };
-        self.link.set(State::Down(reason.clone()));
+        let end = HostError::Ended(outage);
+        self.link.set(State::Down(vec![HostFailure { host: host.clone(), cause: end.clone() }]));
         close(&generation.connection, &generation.outgoing).await;
-        ConnectError::Unreachable { reason }
+        end
     }
 
     /// Declares everything that was declared before.
@@ -197,7 +221,7 @@ impl Supervisor {
     }
 
     /// Waits for the end of a connection; tells the link when it is blocked.
-    async fn end_of(&self, connection: &Connection, events: impl Stream<Item = Event>) -> String {
+    async fn end_of(&self, connection: &Connection, events: impl Stream<Item = Event>) -> Outage {
         let mut events = pin!(events);
         let mut blocked_since: Option<Instant> = None;
         loop {
@@ -216,15 +240,15 @@ impl Supervisor {
                 Ok(Some(Event::Error(error))) => {
                     if !connection.status().connected() {
                         count_blocked(blocked_since);
-                        return error.to_string();
+                        return Outage::said(error);
                     }
                 }
                 Ok(Some(_)) => {}
-                Ok(None) => return "it was closed".to_owned(),
+                Ok(None) => return Outage::Closed,
                 Err(_) => {
                     if !connection.status().connected() {
                         count_blocked(blocked_since);
-                        return "it was lost".to_owned();
+                        return Outage::Lost;
                     }
                 }
             }
@@ -238,20 +262,15 @@ impl Supervisor {
 
 /// Whether trying again may help where the topology could not be declared. What is missing from the
 /// start is a mistake; later somebody may be at it.
-fn lasting(error: &TransportError, is_first: bool) -> ConnectError {
-    let reason = error.to_string();
+fn may_pass(error: &TransportError, is_first: bool) -> bool {
     match error {
         // A temporary queue of ours, held by a connection that the broker has not given up yet.
-        TransportError::Conflict { reason: why, .. } if why.contains("RESOURCE_LOCKED") => {
-            ConnectError::Unreachable { reason }
-        }
-        TransportError::Conflict { .. } | TransportError::Refused { .. } => {
-            ConnectError::Refused { reason }
-        }
-        TransportError::Undeclared { .. } | TransportError::Other { .. } if is_first => {
-            ConnectError::Refused { reason }
-        }
-        _ => ConnectError::Unreachable { reason },
+        TransportError::Conflict { conflict: Conflict::Locked { .. }, .. } => true,
+        TransportError::Conflict { .. } | TransportError::Refused { .. } => false,
+        TransportError::Undeclared { .. } | TransportError::Other { .. } => !is_first,
+        // Nothing but other names would help.
+        TransportError::NameTooLong { .. } | TransportError::Unsupported { .. } => !is_first,
+        _ => true,
     }
 }
 

@@ -76,8 +76,8 @@ pub(crate) fn to_amqp(value: &HeaderValue) -> Result<AMQPValue, TransportError> 
             AMQPValue::FieldTable(table)
         }
         other => {
-            let reason = format!("AMQP has no type for the header {other}");
-            return Err(TransportError::Other { reason });
+            let what = format!("the header {other}, for which AMQP has no type");
+            return Err(TransportError::Unsupported { what });
         }
     })
 }

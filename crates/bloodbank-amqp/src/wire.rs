@@ -96,8 +96,8 @@ fn strange() -> BasicProperties {
 }
 
 fn basic(properties: Properties) -> BasicProperties {
-    let mut basic = BasicProperties::default().with_delivery_mode(PERSISTENT);
     type Set = fn(BasicProperties, ShortString) -> BasicProperties;
+    let mut basic = BasicProperties::default().with_delivery_mode(PERSISTENT);
     let texts: [(Option<String>, Set); 7] = [
         (properties.content_type, BasicProperties::with_content_type),
         (properties.content_encoding, BasicProperties::with_content_encoding),
@@ -165,9 +165,8 @@ pub(crate) fn text_of(id: Uuid) -> ShortString {
 /// # Errors
 /// If it is longer; AMQP has no place for it.
 pub(crate) fn short(text: &str) -> Result<ShortString, TransportError> {
-    ShortString::try_new(text).map_err(|_| TransportError::Other {
-        reason: format!("a name of {} bytes is too long for AMQP, which takes 255", text.len()),
-    })
+    ShortString::try_new(text)
+        .map_err(|_| TransportError::NameTooLong { bytes: text.len(), most: SHORT })
 }
 
 /// As much of a text as a property can hold; the envelope has all of it.

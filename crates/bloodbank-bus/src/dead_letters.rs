@@ -3,13 +3,13 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use bloodbank_core::TopicPattern;
+use bloodbank_core::{Code, TopicPattern};
 use chrono::{DateTime, Utc};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    Deliveries, Delivery, Destination, Reason, Settlement, Subscription, Transport, TransportError,
-    Verbatim, headers,
+    Deliveries, Delivery, Destination, Outage, Reason, Settlement, Subscription, Transport,
+    TransportError, Verbatim, headers,
 };
 
 /// Which dead letters are meant. What is `None` does not choose.
@@ -119,8 +119,8 @@ pub async fn list(
     // What was looked at is still ours unless the way to the queue was cut, maybe in the middle.
     let is_whole = last.is_none_or(|last| transport.is_current(&last));
     deliveries.close().await;
-    let reason = || format!("the connection was lost while `{queue}` was looked at");
-    is_whole.then_some(letters).ok_or_else(|| TransportError::Disconnected { reason: reason() })
+    let lost = TransportError::Disconnected { outage: Outage::Lost };
+    if is_whole { Ok(letters) } else { Err(lost) }
 }
 
 /// Brings those that are meant back to the queue they were parked from, as new messages would come:
@@ -177,11 +177,7 @@ async fn bring_back(
     delivery: &Delivery,
     letter: &DeadLetter,
 ) -> Result<(), TransportError> {
-    let Some(target) = &letter.parked_from else {
-        let reason =
-            format!("it does not say which queue it was parked from ({})", headers::PARKED_FROM);
-        return Err(TransportError::Other { reason });
-    };
+    let target = letter.parked_from.as_ref().ok_or(TransportError::NoOrigin)?;
     let mut message = Verbatim::of(delivery);
     for name in [
         headers::ATTEMPTS,
@@ -210,12 +206,26 @@ async fn next(deliveries: &mut Deliveries, filter: &Filter) -> Option<(Delivery,
 }
 
 impl FromStr for Reason {
-    type Err = String;
+    type Err = ReasonError;
 
-    fn from_str(word: &str) -> Result<Self, String> {
-        Reason::ALL.into_iter().find(|reason| reason.as_str() == word).ok_or_else(|| {
-            let words = Reason::ALL.map(Reason::as_str).join(", ");
-            format!("`{word}` is not a reason; reasons are {words}")
-        })
+    fn from_str(word: &str) -> Result<Self, ReasonError> {
+        let found = Reason::ALL.into_iter().find(|reason| reason.as_str() == word);
+        found.ok_or_else(|| ReasonError { word: word.to_owned() })
+    }
+}
+
+/// A word that is not a [`Reason`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is not a reason; reasons are {}", Reason::ALL.map(Reason::as_str).join(", "))]
+#[non_exhaustive]
+pub struct ReasonError {
+    /// The word.
+    pub word: String,
+}
+
+impl ReasonError {
+    /// Its code, [`Code::NotAReason`].
+    pub fn code(&self) -> Code {
+        Code::NotAReason
     }
 }

@@ -6,6 +6,8 @@ mod redis;
 
 use std::sync::Arc;
 
+use bloodbank_core::Code;
+
 pub use self::local::LocalDedup;
 #[cfg(feature = "redis")]
 pub use self::redis::RedisDedup;
@@ -64,8 +66,15 @@ pub enum Claim {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the memory of handled messages cannot be reached: {reason}")]
 pub struct DedupError {
-    /// For people.
+    /// What the server or its client says.
     pub reason: String,
+}
+
+impl DedupError {
+    /// Its code, [`Code::DedupUnavailable`].
+    pub fn code(&self) -> Code {
+        Code::DedupUnavailable
+    }
 }
 
 /// No memory: every copy is handled.

@@ -24,6 +24,7 @@ mod retry;
 mod subscriber;
 mod topology;
 mod transport;
+mod transport_error;
 mod verbatim;
 mod verdict;
 
@@ -43,8 +44,9 @@ pub use publisher::{
     Publishing, Receipt, Sealable,
 };
 pub use retry::RetryPolicy;
-pub use subscriber::{SubscribeError, Subscriber};
+pub use subscriber::{SetupFault, SubscribeError, Subscriber};
 pub use topology::{Binding, Durability, Exchange, Queue, Topology, dead_letters_of};
-pub use transport::{BoxFuture, Subscription, Transport, TransportError};
+pub use transport::{BoxFuture, Subscription, Transport};
+pub use transport_error::{Conflict, FullQueue, Outage, QueueProperty, TransportError};
 pub use verbatim::{Destination, Verbatim};
 pub use verdict::{IntoVerdict, Reason, Verdict};

@@ -1,6 +1,6 @@
 //! Why something was not published.
 
-use bloodbank_core::{Refusal, SealError};
+use bloodbank_core::{Code, Refusal, SealError};
 use uuid::Uuid;
 
 use crate::TransportError;
@@ -23,6 +23,14 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Its code: that of what it wraps.
+    pub fn code(&self) -> Code {
+        match self {
+            PublishError::Seal(error) => error.code(),
+            PublishError::Transport { source, .. } => source.code(),
+        }
+    }
+
     /// The refusal with its violations, if the payload breaks its contract.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {

@@ -2,6 +2,7 @@
 
 mod handlers;
 mod plan;
+mod setup;
 mod worker;
 
 use std::fmt;
@@ -10,13 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_core::codec::Payload;
-use bloodbank_core::{Command, ConsumedBy, Event, HandledBy, LiveContracts, Service, TopicPattern};
+use bloodbank_core::{
+    Code, Command, ConsumedBy, Event, HandledBy, LiveContracts, Service, TopicPattern,
+};
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use self::handlers::Handlers;
 use self::plan::Planned;
+pub use self::setup::SetupFault;
 use self::worker::{Consumer, Shared};
 use crate::{
     Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Subscription,
@@ -37,7 +41,7 @@ pub struct Subscriber<S> {
     handlers: Handlers,
     options: Options,
     /// What is wrong with what was said so far; told by `run_until`.
-    faults: Vec<String>,
+    faults: Vec<SetupFault>,
     service: PhantomData<fn() -> S>,
 }
 
@@ -64,8 +68,8 @@ pub enum SubscribeError {
     Setup {
         /// The service's name.
         service: &'static str,
-        /// For people; at least one.
-        faults: Vec<String>,
+        /// At least one.
+        faults: Vec<SetupFault>,
     },
     /// The transport does not do its part.
     #[error(transparent)]
@@ -90,7 +94,19 @@ pub enum SubscribeError {
     },
 }
 
-fn list(faults: &[String]) -> String {
+impl SubscribeError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            SubscribeError::Setup { .. } => Code::SubscriberSetup,
+            SubscribeError::Transport(error) => error.code(),
+            SubscribeError::Ended { source, .. } => source.code(),
+            SubscribeError::Drain { .. } => Code::DrainTimeout,
+        }
+    }
+}
+
+fn list(faults: &[SetupFault]) -> String {
     faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 
@@ -130,10 +146,11 @@ impl<S: Service> Subscriber<S> {
             (Ok(pattern), Some(queue)) => self.queues.push(queue.bind(Exchange::Events, pattern)),
             (Err(error), queue) => {
                 self.queues.extend(queue);
-                self.faults.push(format!("`{pattern}` is no topic pattern: {error}"));
+                let pattern = pattern.to_owned();
+                self.faults.push(SetupFault::BadPattern { pattern, error });
             }
-            (Ok(_), None) => {
-                self.faults.push(format!("bind({pattern:?}) before any queue({{name}})"));
+            (Ok(pattern), None) => {
+                self.faults.push(SetupFault::BindBeforeQueue { pattern });
             }
         }
         self

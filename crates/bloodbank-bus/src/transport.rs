@@ -3,7 +3,8 @@
 use std::pin::Pin;
 
 use crate::{
-    Confirm, Deliveries, Delivery, Destination, Encoded, Request, Settlement, Topology, Verbatim,
+    Confirm, Deliveries, Delivery, Destination, Encoded, Request, Settlement, Topology,
+    TransportError, Verbatim,
 };
 
 /// A boxed future, so that `dyn Transport` works.
@@ -118,78 +119,5 @@ impl Subscription {
     pub fn with_prefetch(mut self, prefetch: u16) -> Self {
         self.prefetch = prefetch;
         self
-    }
-}
-
-/// Why a transport did not do what it was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TransportError {
-    /// A command or a replayed event that no queue takes. Nothing holds it.
-    #[error(
-        "no queue takes `{key}`: no service that wants it has declared a queue for it\n\
-         help: start the service, or declare all queues of registry.yaml: `bloodbank topology --apply`"
-    )]
-    Unroutable {
-        /// The routing key.
-        key: String,
-    },
-    /// The bus refused to take it; nothing holds it, or not everything that should.
-    #[error("the bus refused the message: {reason}")]
-    Nacked {
-        /// As far as it is known.
-        reason: String,
-    },
-    /// The deadline passed without an answer: it may have been taken or not.
-    #[error("no answer by the deadline; the message may have been taken or not")]
-    Unknown,
-    /// The broker takes nothing at the moment: an alarm, or a full disk.
-    #[error("the broker takes no messages at the moment")]
-    Blocked,
-    /// There is no connection. Nothing was taken.
-    #[error("no connection to the broker: {reason}")]
-    Disconnected {
-        /// Why there is none, as far as it is known.
-        reason: String,
-    },
-    /// The broker will not have us as we are configured; trying again is of no use.
-    #[error("the broker refuses us: {reason}")]
-    Refused {
-        /// What it says, and what to do.
-        reason: String,
-    },
-    /// There is no such queue.
-    #[error("there is no queue `{queue}`: it was not declared")]
-    Undeclared {
-        /// Its name.
-        queue: String,
-    },
-    /// A queue cannot be declared like this.
-    #[error("queue `{queue}` cannot be declared: {reason}")]
-    Conflict {
-        /// Its name.
-        queue: String,
-        /// What is in the way.
-        reason: String,
-    },
-    /// The delivery was settled before, or its consumer is gone and the message is back in the queue.
-    #[error("the delivery was settled before, or its consumer is gone")]
-    Stale,
-    /// The transport was closed.
-    #[error("the transport is closed")]
-    Closed,
-    /// Something else, for which the caller can do nothing.
-    #[error("{reason}")]
-    Other {
-        /// For people.
-        reason: String,
-    },
-}
-
-impl TransportError {
-    /// Whether the same call may succeed later. Publish again with the same id only.
-    pub fn is_retryable(&self) -> bool {
-        use TransportError::{Blocked, Disconnected, Nacked, Unknown};
-        matches!(self, Nacked { .. } | Unknown | Blocked | Disconnected { .. })
     }
 }

@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
-use anyhow::anyhow;
-use bloodbank::amqp::{Amqp, AmqpConfig, ConfigError, ConnectError};
+use bloodbank::amqp::{Amqp, AmqpConfig, BrokerHost, ConnectError, HostFailure};
 use bloodbank::candystore::Embedded;
 use bloodbank::{Contracts, Transport};
 
+use crate::hints::Told;
 use crate::store;
 
 /// What to do where no broker is named.
 pub(crate) const SET_URL: &str = "set RABBIT_URL=amqp://user:password@host:port/vhost";
-/// What to do about a URL that is none.
-pub(crate) const ENCODE: &str = "special characters in user, password and vhost are \
-                                 percent-encoded: `@` is `%40`, `:` is `%3A`, `/` is `%2F`";
 
 /// The bus that the environment names.
 pub(crate) enum Connected {
@@ -27,7 +24,7 @@ impl Connected {
     /// store, and says which one that is.
     pub(crate) async fn open(contracts: Contracts) -> anyhow::Result<Self> {
         let declared = contracts.bundle().exchange.as_ref();
-        if let Some(config) = explained(AmqpConfig::from_env_and(declared))? {
+        if let Some(config) = AmqpConfig::from_env_and(declared)? {
             return Ok(Connected::RabbitMq(connect(config).await?));
         }
         embedded(contracts).await.map(Connected::Embedded)
@@ -48,58 +45,42 @@ pub(crate) async fn embedded(contracts: Contracts) -> anyhow::Result<Embedded> {
     Ok(Embedded::new(store))
 }
 
-/// The configuration, or what is wrong with it and what to do about a wrong URL.
-pub(crate) fn explained(
-    config: Result<Option<AmqpConfig>, ConfigError>,
-) -> anyhow::Result<Option<AmqpConfig>> {
-    config.map_err(|error| match error.faults.iter().any(|fault| is_of_url(fault)) {
-        true => anyhow!("{error}\nhelp: {ENCODE}"),
-        false => error.into(),
-    })
+/// A broker as people read it: ``amqp://user@host:port vhost `/` ``.
+pub(crate) fn place(broker: &BrokerHost) -> String {
+    let BrokerHost { user, host, port, vhost, .. } = broker;
+    let scheme = if broker.tls { "amqps" } else { "amqp" };
+    format!("{scheme}://{user}@{host}:{port} vhost `{vhost}`")
 }
 
-/// Whether a fault is one of `RABBIT_URL`.
-pub(crate) fn is_of_url(fault: &str) -> bool {
-    fault.starts_with("RABBIT_URL")
-}
-
-/// Each broker as a part of errors, and as people read it: ``amqp://user@host:port vhost `/` ``.
-pub(crate) fn places(config: &AmqpConfig) -> Vec<(String, String)> {
-    let shown = config.shown_hosts().into_iter().zip(config.addresses());
-    let place = |(shown, (host, port, _)): (String, (String, u16, bool))| {
-        let place = match shown.split_once(&format!("@{host}:{port}/")) {
-            Some((user, vhost)) => format!("{user}@{host}:{port} vhost `{vhost}`"),
-            None => shown.clone(),
-        };
-        (shown, place)
-    };
-    shown.map(place).collect()
+/// A broker as people read it, and what came of it.
+fn failure(failure: &HostFailure) -> String {
+    format!("{}: {}", place(&failure.host), failure.cause)
 }
 
 /// An error's text, with each broker as people read it.
-pub(crate) fn readable(places: &[(String, String)], error: &str) -> String {
-    places.iter().fold(error.to_owned(), |text, (shown, place)| {
-        text.replace(&format!("{shown}: "), &format!("{place}: "))
-    })
+pub(crate) fn readable(error: &ConnectError) -> String {
+    match error {
+        ConnectError::Refused(refused) => failure(refused),
+        ConnectError::Unreachable { hosts, .. } => {
+            let hosts: Vec<String> = hosts.iter().map(failure).collect();
+            hosts.join("; ")
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Connects, or says for how long it was tried, and where.
 pub(crate) async fn connect(config: AmqpConfig) -> anyhow::Result<Amqp> {
-    let (places, patience) = (places(&config), config.patience);
-    Amqp::connect(config).await.map_err(|error| match error {
-        ConnectError::Unreachable { reason } => {
-            let reason = readable(&places, &reason);
-            let mut lines: Vec<String> =
-                reason.split("; ").map(|line| format!("\n  {line}")).collect();
-            let silent = places.iter().filter(|(_, place)| !reason.contains(&**place));
-            lines.extend(silent.map(|(_, place)| format!("\n  {place}: no answer yet")));
-            anyhow!(
-                "no connection to RabbitMQ in {patience:?}{}\nhelp: `bloodbank doctor` looks at \
-                 hosts, user and vhost one by one",
-                lines.concat()
-            )
-        }
-        error => anyhow!("{}", readable(&places, &error.to_string())),
+    Amqp::connect(config).await.map_err(|error| {
+        let text = match &error {
+            ConnectError::Unreachable { hosts, waited } => {
+                let hosts: String =
+                    hosts.iter().map(|host| format!("\n  {}", failure(host))).collect();
+                format!("no connection to RabbitMQ in {waited:?}{hosts}")
+            }
+            refused => readable(refused),
+        };
+        Told::new(text, error.code()).into()
     })
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 use bloodbank::events;
-use bloodbank::{Bundle, BundledContract, Contracts};
+use bloodbank::{Bundle, BundledContract, Contracts, json_problem};
 use clap::Args;
 use holyfields::finding::has_errors;
 use holyfields::render::{self, Colour};
@@ -211,9 +211,7 @@ pub(crate) fn find<'c>(
         None | Some(1) => key.to_owned(),
         Some(version) => format!("{key}.v{version}"),
     };
-    contracts.find(&route).map_err(|unknown| {
-        anyhow!("{unknown}\nhelp: `bloodbank list-events` and `list-commands` show every key")
-    })
+    Ok(contracts.find(&route)?)
 }
 
 /// A payload from its text.
@@ -222,9 +220,8 @@ pub(crate) fn find<'c>(
 /// If it is no JSON, with the place.
 pub(crate) fn parse(name: &str, text: &[u8]) -> anyhow::Result<Value> {
     serde_json::from_slice(text).map_err(|error| {
-        // The parser's words hold nothing of the payload, but end with the place once more.
-        let problem = error.to_string();
-        let problem = problem.split(" at line ").next().unwrap_or_default();
+        // The parser's words hold nothing of the payload.
+        let problem = json_problem(&error);
         let (line, column) = (error.line(), error.column().max(1));
         anyhow!("{name}:{line}:{column}: not JSON: {problem}")
     })

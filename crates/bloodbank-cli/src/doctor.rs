@@ -8,9 +8,10 @@ use bloodbank::amqp::AmqpConfig;
 use clap::Args;
 
 use crate::FINDINGS;
-use crate::bus::{self, block_on};
+use crate::bus::block_on;
 use crate::contracts::Source;
 use crate::dlq::dead_letter_queues;
+use crate::hints;
 use crate::table::say;
 
 #[derive(Args)]
@@ -97,12 +98,8 @@ impl Doctor {
                 }
                 Err(error) => {
                     for fault in error.faults {
-                        let fix = if bus::is_of_url(&fault) {
-                            bus::ENCODE
-                        } else {
-                            "change the variable"
-                        };
-                        report.wrong("configuration", fault, fix);
+                        let fix = hints::of_fault(&fault).unwrap_or("change the variable");
+                        report.wrong("configuration", fault.to_string(), fix);
                     }
                 }
             }

@@ -6,6 +6,7 @@ mod demo;
 mod dlq;
 mod doctor;
 mod figures;
+mod hints;
 mod list;
 mod logging;
 mod place;
@@ -106,7 +107,7 @@ fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", hints::explained(&error));
             ExitCode::FAILURE
         }
     }

@@ -7,7 +7,7 @@ mod which;
 use std::env;
 use std::fs;
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, bail};
 use bloodbank::candystore::{
     self, EventStore, Pace, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget,
@@ -19,7 +19,7 @@ use self::which::Which;
 use crate::bus::{Connected, block_on, interrupted};
 use crate::contracts::{self, Source};
 use crate::table::say;
-use crate::{FINDINGS, place, progress, store};
+use crate::{FINDINGS, hints, place, progress, store};
 
 /// Exit code for a replay that the user has stopped, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -175,7 +175,10 @@ async fn finish(
     let resume = format!("`bloodbank replay --resume {id} --yes` goes on");
     let run: ReplayRun = match ended {
         Ok(run) => run,
-        Err(error) => return Err(anyhow!("{error}\nhelp: {resume}")),
+        Err(error) => {
+            let said = hints::explained(&error.into());
+            bail!("{said}\nhelp: {resume}");
+        }
     };
     say(show::summary(&run))?;
     match run.state {

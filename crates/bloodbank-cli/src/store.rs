@@ -15,7 +15,7 @@ mod tail;
 mod verify;
 mod which;
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, bail};
 use bloodbank::Contracts;
 use bloodbank::candystore::{EventStore, StoreError, StoreOptions, StoreUrl};
 use clap::Subcommand;
@@ -79,12 +79,16 @@ impl Store {
 /// The store that `DATABASE_URL` names.
 pub(crate) async fn open(contracts: Contracts) -> anyhow::Result<EventStore> {
     let url = StoreUrl::from_env()?;
-    let opened = EventStore::open(StoreOptions::new(url.clone()), contracts).await;
-    opened.map_err(|error| match error {
-        // It says which one.
-        StoreError::Open { .. } => error.into(),
-        error => anyhow!("{url}: {error}"),
-    })
+    match EventStore::open(StoreOptions::new(url.clone()), contracts).await {
+        Ok(store) => Ok(store),
+        // They say which one.
+        Err(
+            error @ (StoreError::Open { .. }
+            | StoreError::NotAFile { .. }
+            | StoreError::NoPostgres { .. }),
+        ) => Err(error.into()),
+        Err(error) => Err(error).context(url.to_string()),
+    }
 }
 
 /// The same for who asks what is in it, and makes no file: one that is named wrongly would pass for an

@@ -6,13 +6,12 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use anyhow::Context;
 use bloodbank::amqp::probe::{self, PlannedQueue};
 use bloodbank::amqp::{AmqpConfig, Exchanges, Mode};
 use bloodbank::{Binding, BundledExchange, Contracts, Queue, Topology, Transport};
 use clap::Args;
 
-use crate::bus::{self, block_on, explained};
+use crate::bus::{self, block_on};
 use crate::contracts::{self, Source};
 use crate::table::{Table, say};
 
@@ -60,15 +59,14 @@ impl ShowTopology {
 
     async fn declare(&self, mut topology: Topology, contracts: Contracts) -> anyhow::Result<u8> {
         let declared = contracts.bundle().exchange.as_ref();
-        let hint = "`bloodbank topology --check` shows every difference";
         let mut history = "";
-        match explained(AmqpConfig::from_env_and(declared))? {
+        match AmqpConfig::from_env_and(declared)? {
             Some(mut config) => {
                 config.mode = Mode::Create;
                 let amqp = bus::connect(config).await?;
-                amqp.declare(&topology).await.context(hint)?;
+                amqp.declare(&topology).await?;
                 if self.history {
-                    amqp.keep_history().await.context(hint)?;
+                    amqp.keep_history().await?;
                     history = ", and a history of seven days";
                 }
                 amqp.close().await;
@@ -76,7 +74,7 @@ impl ShowTopology {
             None => {
                 topology = without_recorders(topology);
                 let embedded = bus::embedded(contracts).await?;
-                embedded.declare(&topology).await.context(hint)?;
+                embedded.declare(&topology).await?;
                 embedded.close().await;
                 if self.history {
                     history = "; the store keeps every event anyway";
@@ -92,7 +90,7 @@ impl ShowTopology {
 }
 
 async fn compare(declared: Option<&BundledExchange>, topology: Topology) -> anyhow::Result<u8> {
-    let differences = match explained(AmqpConfig::from_env_and(declared))? {
+    let differences = match AmqpConfig::from_env_and(declared)? {
         Some(config) => on_rabbitmq(config, &topology).await?,
         None => in_store(&without_recorders(topology)).await?,
     };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::describe::HIDDEN;
-use crate::{CheckError, Contract, Contracts, Refusal, UnknownKey, escape_control};
+use crate::{CheckError, Code, Contract, Contracts, Refusal, UnknownKey, escape_control};
 
 pub use branches::Branches;
 
@@ -115,6 +115,20 @@ pub enum DecodeError {
         /// What serde says; `(hidden)` if the contract has anything sensitive.
         reason: String,
     },
+}
+
+impl DecodeError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            DecodeError::Syntax { .. } => Code::NotJson,
+            DecodeError::Refused(error) => error.code(),
+            DecodeError::UnknownKey(error) => error.code(),
+            DecodeError::OtherKey { .. } => Code::OtherType,
+            DecodeError::Schema { .. } => Code::SchemaUnusable,
+            DecodeError::Shape { .. } => Code::TypeTooNarrow,
+        }
+    }
 }
 
 impl From<CheckError> for DecodeError {

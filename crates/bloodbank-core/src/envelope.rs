@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{Violation, bounds, escape_control, forms};
+use crate::{Code, Violation, bounds, escape_control, forms};
 
 /// A message as it travels: who said what, when, and because of what.
 ///
@@ -172,6 +172,17 @@ pub enum EnvelopeError {
     /// Fields of the envelope are not what its schema asks for, in these ways.
     #[error("not an envelope as its schema wants it: {}", in_one_line(.0))]
     Bounds(Vec<Violation>),
+}
+
+impl EnvelopeError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            EnvelopeError::Malformed(_) => Code::EnvelopeMalformed,
+            EnvelopeError::OtherKey { .. } => Code::EnvelopeOtherKey,
+            EnvelopeError::Bounds(_) => Code::EnvelopeRefused,
+        }
+    }
 }
 
 fn in_one_line(violations: &[Violation]) -> String {

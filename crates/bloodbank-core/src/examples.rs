@@ -7,7 +7,7 @@ use std::fmt;
 use serde_json::Value;
 
 use crate::codec::Payload as _;
-use crate::{CheckError, Contract, Contracts, same_value};
+use crate::{CheckError, Code, Contract, Contracts, same_value};
 
 /// How much was checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +49,13 @@ pub struct Failure {
     pub place: String,
     /// What is wrong, maybe in several lines.
     pub reason: String,
+}
+
+impl Failures {
+    /// Its code, [`Code::ExampleFails`].
+    pub fn code(&self) -> Code {
+        Code::ExampleFails
+    }
 }
 
 impl fmt::Display for Failures {

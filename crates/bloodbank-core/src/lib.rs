@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bounds;
+mod code;
 pub mod codec;
 mod contract;
 mod contracts;
@@ -25,6 +26,7 @@ mod sealer;
 mod validated;
 mod violation;
 
+pub use code::Code;
 pub use contract::{
     Command, ConsumedBy, Consumes, Contract, Event, HandledBy, Handles, ProducedBy, Produces,
     Sends, SentBy, Service,
@@ -38,6 +40,7 @@ pub use holyfields::bundle::{
 };
 pub use holyfields::delay::{Delay, DelayError};
 pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
+pub use holyfields::source::json_problem;
 pub use live_contracts::LiveContracts;
 pub use read_error::ReadError;
 pub use refusal::{CheckError, Refusal, UnknownKey};

@@ -6,6 +6,8 @@ use holyfields::render::{self, Colour};
 use holyfields::rules::Level;
 use holyfields::{Catalog, Finding};
 
+use crate::Code;
+
 /// A schema folder or its registry has errors, so that there are no contracts to work with.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -17,6 +19,11 @@ pub struct ReadError {
 }
 
 impl ReadError {
+    /// Its code, [`Code::ContractsBroken`].
+    pub fn code(&self) -> Code {
+        Code::ContractsBroken
+    }
+
     pub(crate) fn new(catalog: &Catalog, findings: Vec<Finding>) -> Self {
         let errors = findings.iter().filter(|finding| finding.level == Level::Error);
         let rendered =

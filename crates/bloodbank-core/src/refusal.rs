@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::Violation;
 use crate::describe::{self, escape_control};
+use crate::{Code, Violation};
 
 /// The most violations that a [`Refusal`] lists.
 ///
@@ -29,6 +29,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Its code, [`Code::PayloadRefused`].
+    pub fn code(&self) -> Code {
+        Code::PayloadRefused
+    }
+
     /// `1 fault`, `10,000 faults`, or `at least 10,000 faults`.
     pub fn count(&self) -> String {
         let number = self.violations.len() as u64 + self.more;
@@ -71,6 +76,13 @@ pub struct UnknownKey {
     pub suggestions: Vec<String>,
 }
 
+impl UnknownKey {
+    /// Its code, [`Code::UnknownKey`].
+    pub fn code(&self) -> Code {
+        Code::UnknownKey
+    }
+}
+
 impl fmt::Display for UnknownKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no contract has the key `{}`", escape_control(&self.key))?;
@@ -108,6 +120,16 @@ pub enum CheckError {
 }
 
 impl CheckError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            CheckError::Refused(error) => error.code(),
+            CheckError::UnknownKey(error) => error.code(),
+            CheckError::Schema { .. } => Code::SchemaUnusable,
+            CheckError::Encode(_) => Code::NotEncodable,
+        }
+    }
+
     /// The violations, if that is what it is.
     pub fn violations(&self) -> &[Violation] {
         match self {

@@ -7,9 +7,9 @@ use jsonschema::canonical::{self, CanonicalizationError, Satisfiability};
 use jsonschema::{Draft, FancyRegex, PatternOptions, ValidationError};
 use serde_json::Value;
 
-use crate::Violation;
 use crate::explain::{self, Facts, Plan};
 use crate::violation::Violations;
+use crate::{Code, Violation};
 
 /// Steps a `pattern` may go back before it counts as failed: some milliseconds.
 ///
@@ -69,6 +69,13 @@ impl Validator {
 pub struct SchemaError {
     /// What the schema compiler says.
     pub reason: String,
+}
+
+impl SchemaError {
+    /// Its code, [`Code::SchemaUnusable`].
+    pub fn code(&self) -> Code {
+        Code::SchemaUnusable
+    }
 }
 
 /// Whether it is proven that a document accepts no value. What cannot be decided is not proven.

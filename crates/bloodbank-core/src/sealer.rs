@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::{
-    BundledContract, BundledService, CheckError, Contract, Contracts, Envelope, Kind,
+    BundledContract, BundledService, CheckError, Code, Contract, Contracts, Envelope, Kind,
     LiveContracts, Meta, Refusal, Service, UnknownKey, Validated,
 };
 
@@ -182,6 +182,19 @@ pub enum SealError {
 }
 
 impl SealError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            SealError::Refused(error) => error.code(),
+            SealError::UnknownKey(error) => error.code(),
+            SealError::UnknownService { .. } => Code::UnknownService,
+            SealError::NotAllowed { .. } => Code::NotAllowed,
+            SealError::WrongKind { .. } => Code::WrongKind,
+            SealError::Schema { .. } => Code::SchemaUnusable,
+            SealError::Encode(_) => Code::NotEncodable,
+        }
+    }
+
     /// The refusal with its violations, if that is what it is.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {

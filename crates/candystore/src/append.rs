@@ -9,7 +9,7 @@ use crate::quarantine::{Difference, Said};
 use crate::record::{ROW, Record};
 use crate::sql::{Table, Type, Value};
 use crate::writer::Transaction;
-use crate::{Position, StoreError};
+use crate::{Damage, Position, StoreError};
 
 /// What became of one event that was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +75,8 @@ impl Transaction {
             Known::Stored(position) => {
                 let sql = "SELECT kind, key, body FROM events WHERE position = $1";
                 let row = self.connection().query(sql, &[Value::position(*position)]).await?;
-                let row = row.first().ok_or_else(|| {
-                    StoreError::damaged(format!("the index of ids names position {position}"))
-                })?;
+                let damage = || StoreError::Damaged(Damage::Index(*position));
+                let row = row.first().ok_or_else(damage)?;
                 let (kind, body) = (kind_of(row.text(0)?)?, row.bytes(2)?);
                 let stored = Said { kind, key: row.text(1)?, body: &body };
                 (*position, Difference::between(record.said(), stored))

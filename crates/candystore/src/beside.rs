@@ -47,7 +47,7 @@ pub(crate) type Beside = (Headers, Option<Box<Properties>>);
 /// What [`text`] has written, or an earlier version, in which all headers were texts.
 pub(crate) fn read(text: Option<&str>) -> Result<Beside, StoreError> {
     let Some(text) = text else { return Ok(Beside::default()) };
-    let damaged = |_| StoreError::damaged("column `headers`");
+    let damaged = |_| StoreError::column("headers");
     // A header of that name would be in an object of both, unless an earlier version wrote it.
     if text.starts_with("{\"$headers\":{") {
         let both: Both<Headers, Properties> = serde_json::from_str(text).map_err(damaged)?;

@@ -114,7 +114,7 @@ impl Link {
             received: micros_to_time(row.int(5)?)?,
             correlation_id: row.maybe_id(6)?,
             causation_id: row.maybe_id(7)?,
-            standing: standing.parse().map_err(|_| StoreError::damaged("column `standing`"))?,
+            standing: standing.parse().map_err(|_| StoreError::column("standing"))?,
         })
     }
 

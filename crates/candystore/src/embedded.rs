@@ -244,8 +244,8 @@ impl Transport for Embedded {
             Destination::Exchange(exchange) => self.post(What::Route(message, exchange)),
             Destination::Queue(name) => self.post(What::Queue(message, name)),
             other => {
-                let reason = format!("this bus does not know how to forward to {other:?}");
-                Confirm::settled(Err(TransportError::Other { reason }))
+                let what = format!("forwarding to {other:?}");
+                Confirm::settled(Err(TransportError::Unsupported { what }))
             }
         }
     }
@@ -304,8 +304,8 @@ fn transport_error(error: StoreError) -> TransportError {
     match error {
         StoreError::Full | StoreError::Busy { .. } => TransportError::Blocked,
         StoreError::Lost { .. } => TransportError::Unknown,
-        StoreError::Open { .. } => TransportError::Disconnected { reason: error.to_string() },
+        StoreError::Open { outage, .. } => TransportError::Disconnected { outage },
         StoreError::Closed => TransportError::Closed,
-        other => TransportError::Other { reason: other.to_string() },
+        other => TransportError::Other { code: other.code(), reason: other.to_string() },
     }
 }

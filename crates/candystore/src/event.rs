@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use bloodbank_bus::{Headers, Properties};
-use bloodbank_core::Kind;
+use bloodbank_core::{Code, Kind};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -54,11 +54,24 @@ impl fmt::Display for Standing {
 }
 
 impl FromStr for Standing {
-    type Err = String;
+    type Err = StandingError;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, StandingError> {
         let found = Standing::ALL.into_iter().find(|standing| standing.as_str() == text);
-        found.ok_or_else(|| "expected valid, invalid, unknown or malformed".to_owned())
+        found.ok_or(StandingError)
+    }
+}
+
+/// A word that is not a [`Standing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected valid, invalid, unknown or malformed")]
+#[non_exhaustive]
+pub struct StandingError;
+
+impl StandingError {
+    /// Its code, [`Code::NotAValidity`].
+    pub fn code(self) -> Code {
+        Code::NotAValidity
     }
 }
 
@@ -124,14 +137,13 @@ impl StoredEvent {
             correlation_id: row.maybe_id(7)?,
             causation_id: row.maybe_id(8)?,
             session_id: row.maybe_text(9)?.map(str::to_owned),
-            standing: standing.parse().map_err(|_| StoreError::damaged("column `standing`"))?,
+            standing: standing.parse().map_err(|_| StoreError::column("standing"))?,
             violation: row.maybe_text(11)?.map(str::to_owned),
             schema: row.maybe_id(12)?,
             headers,
             properties,
             body: row.bytes(14)?,
-            checksum: u32::try_from(row.int(15)?)
-                .map_err(|_| StoreError::damaged("column `checksum`"))?,
+            checksum: u32::try_from(row.int(15)?).map_err(|_| StoreError::column("checksum"))?,
         })
     }
 }
@@ -140,6 +152,6 @@ pub(crate) fn kind_of(name: &str) -> Result<Kind, StoreError> {
     match name {
         "event" => Ok(Kind::Event),
         "command" => Ok(Kind::Command),
-        _ => Err(StoreError::damaged("column `kind`")),
+        _ => Err(StoreError::column("kind")),
     }
 }

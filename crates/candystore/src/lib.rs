@@ -21,8 +21,6 @@
 //! - **The bus**: [`Embedded`] is a transport on the log of a store, with nothing to install.
 //!
 //! ```
-//! use std::sync::LazyLock;
-//!
 //! use bloodbank_core::{Bundle, Contracts, Envelope, Kind, Meta};
 //! use candystore::{Appended, EventStore, Filter, Incoming, Order, StoreOptions, StoreUrl};
 //!
@@ -31,8 +29,8 @@
 //! # let folder = tempfile::tempdir()?;
 //! # let file = folder.path().join("store.db");
 //! // Services have `events::contracts()`; these know no key.
-//! static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| Contracts::new(Bundle::default()));
-//! let store = EventStore::open(StoreOptions::new(StoreUrl::file(file)), &CONTRACTS).await?;
+//! let contracts = Contracts::new(Bundle::default());
+//! let store = EventStore::open(StoreOptions::new(StoreUrl::file(file)), contracts).await?;
 //!
 //! let data = serde_json::json!({"topic": "Budget"});
 //! let envelope = Envelope::new("theboard.meeting.created", "theboard", data, Meta::new());
@@ -76,10 +74,10 @@ mod writer;
 pub use append::Appended;
 pub use chain::{Cause, Chain, Link};
 pub use embedded::{Embedded, EmbeddedOptions, QueueStatus};
-pub use error::StoreError;
-pub use event::{Position, Standing, StoredEvent};
+pub use error::{Damage, Foreign, StoreError};
+pub use event::{Position, Standing, StandingError, StoredEvent};
 pub use follow::{Follow, Followed, Start};
-pub use line::{LineError, body_field};
+pub use line::{LineError, LineFault, LineProblem, body_field};
 pub use prune::{DoomedKey, Prune, PrunePlan, PruneProgress};
 pub use pruned::PrunedRange;
 pub use quarantine::{Difference, Quarantined};

@@ -1,9 +1,9 @@
 //! Events as lines of JSON (NDJSON), as they leave one store and enter another.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use bloodbank_bus::{Headers, Properties};
-use bloodbank_core::Kind;
+use bloodbank_core::{Code, Kind, json_problem};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
@@ -28,11 +28,86 @@ const LONGEST_KEY: usize = 255;
 
 /// What is wrong with a line: all of it. No value of the line stands in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", faults.join("; "))]
+#[error("{}", in_one_line(faults))]
 #[non_exhaustive]
 pub struct LineError {
-    /// Each with the field and what was expected.
-    pub faults: Vec<String>,
+    /// At least one.
+    pub faults: Vec<LineFault>,
+}
+
+impl LineError {
+    /// Its code, [`Code::LineFaulty`].
+    pub fn code(&self) -> Code {
+        Code::LineFaulty
+    }
+}
+
+fn in_one_line(faults: &[LineFault]) -> String {
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    faults.join("; ")
+}
+
+/// One thing that is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LineFault {
+    /// It is not JSON.
+    NotJson {
+        /// Where, in bytes from 1; 0 before the first.
+        column: usize,
+        /// What the parser says.
+        reason: String,
+    },
+    /// It is JSON and not an object.
+    NotAnObject,
+    /// It has fields that no export writes.
+    UnknownFields,
+    /// It has both `body` and `body_hex`.
+    TwoBodies,
+    /// A field is missing or is something else.
+    Field {
+        /// Its name.
+        name: &'static str,
+        /// What was expected, for people.
+        expected: &'static str,
+        /// In what it fails.
+        problem: LineProblem,
+    },
+}
+
+/// In what a field of a line fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LineProblem {
+    /// It is missing.
+    Missing,
+    /// It is something else.
+    Other,
+    /// It is a checksum, and the bytes of the body have another one.
+    Differs,
+}
+
+impl fmt::Display for LineFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LineFault::NotJson { column, reason } => {
+                write!(f, "expected a line of JSON: {reason} at column {column}")
+            }
+            LineFault::NotAnObject => f.write_str("expected a JSON object"),
+            LineFault::UnknownFields => {
+                write!(f, "expected no other fields than {}", FIELDS.join(", "))
+            }
+            LineFault::TwoBodies => f.write_str("expected `body` or `body_hex`, found both"),
+            LineFault::Field { name, expected, problem } => {
+                write!(f, "`{name}`: expected {expected}")?;
+                f.write_str(match problem {
+                    LineProblem::Missing => ", it is missing",
+                    LineProblem::Other => ", found something else",
+                    LineProblem::Differs => "",
+                })
+            }
+        }
+    }
 }
 
 impl StoredEvent {
@@ -80,7 +155,7 @@ impl Incoming {
     /// Everything that is wrong with the line, also bytes that are not those of the checksum.
     pub fn from_line(line: &[u8]) -> Result<Self, LineError> {
         let fields: Map<String, Value> = serde_json::from_slice(line.trim_ascii())
-            .map_err(|error| LineError { faults: vec![no_object(&error)] })?;
+            .map_err(|error| LineError { faults: vec![not_an_object(&error)] })?;
         let mut fields = Fields { fields, faults: Vec::new() };
         let incoming = fields.incoming();
         match incoming {
@@ -90,28 +165,25 @@ impl Incoming {
     }
 }
 
-fn no_object(error: &serde_json::Error) -> String {
+fn not_an_object(error: &serde_json::Error) -> LineFault {
     match error.classify() {
         // Its text would repeat a value.
-        serde_json::error::Category::Data => "expected a JSON object".to_owned(),
-        _ => {
-            let error = error.to_string().replace(" at line 1 column ", " at column ");
-            format!("expected a line of JSON: {error}")
-        }
+        serde_json::error::Category::Data => LineFault::NotAnObject,
+        _ => LineFault::NotJson { column: error.column(), reason: json_problem(error) },
     }
 }
 
 /// A line while it is read.
 struct Fields {
     fields: Map<String, Value>,
-    faults: Vec<String>,
+    faults: Vec<LineFault>,
 }
 
 impl Fields {
     fn incoming(&mut self) -> Option<Incoming> {
         let unknown = self.fields.keys().filter(|name| !FIELDS.contains(&name.as_str()));
         if unknown.count() > 0 {
-            self.faults.push(format!("expected no other fields than {}", FIELDS.join(", ")));
+            self.faults.push(LineFault::UnknownFields);
         }
         self.field("position", "a whole number from 1", |value| value.as_u64().filter(|&n| n > 0));
         let received = self.field("received", "a time as in RFC 3339", time);
@@ -128,7 +200,11 @@ impl Fields {
         let body = self.body();
         let (checksum, body) = (checksum?, body?);
         if crc32fast::hash(&body) != checksum {
-            self.faults.push("`checksum`: expected the CRC-32 of the bytes of the body".to_owned());
+            self.faults.push(LineFault::Field {
+                name: "checksum",
+                expected: "the CRC-32 of the bytes of the body",
+                problem: LineProblem::Differs,
+            });
         }
         let incoming = Incoming::new(kind?, key?, body).with_headers(headers?);
         Some(incoming.with_properties(properties?).with_received(received?))
@@ -137,16 +213,16 @@ impl Fields {
     /// Takes a field out, or notes what was expected.
     fn field<T>(
         &mut self,
-        name: &str,
-        expected: &str,
+        name: &'static str,
+        expected: &'static str,
         read: impl FnOnce(Value) -> Option<T>,
     ) -> Option<T> {
         let found = self.fields.remove(name);
         let is_there = found.is_some();
         let value = found.and_then(read);
         if value.is_none() {
-            let but = if is_there { "found something else" } else { "it is missing" };
-            self.faults.push(format!("`{name}`: expected {expected}, {but}"));
+            let problem = if is_there { LineProblem::Other } else { LineProblem::Missing };
+            self.faults.push(LineFault::Field { name, expected, problem });
         }
         value
     }
@@ -154,7 +230,7 @@ impl Fields {
     fn body(&mut self) -> Option<Vec<u8>> {
         match (self.fields.contains_key("body"), self.fields.contains_key("body_hex")) {
             (true, true) => {
-                self.faults.push("expected `body` or `body_hex`, found both".to_owned());
+                self.faults.push(LineFault::TwoBodies);
                 None
             }
             (false, true) => self.field("body_hex", "an even number of hexadecimal digits", bytes),

@@ -9,7 +9,7 @@ use bloodbank_bus::{
     Binding, Deliveries, Delivery, Exchange, Queue, Settlement, Subscription, Topology, Transport,
     TransportError,
 };
-use bloodbank_core::Kind;
+use bloodbank_core::{Code, Kind};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -51,6 +51,17 @@ pub enum RecordError {
         /// The queue.
         queue: String,
     },
+}
+
+impl RecordError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            RecordError::Store(error) => error.code(),
+            RecordError::Transport(error) => error.code(),
+            RecordError::Ended { .. } => Code::ConsumingEnded,
+        }
+    }
 }
 
 /// Stores everything that passes on a bus, valid or not: events, and the record of commands.

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub(crate) use self::pool::{Local, Pool, ready, spawn, unharmed};
 pub(crate) use self::value::{Row, Table, Type, Value};
-use crate::{StoreError, StoreUrl};
+use crate::{Damage, StoreError, StoreUrl};
 
 /// How long we wait for another process that writes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,10 +69,7 @@ impl Connection {
                 postgres::Postgres::open(url, place, mode).await.map(Connection::Postgres)
             }
             #[cfg(not(feature = "postgres"))]
-            StoreUrl::Postgres(_) => Err(StoreError::Open {
-                place: target.url.to_string(),
-                reason: "this program was built without PostgreSQL (feature `postgres`)".to_owned(),
-            }),
+            StoreUrl::Postgres(_) => Err(StoreError::NoPostgres { place: target.url.to_string() }),
         }
     }
 
@@ -160,7 +157,7 @@ impl Connection {
         values: &[Value],
     ) -> Result<Row, StoreError> {
         let row = self.query(sql, values).await?.into_iter().next();
-        row.ok_or_else(|| StoreError::damaged(format!("no row for `{sql}`")))
+        row.ok_or_else(|| no_row(sql))
     }
 
     /// Inserts many rows.
@@ -200,12 +197,16 @@ impl Connection {
     }
 }
 
+/// A question that always has an answer has none.
+fn no_row(question: &str) -> StoreError {
+    StoreError::Damaged(Damage::NoRow { question: question.to_owned() })
+}
+
 /// Microseconds since 1970.
 pub(crate) fn time_to_micros(time: DateTime<Utc>) -> i64 {
     time.timestamp_micros()
 }
 
 pub(crate) fn micros_to_time(micros: i64) -> Result<DateTime<Utc>, StoreError> {
-    DateTime::from_timestamp_micros(micros)
-        .ok_or_else(|| StoreError::damaged(format!("{micros} is no time")))
+    DateTime::from_timestamp_micros(micros).ok_or(StoreError::Damaged(Damage::Time(micros)))
 }

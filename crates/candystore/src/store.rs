@@ -236,7 +236,7 @@ mod tests {
         // Together, so that they share a transaction or do not, as it comes.
         let (before, panicked, after) =
             tokio::join!(store.append(incoming(1)), panics, store.append(incoming(2)));
-        assert!(matches!(panicked, Err(StoreError::Database { .. })), "{panicked:?}");
+        assert_eq!(panicked, Err(StoreError::Panicked));
         assert_eq!(before.unwrap(), [Appended::Stored(1)]);
         assert_eq!(after.unwrap(), [Appended::Stored(2)]);
         assert_eq!(store.position().await.unwrap(), 2);

@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use bloodbank_core::Code;
+
 /// Where a store lies: a file, or a database on a server.
 ///
 /// Shown without its password.
@@ -17,10 +19,10 @@ pub enum StoreUrl {
     Postgres(String),
 }
 
-/// A text that names no store.
+/// A text that does not name a store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{name} names no store: expected `sqlite:<file>` or `postgres://user:password@host/database`, \
+    "{name} does not name a store: expected `sqlite:<file>` or `postgres://user:password@host/database`, \
      found {found}"
 )]
 #[non_exhaustive]
@@ -63,6 +65,11 @@ impl StoreUrl {
 }
 
 impl UrlError {
+    /// Its code, [`Code::NotAStoreUrl`].
+    pub fn code(&self) -> Code {
+        Code::NotAStoreUrl
+    }
+
     fn of(found: impl Into<String>) -> Self {
         UrlError { name: VARIABLE.to_owned(), found: found.into() }
     }

@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use bloodbank_bus::Outage;
 use chrono::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -141,10 +142,7 @@ impl Transaction {
         match &self.ended {
             _ if self.connection.in_transaction() => Ok(()),
             Some(error) => Err(error.clone()),
-            None => {
-                let reason = "the database has ended the transaction".to_owned();
-                Err(StoreError::Lost { reason })
-            }
+            None => Err(StoreError::lost(Outage::Closed)),
         }
     }
 

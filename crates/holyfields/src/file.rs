@@ -199,8 +199,8 @@ fn parse(path: &str, text: &str, findings: &mut Vec<Finding>) -> Option<SchemaFi
         Err(error) => {
             let mut start = source::offset_of(text, error.line(), error.column());
             let mut end = text[start..].chars().next().map_or(start, |c| start + c.len_utf8());
-            let problem = error.to_string();
-            let mut problem = problem.split(" at line ").next().unwrap_or_default();
+            let said = source::json_problem(&error);
+            let mut problem = said.as_str();
             if problem == "expected ident" {
                 problem = "expected `true`, `false` or `null`";
                 start = text[..start].trim_end_matches(char::is_alphanumeric).len();

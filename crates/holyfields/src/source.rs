@@ -61,6 +61,14 @@ impl Sources {
     }
 }
 
+/// What serde_json says of a text that is not JSON, without the place, which
+/// [`line`](serde_json::Error::line) and [`column`](serde_json::Error::column) give.
+pub fn json_problem(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
 /// The byte offset of a line and a column, as serde_json counts them: columns in bytes, from 1, and
 /// 0 for the line break before the line.
 pub(crate) fn offset_of(text: &str, line: usize, column: usize) -> usize {

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, warn};
 
 use crate::config::AmqpConfig;
-use crate::connect::channel_error;
+use crate::connect::{channel_error, disconnected};
 use crate::consumer::{Consumer, Intakes};
 use crate::exchanges::waiting_queue_of;
 use crate::lane::Lane;
@@ -168,7 +168,10 @@ impl Inner {
                 more.insert(headers::KEY.to_owned(), (&*message.key).into());
                 ("", queue.as_str(), true)
             }
-            _ => return Err(TransportError::Other { reason: "an unknown destination".to_owned() }),
+            other => {
+                let what = format!("forwarding to {other:?}");
+                return Err(TransportError::Unsupported { what });
+            }
         };
         Ok(self.forwards.publish(Outgoing {
             exchange: short(exchange)?,
@@ -191,9 +194,8 @@ impl Inner {
             let mut steps = declared.delays_of(&delivery.queue);
             steps.find(|step| *step >= after).or_else(|| declared.delays_of(&delivery.queue).last())
         };
-        let step = step.ok_or_else(|| TransportError::Other {
-            reason: format!("no delays were declared for queue `{}` to wait for", delivery.queue),
-        })?;
+        let queue = &delivery.queue;
+        let step = step.ok_or_else(|| TransportError::NoDelays { queue: queue.to_string() })?;
         let mut headers = delivery.headers.clone();
         headers.extend(more);
         headers.insert(headers::KEY.to_owned(), (&*delivery.key).into());
@@ -267,10 +269,8 @@ impl Inner {
     pub(super) async fn declare(&self, topology: &Topology) -> Result<(), TransportError> {
         let generation = self.link.up(self.deadline()).await?;
         let asserting = async {
-            let channel: lapin::Channel = generation
-                .channel()
-                .await
-                .map_err(|error| TransportError::Disconnected { reason: error.to_string() })?;
+            let channel: lapin::Channel =
+                generation.channel().await.map_err(|error| disconnected(&error))?;
             assert::all(&channel, &self.config, &self.with_known(topology)).await?;
             // It closes with the connection at the latest.
             let _ = channel.close(200, "done".into()).await;

@@ -388,9 +388,8 @@ impl Sent {
 fn outcome(acked: bool) -> Outcome {
     match acked {
         true => Ok(()),
-        false => Err(TransportError::Nacked {
-            reason: "a queue that should get it is full, or failed".to_owned(),
-        }),
+        // The broker does not say which queue.
+        false => Err(TransportError::Nacked { full: None }),
     }
 }
 

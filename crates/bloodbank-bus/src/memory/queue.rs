@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{Delivery, DeliveryTag, Durability, Headers, Queue, TransportError, Verbatim};
+use crate::{
+    Delivery, DeliveryTag, Durability, FullQueue, Headers, Queue, TransportError, Verbatim,
+};
 
 /// The most messages of a queue that does not say.
 pub(super) const DEFAULT_MAX_LEN: usize = 100_000;
@@ -91,9 +93,8 @@ impl QueueState {
         if self.depth() + self.delayed + self.unsettled() < most {
             return Ok(());
         }
-        Err(TransportError::Nacked {
-            reason: format!("queue `{}` is full with {most} messages", self.spec.name),
-        })
+        let full = FullQueue { name: self.spec.name.clone(), limit: most };
+        Err(TransportError::Nacked { full: Some(full) })
     }
 
     pub(super) fn push(&mut self, mut message: Message) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bloodbank_core::{Envelope, SealError, Validated};
+use bloodbank_core::{Code, Envelope, SealError, Validated};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,19 @@ pub enum CallError {
         /// What the decoder says.
         reason: String,
     },
+}
+
+impl CallError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            CallError::Publish(error) => error.code(),
+            CallError::Handler { .. } => Code::HandlerFailed,
+            CallError::NoAnswer { .. } => Code::NoAnswer,
+            CallError::WayBackLost { .. } => Code::AnswerLost,
+            CallError::Decode { .. } => Code::AnswerUnreadable,
+        }
+    }
 }
 
 /// No call waits longer: a day.

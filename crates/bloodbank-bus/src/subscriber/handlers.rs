@@ -42,8 +42,8 @@ pub(super) struct Handlers {
     events: HashMap<&'static str, Handler>,
     any_event: Option<Handler>,
     commands: HashMap<&'static str, Handler>,
-    /// Keys that were given a second handler.
-    doubled: Vec<&'static str>,
+    /// Keys that were given a second handler; `None` for any event.
+    doubled: Vec<Option<&'static str>>,
 }
 
 impl Handlers {
@@ -53,7 +53,7 @@ impl Handlers {
 
     pub(super) fn insert_any_event(&mut self, handler: Handler) {
         if self.any_event.replace(handler).is_some() {
-            self.doubled.push("any event");
+            self.doubled.push(None);
         }
     }
 
@@ -61,8 +61,8 @@ impl Handlers {
         insert(&mut self.commands, &mut self.doubled, routes, handler);
     }
 
-    /// Keys that were given a second handler.
-    pub(super) fn doubled(&self) -> &[&'static str] {
+    /// Keys that were given a second handler; `None` for any event.
+    pub(super) fn doubled(&self) -> &[Option<&'static str>] {
         &self.doubled
     }
 
@@ -97,13 +97,13 @@ impl Handlers {
 
 fn insert(
     handlers: &mut HashMap<&'static str, Handler>,
-    doubled: &mut Vec<&'static str>,
+    doubled: &mut Vec<Option<&'static str>>,
     routes: &[&'static str],
     handler: &Handler,
 ) {
     for &route in routes {
         if handlers.insert(route, handler.clone()).is_some() {
-            doubled.push(route);
+            doubled.push(Some(route));
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use bloodbank_core::{BundledService, Kind, Service};
 
-use super::{SubscribeError, Subscriber};
+use super::{SetupFault, SubscribeError, Subscriber};
 use crate::{Exchange, Queue, RetryPolicy, Topology};
 
 /// A queue that is consumed.
@@ -24,10 +24,10 @@ impl<S: Service> Subscriber<S> {
         let commands = self.handlers.commands();
         queues.extend(commands.iter().filter_map(|command| self.worker_queue(command)));
         if commands.is_empty() && !self.handlers.takes_events() {
-            faults.push("it has no handler: add `.on(…)`, `.on_any(…)` or `.handle(…)`".to_owned());
+            faults.push(SetupFault::NoHandler);
         }
         let doubled = self.handlers.doubled().iter();
-        faults.extend(doubled.map(|key| format!("it has two handlers for {key}")));
+        faults.extend(doubled.map(|&key| SetupFault::TwoHandlers { key }));
         faults.extend(self.unhandled(&queues));
         faults.extend(self.unheard(&queues));
         if !faults.is_empty() {
@@ -75,7 +75,7 @@ impl<S: Service> Subscriber<S> {
     }
 
     /// Those named by hand, else those of registry.yaml; none if it only carries out commands.
-    fn event_queues(&self, faults: &mut Vec<String>) -> Vec<Queue> {
+    fn event_queues(&self, faults: &mut Vec<SetupFault>) -> Vec<Queue> {
         if !self.queues.is_empty() {
             let queues = self.queues.iter().cloned().map(|queue| self.as_registered(queue));
             return match self.options.strict_order {
@@ -88,33 +88,23 @@ impl<S: Service> Subscriber<S> {
         }
         let queues: Vec<Queue> = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
         if queues.is_empty() {
-            faults.push(
-                "it has no queue: name its `routing_keys:` in services/registry.yaml, or say \
-                 `.queue(\"name\").bind(\"pattern\")`"
-                    .to_owned(),
-            );
+            faults.push(SetupFault::NoQueue);
         }
         for queue in queues.iter().filter(|queue| self.options.strict_order && !queue.ordered) {
-            faults.push(format!(
-                "`{}` is to be consumed in strict order: say `ordered: true` of this service in \
-                 services/registry.yaml, so that one process at a time gets all of it",
-                queue.name
-            ));
+            faults.push(SetupFault::NotOrdered { queue: queue.name.clone() });
         }
         queues
     }
 
     /// Events that have a handler and would never arrive.
-    fn unheard(&self, queues: &[Queue]) -> Option<String> {
+    fn unheard(&self, queues: &[Queue]) -> Option<SetupFault> {
         let mut unheard = self.handlers.events();
         unheard.retain(|route| !queues.iter().any(|queue| queue.wants(Exchange::Events, route)));
-        (!unheard.is_empty()).then(|| {
-            format!("it handles {}, to which none of its queues is bound", unheard.join(", "))
-        })
+        (!unheard.is_empty()).then_some(SetupFault::Unheard { keys: unheard })
     }
 
     /// Events that would arrive with nobody to take them.
-    fn unhandled(&self, queues: &[Queue]) -> Option<String> {
+    fn unhandled(&self, queues: &[Queue]) -> Option<SetupFault> {
         if self.options.skip_others || self.handlers.takes_any_event() {
             return None;
         }
@@ -125,14 +115,7 @@ impl<S: Service> Subscriber<S> {
             .flat_map(|contract| contract.routes())
             .filter(|route| queues.iter().any(|queue| queue.wants(Exchange::Events, route)))
             .filter(|route| self.handlers.find(route).is_none())
-            .map(|route| format!("`{route}`"))
             .collect();
-        (!missing.is_empty()).then(|| {
-            format!(
-                "it gets {} and has no handler for it: add `.on(…)`, `.on_any(…)`, or \
-                 `.skip_others()`",
-                missing.join(", ")
-            )
-        })
+        (!missing.is_empty()).then_some(SetupFault::Unhandled { keys: missing })
     }
 }

@@ -1,7 +1,7 @@
 //! Which declarations do not go together.
 
 use super::{Exchange, Queue, Topology};
-use crate::TransportError;
+use crate::{Conflict, QueueProperty, TransportError};
 
 impl Topology {
     /// Whether its queues can be declared where these exist: the rules that hold on every transport.
@@ -21,30 +21,36 @@ impl Topology {
 }
 
 fn check_properties(queue: &Queue, all: &[&Queue]) -> Result<(), TransportError> {
-    let mut same_name = all.iter().filter(|other| other.name == queue.name);
-    match same_name.any(|other| properties(other) != properties(queue)) {
-        true => Err(conflict(queue, "it exists with other properties".to_owned())),
-        false => Ok(()),
+    let same_name = all.iter().filter(|other| other.name == queue.name);
+    match same_name.map(|other| differences(other, queue)).find(|which| !which.is_empty()) {
+        Some(which) => Err(conflict(queue, Conflict::Properties(which))),
+        None => Ok(()),
     }
 }
 
-/// What two declarations of a queue must agree in.
-fn properties(queue: &Queue) -> impl PartialEq {
-    let Queue { durability, max_len, dead_letters, ordered, recorder, .. } = queue;
-    (*durability, *max_len, dead_letters, *ordered, *recorder)
+/// In what two declarations of a queue do not agree and must.
+fn differences(one: &Queue, other: &Queue) -> Vec<QueueProperty> {
+    let Queue { durability, max_len, dead_letters, ordered, recorder, .. } = one;
+    let differing = [
+        (QueueProperty::Durability, *durability != other.durability),
+        (QueueProperty::Limit, *max_len != other.max_len),
+        (QueueProperty::DeadLetters, *dead_letters != other.dead_letters),
+        (QueueProperty::Order, *ordered != other.ordered),
+        (QueueProperty::Recorder, *recorder != other.recorder),
+    ];
+    differing.into_iter().filter(|(_, differs)| *differs).map(|(which, _)| which).collect()
 }
 
 fn check_commands(queue: &Queue, all: &[&Queue]) -> Result<(), TransportError> {
     for binding in queue.bindings.iter().filter(|b| b.exchange == Exchange::Commands) {
         let key = &binding.pattern;
         if key.is_wild() {
-            let reason = format!("`{key}` is a pattern; a command queue names its commands");
-            return Err(conflict(queue, reason));
+            return Err(conflict(queue, Conflict::Pattern(key.clone())));
         }
         let mut others = all.iter().filter(|other| other.name != queue.name);
         if let Some(rival) = others.find(|other| other.bindings.contains(binding)) {
-            let reason = format!("`{key}` has its worker queue, `{}`", rival.name);
-            return Err(conflict(queue, reason));
+            let (key, worker) = (key.clone(), rival.name.clone());
+            return Err(conflict(queue, Conflict::SecondWorker { key, worker }));
         }
     }
     Ok(())
@@ -59,8 +65,8 @@ fn check_dead_letters(queue: &Queue, all: &[&Queue]) -> Result<(), TransportErro
     }
 }
 
-fn conflict(queue: &Queue, reason: String) -> TransportError {
-    TransportError::Conflict { queue: queue.name.clone(), reason }
+fn conflict(queue: &Queue, conflict: Conflict) -> TransportError {
+    TransportError::Conflict { name: queue.name.clone(), conflict }
 }
 
 #[cfg(test)]
@@ -75,7 +81,7 @@ mod tests {
 
     fn reason(outcome: Result<(), TransportError>) -> String {
         match outcome {
-            Err(TransportError::Conflict { queue, reason }) => format!("{queue}: {reason}"),
+            Err(TransportError::Conflict { name, conflict }) => format!("{name}: {conflict}"),
             other => panic!("{other:?}"),
         }
     }
@@ -86,14 +92,15 @@ mod tests {
         let bound = Queue::new("q").bind(Exchange::Events, "#".parse().unwrap());
         declaring(bound, &existing).unwrap();
         let q = || Queue::new("q");
-        for other in [
-            q().temporary(),
-            q().with_max_len(1),
-            q().with_dead_letters("dead"),
-            q().ordered(),
-            q().recorder(),
+        for (other, which) in [
+            (q().temporary(), "durability"),
+            (q().with_max_len(1), "limit"),
+            (q().with_dead_letters("dead"), "dead letters"),
+            (q().ordered(), "order"),
+            (q().ordered().recorder(), "order, recorder"),
         ] {
-            assert_eq!(reason(declaring(other, &existing)), "q: it exists with other properties");
+            let said = format!("q: it exists with other properties ({which})");
+            assert_eq!(reason(declaring(other, &existing)), said);
         }
         let twice = Topology::new().with_queue(q()).with_queue(q().ordered());
         reason(twice.check_against(&[]));

@@ -10,6 +10,7 @@ use bloodbank::{
 
 use super::Report;
 use crate::figures::count_of;
+use crate::hints;
 use crate::store;
 use crate::topology::without_recorders;
 
@@ -25,7 +26,9 @@ pub(super) async fn look(
     let store = match store::open(contracts).await {
         Ok(store) => store,
         Err(error) => {
-            let fix = "name a file or a database in DATABASE_URL that can be written";
+            let fix = error.chain().find_map(hints::of);
+            let fix =
+                fix.unwrap_or("name a file or a database in DATABASE_URL that can be written");
             return report.wrong("store", format!("{error:#}"), fix);
         }
     };
@@ -62,7 +65,10 @@ async fn round_trip(report: &mut Report, bus: &Embedded) {
         Err(error @ TransportError::Blocked) => {
             report.wrong("publishing", error.to_string(), "make room on the store's disk");
         }
-        Err(error) => report.wrong("publishing", error.to_string(), "the text says what to do"),
+        Err(error) => {
+            let fix = hints::of(&error).unwrap_or(error.code().remedy());
+            report.wrong("publishing", error.to_string(), fix);
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError, Mode, probe};
+use bloodbank::amqp::{Amqp, AmqpConfig, BrokerHost, ConnectError, Mode, probe};
 use bloodbank::uuid::Uuid;
 use bloodbank::{Destination, Headers, Queue, Topology, Transport, TransportError, Verbatim};
 
 use super::Report;
 use crate::bus;
+use crate::hints;
 use crate::topology::count;
 
 /// More seconds between two clocks than this are worth a word.
@@ -37,7 +38,7 @@ pub(super) async fn look(
 }
 
 fn configuration(report: &mut Report, config: &AmqpConfig) {
-    let places: Vec<_> = bus::places(config).into_iter().map(|(_, place)| place).collect();
+    let places: Vec<String> = config.hosts().iter().map(bus::place).collect();
     report.fine("configuration", places.join(", "));
     if config.uses_guest_remotely() {
         report.wrong(
@@ -51,7 +52,7 @@ fn configuration(report: &mut Report, config: &AmqpConfig) {
 /// Whether anything listens on one of the hosts.
 async fn hosts(report: &mut Report, config: &AmqpConfig) -> bool {
     let mut any = false;
-    for (host, port, tls) in config.addresses() {
+    for BrokerHost { host, port, tls, .. } in config.hosts() {
         let found = match tls {
             true => probe::listens(&host, port)
                 .await
@@ -76,18 +77,18 @@ async fn hosts(report: &mut Report, config: &AmqpConfig) -> bool {
 async fn connection(report: &mut Report, mut config: AmqpConfig) -> Option<Amqp> {
     // Whoever looks declares nothing, but for a queue of our own that goes with the connection.
     config.mode = Mode::Off;
-    let places = bus::places(&config);
     let (error, fix) = match Amqp::connect(config).await {
         Ok(amqp) => {
             report.fine("connection", "user, password and vhost are accepted");
             return Some(amqp);
         }
-        Err(error @ ConnectError::Refused { .. }) => {
-            (error, "correct what is named, in RABBIT_URL or on the broker")
+        Err(error @ ConnectError::Refused(_)) => {
+            let fix = hints::of(&error);
+            (error, fix.unwrap_or("correct what is named, in RABBIT_URL or on the broker"))
         }
         Err(error) => (error, "see the hosts above"),
     };
-    report.wrong("connection", bus::readable(&places, &error.to_string()), fix);
+    report.wrong("connection", bus::readable(&error), fix);
     None
 }
 

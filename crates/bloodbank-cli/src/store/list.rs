@@ -8,7 +8,7 @@ use clap::Args;
 use super::event;
 use super::which::Which;
 use crate::table::{Table, say};
-use crate::when;
+use crate::{hints, when};
 
 #[derive(Args)]
 pub(crate) struct List {
@@ -22,7 +22,7 @@ pub(crate) struct List {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Go on where another list ended, with the same filter.
-    #[arg(long)]
+    #[arg(long, value_parser = hints::value::<Cursor>)]
     cursor: Option<Cursor>,
     /// Only how many there are.
     #[arg(long, conflicts_with_all = ["cursor", "limit", "oldest", "json"])]

@@ -18,7 +18,7 @@ pub(crate) async fn run(store: &EventStore) -> anyhow::Result<u8> {
     let contracts = store.contracts();
     let queue = queue(&contracts)?;
     let declared = contracts.bundle().exchange.as_ref();
-    let Some(config) = bus::explained(AmqpConfig::from_env_and(declared))? else {
+    let Some(config) = AmqpConfig::from_env_and(declared)? else {
         bail!(
             "there is nothing to record from: on the embedded bus everything is in the store as soon \
              as it is published\nhelp: to record from RabbitMQ, {}",
@@ -52,10 +52,7 @@ fn line(before: &Recorded, now: &Recorded, took: Duration) -> String {
     let rate = rate(now.stored.saturating_sub(before.stored), took);
     let line = format!("position {}  {} stored  {rate}", now.position, count(now.stored));
     match &now.trouble {
-        Some(error) => {
-            let error = error.to_string();
-            format!("{line}  waiting: {}", error.lines().next().unwrap_or_default())
-        }
+        Some(error) => format!("{line}  waiting: {error}"),
         None => line,
     }
 }

@@ -6,7 +6,7 @@ use bloodbank::uuid::Uuid;
 use bloodbank::{Kind, TopicPattern};
 use clap::Args;
 
-use crate::{place, when};
+use crate::{hints, place, when};
 
 /// Which events are meant: those that pass everything that is given.
 #[derive(Args)]
@@ -32,7 +32,7 @@ pub(crate) struct Which {
     #[arg(long)]
     standing: Option<Standing>,
     /// A field of the payload and what it must be: `/topic="Budget"`. May be given more than once.
-    #[arg(long = "where", value_name = "/POINTER=JSON")]
+    #[arg(long = "where", value_name = "/POINTER=JSON", value_parser = hints::value::<Field>)]
     fields: Vec<Field>,
 }
 

@@ -33,7 +33,7 @@ pub async fn declaring_with_other_properties_is_a_conflict(bus: Bus) {
         let topology = Topology::new().with_queue(dead.clone()).with_queue(other.clone());
         let error = bus.declare(&topology).await.unwrap_err();
         assert!(
-            matches!(&error, TransportError::Conflict { queue, .. } if queue == "q"),
+            matches!(&error, TransportError::Conflict { name, .. } if name == "q"),
             "{other:?}: {error}"
         );
     }

@@ -49,7 +49,7 @@ impl Embedded {
     /// on the log. What is in the log stays there.
     ///
     /// # Errors
-    /// [`TransportError::Undeclared`] if there is none; [`TransportError::Conflict`] if somebody
+    /// [`TransportError::Undeclared`] if there is none; [`TransportError::InUse`] if somebody
     /// consumes it, or it is the dead-letter queue of another.
     pub async fn remove_queue(&self, name: &str) -> Result<(), TransportError> {
         self.shared.check_open()?;
@@ -105,15 +105,11 @@ async fn remove(
         return Ok(Err(TransportError::Undeclared { queue: name }));
     };
     let owner = queues.all().find(|other| other.spec.dead_letters.as_deref() == Some(&*name));
-    let reason = match owner {
-        Some(owner) => Some(format!("it holds the dead letters of `{}`", owner.name)),
-        None if !super::lease::is_unused(transaction, queue.number).await? => {
-            Some("somebody consumes it".to_owned())
-        }
-        None => None,
-    };
-    if let Some(reason) = reason {
-        return Ok(Err(TransportError::Conflict { queue: name, reason }));
+    let holds_dead_letters_of = owner.map(|owner| owner.name.to_string());
+    if holds_dead_letters_of.is_some()
+        || !super::lease::is_unused(transaction, queue.number).await?
+    {
+        return Ok(Err(TransportError::InUse { queue: name, holds_dead_letters_of }));
     }
     queues::remove(transaction, queue.number).await?;
     Ok(Ok(()))

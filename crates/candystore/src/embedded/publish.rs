@@ -229,10 +229,5 @@ fn unroutable(key: &str) -> TransportError {
 }
 
 fn conflict(record: &Record, position: Position) -> TransportError {
-    let reason = format!(
-        "another message has the id {}: the one at position {position} says something else; this \
-         one lies in quarantine and goes to nobody",
-        record.id
-    );
-    TransportError::Other { reason }
+    TransportError::IdConflict { id: record.id, position }
 }

@@ -80,7 +80,7 @@ impl Queues {
         let sql = "SELECT number, name, declaration FROM queues";
         let mut rows = HashMap::new();
         for row in connection.query(sql, &[]).await? {
-            let damaged = |_| StoreError::damaged("column `declaration`");
+            let damaged = |_| StoreError::column("declaration");
             let spec: Queue = serde_json::from_str(row.text(2)?).map_err(damaged)?;
             let (number, name) = (row.int(0)?, row.text(1)?.into());
             rows.insert(number, QueueRow { number, name, spec, since: Vec::new() });
@@ -89,9 +89,9 @@ impl Queues {
         for row in connection.query(sql, &[]).await? {
             let Some(queue) = rows.get_mut(&row.int(0)?) else { continue };
             let exchange = EXCHANGES.into_iter().find(|e| row.text(1).is_ok_and(|t| t == e.name()));
-            let exchange = exchange.ok_or_else(|| StoreError::damaged("column `exchange`"))?;
+            let exchange = exchange.ok_or_else(|| StoreError::column("exchange"))?;
             let pattern = row.text(2)?.parse();
-            let pattern = pattern.map_err(|_| StoreError::damaged("column `pattern`"))?;
+            let pattern = pattern.map_err(|_| StoreError::column("pattern"))?;
             queue.spec.bindings.push(Binding { exchange, pattern });
             queue.since.push(row.position(3)?);
         }

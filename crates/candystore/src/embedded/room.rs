@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bloodbank_bus::TransportError;
+use bloodbank_bus::{FullQueue, TransportError};
 
 use super::claim::read_log;
 use super::message;
@@ -56,9 +56,9 @@ impl Rooms {
         let is_full =
             |queue: &&Arc<QueueRow>| matches!(self.0.get(&queue.number), Some(Room::Full));
         if let Some(full) = queues.iter().find(is_full) {
-            let most = full.spec.max_len.unwrap_or_default();
-            let reason = format!("queue `{}` is full with {most} messages", full.name);
-            return Err(TransportError::Nacked { reason });
+            let limit = full.spec.max_len.unwrap_or_default();
+            let full = FullQueue { name: full.name.to_string(), limit };
+            return Err(TransportError::Nacked { full: Some(full) });
         }
         for queue in queues {
             if let Some(Room::AtLeast(room)) = self.0.get_mut(&queue.number) {

@@ -178,8 +178,8 @@ impl Work<'_> {
             }
             Settlement::Park { headers } => return self.park(item, headers).await,
             other => {
-                let reason = format!("this bus does not know how to settle by {other:?}");
-                return refused(TransportError::Other { reason });
+                let what = format!("settling by {other:?}");
+                return refused(TransportError::Unsupported { what });
             }
         }
         Ok(Ok(()))

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bloodbank_core::Code;
+
 use crate::{Filter, Position};
 
 /// Which events come first.
@@ -56,20 +58,25 @@ pub struct Cursor {
 #[non_exhaustive]
 pub enum CursorError {
     /// It was never given out, or by another version of this program.
-    #[error("`{0}` is no cursor of this version\nhelp: begin without one")]
+    #[error("`{0}` is no cursor of this version")]
     Foreign(String),
-    /// It goes with the other order.
-    #[error(
-        "the cursor is of a list with the {0} events first\n\
-         help: ask in that order, or begin without it"
-    )]
-    Order(&'static str),
+    /// It goes with this order, which is the other one.
+    #[error("the cursor is of a list with the {} events first", .0.name())]
+    Order(Order),
     /// It goes with another filter.
-    #[error(
-        "the cursor is of a list with another filter\n\
-         help: repeat the filter it was given with, or begin without it"
-    )]
+    #[error("the cursor is of a list with another filter")]
     Filter,
+}
+
+impl CursorError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            CursorError::Foreign(_) => Code::CursorForeign,
+            CursorError::Order(_) => Code::CursorOrder,
+            CursorError::Filter => Code::CursorFilter,
+        }
+    }
 }
 
 /// What begins each cursor; grows with what a cursor means.
@@ -83,7 +90,7 @@ impl Cursor {
     /// The position it names, if it goes with this order and this filter.
     pub(crate) fn position(&self, filter: &Filter, order: Order) -> Result<Position, CursorError> {
         if self.order != order {
-            return Err(CursorError::Order(self.order.name()));
+            return Err(CursorError::Order(self.order));
         }
         if self.digest != filter.digest() {
             return Err(CursorError::Filter);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bloodbank_core::{Envelope, Kind, TopicPattern, same_value};
+use bloodbank_core::{Code, Envelope, Kind, TopicPattern, same_value};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -213,15 +213,24 @@ pub enum FieldError {
     #[error("`{0}` has no value: expected a pointer, `=` and JSON, as in `/rounds=3`")]
     NoValue(String),
     /// What stands behind `=` is no JSON.
-    #[error(
-        "the value of `{pointer}` is no JSON: {reason}\nhelp: text needs quotes: /topic=\"Budget\""
-    )]
+    #[error("the value of `{pointer}` is no JSON: {reason}")]
     Json {
         /// The field.
         pointer: String,
         /// What the parser says.
         reason: String,
     },
+}
+
+impl FieldError {
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            FieldError::Pointer(_) => Code::FieldPointer,
+            FieldError::NoValue(_) => Code::FieldNoValue,
+            FieldError::Json { .. } => Code::FieldNotJson,
+        }
+    }
 }
 
 impl Field {

@@ -1,6 +1,7 @@
 //! Why a replay does not begin, or does not go on.
 
 use bloodbank_bus::{Exchange, TransportError};
+use bloodbank_core::Code;
 use uuid::Uuid;
 
 use super::options::ReplayTarget;
@@ -26,10 +27,7 @@ pub enum ReplayError {
         first: Unfit,
     },
     /// No queue takes what is replayed.
-    #[error(
-        "nobody hears replays of `{key}` on {}: subscribe with `hear_replays()`, or name a queue \
-         with --queue", Exchange::Replay.name()
-    )]
+    #[error("nobody hears replays of `{key}` on {}", Exchange::Replay.name())]
     Nobody {
         /// The routing key.
         key: String,
@@ -61,6 +59,19 @@ impl ReplayError {
                 ReplayError::Nobody { key }
             }
             (error, _) => ReplayError::Transport(error),
+        }
+    }
+
+    /// Its code.
+    pub fn code(&self) -> Code {
+        match self {
+            ReplayError::Commands => Code::ReplayOfCommands,
+            ReplayError::Unfit { .. } => Code::ReplayUnfit,
+            ReplayError::Nobody { .. } => Code::ReplayUnheard,
+            ReplayError::Over { .. } => Code::ReplayDone,
+            ReplayError::Running { .. } => Code::ReplayRunning,
+            ReplayError::Transport(error) => error.code(),
+            ReplayError::Store(error) => error.code(),
         }
     }
 

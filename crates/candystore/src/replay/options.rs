@@ -49,7 +49,7 @@ impl FromStr for ReplayTarget {
             ("replay", _) => Ok(ReplayTarget::Replay),
             ("live", _) => Ok(ReplayTarget::Live),
             (_, Some(name)) => Ok(ReplayTarget::Queue(name.to_owned())),
-            _ => Err(StoreError::damaged("column `target` of `replays`")),
+            _ => Err(StoreError::column("replays.target")),
         }
     }
 }
@@ -82,7 +82,7 @@ impl FromStr for Pace {
     type Err = StoreError;
 
     fn from_str(text: &str) -> Result<Self, StoreError> {
-        let damaged = || StoreError::damaged("column `pace` of `replays`");
+        let damaged = || StoreError::column("replays.pace");
         let (name, number) = text.split_once(':').unwrap_or((text, "1"));
         let number = number.parse::<f64>().ok().filter(|n| n.is_finite() && *n > 0.0);
         match (name, number.ok_or_else(damaged)?) {

@@ -116,7 +116,6 @@ impl ReplayRun {
     }
 
     fn of(row: &Row) -> Result<Self, StoreError> {
-        let damaged = |what: &str| StoreError::damaged(format!("column `{what}` of `replays`"));
         let state = row.text(5)?;
         let state = ReplayState::ALL.into_iter().find(|known| known.as_str() == state);
         let filter = serde_json::from_str(row.text(6)?).ok();
@@ -126,8 +125,8 @@ impl ReplayRun {
             started: micros_to_time(row.int(2)?)?,
             updated: micros_to_time(row.int(3)?)?,
             finished: row.maybe_int(4)?.map(micros_to_time).transpose()?,
-            state: state.ok_or_else(|| damaged("state"))?,
-            filter: filter.ok_or_else(|| damaged("filter"))?,
+            state: state.ok_or_else(|| StoreError::column("replays.state"))?,
+            filter: filter.ok_or_else(|| StoreError::column("replays.filter"))?,
             options: ReplayOptions {
                 author: row.text(1)?.to_owned(),
                 target: row.text(7)?.parse::<ReplayTarget>()?,

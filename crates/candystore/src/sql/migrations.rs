@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::{Connection, Value, time_to_micros};
-use crate::StoreError;
+use crate::{Foreign, StoreError};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
 const STEPS: [(&str, &str); 4] = [
@@ -47,13 +47,12 @@ async fn steps(connection: &mut Connection) -> Result<(), StoreError> {
     }
     for (row, (name, sql)) in applied.iter().zip(STEPS) {
         if row.text(1)? != name || row.int(2)? != checksum(sql) {
-            let reason = format!("its tables of version {} are other ones", row.int(0)?);
-            return Err(StoreError::Foreign { reason });
+            return Err(StoreError::Foreign(Foreign::Tables { version: row.int(0)? }));
         }
     }
     for (version, (name, sql)) in (1..).zip(STEPS).skip(applied.len()) {
         connection.batch(sql).await.map_err(|error| match error {
-            StoreError::Database { reason } => StoreError::Foreign { reason },
+            StoreError::Database { reason } => StoreError::Foreign(Foreign::Said { reason }),
             other => other,
         })?;
         let now = Value::Int(time_to_micros(Utc::now()));

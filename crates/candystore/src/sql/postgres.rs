@@ -6,6 +6,7 @@ use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
+use bloodbank_bus::Outage;
 use tokio::time::timeout;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::private::BytesMut;
@@ -13,8 +14,8 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checke
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, SimpleQueryRow, Statement};
 use uuid::Uuid;
 
-use super::{Mode, PATIENCE, Row, Table, Type, Value};
-use crate::StoreError;
+use super::{Mode, PATIENCE, Row, Table, Type, Value, no_row};
+use crate::{Damage, StoreError};
 
 /// How long a statement may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -62,15 +63,16 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects. `place` is the URL as it may be shown.
     pub(crate) async fn open(url: &str, place: String, mode: Mode) -> Result<Self, StoreError> {
-        let failed = |reason: String| StoreError::Open { place: place.clone(), reason };
-        let mut config: Config = url.parse().map_err(|error: Error| failed(text_of(&error)))?;
+        let failed = |outage| StoreError::Open { place: place.clone(), outage };
+        let said = |error: &Error| failed(Outage::said(text_of(error)));
+        let mut config: Config = url.parse().map_err(|error: Error| said(&error))?;
         if config.get_application_name().is_none() {
             config.application_name("bloodbank");
         }
         let connecting = timeout(PATIENCE, config.connect(NoTls)).await;
         let (client, connection) = match connecting {
-            Ok(connected) => connected.map_err(|error| failed(text_of(&error)))?,
-            Err(_) => return Err(failed(format!("no answer in {PATIENCE:?}"))),
+            Ok(connected) => connected.map_err(|error| said(&error))?,
+            Err(_) => return Err(failed(Outage::Silent { waited: PATIENCE })),
         };
         // Ends with the client; an error of it is told to whoever asks next.
         tokio::spawn(connection);
@@ -105,7 +107,7 @@ impl Postgres {
             return answer.map_err(|error| reason(&error));
         }
         self.is_silent.set(true);
-        Err(StoreError::Lost { reason: format!("no answer in {limit:?}") })
+        Err(StoreError::lost(Outage::Silent { waited: limit }))
     }
 
     /// Begins a transaction and asks for a row of numbers, in one round trip.
@@ -119,7 +121,7 @@ impl Postgres {
         let number = |row: &SimpleQueryRow, column| row.get(column)?.parse().ok().map(Value::Int);
         let numbers = |row: &SimpleQueryRow| (0..row.len()).map(|at| number(row, at)).collect();
         let row: Option<Vec<Value>> = row.and_then(numbers);
-        row.map(Row).ok_or_else(|| StoreError::damaged(format!("no numbers for `{question}`")))
+        row.map(Row).ok_or_else(|| no_row(question))
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
@@ -306,11 +308,11 @@ fn reason(error: &Error) -> StoreError {
         return StoreError::Busy { seconds: PATIENCE.as_secs() };
     }
     if error.is_closed() || is_end(error) {
-        return StoreError::Lost { reason: text_of(error) };
+        return StoreError::lost(Outage::said(text_of(error)));
     }
     let damaged = [&SqlState::DATA_CORRUPTED, &SqlState::INDEX_CORRUPTED];
     if code.is_some_and(|code| damaged.contains(&code)) {
-        return StoreError::damaged(text_of(error));
+        return StoreError::Damaged(Damage::Said { reason: text_of(error) });
     }
     StoreError::Database { reason: text_of(error) }
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use bloodbank_bus::Outage;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode, OpenFlags, ToSql, ffi};
 use uuid::Uuid;
 
 use super::{Mode, PATIENCE, Row, Table, Value};
-use crate::StoreError;
+use crate::{Damage, Foreign, StoreError};
 
 /// How long to sleep before another try at a lock that another process holds.
 const NAP: Duration = Duration::from_micros(200);
@@ -32,12 +33,11 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     /// Opens the file, and makes it if it is not there.
     pub(crate) fn open(path: &Path, mode: Mode, pages: Option<u32>) -> Result<Self, StoreError> {
-        let failed = |reason: String| StoreError::Open {
-            place: format!("sqlite:{}", path.display()),
-            reason,
-        };
+        let place = || format!("sqlite:{}", path.display());
+        let failed =
+            |reason: String| StoreError::Open { place: place(), outage: Outage::said(reason) };
         if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-            return Err(failed("it is no file; name a file, which need not be there".to_owned()));
+            return Err(StoreError::NotAFile { place: place() });
         }
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
@@ -181,10 +181,10 @@ fn reason(error: &Error) -> StoreError {
         Some((ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _)) => {
             StoreError::Busy { seconds: 3 * PATIENCE.as_secs() }
         }
-        Some((ErrorCode::DatabaseCorrupt, _)) => StoreError::damaged(error.to_string()),
-        Some((ErrorCode::NotADatabase, _)) => {
-            StoreError::Foreign { reason: "the file is no SQLite database".to_owned() }
+        Some((ErrorCode::DatabaseCorrupt, _)) => {
+            StoreError::Damaged(Damage::Said { reason: error.to_string() })
         }
+        Some((ErrorCode::NotADatabase, _)) => StoreError::Foreign(Foreign::NotSqlite),
         _ => StoreError::Database { reason: error.to_string() },
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::{Position, StoreError};
+use crate::{Damage, Position, StoreError};
 
 /// A value of a column.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,13 +73,12 @@ macro_rules! getter {
             match self.0.get(column) {
                 Some(Value::Null) => Ok(None),
                 $(Some($pattern) => $value.map(Some),)+
-                _ => Err(StoreError::damaged(concat!("a column holds no ", $what))),
+                _ => Err(StoreError::Damaged(Damage::Type($what))),
             }
         }
 
         pub(crate) fn $name(&self, column: usize) -> Result<$type, StoreError> {
-            let missing = || StoreError::damaged(concat!("a column lacks its ", $what));
-            self.$maybe(column)?.ok_or_else(missing)
+            self.$maybe(column)?.ok_or(StoreError::Damaged(Damage::Missing($what)))
         }
     };
 }
@@ -90,13 +89,15 @@ impl Row {
     getter!(id, maybe_id, Uuid, "id",
         Value::Id(id) => Ok(*id),
         // SQLite has no type for it.
-        Value::Bytes(bytes) => Uuid::from_slice(bytes).map_err(|_| StoreError::damaged("an id"))
+        Value::Bytes(bytes) => {
+            Uuid::from_slice(bytes).map_err(|_| StoreError::Damaged(Damage::Type("id")))
+        }
     );
     getter!(bytes, maybe_bytes, Arc<[u8]>, "bytes", Value::Bytes(bytes) => Ok(bytes.clone()));
 
     pub(crate) fn position(&self, column: usize) -> Result<Position, StoreError> {
         let number = self.int(column)?;
-        Position::try_from(number).map_err(|_| StoreError::damaged("a position below zero"))
+        Position::try_from(number).map_err(|_| StoreError::Damaged(Damage::Type("position")))
     }
 
     pub(crate) fn maybe_position(&self, column: usize) -> Result<Option<Position>, StoreError> {

@@ -65,7 +65,7 @@ impl Scan {
         };
         let (end, rows) = match read {
             Ok(read) => read,
-            Err(StoreError::Damaged { .. }) if connection.is_sqlite() && after < head => {
+            Err(StoreError::Damaged(_)) if connection.is_sqlite() && after < head => {
                 return self.one_by_one(connection, head).await.map(|()| true);
             }
             Err(error) => return Err(error),
@@ -93,7 +93,7 @@ impl Scan {
                         self.row(&row, &pruned, head)?;
                     }
                 }
-                Err(StoreError::Damaged { what }) => {
+                Err(StoreError::Damaged(what)) => {
                     self.gap(position, &pruned);
                     self.damaged(position, [format!("it cannot be read: {what}")]);
                     self.done = position;
@@ -112,7 +112,7 @@ impl Scan {
         self.done = position;
         let mut problems = match StoredEvent::of(row) {
             Ok(event) => columns::problems(row, &event),
-            Err(StoreError::Damaged { what }) => vec![format!("it cannot be read: {what}")],
+            Err(StoreError::Damaged(what)) => vec![format!("it cannot be read: {what}")],
             Err(error) => return Err(error),
         };
         if let Ok(received) = row.int(6) {
@@ -251,7 +251,7 @@ impl Scan {
                 }
                 Ok(())
             }
-            Err(StoreError::Damaged { what }) => {
+            Err(StoreError::Damaged(what)) => {
                 self.found.note(None, format!("SQLite: {what}"));
                 Ok(())
             }

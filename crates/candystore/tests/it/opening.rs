@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use candystore::{StoreError, StoreUrl};
+use candystore::{Foreign, StoreError, StoreUrl};
 
 use crate::databases::{Database, on_both, prompt};
 use crate::raw::change;
@@ -27,8 +27,7 @@ async fn a_store_whose_tables_are_other_ones_is_refused(database: Database) {
     drop(database.open().await);
     change(&database, "UPDATE migrations SET checksum = checksum + 1 WHERE version = 1").await;
     let error = database.try_open().await.err().unwrap();
-    let reason = "its tables of version 1 are other ones".to_owned();
-    assert_eq!(error, StoreError::Foreign { reason });
+    assert_eq!(error, StoreError::Foreign(Foreign::Tables { version: 1 }));
 }
 
 async fn what_is_opened_again_holds_what_it_held(database: Database) {
@@ -57,9 +56,9 @@ async fn what_is_no_database_is_refused() {
     let file = folder.path().join("notes.txt");
     fs::write(&file, "not a database, but long enough to be taken for the head of one").unwrap();
     let error = Database::at(StoreUrl::file(&file)).try_open().await.err().unwrap();
-    assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+    assert_eq!(error, StoreError::Foreign(Foreign::NotSqlite));
     let error = Database::at(StoreUrl::file(folder.path())).try_open().await.err().unwrap();
-    assert!(matches!(error, StoreError::Open { .. }), "{error}");
+    assert!(matches!(error, StoreError::NotAFile { .. }), "{error}");
 }
 
 #[tokio::test]

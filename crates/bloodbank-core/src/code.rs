@@ -1,0 +1,316 @@
+//! The code of an error: a word that programs may rely on.
+
+use std::fmt;
+
+use holyfields::delay::DelayError;
+use holyfields::key::KeyError;
+
+/// Makes [`Code`] and everything that is said of each code, from one table.
+macro_rules! codes {
+    ($($variant:ident, $word:literal, $meaning:literal, $remedy:literal;)+) => {
+        /// What kind of error it is, as a word that stays the same.
+        ///
+        /// Messages are for people and may change with any version. A code keeps its word and its
+        /// meaning; new ones may come. Every error of Bloodbank has a method `code`, and an error that
+        /// wraps another has the code of that one. All codes are listed in docs/errors.md.
+        ///
+        /// ```
+        /// use bloodbank_core::{Bundle, Code, Contracts};
+        ///
+        /// let contracts = Contracts::new(Bundle::default());
+        /// let unknown = contracts.find("oven.heated").unwrap_err();
+        /// assert_eq!(unknown.code(), Code::UnknownKey);
+        /// assert_eq!(unknown.code().as_str(), "unknown-key");
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(#[doc = $meaning] $variant,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of docs/errors.md.
+            pub const ALL: &'static [Code] = &[$(Code::$variant),+];
+
+            /// Its word, in lower case with hyphens. It never changes.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $word,)+ }
+            }
+
+            /// What it means, in one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$variant => $meaning,)+ }
+            }
+
+            /// What to do about it, in one sentence.
+            pub fn remedy(self) -> &'static str {
+                match self { $(Code::$variant => $remedy,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    // Contracts and payloads.
+    PayloadRefused, "payload-refused",
+        "The payload breaks its contract.",
+        "Change the payload where the violations point, or the contract.";
+    UnknownKey, "unknown-key",
+        "No contract has the routing key.",
+        "Correct the key, or add a schema file for it.";
+    UnknownService, "unknown-service",
+        "The registry does not have a service of this name.",
+        "Correct the name, or add the service to registry.yaml.";
+    NotAllowed, "not-allowed",
+        "The registry does not let the service publish or send the key.",
+        "Add the key to what the service produces or sends in registry.yaml.";
+    WrongKind, "wrong-kind",
+        "An event was to be sent, or a command was to be published.",
+        "Publish events and send commands.";
+    NotAKey, "not-a-key",
+        "The text is not a routing key or topic pattern.",
+        "Write `<domain>.<entity>.<action>` in lower case; patterns may have `*` and `#` as words.";
+    NotADelay, "not-a-delay",
+        "The text is not a length of time.",
+        "Write a whole number and its unit: `500ms`, `10s`, `1m` or `2h`.";
+    ContractsBroken, "contracts-broken",
+        "The schema folder or its registry has errors.",
+        "Mend each finding of level error.";
+    SchemaUnusable, "schema-unusable",
+        "The schema of the contract cannot be compiled, so that no payload can be checked against it.",
+        "Correct the schema as the reason says.";
+    ExampleFails, "example-fails",
+        "Examples of contracts are refused, or counterexamples are accepted.",
+        "Change the example or its contract.";
+    NotEncodable, "not-encodable",
+        "The payload cannot be written as JSON.",
+        "Use strings as the keys of maps, and numbers that JSON has.";
+    NotJson, "not-json",
+        "The bytes are not JSON.",
+        "Correct the text at the line and column that are named.";
+    OtherType, "other-type",
+        "The routing key belongs to another contract than the type has.",
+        "Read the payload as the type of its key.";
+    TypeTooNarrow, "type-too-narrow",
+        "The payload is valid, and the generated type does not take it.",
+        "Generate the code again from the contracts in force; if that does not help, report it.";
+
+    // Envelopes.
+    EnvelopeMalformed, "envelope-malformed",
+        "The message is not an envelope.",
+        "Let the publisher write an envelope as schemas/_common/envelope.v1.json describes it.";
+    EnvelopeOtherKey, "envelope-other-key",
+        "The message travelled under another routing key than its envelope says.",
+        "Let the publisher use the envelope's `event_type` as the routing key.";
+    EnvelopeRefused, "envelope-refused",
+        "Fields of the envelope break the envelope's schema.",
+        "Let the publisher correct the fields that are named.";
+
+    // The bus.
+    NoBus, "no-bus",
+        "No broker is named, and the program was built without a bus of its own.",
+        "Set RABBIT_URL, or build the program with the feature `embedded`.";
+    ConfigInvalid, "config-invalid",
+        "Variables of the configuration are not what they should be.",
+        "Change each variable that is named.";
+    LoginRefused, "login-refused",
+        "The broker refused user and password, or the user has no permission for the vhost.",
+        "Correct user and password in RABBIT_URL, or give the user permissions for the vhost.";
+    VhostRefused, "vhost-refused",
+        "The vhost does not exist on the broker, or the user may not use it.",
+        "Create the vhost with `rabbitmqctl add_vhost`, or correct it in RABBIT_URL.";
+    CertificateUntrusted, "certificate-untrusted",
+        "No trusted authority has signed the broker's certificate.",
+        "Name the authority's certificate in RABBIT_CA_FILE.";
+    CertificateUnreadable, "certificate-unreadable",
+        "A certificate or key file cannot be read.",
+        "Correct the path in RABBIT_CA_FILE, RABBIT_CERT_FILE or RABBIT_KEY_FILE, or its permissions.";
+    NoRuntime, "no-runtime",
+        "The bus was used outside of a tokio runtime.",
+        "Connect inside a tokio runtime.";
+    BrokerUnreachable, "broker-unreachable",
+        "None of the brokers could be connected to in time.",
+        "Start the broker, or correct host and port in RABBIT_URL.";
+    BrokerSilent, "broker-silent",
+        "The broker took the connection and did not answer in time.",
+        "Look whether the broker is overloaded or stuck, or whether something else listens there.";
+    NotABroker, "not-a-broker",
+        "What listens at the host and port does not speak AMQP 0-9-1.",
+        "Correct host and port in RABBIT_URL.";
+    AccessRefused, "access-refused",
+        "The broker does not let the user declare, publish or consume this.",
+        "Give the user the permissions with `rabbitmqctl set_permissions`.";
+    Disconnected, "disconnected",
+        "There is no connection to the broker, and nothing was taken.",
+        "Try again with the same id; the connection comes back by itself.";
+    BusBlocked, "bus-blocked",
+        "The broker takes no messages at the moment: an alarm of its memory or disk, or a full store.",
+        "Make room; then try again with the same id.";
+    Unroutable, "unroutable",
+        "No queue takes the message: no service that wants it has declared its queue.",
+        "Start the service that handles it, or declare the queues of registry.yaml.";
+    Nacked, "nacked",
+        "The bus rejected the message, as a queue that should get it is full or failed.",
+        "Let the queue be read; then try again with the same id.";
+    OutcomeUnknown, "outcome-unknown",
+        "There was no answer by the deadline, and the message may have been taken or not.",
+        "Publish it again with the same id, so that it is handled once.";
+    QueueUndeclared, "queue-undeclared",
+        "There is no such queue.",
+        "Correct the name, or start the service that declares the queue.";
+    DeclarationConflict, "declaration-conflict",
+        "A queue or exchange cannot be declared like this: it exists otherwise, or a rule forbids it.",
+        "Declare it as it is, or delete the existing one by hand.";
+    QueueInUse, "queue-in-use",
+        "A queue cannot be removed, as it is consumed or holds the dead letters of another queue.",
+        "End its consumers, or remove the other queue first.";
+    DeliveryStale, "delivery-stale",
+        "The delivery was settled before, or its consumer is gone and the message comes again.",
+        "Do nothing; the message is handled when it comes again.";
+    BusClosed, "bus-closed",
+        "The bus was closed.",
+        "Connect anew.";
+    IdConflict, "id-conflict",
+        "Another message with the same id says something else.",
+        "Use an idempotency key for one message only; the store's quarantine keeps the second one.";
+    OriginUnknown, "origin-unknown",
+        "The dead letter does not say which queue it was parked from.",
+        "Forward it by hand to the queue that should have it.";
+    NoRetryDelays, "no-retry-delays",
+        "A message is to wait for its next attempt, and no delays were declared for its queue.",
+        "Declare the queue with its delays, as a subscriber does.";
+    NameTooLong, "name-too-long",
+        "A name is longer than the 255 bytes that AMQP takes.",
+        "Use a shorter name.";
+    Unsupported, "unsupported",
+        "This transport cannot do what was asked.",
+        "Use what the transport supports.";
+    BrokerError, "broker-error",
+        "The broker says that something else is wrong.",
+        "Read the reason and the broker's log.";
+    SubscriberSetup, "subscriber-setup",
+        "The subscriber cannot work as it was put together.",
+        "Correct each fault in the code of the service or in registry.yaml.";
+    DrainTimeout, "drain-timeout",
+        "Some handlers were not done when the time for draining was over.",
+        "Do nothing, as their messages come again; or allow more time.";
+    DedupUnavailable, "dedup-unavailable",
+        "The memory of handled messages cannot be reached.",
+        "Start its server; until then messages may be handled twice.";
+    HandlerFailed, "handler-failed",
+        "The handler of the command failed.",
+        "Read what the handler says.";
+    NoAnswer, "no-answer",
+        "The command was sent, and no answer came in time.",
+        "Call again with the same idempotency key to wait for the same work.";
+    AnswerLost, "answer-lost",
+        "The command was sent, and the connection was lost before the answer came.",
+        "Call again with the same idempotency key to wait for the same work.";
+    AnswerUnreadable, "answer-unreadable",
+        "The answer to the command is not what the caller asked for.",
+        "Let caller and handler agree on the type of the answer.";
+    NotAReason, "not-a-reason",
+        "The word is not a reason why messages are parked.",
+        "Use one of the words that are named.";
+
+    // The store.
+    NotAStoreUrl, "not-a-store-url",
+        "The text does not name a store.",
+        "Write `sqlite:<file>` or `postgres://user:password@host/database`.";
+    StoreUnavailable, "store-unavailable",
+        "The store cannot be opened, or its server cannot be reached.",
+        "Correct the file or the server in DATABASE_URL, or start the server.";
+    NotAFile, "not-a-file",
+        "What is named as the store's file is something else, such as a folder.",
+        "Name a file, which need not be there.";
+    NoPostgres, "no-postgres",
+        "The program was built without PostgreSQL.",
+        "Build it with the feature `postgres`, or use a SQLite file.";
+    StoreNewer, "store-newer",
+        "A newer program has written the store.",
+        "Use the newer program.";
+    StoreForeign, "store-foreign",
+        "The file or database was not made by this program, or was changed by hand.",
+        "Name another file or database.";
+    StoreFull, "store-full",
+        "The store's disk is full, and nothing was written.",
+        "Make room on the disk; what waits goes on by itself.";
+    StoreBusy, "store-busy",
+        "Another process holds the store for too long.",
+        "Wait for the other process, or end it.";
+    StoreLost, "store-lost",
+        "The connection to the store is lost; what was in flight may have been done or not.",
+        "Do the same again; events that are stored already are known by their ids.";
+    StoreDamaged, "store-damaged",
+        "The store does not hold what was written.",
+        "Verify the store to find all of it, and restore a backup.";
+    DatabaseError, "database-error",
+        "The database says that something else is wrong.",
+        "Read the reason and the database's log.";
+    StorePanicked, "store-panicked",
+        "The store's own code panicked, and nothing was done.",
+        "Report it.";
+    StoreClosed, "store-closed",
+        "The store was closed.",
+        "Open it anew.";
+    CursorForeign, "cursor-foreign",
+        "The text is not a cursor of this version.",
+        "Begin without a cursor.";
+    CursorOrder, "cursor-order",
+        "The cursor belongs to a list in the other order.",
+        "Ask in that order, or begin without the cursor.";
+    CursorFilter, "cursor-filter",
+        "The cursor belongs to a list with another filter.",
+        "Repeat the filter that the cursor was given with, or begin without it.";
+    FieldPointer, "field-pointer",
+        "The text does not begin with a JSON pointer.",
+        "Write `/` and the name of a field, as in `/topic`.";
+    FieldNoValue, "field-no-value",
+        "The field has no value to compare with.",
+        "Write a pointer, `=` and JSON, as in `/rounds=3`.";
+    FieldNotJson, "field-not-json",
+        "The value of the field is not JSON.",
+        "Put text into quotes, as in `/topic=\"Budget\"`.";
+    NotAValidity, "not-a-validity",
+        "The word does not say whether events are valid.",
+        "Use one of the words that are named.";
+    LineFaulty, "line-faulty",
+        "The line does not hold an event as an export writes it.",
+        "Correct the fields that are named, or export again.";
+    ConsumingEnded, "consuming-ended",
+        "The bus has ended the consuming of a queue for good.",
+        "Look whether the queue was deleted, and begin again.";
+    ReplayOfCommands, "replay-of-commands",
+        "Commands are recorded and never replayed, as they would be carried out again.",
+        "Replay events only.";
+    ReplayUnfit, "replay-unfit",
+        "Some of the events break the contracts of today.",
+        "Skip the invalid ones, or correct the contracts.";
+    ReplayUnheard, "replay-unheard",
+        "No queue takes what is replayed.",
+        "Subscribe with `hear_replays()`, or name a queue.";
+    ReplayDone, "replay-done",
+        "The replay was carried through already.",
+        "Begin a new one.";
+    ReplayRunning, "replay-running",
+        "Another process carries the replay out.",
+        "Stop the other process first.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl From<&KeyError> for Code {
+    fn from(_: &KeyError) -> Self {
+        Code::NotAKey
+    }
+}
+
+impl From<&DelayError> for Code {
+    fn from(_: &DelayError) -> Self {
+        Code::NotADelay
+    }
+}
