@@ -1,62 +1,30 @@
-//! What the command prints, and how it exits.
-#![allow(clippy::unwrap_used)]
+//! What the commands that need no bus print, and how they exit.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use expect_test::{Expect, expect};
+use serde_json::Value;
 
-/// Runs `bloodbank` where no schema folder is, so that it speaks of the contracts built in.
-fn bloodbank(arguments: &[&str], input: &str) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_bloodbank"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .env_remove("BLOODBANK_SCHEMAS")
-        .env_remove("DATABASE_URL")
-        .env_remove("RABBIT_HOST")
-        .env_remove("RABBIT_URL")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
-}
+use crate::machine::{COLLECTED, COMMAND, EVENT, Machine, PAID};
 
-/// The exit code and everything that was printed.
+/// The exit code and everything that is printed.
 fn says(arguments: &[&str], input: &str, expected: &Expect) {
-    let output = bloodbank(arguments, input);
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let said = format!(
-        "{}{}exit {}\n",
-        text(&output.stdout),
-        text(&output.stderr),
-        output.status.code().unwrap()
-    );
-    expected.assert_eq(&said);
-}
-
-fn schemas() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas").display().to_string()
+    expected.assert_eq(&Machine::sqlite().hears(arguments, input).whole());
 }
 
 const FIVE_FAULTS: &str = r#"{
-  "event_type": "theboard.meeting.created",
-  "meeting_id": "nope",
-  "topic": "",
-  "strategy": "multi",
-  "max_rounds": 500,
-  "agent_count": "\u001b[31mfour"
+  "event_type": "bakery.order.placed",
+  "order_id": "nope",
+  "customer": "",
+  "handover": "post",
+  "loaves": 500,
+  "shelf": "\u001b[31mfour"
 }"#;
 
 #[test]
 fn a_payload_with_five_faults_gets_five_lines_each_with_its_place() {
     says(
-        &["validate", "theboard.meeting.created"],
+        &["validate", EVENT],
         FIVE_FAULTS,
         &expect![[r#"
         theboard.meeting.created: 5 faults
@@ -72,25 +40,24 @@ fn a_payload_with_five_faults_gets_five_lines_each_with_its_place() {
 
 #[test]
 fn the_same_as_json() {
-    let output = bloodbank(&["validate", "theboard.meeting.created", "-", "--json"], FIVE_FAULTS);
-    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let said = Machine::sqlite().hears(&["validate", EVENT, "-", "--json"], FIVE_FAULTS);
+    let report: Value = serde_json::from_str(&said.out).unwrap();
     let pointers: Vec<&str> = report["violations"]
         .as_array()
         .unwrap()
         .iter()
         .map(|violation| violation["pointer"].as_str().unwrap())
         .collect();
-    let expected = ["/meeting_id", "/topic", "/strategy", "/max_rounds", "/agent_count"];
+    let expected = ["/order_id", "/customer", "/handover", "/loaves", "/shelf"];
     assert_eq!(pointers, expected);
-    assert_eq!(output.status.code(), Some(100));
+    assert_eq!(said.code, 100);
 }
 
 #[test]
 fn a_valid_payload_is_said_to_be_valid() {
-    let example = bloodbank(&["show", "theboard.meeting.created", "--format", "example"], "");
-    let example = String::from_utf8(example.stdout).unwrap();
+    let example = Machine::sqlite().says(&["show", EVENT, "--format", "example"]).well();
     says(
-        &["validate", "theboard.meeting.created"],
+        &["validate", EVENT],
         &example,
         &expect![[r#"
         valid: theboard.meeting.created
@@ -101,16 +68,15 @@ fn a_valid_payload_is_said_to_be_valid() {
 
 #[test]
 fn a_sensitive_value_is_not_repeated() {
-    let payload = r#"{"event_type":"llm.prompt","prompt":["the secret"]}"#;
-    let output = bloodbank(&["validate", "llm.prompt"], payload);
-    let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("/prompt") && !said.contains("secret"), "{said}");
+    let payload = r#"{"event_type":"till.paid","card_number":"4000 5000"}"#;
+    let said = Machine::sqlite().hears(&["validate", PAID], payload).out;
+    assert!(said.contains("/card_number") && !said.contains("4000"), "{said}");
 }
 
 #[test]
 fn text_that_is_no_json_is_an_error_with_its_place() {
     says(
-        &["validate", "llm.prompt"],
+        &["validate", PAID],
         "{\n  \"a\": }",
         &expect![[r#"
         error: standard input:2:8: not JSON: expected value
@@ -122,10 +88,10 @@ fn text_that_is_no_json_is_an_error_with_its_place() {
 #[test]
 fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
     says(
-        &["show", "theboard.meeting.craeted"],
+        &["show", "bakery.order.plcaed"],
         "",
         &expect![[r#"
-        error: no contract has the key `theboard.meeting.craeted`; did you mean `theboard.meeting.created` or `theboard.meeting.started` or `theboard.meeting.completed`?
+        error: no contract has the key `bakery.order.plcaed`; did you mean `theboard.meeting.created` or `theboard.meeting.started` or `theboard.meeting.completed`?
         help: `bloodbank list-events` and `list-commands` show every key
         exit 1
     "#]],
@@ -135,7 +101,7 @@ fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
 #[test]
 fn events_and_commands_are_listed_in_columns() {
     says(
-        &["list-events", "--domain", "llm"],
+        &["list-events", "--domain", "oven"],
         "",
         &expect![[r#"
         KEY                      VERSION  TYPE                     TITLE
@@ -145,7 +111,7 @@ fn events_and_commands_are_listed_in_columns() {
     "#]],
     );
     says(
-        &["list-events", "--type", "command", "--domain", "github"],
+        &["list-events", "--type", "command", "--domain", "oven"],
         "",
         &expect![[r#"
         KEY                        VERSION  TYPE                      TITLE
@@ -165,16 +131,19 @@ fn events_and_commands_are_listed_in_columns() {
 
 #[test]
 fn a_list_is_also_json() {
-    let output = bloodbank(&["list-commands", "--json"], "");
-    let list: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(list.iter().all(|contract| contract["kind"] == "command"));
-    assert!(list.len() >= 2);
+    let list = |command: &str| -> Vec<Value> {
+        serde_json::from_str(&Machine::sqlite().says(&[command, "--json"]).well()).unwrap()
+    };
+    let (events, commands) = (list("list-events"), list("list-commands"));
+    assert_eq!((events.len(), commands.len()), (5, 1));
+    assert!(events.iter().all(|contract| contract["kind"] == "event"));
+    assert_eq!((&commands[0]["kind"], &commands[0]["keys"][0]), (&"command".into(), &COMMAND.into()));
 }
 
 #[test]
 fn a_contract_is_shown_with_its_fields() {
     says(
-        &["show", "github.pull_request.merge"],
+        &["show", COMMAND],
         "",
         &expect![[r#"
         command      github.pull_request.merge
@@ -202,81 +171,71 @@ fn a_contract_is_shown_with_its_fields() {
 }
 
 /// What `show` prints of a contract, as JSON.
-fn shown(key: &str, format: &str) -> serde_json::Value {
-    let output = bloodbank(&["show", key, "--format", format], "");
-    serde_json::from_slice(&output.stdout).unwrap()
+fn shown(key: &str, format: &str) -> Value {
+    let said = Machine::sqlite().says(&["show", key, "--format", format]).well();
+    serde_json::from_str(&said).unwrap()
 }
 
 #[test]
 fn a_contract_is_also_shown_as_its_schema_which_judges_as_it_does() {
-    let schema = jsonschema::draft202012::new(&shown("llm.prompt", "schema")).unwrap();
-    let example = shown("llm.prompt", "example");
+    let schema = jsonschema::draft202012::new(&shown(PAID, "schema")).unwrap();
+    let example = shown(PAID, "example");
     assert!(schema.is_valid(&example), "{example}");
-    assert!(!schema.is_valid(&shown("theboard.meeting.created", "example")));
+    assert!(!schema.is_valid(&shown(EVENT, "example")));
     let without = |name: &str| {
         let mut payload = example.clone();
         payload.as_object_mut().unwrap().remove(name).unwrap();
         payload
     };
-    assert!(!schema.is_valid(&without("prompt")), "`prompt` is required");
+    assert!(!schema.is_valid(&without("amount")), "`amount` is required");
     let mut other = example.clone();
-    other["agent_name"] = 7.into();
-    assert!(!schema.is_valid(&other), "what `agent_name` refers to is a part of the schema");
+    other["cashier"] = 7.into();
+    assert!(!schema.is_valid(&other), "what `cashier` refers to is a part of the schema");
 }
 
 #[test]
 fn a_contract_is_also_shown_as_json() {
-    let said = shown("llm.prompt", "json");
-    assert_eq!(said["contract"]["keys"], serde_json::json!(["llm.prompt"]));
-    assert_eq!(said["examples"][0], shown("llm.prompt", "example"));
+    let said = shown(PAID, "json");
+    assert_eq!(said["contract"]["keys"], serde_json::json!([PAID]));
+    assert_eq!(said["examples"][0], shown(PAID, "example"));
     let fields = said["fields"].as_array().unwrap();
     let of_name = |name: &str| fields.iter().find(|field| field["name"] == name).unwrap();
     let required = |name: &str| of_name(name)["required"].as_bool().unwrap();
     let example = said["examples"][0].as_object().unwrap();
     assert!(example.keys().all(|name| fields.iter().any(|field| field["name"] == **name)));
-    assert!(required("prompt") && !fields.iter().all(|field| field["required"] == true), "{said}");
+    assert!(required("amount") && !fields.iter().all(|field| field["required"] == true), "{said}");
 }
 
 #[test]
 fn the_rust_types_of_a_contract_are_its_own_and_made_from_its_folder() {
-    let folder = schemas();
     let types = |key: &str| -> Vec<String> {
-        let arguments = ["show", key, "--format", "rust", "--schemas", folder.as_str()];
-        let said = String::from_utf8(bloodbank(&arguments, "").stdout).unwrap();
+        let said = Machine::sqlite().says(&["show", key, "--format", "rust"]).well();
         let starts = said.lines().filter(|line| line.starts_with(|c: char| c.is_alphabetic()));
         starts.map(str::to_owned).collect()
     };
-    assert_eq!(types("theboard.meeting.created"), ["pub struct MeetingCreated {"]);
+    assert_eq!(types(EVENT), ["pub struct OrderPlaced {", "pub enum OrderPlacedHandover {"]);
     assert_eq!(
-        types("theboard.meeting.created.v2"),
-        ["pub struct MeetingCreatedV2 {", "pub struct MeetingCreatedV2Topic {"]
+        types("bakery.order.placed.v2"),
+        ["pub struct OrderPlacedV2 {", "pub struct OrderPlacedV2Customer {"]
     );
     assert_eq!(
-        types("theboard.meeting.completed"),
+        types(COLLECTED),
         [
-            "pub struct MeetingCompleted {",
-            "pub enum MeetingCompletedStoppingReason {",
-            "pub struct MeetingCompletedTopComment {",
+            "pub struct OrderCollected {",
+            "pub struct OrderCollectedLine {",
+            "pub enum OrderCollectedPaid {",
         ]
-    );
-    let arguments = ["show", "theboard.meeting.created", "--format", "rust"];
-    says(
-        &arguments,
-        "",
-        &expect![[r#"
-        error: Rust code is made from a schema folder: pass `--schemas DIR`, or run this where `schemas` is
-        exit 1
-    "#]],
     );
 }
 
 #[test]
 fn a_version_is_part_of_the_key_or_an_option() {
-    let by_key = bloodbank(&["show", "theboard.meeting.created.v2"], "");
-    let by_option = bloodbank(&["show", "theboard.meeting.created", "--version", "2"], "");
-    assert_eq!(by_key.stdout, by_option.stdout);
+    let machine = Machine::sqlite();
+    let by_key = machine.says(&["show", "bakery.order.placed.v2"]).well();
+    let by_option = machine.says(&["show", EVENT, "--version", "2"]).well();
+    assert_eq!(by_key, by_option);
     says(
-        &["show", "llm.prompt", "--version", "7"],
+        &["show", PAID, "--version", "7"],
         "",
         &expect![[r#"
         error: no contract has the key `llm.prompt.v7`; did you mean `llm.prompt`?
@@ -288,8 +247,8 @@ fn a_version_is_part_of_the_key_or_an_option() {
 
 #[test]
 fn the_demo_publishes_refuses_restarts_chains_and_replays() {
-    let output = bloodbank(&["demo"], "");
-    let said = String::from_utf8(output.stdout).unwrap();
+    // On the contracts built in, whatever lies in this folder.
+    let said = Machine::sqlite().says(&["demo"]).well();
     let word = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
     let is_word = |word: &String| word.chars().all(|c| c.is_ascii_lowercase()) && !word.is_empty();
     let mut words: Vec<String> = said.lines().map(word).filter(is_word).collect();
@@ -316,29 +275,26 @@ fn the_demo_publishes_refuses_restarts_chains_and_replays() {
         assert!(said.contains(line), "{said}");
     }
     assert_eq!(said.lines().filter(|line| line.ends_with("  again")).count(), 3, "{said}");
-    assert!(output.status.success());
 }
 
 #[test]
 fn codegen_writes_checks_and_finds_drift() {
-    let folder = tempfile::tempdir().unwrap();
-    let (schemas, out) = (schemas(), folder.path().join("out").display().to_string());
-    let run = |more: &[&str]| {
-        let mut arguments = vec!["codegen", "--schemas", &schemas, "--out", &out];
-        arguments.extend(more);
-        bloodbank(&arguments, "")
-    };
-    assert_eq!(run(&[]).status.code(), Some(0));
-    assert_eq!(run(&["--check"]).status.code(), Some(0));
-    fs::write(Path::new(&out).join("rust/keys.rs"), "// Somebody was here.\n").unwrap();
+    let machine = Machine::sqlite();
+    let run = |more: &[&str]| machine.says(&[&["codegen", "--out", "out"], more].concat());
+    assert_eq!((run(&[]).code, run(&["--check"]).code), (0, 0));
+    let services = fs::read_to_string(machine.path("out/rust/services.rs")).unwrap();
+    assert!(services.contains("pub struct Bookkeeper"), "{services}");
+    machine.file("out/rust/keys.rs", "// Somebody was here.\n");
     let stale = run(&["--check"]);
-    let said = String::from_utf8(stale.stderr).unwrap();
-    assert_eq!(stale.status.code(), Some(4));
-    assert!(said.contains("fix: run `bloodbank codegen --schemas"), "{said}");
+    assert_eq!(stale.code, 4);
+    let fix = "fix: run `bloodbank codegen --schemas schemas --registry services/registry.yaml \
+               --out out`";
+    assert!(stale.err.contains(fix), "{}", stale.err);
 }
 
 #[test]
 fn wrong_usage_exits_2() {
-    assert_eq!(bloodbank(&["show"], "").status.code(), Some(2));
-    assert_eq!(bloodbank(&["list-events", "--type", "query"], "").status.code(), Some(2));
+    let machine = Machine::sqlite();
+    assert_eq!(machine.says(&["show"]).code, 2);
+    assert_eq!(machine.says(&["list-events", "--type", "query"]).code, 2);
 }
