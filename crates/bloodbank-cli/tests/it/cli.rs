@@ -27,14 +27,14 @@ fn a_payload_with_five_faults_gets_five_lines_each_with_its_place() {
         &["validate", EVENT],
         FIVE_FAULTS,
         &expect![[r#"
-        theboard.meeting.created: 5 faults
-          /meeting_id   expected a UUID, found "nope"
-          /topic        expected at least 1 character, found ""
-          /strategy     expected one of "simple", "multi_agent", found "multi"
-          /max_rounds   expected at most 100, found 500
-          /agent_count  expected an integer or null, found "\u{1b}[31mfour"
-        exit 100
-    "#]],
+            bakery.order.placed: 5 faults
+              /order_id  expected a UUID, found "nope"
+              /customer  expected at least 1 character, found ""
+              /handover  expected one of "counter", "delivery", found "post"
+              /loaves    expected at most 200, found 500
+              /shelf     expected an integer or null, found "\u{1b}[31mfour"
+            exit 100
+        "#]],
     );
 }
 
@@ -60,9 +60,9 @@ fn a_valid_payload_is_said_to_be_valid() {
         &["validate", EVENT],
         &example,
         &expect![[r#"
-        valid: theboard.meeting.created
-        exit 0
-    "#]],
+            valid: bakery.order.placed
+            exit 0
+        "#]],
     );
 }
 
@@ -91,10 +91,10 @@ fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
         &["show", "bakery.order.plcaed"],
         "",
         &expect![[r#"
-        error: no contract has the key `bakery.order.plcaed`; did you mean `theboard.meeting.created` or `theboard.meeting.started` or `theboard.meeting.completed`?
-        help: `bloodbank list-events` and `list-commands` show every key
-        exit 1
-    "#]],
+            error: no contract has the key `bakery.order.plcaed`; did you mean `bakery.order.placed` or `bakery.order.placed.v2`?
+            help: `bloodbank list-events` and `list-commands` show every key
+            exit 1
+        "#]],
     );
 }
 
@@ -104,20 +104,19 @@ fn events_and_commands_are_listed_in_columns() {
         &["list-events", "--domain", "oven"],
         "",
         &expect![[r#"
-        KEY                      VERSION  TYPE                     TITLE
-        llm.completion.finished  1        llm::CompletionFinished  Completion finished
-        llm.prompt               1        llm::Prompt              Prompt
-        exit 0
-    "#]],
+            KEY                  VERSION  TYPE                 TITLE
+            oven.batch.finished  1        oven::BatchFinished  Batch finished
+            exit 0
+        "#]],
     );
     says(
         &["list-events", "--type", "command", "--domain", "oven"],
         "",
         &expect![[r#"
-        KEY                        VERSION  TYPE                      TITLE
-        github.pull_request.merge  1        github::MergePullRequest  Merge a pull request
-        exit 0
-    "#]],
+            KEY              VERSION  TYPE             TITLE
+            oven.batch.bake  1        oven::BakeBatch  Bake a batch
+            exit 0
+        "#]],
     );
     says(
         &["list-commands", "--domain", "nobody"],
@@ -137,7 +136,10 @@ fn a_list_is_also_json() {
     let (events, commands) = (list("list-events"), list("list-commands"));
     assert_eq!((events.len(), commands.len()), (5, 1));
     assert!(events.iter().all(|contract| contract["kind"] == "event"));
-    assert_eq!((&commands[0]["kind"], &commands[0]["keys"][0]), (&"command".into(), &COMMAND.into()));
+    assert_eq!(
+        (&commands[0]["kind"], &commands[0]["keys"][0]),
+        (&"command".into(), &COMMAND.into())
+    );
 }
 
 #[test]
@@ -146,27 +148,23 @@ fn a_contract_is_shown_with_its_fields() {
         &["show", COMMAND],
         "",
         &expect![[r#"
-        command      github.pull_request.merge
-        version      1
-        title        Merge a pull request
-        description  Sent by agent-feedback-router when a reviewer has agreed to a merge. github-bridge merges the pull request, or refuses if its head has moved.
-        type         bloodbank::events::github::MergePullRequest
-        schema       https://schemas.33god.dev/github/commands/pull_request.merge.v1.json
-        sent by      agent-feedback-router
-        handled by   github-bridge
+            command      oven.batch.bake
+            version      1
+            title        Bake a batch
+            description  Sent by counter when bread runs out. The oven bakes a batch.
+            type         oven::BakeBatch
+            schema       https://contracts.bakery.example/oven/commands/batch.bake.v1.json
+            sent by      counter
+            handled by   oven
 
-        FIELD          REQUIRED  TYPE                           DESCRIPTION
-        event_type     yes       "github.pull_request.merge"    The key of this contract; the same in every version of it.
-        repository     yes       string                         Repository of the pull request.
-        number         yes       integer                        Number of the pull request in the repository.
-        head_sha       yes       string                         Commit that was reviewed, as full SHA-1; any other is not merged.
-        method         yes       "merge" | "squash" | "rebase"  How the commits reach the base branch.
-        delete_branch  yes       boolean                        Whether to delete the head branch after the merge.
-        min_approvals  yes       integer                        Approving reviews without which it is not merged; GitHub allows up to 6.
-        requested_by   yes       object                         Who decided to merge.
-        commit_title   no        string                         First line of the merge commit; absent for GitHub's own.
-        exit 0
-    "#]],
+            FIELD       REQUIRED  TYPE                       DESCRIPTION
+            event_type  yes       "oven.batch.bake"          The key of this contract.
+            batch       yes       integer                    Number of the batch.
+            bread       yes       "rye" | "wheat" | "spelt"  What to bake.
+            crust       yes       "soft" | "crisp"           How the crust is to be.
+            note        no        string                     A word for the baker.
+            exit 0
+        "#]],
     );
 }
 
@@ -222,8 +220,8 @@ fn the_rust_types_of_a_contract_are_its_own_and_made_from_its_folder() {
         types(COLLECTED),
         [
             "pub struct OrderCollected {",
-            "pub struct OrderCollectedLine {",
             "pub enum OrderCollectedPaid {",
+            "pub struct OrderCollectedLine {",
         ]
     );
 }
@@ -238,10 +236,10 @@ fn a_version_is_part_of_the_key_or_an_option() {
         &["show", PAID, "--version", "7"],
         "",
         &expect![[r#"
-        error: no contract has the key `llm.prompt.v7`; did you mean `llm.prompt`?
-        help: `bloodbank list-events` and `list-commands` show every key
-        exit 1
-    "#]],
+            error: no contract has the key `till.paid.v7`; did you mean `till.paid`?
+            help: `bloodbank list-events` and `list-commands` show every key
+            exit 1
+        "#]],
     );
 }
 

@@ -265,7 +265,8 @@ impl Said {
     /// Standard error without the notes that it begins with: which contracts, and where the bus lies.
     pub(crate) fn told(&self) -> &str {
         let mut rest = self.err.as_str();
-        while let Some((_, after)) = rest.strip_prefix("note: ").and_then(|it| it.split_once('\n')) {
+        while let Some((_, after)) = rest.strip_prefix("note: ").and_then(|it| it.split_once('\n'))
+        {
             rest = after;
         }
         rest

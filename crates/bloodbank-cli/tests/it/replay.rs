@@ -90,46 +90,51 @@ fn a_replay_of_a_store_that_is_not_there_makes_none() {
 #[tokio::test]
 async fn a_dry_run_says_what_would_be_sent_and_asks_no_broker() {
     let machine = with(nowhere(), mixed()).await;
-    let said = replay(&machine, &["--key", "bakery.#", "--key", "no.#", "--from", "1"]);
+    let said =
+        replay(&machine, &["--key", "bakery.#", "--key", "oven.#", "--key", "no.#", "--from", "1"]);
     assert_eq!(said.code, 0, "{}", said.err);
     expect![[r#"
-        KEY                         EVENTS
-        no.such.key                 1
-        theboard.meeting.completed  3
-        theboard.meeting.started    1
-        first   position 1, 2026-01-31 12:00:00.000Z, theboard.meeting.completed
+        KEY                     EVENTS
+        bakery.order.collected  3
+        no.such.key             1
+        oven.batch.finished     1
+        first   position 1, 2026-01-31 12:00:00.000Z, bakery.order.collected
         last    position 5, 2026-01-31 12:00:04.000Z, no.such.key
         events  5
         target  bloodbank.replay.v1, for the queues that hear replays
         2 events break the contracts of today, and are in the way:
-        POSITION  KEY                       VIOLATION
-        2         theboard.meeting.started  /event_type  expected property `event_type` to be present, found nothing
-        5         no.such.key               no contract has the key `no.such.key`
+        POSITION  KEY                  VIOLATION
+        2         oven.batch.finished  /event_type  expected property `event_type` to be present, found nothing
+        5         no.such.key          no contract has the key `no.such.key`
+        note: contracts: 6 contracts of schemas; services of services/registry.yaml
         a dry run; `--yes` does it
-    "#]].assert_eq(&format!("{}{}", said.out, said.err));
+    "#]]
+    .assert_eq(&format!("{}{}", said.out, said.err));
     let into = replay(&machine, &["--key", EVENT, "--from", "2", "--to", "3", "--queue", "q"]);
     expect![[r#"
-        KEY                         EVENTS
-        theboard.meeting.completed  1
-        first   position 3, 2026-01-31 12:00:01.000Z, theboard.meeting.completed
-        last    position 3, 2026-01-31 12:00:01.000Z, theboard.meeting.completed
+        KEY                     EVENTS
+        bakery.order.collected  1
+        first   position 3, 2026-01-31 12:00:01.000Z, bakery.order.collected
+        last    position 3, 2026-01-31 12:00:01.000Z, bakery.order.collected
         events  1
         target  queue `q`
+        note: contracts: 6 contracts of schemas; services of services/registry.yaml
         a dry run; `--yes` does it
     "#]]
     .assert_eq(&format!("{}{}", into.out, into.err));
     let live = replay(&machine, &["--live", "--skip-invalid", "--to", "2026-01-31T12:00:00.5Z"]);
     expect![[r#"
-        KEY                         EVENTS
-        theboard.meeting.completed  1
-        theboard.meeting.started    1
-        first   position 1, 2026-01-31 12:00:00.000Z, theboard.meeting.completed
-        last    position 2, 2026-01-31 12:00:00.000Z, theboard.meeting.started
+        KEY                     EVENTS
+        bakery.order.collected  1
+        oven.batch.finished     1
+        first   position 1, 2026-01-31 12:00:00.000Z, bakery.order.collected
+        last    position 2, 2026-01-31 12:00:00.000Z, oven.batch.finished
         events  2
-        target  bloodbank.events.v1, LIVE: everybody gets them, as if they happened now
+        target  bakery.events, LIVE: everybody gets them, as if they happened now
         1 event breaks the contracts of today, and will be skipped:
-        POSITION  KEY                       VIOLATION
-        2         theboard.meeting.started  /event_type  expected property `event_type` to be present, found nothing
+        POSITION  KEY                  VIOLATION
+        2         oven.batch.finished  /event_type  expected property `event_type` to be present, found nothing
+        note: contracts: 6 contracts of schemas; services of services/registry.yaml
         a dry run; `--yes` does it
     "#]].assert_eq(&format!("{}{}", live.out, live.err));
     let none = replay(&machine, &["--source", "nobody", "--yes"]);

@@ -97,14 +97,14 @@ fn workflow() -> Vec<Incoming> {
 async fn a_chain_is_drawn_as_a_tree() {
     let store = Store::with(workflow()).await;
     let expected = expect![[r#"
-        KEY                          SOURCE         TIME                      POSITION
-        github.pull_request.opened   hub            2026-01-31 12:00:00.000Z  1         unknown
-        ├─ theboard.meeting.asked    board          +12 ms                    2         unknown
-        │  ├─ llm.asked              agent          +3.2 s                    3         unknown
-        │  │  └─ llm.answered        agent          -1 ms                     4         unknown
-        │  └─ theboard.meeting.held  board          +10m                      5         unknown
-        └─ hub.labelled              hub\u{1b}[31m  +10m                      6         unknown
-        no.such.key                  ada            2026-01-31 12:10:00.030Z  7         unknown; orphan: its cause 01990000-0000-7000-8000-000000000063 is not stored
+        KEY                           SOURCE          TIME                      POSITION
+        door.bell.rang                door            2026-01-31 12:00:00.000Z  1         unknown
+        ├─ bakery.order.placed        counter         +12 ms                    2
+        │  ├─ oven.asked              oven            +3.2 s                    3         unknown
+        │  │  └─ oven.answered        oven            -1 ms                     4         unknown
+        │  └─ bakery.order.collected  counter         +10m                      5
+        └─ door.shut                  door\u{1b}[31m  +10m                      6         unknown
+        no.such.key                   ada             2026-01-31 12:10:00.030Z  7         unknown; orphan: its cause 01990000-0000-7000-8000-000000000063 is not stored
         exit 0
     "#]];
     store.says(&["chain", &id(1).to_string()], &expected);
@@ -161,16 +161,16 @@ async fn what_began_the_work_is_listed_with_its_correlation() {
 async fn a_list_goes_on_where_it_ended() {
     let store = Store::with(workflow()).await;
     store.says(&["list", "--limit", "2"], &expect![[r#"
-        POSITION  STORED                    KEY           SOURCE         STANDING  ID
-        7         2026-01-31 12:10:00.032Z  no.such.key   ada            unknown   01990000-0000-7000-8000-000000000007
-        6         2026-01-31 12:10:00.022Z  hub.labelled  hub\u{1b}[31m  unknown   01990000-0000-7000-8000-000000000006
+        POSITION  STORED                    KEY          SOURCE          STANDING  ID
+        7         2026-01-31 12:10:00.032Z  no.such.key  ada             unknown   01990000-0000-7000-8000-000000000007
+        6         2026-01-31 12:10:00.022Z  door.shut    door\u{1b}[31m  unknown   01990000-0000-7000-8000-000000000006
         next: --cursor c1-n-6-84c97aba
         exit 0
     "#]]);
     store.says(&["list", "--limit", "2", "--cursor", "c1-n-6-84c97aba"], &expect![[r#"
-        POSITION  STORED                    KEY                    SOURCE  STANDING  ID
-        5         2026-01-31 12:10:00.014Z  theboard.meeting.held  board   unknown   01990000-0000-7000-8000-000000000005
-        4         2026-01-31 12:00:03.214Z  llm.answered           agent   unknown   01990000-0000-7000-8000-000000000004
+        POSITION  STORED                    KEY                     SOURCE   STANDING  ID
+        5         2026-01-31 12:10:00.014Z  bakery.order.collected  counter  valid     01990000-0000-7000-8000-000000000005
+        4         2026-01-31 12:00:03.214Z  oven.answered           oven     unknown   01990000-0000-7000-8000-000000000004
         next: --cursor c1-n-4-84c97aba
         exit 0
     "#]]);
@@ -183,10 +183,10 @@ async fn a_list_goes_on_where_it_ended() {
     "#]],
     );
     store.says(&["list", "oven.*", "bakery.order.collected", "--oldest"], &expect![[r#"
-        POSITION  STORED                    KEY                    SOURCE  STANDING  ID
-        3         2026-01-31 12:00:03.214Z  llm.asked              agent   unknown   01990000-0000-7000-8000-000000000003
-        4         2026-01-31 12:00:03.214Z  llm.answered           agent   unknown   01990000-0000-7000-8000-000000000004
-        5         2026-01-31 12:10:00.014Z  theboard.meeting.held  board   unknown   01990000-0000-7000-8000-000000000005
+        POSITION  STORED                    KEY                     SOURCE   STANDING  ID
+        3         2026-01-31 12:00:03.214Z  oven.asked              oven     unknown   01990000-0000-7000-8000-000000000003
+        4         2026-01-31 12:00:03.214Z  oven.answered           oven     unknown   01990000-0000-7000-8000-000000000004
+        5         2026-01-31 12:10:00.014Z  bakery.order.collected  counter  valid     01990000-0000-7000-8000-000000000005
         exit 0
     "#]]);
     store.says(
@@ -277,13 +277,15 @@ async fn an_event_is_shown_with_its_facts() {
     let batch = vec![strange.with_headers(headers), incoming(&known)];
     let binary = Incoming::new(Kind::Event, "no.such.key", *b"\xff\x00").with_received(at(0));
     let store = Store::with([batch, vec![binary]].concat()).await;
-    store.says(&["get", "1"], &expect![[r#"
+    store.says(
+        &["get", "1"],
+        &expect![[r#"
         position  1
         id        dda66dc3-fe83-5ce5-bd43-c9ae5f737366
         kind      event
         key       no.such.key
         stored    2026-01-31 12:00:00.000Z
-        standing  malformed: no envelope: unknown field `n`, expected one of `id`, `event_type`, `source`, `timestamp`, `correlation_id`, `causation_id`, `session_id`, `schema`, `traceparent`, `data` at line 2 column 5
+        standing  malformed: not an envelope: missing field `id` at line 2 column 32
         size      34 bytes
         checksum  06fd8e24 (CRC-32)
 
@@ -294,7 +296,8 @@ async fn an_event_is_shown_with_its_facts() {
           "n": 12345678901234567890123
         }
         exit 0
-    "#]]);
+    "#]],
+    );
     store.says(
         &["get", &id(1).to_string()],
         &expect![[r#"
@@ -340,7 +343,7 @@ async fn an_event_is_shown_with_its_facts() {
     "#]]);
     assert_eq!(store.out(&["get", "1", "--raw"]).as_bytes(), body);
     store.says(&["get", "1", "--json"], &expect![[r#"
-        {"position":1,"id":"dda66dc3-fe83-5ce5-bd43-c9ae5f737366","kind":"event","key":"no.such.key","source":"","timestamp":null,"received":"2026-01-31T12:00:00Z","correlation_id":null,"causation_id":null,"session_id":null,"standing":"malformed","violation":"no envelope: unknown field `n`, expected one of `id`, `event_type`, `source`, `timestamp`, `correlation_id`, `causation_id`, `session_id`, `schema`, `traceparent`, `data` at line 2 column 5","schema":null,"headers":{"x-mine":"a\u001bb"},"checksum":117280292,"envelope":{   "n": 12345678901234567890123 }}
+        {"position":1,"id":"dda66dc3-fe83-5ce5-bd43-c9ae5f737366","kind":"event","key":"no.such.key","source":"","timestamp":null,"received":"2026-01-31T12:00:00Z","correlation_id":null,"causation_id":null,"session_id":null,"standing":"malformed","violation":"not an envelope: missing field `id` at line 2 column 32","schema":null,"headers":{"x-mine":"a\u001bb"},"properties":null,"checksum":117280292,"envelope":{   "n": 12345678901234567890123 }}
         exit 0
     "#]]);
     assert_eq!(store.json(&["get", "3", "--json"])[0]["body_hex"], json!("ff00"));
@@ -356,29 +359,29 @@ async fn stats_count_by_what_they_are_told_to() {
         text.lines().filter(|line| !line.starts_with("size")).collect::<Vec<_>>().join("\n")
     };
     expect![[r#"
-        SOURCE         COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
-        ada            1      266    2 ms          2 ms     1
-        agent          2      501    2 ms          3 ms     2
-        board          2      523    2 ms          2 ms     2
-        hub            1      154    2 ms          2 ms     1
-        hub\u{1b}[31m  1      260    2 ms          2 ms     1
+        SOURCE          COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
+        ada             1      266    2 ms          2 ms     1
+        counter         2      799    2 ms          2 ms     0
+        door            1      143    2 ms          2 ms     1
+        door\u{1b}[31m  1      258    2 ms          2 ms     1
+        oven            2      501    2 ms          3 ms     2
 
         events          7
         commands        0
-        not valid       7
+        not valid       5
         duplicates      0
         quarantined     0
         first position  1, stored 2026-01-31 12:00:00.002Z
         last position   7, stored 2026-01-31 12:10:00.032Z"#]]
     .assert_eq(&out(&["--by", "source"]));
     expect![[r#"
-        MINUTE             KEY                         SOURCE  COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
-        2026-01-31 12:00Z  github.pull_request.opened  hub     1      154    2 ms          2 ms     1
-        2026-01-31 12:00Z  theboard.meeting.asked      board   1      262    2 ms          2 ms     1
+        MINUTE             KEY                  SOURCE   COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
+        2026-01-31 12:00Z  bakery.order.placed  counter  1      396    2 ms          2 ms     0
+        2026-01-31 12:00Z  door.bell.rang       door     1      143    2 ms          2 ms     1
 
         events          7
         commands        0
-        not valid       7
+        not valid       5
         duplicates      0
         quarantined     0
         first position  1, stored 2026-01-31 12:00:00.002Z
