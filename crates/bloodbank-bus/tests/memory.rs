@@ -11,10 +11,10 @@ use bloodbank_testkit::catalog::{bus, envelope, queue};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-const PROMPT: &str = "llm.prompt";
+const PARCEL: &str = "lot.parcel";
 
 async fn publish(bus: &InMemory, n: u32) {
-    bus.publish(Encoded::new(envelope(PROMPT, json!({"n": n})), Headers::new()).unwrap())
+    bus.publish(Encoded::new(envelope(PARCEL, json!({"n": n})), Headers::new()).unwrap())
         .await
         .unwrap();
 }
@@ -48,16 +48,16 @@ fn park(reason: &str) -> Settlement {
 async fn every_matching_queue_gets_one_copy() {
     let (bus, _) = bus([
         queue("all", &["#"]),
-        queue("twice", &["llm.*", "llm.#", "*.prompt"]),
-        queue("three_words", &["llm.*.*"]),
-        queue("board", &["theboard.meeting.*"]),
+        queue("twice", &["lot.*", "lot.#", "*.parcel"]),
+        queue("three_words", &["lot.*.*"]),
+        queue("board", &["terminal.mooring.*"]),
     ])
     .await;
     publish(&bus, 1).await;
     let depths = ["all", "twice", "three_words", "board"].map(|name| bus.depth(name));
     assert_eq!(depths, [1, 1, 0, 0]);
     bus.publish(
-        Encoded::new(envelope("theboard.meeting.created.v2", json!({"n": 1})), Headers::new())
+        Encoded::new(envelope("terminal.mooring.created.v2", json!({"n": 1})), Headers::new())
             .unwrap(),
     )
     .await
@@ -68,14 +68,14 @@ async fn every_matching_queue_gets_one_copy() {
 #[tokio::test]
 async fn an_event_without_a_queue_is_fine_and_a_command_is_not() {
     let (bus, _) = bus([queue("events", &["#"])]).await;
-    let command = || envelope("theboard.meeting.create", json!({}));
+    let command = || envelope("terminal.mooring.create", json!({}));
     assert_eq!(
         bus.publish(Encoded::new(command(), Headers::new()).unwrap()).await,
-        Err(TransportError::Unroutable { key: "theboard.meeting.create".into() })
+        Err(TransportError::Unroutable { key: "terminal.mooring.create".into() })
     );
     assert_eq!(bus.depth("events"), 0);
     let worker =
-        Queue::new("w").bind(Exchange::Commands, "theboard.meeting.create".parse().unwrap());
+        Queue::new("w").bind(Exchange::Commands, "terminal.mooring.create".parse().unwrap());
     bus.declare(&Topology::new().with_queue(worker.clone())).await.unwrap();
     bus.publish(Encoded::new(command(), Headers::new()).unwrap()).await.unwrap();
     assert_eq!((bus.depth("w"), bus.depth("events")), (1, 0));
@@ -179,7 +179,7 @@ async fn parked_messages_keep_their_bytes_and_get_the_reason() {
         assert_eq!((bus.depth(name), bus.unsettled(name)), (0, 0));
     }
     let dead = subscribe(&bus, "q.dead", 1).await.recv().await.unwrap();
-    assert_eq!((&*dead.key, data(&dead)), (PROMPT, json!({"n": 7})));
+    assert_eq!((&*dead.key, data(&dead)), (PARCEL, json!({"n": 7})));
     assert_eq!(dead.headers[headers::REASON], "no use");
     assert_eq!(dead.headers.len(), 1);
     assert!(!dead.redelivered);
@@ -192,7 +192,7 @@ async fn a_full_queue_refuses_and_nobody_else_gets_it() {
     publish(&bus, 0).await;
     publish(&bus, 1).await;
     let error = bus
-        .publish(Encoded::new(envelope(PROMPT, json!({"n": 2})), Headers::new()).unwrap())
+        .publish(Encoded::new(envelope(PARCEL, json!({"n": 2})), Headers::new()).unwrap())
         .await
         .unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("`small` is full"), "{error}");
@@ -220,8 +220,8 @@ async fn a_full_dead_letter_queue_loses_nothing() {
 
 #[tokio::test]
 async fn forwarding_keeps_bytes() {
-    let (bus, _) = bus([queue("q", &["llm.#"]).with_max_len(2)]).await;
-    let garbage = Verbatim::stored("llm.prompt", *b"{not json", Headers::new())
+    let (bus, _) = bus([queue("q", &["lot.#"]).with_max_len(2)]).await;
+    let garbage = Verbatim::stored("lot.parcel", *b"{not json", Headers::new())
         .with_header(headers::ATTEMPTS, "3");
     bus.forward(garbage.clone(), Destination::queue("q")).await.unwrap();
     bus.forward(garbage.clone(), Destination::Exchange(Exchange::Events)).await.unwrap();
@@ -241,7 +241,7 @@ async fn forwarding_keeps_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_retried_waits_and_takes_room() {
-    let (bus, _) = bus([queue("q", &["llm.#"]).with_max_len(2)]).await;
+    let (bus, _) = bus([queue("q", &["lot.#"]).with_max_len(2)]).await;
     let mut consumer = subscribe(&bus, "q", 10).await;
     publish(&bus, 0).await;
     let first = consumer.recv().await.unwrap();
@@ -251,7 +251,7 @@ async fn what_is_retried_waits_and_takes_room() {
     assert_eq!((bus.depth("q"), bus.unsettled("q")), (0, 0));
     publish(&bus, 1).await;
     let full = bus
-        .publish(Encoded::new(envelope(PROMPT, json!({"n": 2})), Headers::new()).unwrap())
+        .publish(Encoded::new(envelope(PARCEL, json!({"n": 2})), Headers::new()).unwrap())
         .await
         .unwrap_err();
     assert!(full.is_retryable(), "what waits counts, too: {full}");
@@ -273,7 +273,7 @@ async fn a_closed_bus_ends_its_consumers_and_refuses_everything() {
     assert!(consumer.recv().await.is_none());
     let closed = Err(TransportError::Closed);
     assert_eq!(
-        bus.publish(Encoded::new(envelope(PROMPT, json!({"n": 1})), Headers::new()).unwrap()).await,
+        bus.publish(Encoded::new(envelope(PARCEL, json!({"n": 1})), Headers::new()).unwrap()).await,
         closed
     );
     assert_eq!(bus.forward(Verbatim::of(&delivery), Destination::queue("q")).await, closed);
@@ -281,7 +281,7 @@ async fn a_closed_bus_ends_its_consumers_and_refuses_everything() {
     assert_eq!(bus.declare(&Topology::new()).await, closed);
     assert_eq!(bus.subscribe(Subscription::new("q")).await.map(|_| ()), closed);
     let request = bus.request(
-        Encoded::new(envelope("theboard.meeting.create", json!({})), Headers::new()).unwrap(),
+        Encoded::new(envelope("terminal.mooring.create", json!({})), Headers::new()).unwrap(),
     );
     assert_eq!(request.confirm.await, closed);
     assert!(request.answer.await.is_err());
@@ -291,7 +291,7 @@ async fn a_closed_bus_ends_its_consumers_and_refuses_everything() {
 async fn declaring_is_idempotent_and_all_or_nothing() {
     let (bus, _) = bus([queue("q", &["a.b"])]).await;
     publish(&bus, 0).await;
-    bus.declare(&Topology::new().with_queue(queue("q", &["llm.prompt"]))).await.unwrap();
+    bus.declare(&Topology::new().with_queue(queue("q", &["lot.parcel"]))).await.unwrap();
     publish(&bus, 1).await;
     assert_eq!(bus.depth("q"), 1);
     let other =

@@ -11,7 +11,7 @@ use bloodbank_bus::{
 };
 use bloodbank_core::{Envelope, Kind, Meta, SealError};
 use bloodbank_testkit::catalog::{
-    Any, Board, CreateMeeting, Idle, MeetingCreated, bus, contracts, meeting, queue,
+    Any, Board, CreateMooring, Idle, MooringCreated, bus, contracts, mooring, queue,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -71,7 +71,7 @@ impl Transport for Counting {
 async fn what_is_refused_never_reaches_the_transport() {
     let transport = Counting::answering(Ok(()));
     let publisher = Publisher::<Board>::new(transport.clone(), contracts());
-    let bad = MeetingCreated { max_rounds: 11, strategy: "fast".into(), ..meeting("") };
+    let bad = MooringCreated { max_rounds: 11, strategy: "fast".into(), ..mooring("") };
     let PublishError::Seal(SealError::Refused(refusal)) =
         publisher.publish(&bad).await.unwrap_err()
     else {
@@ -82,22 +82,22 @@ async fn what_is_refused_never_reaches_the_transport() {
     assert_eq!(pointers, ["/max_rounds", "/strategy", "/topic"]);
 
     let data = serde_json::to_value(&bad).unwrap();
-    let key = "theboard.meeting.created";
+    let key = "terminal.mooring.created";
     let json = publisher.publish_json(key, data).await.unwrap_err();
     assert!(matches!(json, PublishError::Seal(SealError::Refused(again)) if again == refusal));
-    let create = publisher.send_json("theboard.meeting.create", json!({"topic": 1})).await;
+    let create = publisher.send_json("terminal.mooring.create", json!({"topic": 1})).await;
     assert!(matches!(create, Err(PublishError::Seal(SealError::Refused(_)))));
     assert_eq!(transport.count(), 0);
 
-    publisher.publish(&meeting("fine")).await.unwrap();
+    publisher.publish(&mooring("fine")).await.unwrap();
     assert_eq!(transport.count(), 1);
 }
 
 #[tokio::test]
 async fn the_registry_is_asked_at_run_time() {
     let transport = Counting::answering(Ok(()));
-    let fine = || serde_json::to_value(meeting("fine")).unwrap();
-    let key = "theboard.meeting.created";
+    let fine = || serde_json::to_value(mooring("fine")).unwrap();
+    let key = "terminal.mooring.created";
 
     let error = Publisher::<Idle>::new(transport.clone(), contracts())
         .publish_json(key, fine())
@@ -109,9 +109,9 @@ async fn the_registry_is_asked_at_run_time() {
     let text = error.to_string();
     assert!(text.contains("`produces:`") && text.contains("services/registry.yaml"), "{text}");
     let board = Publisher::<Board>::new(transport.clone(), contracts());
-    let other = board.publish_json("llm.prompt", json!({})).await.unwrap_err();
+    let other = board.publish_json("lot.parcel", json!({})).await.unwrap_err();
     assert!(matches!(other, PublishError::Seal(SealError::NotAllowed { .. })));
-    let newer = board.publish_json("theboard.meeting.created.v2", json!({})).await.unwrap_err();
+    let newer = board.publish_json("terminal.mooring.created.v2", json!({})).await.unwrap_err();
     assert!(
         matches!(newer, PublishError::Seal(SealError::NotAllowed { .. })),
         "each version is listed for itself"
@@ -120,7 +120,7 @@ async fn the_registry_is_asked_at_run_time() {
 
     board.publish_json(key, fine()).await.unwrap();
     Publisher::<Any>::new(transport.clone(), contracts())
-        .publish_json("llm.prompt", json!({}))
+        .publish_json("lot.parcel", json!({}))
         .await
         .unwrap();
     assert_eq!(transport.count(), 2);
@@ -130,18 +130,18 @@ async fn the_registry_is_asked_at_run_time() {
 async fn kinds_and_keys_are_not_mixed_up() {
     let transport = Counting::answering(Ok(()));
     let any = Publisher::<Any>::new(transport.clone(), contracts());
-    let sent = any.send_json("llm.prompt", json!({})).await.unwrap_err();
+    let sent = any.send_json("lot.parcel", json!({})).await.unwrap_err();
     assert!(
         matches!(sent, PublishError::Seal(SealError::WrongKind { kind: Kind::Event, .. })),
         "{sent}"
     );
-    let published = any.publish_json("theboard.meeting.create", json!({})).await.unwrap_err();
+    let published = any.publish_json("terminal.mooring.create", json!({})).await.unwrap_err();
     assert!(matches!(
         published,
         PublishError::Seal(SealError::WrongKind { kind: Kind::Command, .. })
     ));
-    let unknown = any.publish_json("llm.promt", json!({})).await.unwrap_err();
-    assert!(unknown.to_string().contains("did you mean `llm.prompt`?"), "{unknown}");
+    let unknown = any.publish_json("lot.parcl", json!({})).await.unwrap_err();
+    assert!(unknown.to_string().contains("did you mean `lot.parcel`?"), "{unknown}");
     assert_eq!(transport.count(), 0);
 }
 
@@ -150,7 +150,7 @@ async fn a_failed_publish_says_its_id() {
     let publisher =
         Publisher::<Board>::new(Counting::answering(Err(TransportError::Unknown)), contracts());
     let id = Uuid::now_v7();
-    let error = publisher.publish(&meeting("x")).id(id).await.unwrap_err();
+    let error = publisher.publish(&mooring("x")).id(id).await.unwrap_err();
     assert!(
         matches!(&error, PublishError::Transport { id: said, source } if *said == id && source.is_retryable())
     );
@@ -158,18 +158,18 @@ async fn a_failed_publish_says_its_id() {
 
 #[tokio::test]
 async fn typed_there_and_back() {
-    let (_, transport) = bus([queue("q", &["theboard.#"])]).await;
+    let (_, transport) = bus([queue("q", &["terminal.#"])]).await;
     let publisher = Publisher::<Board>::new(transport.clone(), contracts()).named("board@host");
-    let mut inbox: Inbox<MeetingCreated> =
+    let mut inbox: Inbox<MooringCreated> =
         Inbox::open(transport, contracts(), Subscription::new("q")).await.unwrap();
     let work = Uuid::now_v7();
     let meta = Meta::new().with_correlation_id(work).with_session_id("s1");
-    let receipt = publisher.publish(&meeting("there")).meta(meta).await.unwrap();
+    let receipt = publisher.publish(&mooring("there")).meta(meta).await.unwrap();
     let received = inbox.next().await.unwrap().unwrap();
-    assert_eq!(received.payload, meeting("there"));
+    assert_eq!(received.payload, mooring("there"));
     let Envelope { id, source, correlation_id, schema, .. } = &*received.envelope;
     assert_eq!((*id, source.as_str(), *correlation_id), (receipt.id, "board@host", Some(work)));
-    assert_eq!(schema.as_deref(), Some("https://example.test/theboard.meeting.created"));
+    assert_eq!(schema.as_deref(), Some("https://example.test/terminal.mooring.created"));
     inbox.requeue(received).await.unwrap();
     let again = inbox.next().await.unwrap().unwrap();
     assert!(again.redelivered() && again.attempt() == 1 && again.envelope.id == receipt.id);
@@ -179,12 +179,12 @@ async fn typed_there_and_back() {
 #[tokio::test]
 async fn commands_reach_their_worker() {
     let worker =
-        Queue::new("w").bind(Exchange::Commands, "theboard.meeting.create".parse().unwrap());
+        Queue::new("w").bind(Exchange::Commands, "terminal.mooring.create".parse().unwrap());
     let (bus, transport) = bus([worker]).await;
-    let command = CreateMeeting { topic: "x".into() };
+    let command = CreateMooring { topic: "x".into() };
     let receipt =
         Publisher::<Board>::new(transport.clone(), contracts()).send(&command).await.unwrap();
-    let mut inbox: Inbox<CreateMeeting> =
+    let mut inbox: Inbox<CreateMooring> =
         Inbox::open(transport, contracts(), Subscription::new("w")).await.unwrap();
     let received = inbox.next().await.unwrap().unwrap();
     assert_eq!((received.envelope.id, &received.payload), (receipt.id, &command));
@@ -197,16 +197,16 @@ async fn what_is_wrong_is_parked_and_not_handed_out() {
     let (bus, transport) =
         bus([queue("q", &["#"]).with_dead_letters("dead"), Queue::new("dead")]).await;
     let mut envelope = json!({
-        "id": Uuid::now_v7(), "event_type": "theboard.meeting.created", "source": "foreign",
-        "timestamp": "2026-01-31T12:00:00Z", "data": meeting("good"),
+        "id": Uuid::now_v7(), "event_type": "terminal.mooring.created", "source": "foreign",
+        "timestamp": "2026-01-31T12:00:00Z", "data": mooring("good"),
     });
-    let mut messages = vec![("theboard.meeting.created", b"garbage".to_vec())];
-    messages.push(("llm.prompt", envelope.to_string().into()));
-    messages.push(("theboard.meeting.created", envelope.to_string().into()));
+    let mut messages = vec![("terminal.mooring.created", b"garbage".to_vec())];
+    messages.push(("lot.parcel", envelope.to_string().into()));
+    messages.push(("terminal.mooring.created", envelope.to_string().into()));
     envelope["data"]["max_rounds"] = json!(99);
-    messages.push(("theboard.meeting.created", envelope.to_string().into()));
-    envelope["event_type"] = json!("llm.prompt");
-    messages.push(("llm.prompt", envelope.to_string().into()));
+    messages.push(("terminal.mooring.created", envelope.to_string().into()));
+    envelope["event_type"] = json!("lot.parcel");
+    messages.push(("lot.parcel", envelope.to_string().into()));
     envelope["event_type"] = json!("no.such.key");
     messages.push(("no.such.key", envelope.to_string().into()));
     for (key, body) in &messages {
@@ -214,11 +214,11 @@ async fn what_is_wrong_is_parked_and_not_handed_out() {
         bus.forward(message, Destination::Exchange(Exchange::Events)).await.unwrap();
     }
     Publisher::<Board>::new(transport.clone(), contracts())
-        .publish(&meeting("last"))
+        .publish(&mooring("last"))
         .await
         .unwrap();
 
-    let mut inbox: Inbox<MeetingCreated> =
+    let mut inbox: Inbox<MooringCreated> =
         Inbox::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
     for topic in ["good", "last"] {
         let received = inbox.next().await.unwrap().unwrap();
@@ -233,10 +233,10 @@ async fn what_is_wrong_is_parked_and_not_handed_out() {
         (
             1,
             Reason::NoEnvelope,
-            "it travelled as `llm.prompt` and says that it is `theboard.meeting.created`",
+            "it travelled as `lot.parcel` and says that it is `terminal.mooring.created`",
         ),
         (3, Reason::BreaksContract, "/max_rounds  expected at most 10, found 99"),
-        (4, Reason::BreaksContract, "`llm.prompt` is not the key of this type"),
+        (4, Reason::BreaksContract, "`lot.parcel` is not the key of this type"),
         (5, Reason::NoHandler, "no contract has the key `no.such.key`"),
     ];
     for (index, reason, error) in wanted {
@@ -253,11 +253,11 @@ async fn what_is_wrong_is_parked_and_not_handed_out() {
 #[tokio::test]
 async fn any_payload_as_json() {
     let (_, transport) =
-        bus([queue("q", &["llm.*"]).with_dead_letters("dead"), Queue::new("dead")]).await;
+        bus([queue("q", &["lot.*"]).with_dead_letters("dead"), Queue::new("dead")]).await;
     let mut inbox: Inbox<Value> =
         Inbox::open(transport.clone(), contracts(), Subscription::new("q")).await.unwrap();
     let any = Publisher::<Any>::new(transport.clone(), contracts());
-    any.publish_json("llm.prompt", json!({"a": [1]})).await.unwrap();
+    any.publish_json("lot.parcel", json!({"a": [1]})).await.unwrap();
     let received = inbox.next().await.unwrap().unwrap();
     assert_eq!(received.payload, json!({"a": [1]}));
     inbox.park(received, "seen enough").await.unwrap();

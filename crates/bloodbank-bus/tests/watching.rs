@@ -10,7 +10,7 @@ use bloodbank_bus::{
     Destination, Exchange, Headers, InMemory, Publisher, Received, RetryPolicy, Subscriber,
     Transport, Verbatim,
 };
-use bloodbank_testkit::catalog::{Any, CreateMeeting, MeetingCreated, contracts, meeting};
+use bloodbank_testkit::catalog::{Any, CreateMooring, MooringCreated, contracts, mooring};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
@@ -28,20 +28,20 @@ async fn work() {
     let (sender, mut handled) = tokio::sync::mpsc::unbounded_channel();
     let subscriber = Subscriber::<Any>::new(bus.clone(), contracts())
         .queue("q")
-        .bind("theboard.meeting.created")
+        .bind("terminal.mooring.created")
         .retry(RetryPolicy::ladder([Duration::from_millis(10)]))
-        .on(move |received: Received<MeetingCreated>| {
+        .on(move |received: Received<MooringCreated>| {
             let attempt = received.attempt();
             sender.send(attempt).unwrap();
             async move { if attempt == 1 { Err("the database is away") } else { Ok(()) } }
         });
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let done = async {
-        let receipt = publisher.publish(&meeting("SECRET-TOPIC")).await.unwrap();
-        let mut data = serde_json::to_value(meeting("fine")).unwrap();
+        let receipt = publisher.publish(&mooring("SECRET-TOPIC")).await.unwrap();
+        let mut data = serde_json::to_value(mooring("fine")).unwrap();
         data["strategy"] = json!("SECRET-STRATEGY");
         let mut sent = json!({
-            "id": Uuid::now_v7(), "event_type": "theboard.meeting.created", "source": "s",
+            "id": Uuid::now_v7(), "event_type": "terminal.mooring.created", "source": "s",
             "timestamp": "2026-01-31T12:00:00Z", "data": data,
         });
         forward(&bus, &sent).await;
@@ -50,9 +50,9 @@ async fn work() {
         assert_eq!((handled.recv().await, handled.recv().await), (Some(1), Some(2)));
         sent["timestamp"] = json!("2026-01-31T12:00:00Z");
         sent["id"] = json!(receipt.id);
-        sent["data"] = serde_json::to_value(meeting("SECRET-TOPIC")).unwrap();
+        sent["data"] = serde_json::to_value(mooring("SECRET-TOPIC")).unwrap();
         forward(&bus, &sent).await;
-        publisher.send(&CreateMeeting { topic: "nobody takes it".into() }).await.unwrap_err();
+        publisher.send(&CreateMooring { topic: "nobody takes it".into() }).await.unwrap_err();
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     subscriber.run_until(done).await.unwrap();
@@ -61,7 +61,7 @@ async fn work() {
 /// Puts bytes on the exchange of events, as they are.
 async fn forward(bus: &Arc<dyn Transport>, message: &Value) {
     let bytes = message.to_string().into_bytes();
-    let message = Verbatim::stored("theboard.meeting.created", bytes, Headers::new());
+    let message = Verbatim::stored("terminal.mooring.created", bytes, Headers::new());
     bus.forward(message, Destination::Exchange(Exchange::Events)).await.unwrap();
 }
 
@@ -92,7 +92,7 @@ async fn logs_name_the_message_and_hold_nothing_of_its_payload() {
     work().await;
     drop(guard);
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    for seen in ["id=", "key=theboard.meeting.created", "attempt=1", "the database is away"] {
+    for seen in ["id=", "key=terminal.mooring.created", "attempt=1", "the database is away"] {
         assert!(text.contains(seen), "no {seen}:\n{text}");
     }
     assert!(text.contains("reason=breaks-contract") && text.contains("/strategy (enum)"), "{text}");

@@ -37,6 +37,10 @@ pub(crate) enum Origin {
     BuiltIn,
 }
 
+const NO_FOLDER: &str = "there is no schema folder `schemas` here or in a folder above";
+const NAME_IT: &str = "help: name the folder with `--schemas DIR` or BLOODBANK_SCHEMAS, or run the \
+                       command where `schemas` is";
+
 /// Contracts, and where they come from.
 pub(crate) struct Known {
     pub(crate) contracts: Contracts,
@@ -44,10 +48,43 @@ pub(crate) struct Known {
     registry: Option<PathBuf>,
 }
 
+/// The files that contracts are read from.
+pub(crate) struct Files {
+    pub(crate) schemas: PathBuf,
+    pub(crate) registry: Option<PathBuf>,
+}
+
 impl Source {
     /// The schema folder that was named.
     pub(crate) fn named(&self) -> Option<&Path> {
         self.schemas.as_deref()
+    }
+
+    /// The service registry that was named.
+    pub(crate) fn named_registry(&self) -> Option<&Path> {
+        self.registry.as_deref()
+    }
+
+    /// The same, where this schema folder is named.
+    pub(crate) fn with_schemas(self, schemas: PathBuf) -> Self {
+        Source { schemas: Some(schemas), ..self }
+    }
+
+    /// The files, for commands on files. Says which, where that may not be what the user thinks of.
+    ///
+    /// # Errors
+    /// If there is no schema folder, or what is named is not there.
+    pub(crate) fn files(&self) -> anyhow::Result<Files> {
+        let origin = self.origin()?;
+        let registry = self.registry_of(&origin)?;
+        match origin {
+            Origin::Folder(schemas) => Ok(Files { schemas, registry }),
+            Origin::Above(schemas) => {
+                eprintln!("note: contracts: {}, the nearest upward", schemas.display());
+                Ok(Files { schemas, registry })
+            }
+            Origin::BuiltIn => bail!("{NO_FOLDER}\n{NAME_IT}"),
+        }
     }
 
     /// The contracts. Says on stderr which, where that may not be what the user thinks of.
@@ -70,10 +107,8 @@ impl Source {
         let known = self.silently()?;
         if known.origin == Origin::BuiltIn {
             bail!(
-                "there is no schema folder `schemas` here or in a folder above, and this command \
-                 changes a system, so that it does not fall back to the contracts built in\n\
-                 help: name the folder with `--schemas DIR` or BLOODBANK_SCHEMAS, or run the \
-                 command where `schemas` is"
+                "{NO_FOLDER}, and this command changes a system, so that it does not fall back to \
+                 the contracts built in\n{NAME_IT}"
             );
         }
         eprintln!("note: contracts: {known}");
@@ -192,8 +227,11 @@ impl fmt::Display for Known {
 }
 
 /// What is at hand, for commands that judge nothing and only need to know the exchange.
-pub(crate) fn at_hand(source: &Source) -> Contracts {
-    source.silently().map_or_else(|_| none(), |known| known.contracts)
+///
+/// # Errors
+/// If the folder or its registry has errors: it may name another exchange than the usual one.
+pub(crate) fn at_hand(source: &Source) -> anyhow::Result<Contracts> {
+    Ok(source.silently()?.contracts)
 }
 
 /// No contracts: for commands that look at what is stored and judge nothing.

@@ -90,7 +90,7 @@ impl Which {
     /// The contracts to look for queues in; where a queue is named, those that are at hand.
     fn contracts(&self, source: &Source, changes: bool) -> anyhow::Result<Contracts> {
         Ok(match (&self.queue, changes) {
-            (Some(_), _) => contracts::at_hand(source),
+            (Some(_), _) => contracts::at_hand(source)?,
             (None, true) => source.read_own()?.contracts,
             (None, false) => source.read()?.contracts,
         })

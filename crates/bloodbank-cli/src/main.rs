@@ -6,6 +6,7 @@ mod demo;
 mod dlq;
 mod doctor;
 mod figures;
+mod folder;
 mod hints;
 mod list;
 mod logging;
@@ -24,13 +25,12 @@ mod validate;
 mod when;
 
 use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
 use bloodbank::Kind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use holyfields_cli::{CodegenArgs, ExplainArgs, LintArgs, Outcome, codegen, explain, lint};
+use holyfields_cli::{ExplainArgs, Outcome, explain};
 
 use contracts::Source;
 use list::{Kinds, List};
@@ -67,10 +67,10 @@ enum Command {
     Show(show::Show),
     /// Check a payload against the contract of a key; every violation, with its place.
     Validate(validate::Validate),
-    /// Write the code for a schema folder.
-    Codegen(CodegenArgs),
+    /// Write the code for a schema folder, or check that it is up to date.
+    Codegen(folder::Codegen),
     /// Say everything that is wrong with a schema folder.
-    Lint(LintArgs),
+    Lint(folder::Lint),
     /// Say what a lint rule looks for, why, and what to do; without one, list them all.
     Explain(ExplainArgs),
     /// Publish an event, once it keeps its contract.
@@ -119,11 +119,8 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::ListCommands { list } => list.run(Kinds::Command, source),
         Command::Show(show) => show.run(source),
         Command::Validate(validate) => validate.run(source),
-        Command::Codegen(args) => codegen::run(&args, &codegen_again(&args)).map(Outcome::code),
-        Command::Lint(mut args) => {
-            args.schemas = args.schemas.or_else(|| source.named().map(Path::to_owned));
-            lint::run(&args, &lint_again(&args)).map(Outcome::code)
-        }
+        Command::Codegen(codegen) => codegen.run(source),
+        Command::Lint(lint) => lint.run(source),
         Command::Explain(args) => explain::run(&args).map(Outcome::code),
         Command::Publish(publish) => publish.run(Kind::Event, source),
         Command::Send(publish) => publish.run(Kind::Command, source),
@@ -139,25 +136,6 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
             Ok(0)
         }
     }
-}
-
-/// The command that brings the folder of a `codegen --check` up to date.
-fn codegen_again(args: &CodegenArgs) -> String {
-    let registry = args.registry.as_ref();
-    let registry = registry.map(|path| format!(" --registry {}", path.display()));
-    format!(
-        "bloodbank codegen --schemas {}{} --out {}",
-        args.schemas.display(),
-        registry.unwrap_or_default(),
-        args.out.display(),
-    )
-}
-
-/// How `lint` was called, but for its options.
-fn lint_again(args: &LintArgs) -> String {
-    let folder = args.schemas.as_ref().map(|path| format!(" {}", path.display()));
-    let registry = args.registry.as_ref().map(|path| format!(" --registry {}", path.display()));
-    format!("bloodbank lint{}{}", folder.unwrap_or_default(), registry.unwrap_or_default())
 }
 
 /// `bloodbank list-events | head -1` ends the pipe early; that is no error.

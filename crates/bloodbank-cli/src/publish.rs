@@ -20,7 +20,7 @@ use crate::table::say;
 
 #[derive(Args)]
 pub(crate) struct Publish {
-    /// A routing key, as in `theboard.meeting.created`; version 2 is `theboard.meeting.created.v2`.
+    /// A routing key, as in `shop.order.paid`; version 2 is `shop.order.paid.v2`.
     key: String,
     #[command(flatten)]
     payload: Payload,

@@ -8,6 +8,7 @@ use std::env;
 use std::fs;
 
 use anyhow::{Context, bail};
+use bloodbank::amqp::Exchanges;
 use bloodbank::candystore::{
     self, EventStore, Pace, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget,
@@ -97,7 +98,7 @@ impl Replay {
     async fn begin(&self, store: &EventStore) -> anyhow::Result<u8> {
         let plan = store.plan_replay(self.which.filter()).await?;
         let options = self.change(ReplayOptions::new(author()).with_target(self.target()));
-        if let Some(code) = self.only_shown(&plan, &options)? {
+        if let Some(code) = self.only_shown(store, &plan, &options)? {
             return Ok(code);
         }
         let bus = Connected::open(store.contracts()).await?;
@@ -115,7 +116,7 @@ impl Replay {
         }
         run.options = self.change(run.options);
         let rest = store.plan_replay(run.rest()).await?;
-        if let Some(code) = self.only_shown(&rest, &run.options)? {
+        if let Some(code) = self.only_shown(store, &rest, &run.options)? {
             return Ok(code);
         }
         let bus = Connected::open(store.contracts()).await?;
@@ -142,8 +143,14 @@ impl Replay {
     }
 
     /// Shows what would be sent. The exit code, if that was all.
-    fn only_shown(&self, plan: &ReplayPlan, options: &ReplayOptions) -> anyhow::Result<Option<u8>> {
-        show::plan(plan, options)?;
+    fn only_shown(
+        &self,
+        store: &EventStore,
+        plan: &ReplayPlan,
+        options: &ReplayOptions,
+    ) -> anyhow::Result<Option<u8>> {
+        let exchanges = Exchanges::from_env_and(store.contracts().bundle().exchange.as_ref())?;
+        show::plan(plan, options, &exchanges)?;
         if plan.count == 0 {
             eprintln!("no events; there is nothing to send");
             return Ok(Some(0));

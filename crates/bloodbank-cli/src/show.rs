@@ -11,14 +11,14 @@ use holyfields::pointer;
 use holyfields_codegen::Options;
 use serde_json::{Value, json};
 
-use crate::contracts::{self, Source};
+use crate::contracts::{self, Known, Origin, Source};
 use crate::table::Table;
 
 #[derive(Args)]
 pub(crate) struct Show {
-    /// A routing key, as in `theboard.meeting.created`, or the name of a service.
+    /// A routing key, as in `shop.order.paid`, or the name of a service.
     key: String,
-    /// Another version than the first; also written `theboard.meeting.created.v2`.
+    /// Another version than the first; also written `shop.order.paid.v2`.
     #[arg(long = "version", value_name = "N")]
     number: Option<u32>,
     /// What to show.
@@ -45,7 +45,7 @@ enum Format {
 
 impl Show {
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
-        let contracts = source.read()?.contracts;
+        let Known { contracts, origin, .. } = source.read()?;
         if let Some(service) = self.service(contracts.bundle()) {
             return self.show_service(contracts.bundle(), service);
         }
@@ -53,7 +53,7 @@ impl Show {
         let bundle = contracts.bundle();
         let mut out = io::stdout().lock();
         match if self.json { Format::Json } else { self.format } {
-            Format::Table => table(bundle, contract, &mut out)?,
+            Format::Table => table(bundle, contract, &origin, &mut out)?,
             Format::Json => writeln!(out, "{:#}", as_json(bundle, contract))?,
             Format::Schema => writeln!(out, "{:#}", bundle.document(contract))?,
             Format::Example => {
@@ -97,7 +97,12 @@ impl Show {
     }
 }
 
-fn table(bundle: &Bundle, contract: &BundledContract, out: &mut impl Write) -> io::Result<()> {
+fn table(
+    bundle: &Bundle,
+    contract: &BundledContract,
+    origin: &Origin,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let line = |out: &mut dyn Write, name: &str, text: &str| {
         if text.is_empty() { Ok(()) } else { writeln!(out, "{name:<12} {}", escape_control(text)) }
     };
@@ -106,7 +111,9 @@ fn table(bundle: &Bundle, contract: &BundledContract, out: &mut impl Write) -> i
     line(out, "version", &contract.version.to_string())?;
     line(out, "title", &contract.title)?;
     line(out, "description", &contract.description)?;
-    line(out, "type", &format!("events::{}", contract.rust_type))?;
+    // Where other contracts are compiled into, only who compiles them knows.
+    let path = if *origin == Origin::BuiltIn { "bloodbank::events::" } else { "" };
+    line(out, "type", &format!("{path}{}", contract.rust_type))?;
     line(out, "schema", &contract.schema_id)?;
     let (from, to) = services(bundle, contract);
     let (from_label, to_label) = match contract.kind {

@@ -44,7 +44,7 @@ impl Tail {
     }
 
     async fn follow(&self, source: &Source) -> anyhow::Result<()> {
-        match Connected::open(contracts::at_hand(source)).await? {
+        match Connected::open(contracts::at_hand(source)?).await? {
             Connected::RabbitMq(amqp) => self.on_rabbitmq(&amqp).await,
             Connected::Embedded(embedded) => self.in_store(embedded.store()).await,
         }

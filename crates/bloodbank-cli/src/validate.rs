@@ -14,11 +14,11 @@ use crate::contracts::{self, Source};
 
 #[derive(Args)]
 pub(crate) struct Validate {
-    /// A routing key, as in `theboard.meeting.created`.
+    /// A routing key, as in `shop.order.paid`.
     key: String,
     /// The payload; `-` or nothing for standard input.
     file: Option<PathBuf>,
-    /// Another version than the first; also written `theboard.meeting.created.v2`.
+    /// Another version than the first; also written `shop.order.paid.v2`.
     #[arg(long = "version", value_name = "N")]
     number: Option<u32>,
     /// As JSON.

@@ -1,4 +1,5 @@
 //! Sealing: the contract and the registry are asked, and nothing is sent.
+#![allow(clippy::unwrap_used)]
 
 use std::thread;
 

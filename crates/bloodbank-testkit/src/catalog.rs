@@ -26,27 +26,27 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
     };
     let bundle = json!({
         "contracts": [
-            contract("event", "theboard.meeting.created", 1, "meeting"),
-            contract("event", "theboard.meeting.created", 2, "anything"),
-            contract("event", "theboard.meeting.ended", 1, "anything"),
-            contract("event", "llm.prompt", 1, "anything"),
-            contract("event", "llm.session.started", 1, "anything"),
-            contract("command", "theboard.meeting.create", 1, "create"),
+            contract("event", "terminal.mooring.created", 1, "mooring"),
+            contract("event", "terminal.mooring.created", 2, "anything"),
+            contract("event", "terminal.mooring.ended", 1, "anything"),
+            contract("event", "lot.parcel", 1, "anything"),
+            contract("event", "lot.session.started", 1, "anything"),
+            contract("command", "terminal.mooring.create", 1, "create"),
         ],
         "services": [
             service(
-                "board", &["theboard.meeting.created"], &["theboard.meeting.create"], json!([]),
+                "board", &["terminal.mooring.created"], &["terminal.mooring.create"], json!([]),
             ),
             service("idle", &[], &[], json!([])),
             service(
                 "listener", &[], &[],
-                json!([{"name": "listener", "bindings": ["llm.prompt", "llm.session.#"]}]),
+                json!([{"name": "listener", "bindings": ["lot.parcel", "lot.session.#"]}]),
             ),
             json!({
                 "name": "limited", "rust_type": "S", "produces": [], "consumes": [], "sends": [],
-                "handles": ["theboard.meeting.create"],
+                "handles": ["terminal.mooring.create"],
                 "queues": [{
-                    "name": "limited", "bindings": ["llm.prompt"], "max_length": 5,
+                    "name": "limited", "bindings": ["lot.parcel"], "max_length": 5,
                     "retries": ["100ms", "200ms"],
                 }],
                 "limits": {"max_length": 7, "retries": ["150ms"]},
@@ -55,18 +55,18 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
         "$defs": {
             "anything": true,
             "create": {"type": "object", "properties": {"topic": {"type": "string"}}},
-            "meeting": {
+            "mooring": {
                 "type": "object",
                 "properties": {
-                    "event_type": {"const": "theboard.meeting.created"},
-                    "meeting_id": {"type": "string", "format": "uuid"},
+                    "event_type": {"const": "terminal.mooring.created"},
+                    "mooring_id": {"type": "string", "format": "uuid"},
                     "topic": {"type": "string", "minLength": 1, "maxLength": 100},
                     "strategy": {"enum": ["simple", "multi_agent"]},
                     "max_rounds": {"type": "integer", "minimum": 1, "maximum": 10},
                     "participants": {"type": "array", "items": {"type": "string"}},
                     "created_at": {"type": "string", "format": "date-time"},
                 },
-                "required": ["event_type", "meeting_id", "topic", "max_rounds"],
+                "required": ["event_type", "mooring_id", "topic", "max_rounds"],
                 "additionalProperties": false,
             },
         },
@@ -99,18 +99,18 @@ macro_rules! contracts {
 }
 
 contracts! {
-    MeetingCreated: Event, "theboard.meeting.created", 1;
-    MeetingCreatedV2: Event, "theboard.meeting.created.v2", 2;
-    Prompt: Event, "llm.prompt", 1;
-    CreateMeeting: Command, "theboard.meeting.create", 1;
+    MooringCreated: Event, "terminal.mooring.created", 1;
+    MooringCreatedV2: Event, "terminal.mooring.created.v2", 2;
+    Parcel: Event, "lot.parcel", 1;
+    CreateMooring: Command, "terminal.mooring.create", 1;
 }
 
 /// An event whose contract is strict: a topic of 1 to 100 characters, 1 to 10 rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "event_type", rename = "theboard.meeting.created")]
+#[serde(tag = "event_type", rename = "terminal.mooring.created")]
 #[allow(missing_docs)]
-pub struct MeetingCreated {
-    pub meeting_id: String,
+pub struct MooringCreated {
+    pub mooring_id: String,
     pub topic: String,
     pub strategy: String,
     pub max_rounds: u32,
@@ -120,27 +120,27 @@ pub struct MeetingCreated {
 
 /// Its second version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct MeetingCreatedV2 {
+pub struct MooringCreatedV2 {
     /// The topic of version 1.
     pub title: String,
 }
 
-impl From<MeetingCreated> for MeetingCreatedV2 {
-    fn from(old: MeetingCreated) -> Self {
-        MeetingCreatedV2 { title: old.topic }
+impl From<MooringCreated> for MooringCreatedV2 {
+    fn from(old: MooringCreated) -> Self {
+        MooringCreatedV2 { title: old.topic }
     }
 }
 
 /// An event with a number, by which tests tell one from another. Its contract takes anything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Prompt {
+pub struct Parcel {
     /// The number.
     pub n: u32,
 }
 
 /// A command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CreateMeeting {
+pub struct CreateMooring {
     /// What it is about.
     pub topic: String,
 }
@@ -164,36 +164,36 @@ macro_rules! services {
 }
 
 services! {
-    /// Produces [`MeetingCreated`], sends [`CreateMeeting`].
+    /// Produces [`MooringCreated`], sends [`CreateMooring`].
     Board: "board", false;
     /// In the registry, with nothing to say.
     Idle: "idle", false;
-    /// Listens to [`Prompt`] and `llm.session.#` on its queue of the registry, `listener`.
+    /// Listens to [`Parcel`] and `lot.session.#` on its queue of the registry, `listener`.
     Listener: "listener", false;
-    /// Listens to [`Prompt`] on its queue of the registry, `limited`, with room for 5 messages and two
-    /// retries after 100 ms and 200 ms. Carries out [`CreateMeeting`], with room for 7 and one retry
+    /// Listens to [`Parcel`] on its queue of the registry, `limited`, with room for 5 messages and two
+    /// retries after 100 ms and 200 ms. Carries out [`CreateMooring`], with room for 7 and one retry
     /// after 150 ms.
     Limited: "limited", false;
     /// What generated code calls `services::Any`.
     Any: "any", true;
 }
 
-impl Produces<MeetingCreated> for Board {}
-impl Sends<CreateMeeting> for Board {}
-impl Consumes<Prompt> for Listener {}
-impl Consumes<Prompt> for Limited {}
-impl Handles<CreateMeeting> for Limited {}
+impl Produces<MooringCreated> for Board {}
+impl Sends<CreateMooring> for Board {}
+impl Consumes<Parcel> for Listener {}
+impl Consumes<Parcel> for Limited {}
+impl Handles<CreateMooring> for Limited {}
 
 impl<E: Event> Produces<E> for Any {}
 impl<E: Event> Consumes<E> for Any {}
 impl<C: Command> Sends<C> for Any {}
 impl<C: Command> Handles<C> for Any {}
 
-/// A meeting that keeps its contract, if the topic does.
+/// A mooring that keeps its contract, if the topic does.
 #[must_use]
-pub fn meeting(topic: &str) -> MeetingCreated {
-    MeetingCreated {
-        meeting_id: "550e8400-e29b-41d4-a716-446655440000".into(),
+pub fn mooring(topic: &str) -> MooringCreated {
+    MooringCreated {
+        mooring_id: "550e8400-e29b-41d4-a716-446655440000".into(),
         topic: topic.into(),
         strategy: "multi_agent".into(),
         max_rounds: 3,

@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
+use bloodbank::amqp::Exchanges;
 use bloodbank::candystore::{Planned, ReplayOptions, ReplayPlan, ReplayRun, ReplayTarget};
-use bloodbank::{Exchange, escape_control};
+use bloodbank::escape_control;
 
 use crate::figures::{count, count_of};
 use crate::progress::rate;
@@ -18,7 +19,11 @@ const MOST_UNFIT: usize = 20;
 const BAR: u64 = 30;
 
 /// What would be sent, and where.
-pub(super) fn plan(plan: &ReplayPlan, options: &ReplayOptions) -> io::Result<()> {
+pub(super) fn plan(
+    plan: &ReplayPlan,
+    options: &ReplayOptions,
+    exchanges: &Exchanges,
+) -> io::Result<()> {
     let (Some(first), Some(last)) = (&plan.first, &plan.last) else { return Ok(()) };
     let mut table = Table::new(["key", "events"]);
     for (key, events) in &plan.keys {
@@ -28,7 +33,7 @@ pub(super) fn plan(plan: &ReplayPlan, options: &ReplayOptions) -> io::Result<()>
     say(format_args!("first   {}", place(first)))?;
     say(format_args!("last    {}", place(last)))?;
     say(format_args!("events  {}", count(plan.count)))?;
-    say(format_args!("target  {}", target(&options.target)))?;
+    say(format_args!("target  {}", target(&options.target, exchanges)))?;
     if plan.unfit > 0 {
         unfit(plan, options)?;
     }
@@ -40,14 +45,14 @@ fn place(event: &Planned) -> String {
     format!("position {}, {}, {key}", event.position, when::show(event.at))
 }
 
-fn target(target: &ReplayTarget) -> String {
+fn target(target: &ReplayTarget, exchanges: &Exchanges) -> String {
     match target {
         ReplayTarget::Live => format!(
             "{}, LIVE: everybody gets them, as if they happened now",
-            Exchange::Events.name()
+            escape_control(&exchanges.events)
         ),
         ReplayTarget::Queue(name) => format!("queue `{}`", escape_control(name)),
-        _ => format!("{}, for the queues that hear replays", Exchange::Replay.name()),
+        _ => format!("{}, for the queues that hear replays", exchanges.replay),
     }
 }
 

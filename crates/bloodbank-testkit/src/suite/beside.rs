@@ -9,8 +9,8 @@ use bloodbank_bus::{
 use bloodbank_core::{Envelope, Meta};
 use serde_json::{Value, json};
 
-use super::tools::{Bus, PROMPT, declare_q, eventually, holds, ladder, log, run};
-use crate::catalog::{Any, Prompt, contracts};
+use super::tools::{Bus, PARCEL, declare_q, eventually, holds, ladder, log, run};
+use crate::catalog::{Any, Parcel, contracts};
 
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -58,7 +58,7 @@ fn every_property() -> Properties {
 }
 
 fn from_a_stranger(body: &[u8]) -> Verbatim {
-    let message = Verbatim::stored(PROMPT, body, every_header());
+    let message = Verbatim::stored(PARCEL, body, every_header());
     message.with_properties(every_property().boxed())
 }
 
@@ -76,8 +76,8 @@ pub async fn what_a_stranger_says_beside_its_bytes_survives_parking_and_redrivin
         .unwrap();
     is_as_it_came(&holds(&bus, "q", 1).await[0]);
     let park = async || {
-        let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
-        let running = run(subscriber.on(async |_: Received<Prompt>| {}));
+        let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
+        let running = run(subscriber.on(async |_: Received<Parcel>| {}));
         let parked = holds(&bus, "q.dlq", 1).await.remove(0);
         running.stop().await.unwrap();
         parked
@@ -97,13 +97,13 @@ pub async fn what_a_stranger_says_beside_its_bytes_survives_parking_and_redrivin
 pub async fn what_a_stranger_says_beside_an_envelope_survives_retries(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
-    let running = run(subscriber.retry(ladder([50, 50])).on(move |received: Received<Prompt>| {
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
+    let running = run(subscriber.retry(ladder([50, 50])).on(move |received: Received<Parcel>| {
         let beside = (received.headers().clone(), received.properties().cloned());
         sender.send((received.attempt(), beside)).unwrap();
         async { Verdict::Retry("again".to_owned()) }
     }));
-    let body = Envelope::new(PROMPT, "s", json!({"n": 1}), Meta::new()).to_bytes().unwrap();
+    let body = Envelope::new(PARCEL, "s", json!({"n": 1}), Meta::new()).to_bytes().unwrap();
     bus.forward(from_a_stranger(&body), Destination::queue("q")).await.unwrap();
     for attempt in 1..=3 {
         let (which, (beside, properties)) = calls.next().await;
@@ -118,7 +118,7 @@ pub async fn what_a_stranger_says_beside_an_envelope_survives_retries(bus: Bus) 
 
 /// An envelope with these fields besides.
 fn with_fields(fields: &Value) -> Vec<u8> {
-    let envelope = Envelope::new(PROMPT, "elsewhere", json!({"n": 1}), Meta::new());
+    let envelope = Envelope::new(PARCEL, "elsewhere", json!({"n": 1}), Meta::new());
     let mut envelope = serde_json::to_value(envelope).unwrap();
     envelope.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     envelope.to_string().into_bytes()
@@ -127,13 +127,13 @@ fn with_fields(fields: &Value) -> Vec<u8> {
 pub async fn fields_that_this_version_does_not_know_reach_the_handler(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
-    let running = run(subscriber.on(move |received: Received<Prompt>| {
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
+    let running = run(subscriber.on(move |received: Received<Parcel>| {
         sender.send(received.envelope.clone()).unwrap();
         async {}
     }));
     let fields = json!({"tenant": {"name": "x"}, "weight": 1.5, "tracestate": "a=1"});
-    let message = Verbatim::stored(PROMPT, with_fields(&fields), Headers::new());
+    let message = Verbatim::stored(PARCEL, with_fields(&fields), Headers::new());
     bus.forward(message, Destination::Exchange(Exchange::Events)).await.unwrap();
     let said = calls.next().await;
     assert_eq!(Value::from(said.extra.clone()), json!({"tenant": {"name": "x"}, "weight": 1.5}));
@@ -144,13 +144,13 @@ pub async fn fields_that_this_version_does_not_know_reach_the_handler(bus: Bus) 
 pub async fn a_trace_that_stands_only_in_the_headers_is_understood(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
-    let running = run(subscriber.on(move |received: Received<Prompt>| {
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
+    let running = run(subscriber.on(move |received: Received<Parcel>| {
         sender.send((received.envelope.clone(), received.meta())).unwrap();
         async {}
     }));
     let traced = |fields: Value| {
-        Verbatim::stored(PROMPT, with_fields(&fields), Headers::new())
+        Verbatim::stored(PARCEL, with_fields(&fields), Headers::new())
             .with_header(headers::TRACEPARENT, TRACE)
             .with_header(headers::TRACESTATE, "a=1")
     };
@@ -173,8 +173,8 @@ pub async fn a_trace_that_stands_only_in_the_headers_is_understood(bus: Bus) {
 
 pub async fn an_envelope_that_breaks_its_bounds_is_parked_with_the_field(bus: Bus) {
     declare_q(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
-    let running = run(subscriber.on(async |_: Received<Prompt>| {}));
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
+    let running = run(subscriber.on(async |_: Received<Parcel>| {}));
     let fields = [
         ("source", json!("")),
         ("session_id", json!("s".repeat(256))),
@@ -182,7 +182,7 @@ pub async fn an_envelope_that_breaks_its_bounds_is_parked_with_the_field(bus: Bu
         ("traceparent", json!("00")),
     ];
     for (name, value) in &fields {
-        let message = Verbatim::stored(PROMPT, with_fields(&json!({*name: value})), Headers::new());
+        let message = Verbatim::stored(PARCEL, with_fields(&json!({*name: value})), Headers::new());
         bus.forward(message, Destination::queue("q")).await.unwrap();
     }
     let parked = eventually("the dead letters", || async {

@@ -13,20 +13,20 @@ use tokio::sync::Barrier;
 use tokio::time::sleep;
 
 use super::tools::{Bus, declare, holds, inbox, ladder, log, ms, next, run};
-use crate::catalog::{Any, CreateMeeting, contracts};
+use crate::catalog::{Any, CreateMooring, contracts};
 
-const CREATE: &str = "theboard.meeting.create";
-const WORKERS: &str = "commands.theboard.meeting.create";
+const CREATE: &str = "terminal.mooring.create";
+const WORKERS: &str = "commands.terminal.mooring.create";
 
-/// What the handler of [`CreateMeeting`] answers.
+/// What the handler of [`CreateMooring`] answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Created {
     topic: String,
     room: u32,
 }
 
-fn create(topic: &str) -> CreateMeeting {
-    CreateMeeting { topic: topic.to_owned() }
+fn create(topic: &str) -> CreateMooring {
+    CreateMooring { topic: topic.to_owned() }
 }
 
 async fn declare_workers(bus: &Bus) {
@@ -37,7 +37,7 @@ async fn declare_workers(bus: &Bus) {
 
 pub async fn a_call_gets_the_result_of_its_handler(bus: Bus) {
     declare_workers(&bus).await;
-    let handler = |received: Received<CreateMeeting>| async move {
+    let handler = |received: Received<CreateMooring>| async move {
         Ok::<_, String>(Created { topic: received.payload.topic, room: 7 })
     };
     let running = run(Subscriber::<Any>::new(bus.clone(), contracts()).handle(handler));
@@ -56,7 +56,7 @@ pub async fn a_call_gets_the_error_of_its_handler_and_nothing_is_retried(bus: Bu
     let (sender, mut calls) = log();
     declare_workers(&bus).await;
     let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).retry(ladder([100]));
-    let running = run(subscriber.handle(move |received: Received<CreateMeeting>| {
+    let running = run(subscriber.handle(move |received: Received<CreateMooring>| {
         sender.send(received.attempt()).unwrap();
         async { Err::<Created, _>("the house is full") }
     }));
@@ -85,7 +85,7 @@ pub async fn a_call_that_is_not_answered_ends_at_its_deadline(bus: Bus) {
     holds(&bus, WORKERS, 1).await;
     let (sender, mut calls) = log();
     let running = run(Subscriber::<Any>::new(bus.clone(), contracts()).handle(
-        move |received: Received<CreateMeeting>| {
+        move |received: Received<CreateMooring>| {
             sender.send(received.payload.topic).unwrap();
             async { Ok::<_, String>(()) }
         },
@@ -106,7 +106,7 @@ pub async fn a_failed_call_whose_caller_is_gone_is_retried(bus: Bus) {
     assert!(matches!(gone, CallError::NoAnswer { .. }), "{gone}");
     let (sender, mut calls) = log();
     let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).retry(ladder([100]));
-    let running = run(subscriber.handle(move |received: Received<CreateMeeting>| {
+    let running = run(subscriber.handle(move |received: Received<CreateMooring>| {
         sender.send(received.attempt()).unwrap();
         let failed = received.attempt() == 1;
         async move { if failed { Err("not yet") } else { Ok(()) } }
@@ -127,7 +127,7 @@ pub async fn a_call_without_a_worker_queue_is_unroutable(bus: Bus) {
 
 pub async fn a_call_whose_handler_panics_is_told(bus: Bus) {
     declare_workers(&bus).await;
-    let handler = |received: Received<CreateMeeting>| async move {
+    let handler = |received: Received<CreateMooring>| async move {
         assert_eq!(received.payload.topic, "fine", "on purpose");
         Ok::<_, String>(1)
     };
@@ -146,7 +146,7 @@ pub async fn calls_with_one_idempotency_key_run_the_handler_once_and_are_all_ans
     let (sender, mut calls) = log();
     declare_workers(&bus).await;
     let running = run(Subscriber::<Any>::new(bus.clone(), contracts()).handle(
-        move |received: Received<CreateMeeting>| {
+        move |received: Received<CreateMooring>| {
             sender.send(received.envelope.id).unwrap();
             async move {
                 sleep(ms(200)).await;
@@ -180,7 +180,7 @@ pub async fn a_command_without_a_worker_queue_is_unroutable_and_nothing_holds_it
 
     declare_workers(&bus).await;
     let receipt = publisher.send(&create("somebody is there")).await.unwrap();
-    let mut worker = inbox::<CreateMeeting>(&bus, WORKERS).await;
+    let mut worker = inbox::<CreateMooring>(&bus, WORKERS).await;
     let received = next(&mut worker).await;
     assert_eq!((received.envelope.id, &*received.payload.topic), (receipt.id, "somebody is there"));
     worker.ack(received).await.unwrap();
@@ -198,7 +198,7 @@ pub async fn a_command_that_was_accepted_is_copied_to_the_audit(bus: Bus) {
     let copy = holds(&bus, "audit", 1).await.remove(0);
     let work = holds(&bus, WORKERS, 1).await.remove(0);
     assert_eq!((&copy.key, &copy.body), (&work.key, &work.body));
-    let mut inbox = inbox::<CreateMeeting>(&bus, "audit").await;
+    let mut inbox = inbox::<CreateMooring>(&bus, "audit").await;
     assert_eq!(next(&mut inbox).await.envelope.id, receipt.id);
 }
 
@@ -206,7 +206,7 @@ pub async fn a_command_that_was_only_sent_is_retried(bus: Bus) {
     let (sender, mut calls) = log();
     declare_workers(&bus).await;
     let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).retry(ladder([100]));
-    let running = run(subscriber.handle(move |received: Received<CreateMeeting>| {
+    let running = run(subscriber.handle(move |received: Received<CreateMooring>| {
         let attempt = received.attempt();
         sender.send(attempt).unwrap();
         async move { if attempt == 1 { Err("not yet") } else { Ok(()) } }
@@ -230,7 +230,7 @@ pub async fn workers_share_the_commands_and_each_is_handled_once(bus: Bus) {
             let first = Arc::new(std::sync::Once::new());
             let subscriber =
                 Subscriber::<Any>::new(bus.clone(), contracts()).prefetch(1).concurrency(1);
-            run(subscriber.handle(move |received: Received<CreateMeeting>| {
+            run(subscriber.handle(move |received: Received<CreateMooring>| {
                 let (sender, barrier) = (sender.clone(), barrier.clone());
                 let mut is_first = false;
                 first.call_once(|| is_first = true);

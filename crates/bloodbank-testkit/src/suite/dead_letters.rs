@@ -10,20 +10,20 @@ use bloodbank_bus::{
 use serde_json::Value;
 
 use super::tools::{
-    Bus, PROMPT, declare, declare_q, eventually, holds, inbox, log, next, prompts, run,
+    Bus, PARCEL, declare, declare_q, eventually, holds, inbox, log, next, parcels, run,
 };
-use crate::catalog::{Any, Prompt, contracts, meeting, queue};
+use crate::catalog::{Any, Parcel, contracts, mooring, queue};
 
-const CREATED: &str = "theboard.meeting.created";
+const CREATED: &str = "terminal.mooring.created";
 
-/// Parks two prompts, a meeting, and garbage, from the queue `q`.
+/// Parks two parcels, a mooring, and garbage, from the queue `q`.
 async fn park_some(bus: &Bus) {
     declare(bus, [queue("q", &["#"])]).await;
-    prompts(bus, 0..2).await;
-    Publisher::<Any>::new(bus.clone(), contracts()).publish(&meeting("x")).await.unwrap();
+    parcels(bus, 0..2).await;
+    Publisher::<Any>::new(bus.clone(), contracts()).publish(&mooring("x")).await.unwrap();
     let garbage = Verbatim::stored(CREATED, *b"garbage", Headers::new());
     bus.forward(garbage, Destination::queue("q")).await.unwrap();
-    prompts(bus, 2..3).await;
+    parcels(bus, 2..3).await;
     let mut inbox = inbox::<Value>(bus, "q").await;
     for _ in 0..3 {
         let received = next(&mut inbox).await;
@@ -62,7 +62,7 @@ fn of_key(pattern: &str) -> Filter {
 pub async fn filters_choose_by_key_reason_age_and_id(bus: Bus) {
     park_some(&bus).await;
     let all = list(&bus, &Filter::all(), 4).await;
-    assert_eq!(all.iter().map(|l| &*l.key).collect::<Vec<_>>(), [PROMPT, PROMPT, CREATED, CREATED]);
+    assert_eq!(all.iter().map(|l| &*l.key).collect::<Vec<_>>(), [PARCEL, PARCEL, CREATED, CREATED]);
     assert_eq!(list(&bus, &Filter::all(), 4).await, all, "they stay where they are");
     for letter in &all {
         assert_eq!(letter.parked_from.as_deref(), Some("q"));
@@ -72,7 +72,7 @@ pub async fn filters_choose_by_key_reason_age_and_id(bus: Bus) {
     assert_eq!(all[0].error.as_deref(), Some("not now"));
     assert_eq!((&*all[3].body, &all[3].id), (&b"garbage"[..], &None));
 
-    assert_eq!(list(&bus, &of_key("llm.*"), 2).await, all[..2]);
+    assert_eq!(list(&bus, &of_key("lot.*"), 2).await, all[..2]);
     assert_eq!(list(&bus, &of_reason(Reason::NoEnvelope), 1).await, all[3..]);
     let mut filter = Filter::all();
     filter.id.clone_from(&all[1].id);
@@ -87,10 +87,10 @@ pub async fn filters_choose_by_key_reason_age_and_id(bus: Bus) {
 pub async fn what_is_redriven_is_handled_as_if_it_was_new_and_counts_its_redrives(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    prompts(&bus, 0..1).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
+    parcels(&bus, 0..1).await;
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
     let running =
-        run(subscriber.retry(RetryPolicy::never()).on(move |received: Received<Prompt>| {
+        run(subscriber.retry(RetryPolicy::never()).on(move |received: Received<Parcel>| {
             let redrives = headers::text(received.headers(), headers::REDRIVES).map(str::to_owned);
             let failed_before = received.headers().contains_key(headers::FIRST_FAILED);
             sender.send((received.attempt(), failed_before, redrives.clone())).unwrap();
@@ -152,7 +152,7 @@ pub async fn what_does_not_say_where_it_came_from_stays(bus: Bus) {
 
 pub async fn purging_takes_only_what_the_filter_chooses(bus: Bus) {
     park_some(&bus).await;
-    let purged = dead_letters::purge(&*bus, "q.dlq", &of_key("llm.#")).await.unwrap();
+    let purged = dead_letters::purge(&*bus, "q.dlq", &of_key("lot.#")).await.unwrap();
     assert_eq!(purged, 2);
     let left = list(&bus, &Filter::all(), 2).await;
     assert!(left.iter().all(|letter| letter.key == CREATED));

@@ -3,22 +3,22 @@
 use bloodbank_bus::{Destination, NoDedup, Publisher, Received, Subscriber, Verdict};
 use uuid::Uuid;
 
-use super::tools::{Bus, PROMPT, copy, declare, declare_q, holds, log, prompts, run};
-use crate::catalog::{Any, Prompt, contracts, queue};
+use super::tools::{Bus, PARCEL, copy, declare, declare_q, holds, log, parcels, run};
+use crate::catalog::{Any, Parcel, contracts, queue};
 
-/// Puts a copy of a prompt into the queue `q`. Publishing it twice may come to one message.
+/// Puts a copy of a parcel into the queue `q`. Publishing it twice may come to one message.
 async fn put(bus: &Bus, n: u32, id: Uuid) {
     bus.forward(copy(n, id), Destination::queue("q")).await.unwrap();
 }
 
 fn on_q(bus: &Bus) -> Subscriber<Any> {
-    Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT).concurrency(1)
+    Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL).concurrency(1)
 }
 
 pub async fn the_same_id_twice_is_handled_once(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let running = run(on_q(&bus).on(move |received: Received<Prompt>| {
+    let running = run(on_q(&bus).on(move |received: Received<Parcel>| {
         sender.send(received.payload.n).unwrap();
         async {}
     }));
@@ -36,14 +36,14 @@ pub async fn the_same_id_twice_is_handled_once(bus: Bus) {
 pub async fn what_is_published_again_with_its_id_is_handled_once(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let running = run(on_q(&bus).on(move |received: Received<Prompt>| {
+    let running = run(on_q(&bus).on(move |received: Received<Parcel>| {
         sender.send(received.envelope.id).unwrap();
         async {}
     }));
     let id = Uuid::now_v7();
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     for _ in 0..2 {
-        let receipt = publisher.publish(&Prompt { n: 0 }).id(id).await;
+        let receipt = publisher.publish(&Parcel { n: 0 }).id(id).await;
         assert_eq!(receipt.unwrap().id, id);
     }
     assert_eq!(calls.next().await, id);
@@ -55,7 +55,7 @@ pub async fn what_is_published_again_with_its_id_is_handled_once(bus: Bus) {
 pub async fn what_was_parked_is_not_remembered(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let running = run(on_q(&bus).on(move |received: Received<Prompt>| {
+    let running = run(on_q(&bus).on(move |received: Received<Parcel>| {
         sender.send(received.payload.n).unwrap();
         async { Verdict::Park("not this one".to_owned()) }
     }));
@@ -70,14 +70,14 @@ pub async fn what_was_parked_is_not_remembered(bus: Bus) {
 
 pub async fn each_queue_remembers_for_itself(bus: Bus) {
     let (sender, mut calls) = log();
-    declare(&bus, ["a", "b"].map(|name| queue(name, &[PROMPT]))).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("a").bind(PROMPT);
-    let subscriber = subscriber.queue("b").bind(PROMPT);
-    let running = run(subscriber.on(move |received: Received<Prompt>| {
+    declare(&bus, ["a", "b"].map(|name| queue(name, &[PARCEL]))).await;
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("a").bind(PARCEL);
+    let subscriber = subscriber.queue("b").bind(PARCEL);
+    let running = run(subscriber.on(move |received: Received<Parcel>| {
         sender.send(received.payload.n).unwrap();
         async {}
     }));
-    prompts(&bus, 3..4).await;
+    parcels(&bus, 3..4).await;
     assert_eq!(calls.take(2).await, [3, 3]);
     calls.ends().await;
     running.stop().await.unwrap();
@@ -86,7 +86,7 @@ pub async fn each_queue_remembers_for_itself(bus: Bus) {
 pub async fn without_memory_every_copy_is_handled(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let running = run(on_q(&bus).dedup(NoDedup).on(move |received: Received<Prompt>| {
+    let running = run(on_q(&bus).dedup(NoDedup).on(move |received: Received<Parcel>| {
         sender.send(received.payload.n).unwrap();
         async {}
     }));

@@ -2,20 +2,20 @@
 
 use bloodbank_bus::{Reason, Received, Subscriber, headers};
 
-use super::tools::{Bus, PROMPT, declare, holds, ladder, log, number, prompts, run};
-use crate::catalog::{Any, Prompt, contracts, queue};
+use super::tools::{Bus, PARCEL, declare, holds, ladder, log, number, parcels, run};
+use crate::catalog::{Any, Parcel, contracts, queue};
 
 fn on_o(bus: &Bus) -> Subscriber<Any> {
-    Subscriber::<Any>::new(bus.clone(), contracts()).queue("o").bind(PROMPT).strict_order()
+    Subscriber::<Any>::new(bus.clone(), contracts()).queue("o").bind(PARCEL).strict_order()
 }
 
 async fn declare_o(bus: &Bus) {
-    declare(bus, [queue("o", &[PROMPT]).ordered()]).await;
+    declare(bus, [queue("o", &[PARCEL]).ordered()]).await;
 }
 
 pub async fn what_fails_is_tried_again_before_the_next(bus: Bus) {
     let (sender, mut done) = log();
-    let handler = move |received: Received<Prompt>| {
+    let handler = move |received: Received<Parcel>| {
         let n = received.payload.n;
         let failed = n == 5 && received.attempt() <= 2;
         if !failed {
@@ -25,7 +25,7 @@ pub async fn what_fails_is_tried_again_before_the_next(bus: Bus) {
     };
     declare_o(&bus).await;
     let running = run(on_o(&bus).retry(ladder([100, 200])).on(handler));
-    prompts(&bus, 0..20).await;
+    parcels(&bus, 0..20).await;
     let expected: Vec<(u32, u32)> = (0..20).map(|n| (n, if n == 5 { 3 } else { 1 })).collect();
     assert_eq!(done.take(20).await, expected);
     done.ends().await;
@@ -35,14 +35,14 @@ pub async fn what_fails_is_tried_again_before_the_next(bus: Bus) {
 
 pub async fn what_keeps_failing_is_parked_and_the_next_goes_on(bus: Bus) {
     let (sender, mut calls) = log();
-    let handler = move |received: Received<Prompt>| {
+    let handler = move |received: Received<Parcel>| {
         let n = received.payload.n;
         sender.send((n, received.attempt())).unwrap();
         async move { if n == 1 { Err("never") } else { Ok(()) } }
     };
     declare_o(&bus).await;
     let running = run(on_o(&bus).retry(ladder([100])).on(handler));
-    prompts(&bus, 0..3).await;
+    parcels(&bus, 0..3).await;
     assert_eq!(calls.take(4).await, [(0, 1), (1, 1), (1, 2), (2, 1)]);
     let parked = holds(&bus, "o.dlq", 1).await.remove(0);
     assert_eq!(number(&parked), 1);
@@ -56,16 +56,16 @@ pub async fn what_keeps_failing_is_parked_and_the_next_goes_on(bus: Bus) {
 pub async fn a_shutdown_between_attempts_leaves_the_message(bus: Bus) {
     let (sender, mut calls) = log();
     declare_o(&bus).await;
-    prompts(&bus, 0..3).await;
+    parcels(&bus, 0..3).await;
     let first = sender.clone();
-    let running = run(on_o(&bus).retry(ladder([60_000])).on(move |received: Received<Prompt>| {
+    let running = run(on_o(&bus).retry(ladder([60_000])).on(move |received: Received<Parcel>| {
         first.send(received.payload.n).unwrap();
         async { Err::<(), _>("not today") }
     }));
     assert_eq!(calls.next().await, 0);
     // Not after a minute: the wait for the next attempt is given up.
     running.stop().await.unwrap();
-    let running = run(on_o(&bus).on(move |received: Received<Prompt>| {
+    let running = run(on_o(&bus).on(move |received: Received<Parcel>| {
         sender.send(received.payload.n).unwrap();
         async {}
     }));

@@ -7,10 +7,10 @@ use bloodbank_bus::{
 use bloodbank_core::{Envelope, Meta};
 use serde_json::{Value, json};
 
-use super::tools::{Bus, PROMPT, declare, holds, inbox, log, next, number, prompts, run};
-use crate::catalog::{Any, MeetingCreated, Prompt, contracts, meeting, queue};
+use super::tools::{Bus, PARCEL, declare, holds, inbox, log, next, number, parcels, run};
+use crate::catalog::{Any, MooringCreated, Parcel, contracts, mooring, queue};
 
-const CREATED: &str = "theboard.meeting.created";
+const CREATED: &str = "terminal.mooring.created";
 
 /// Forwards a message to a subscriber that takes everything, and gives what it has parked.
 async fn parked(bus: &Bus, key: &str, body: Vec<u8>) -> Delivery {
@@ -20,7 +20,7 @@ async fn parked(bus: &Bus, key: &str, body: Vec<u8>) -> Delivery {
     let running = run(Subscriber::<Any>::new(bus.clone(), contracts())
         .queue("q")
         .bind("#")
-        .on(move |received: Received<MeetingCreated>| {
+        .on(move |received: Received<MooringCreated>| {
             sender.send(received.envelope.event_type.clone()).unwrap();
             async {}
         })
@@ -36,8 +36,8 @@ async fn parked(bus: &Bus, key: &str, body: Vec<u8>) -> Delivery {
     assert_eq!(parked.headers[headers::PARKED_FROM], "q");
     assert_eq!(parked.headers[headers::ATTEMPTS], "1");
     // What comes after it is handled.
-    prompts(bus, 0..1).await;
-    assert_eq!(calls.next().await, PROMPT);
+    parcels(bus, 0..1).await;
+    assert_eq!(calls.next().await, PARCEL);
     running.stop().await.unwrap();
     assert!(calls.so_far().is_empty());
     parked
@@ -59,13 +59,13 @@ pub async fn what_is_no_envelope_is_parked_as_it_came(bus: Bus) {
 }
 
 pub async fn what_travelled_under_another_key_is_parked(bus: Bus) {
-    let parked = parked(&bus, PROMPT, bytes(CREATED, json!(meeting("x")))).await;
-    let error = "it travelled as `llm.prompt` and says that it is `theboard.meeting.created`";
+    let parked = parked(&bus, PARCEL, bytes(CREATED, json!(mooring("x")))).await;
+    let error = "it travelled as `lot.parcel` and says that it is `terminal.mooring.created`";
     expect(&parked, Reason::NoEnvelope, error);
 }
 
 pub async fn what_breaks_its_contract_is_parked(bus: Bus) {
-    let mut data = json!(meeting("x"));
+    let mut data = json!(mooring("x"));
     data["max_rounds"] = json!(99);
     let parked = parked(&bus, CREATED, bytes(CREATED, data)).await;
     expect(&parked, Reason::BreaksContract, "/max_rounds  expected at most 10, found 99");
@@ -76,17 +76,17 @@ pub async fn what_no_contract_knows_is_parked(bus: Bus) {
     expect(&parked, Reason::NoHandler, "no.such.key");
 }
 
-/// Handles the prompts 0 and 1, the first with this verdict.
+/// Handles the parcels 0 and 1, the first with this verdict.
 async fn with_verdict(bus: &Bus, verdict: Verdict) {
     let (sender, mut calls) = log();
-    let handler = move |received: Received<Prompt>| {
+    let handler = move |received: Received<Parcel>| {
         sender.send(received.payload.n).unwrap();
         let verdict = if received.payload.n == 0 { verdict.clone() } else { Verdict::Done };
         async { verdict }
     };
-    declare(bus, [queue("q", &[PROMPT])]).await;
-    prompts(bus, 0..2).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
+    declare(bus, [queue("q", &[PARCEL])]).await;
+    parcels(bus, 0..2).await;
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
     let running = run(subscriber.concurrency(1).on(handler));
     assert_eq!(calls.take(2).await, [0, 1]);
     calls.ends().await;
@@ -109,14 +109,14 @@ pub async fn a_handler_drops_what_is_of_no_use_at_all(bus: Bus) {
 pub async fn an_inbox_parks_what_is_wrong_and_hands_out_the_rest(bus: Bus) {
     declare(&bus, [queue("q", &["#"])]).await;
     for body in
-        [b"garbage".to_vec(), bytes(CREATED, json!({})), bytes(CREATED, json!(meeting("x")))]
+        [b"garbage".to_vec(), bytes(CREATED, json!({})), bytes(CREATED, json!(mooring("x")))]
     {
         let message = Verbatim::stored(CREATED, body, Headers::new());
         bus.forward(message, Destination::Exchange(Exchange::Events)).await.unwrap();
     }
-    let mut inbox = inbox::<MeetingCreated>(&bus, "q").await;
+    let mut inbox = inbox::<MooringCreated>(&bus, "q").await;
     let received = next(&mut inbox).await;
-    assert_eq!(received.payload, meeting("x"));
+    assert_eq!(received.payload, mooring("x"));
     assert_eq!(inbox.parked(), 2);
     inbox.park(received, "seen enough").await.unwrap();
     let parked = holds(&bus, "q.dlq", 3).await;

@@ -4,15 +4,15 @@ use bloodbank_bus::{
     Destination, Exchange, Headers, PublishError, Publisher, Topology, TransportError, Verbatim,
 };
 
-use super::tools::{Bus, Each, PROMPT, declare, declare_q, holds, inbox, next, number};
-use crate::catalog::{Any, MeetingCreated, Prompt, contracts, meeting, queue};
+use super::tools::{Bus, Each, PARCEL, declare, declare_q, holds, inbox, next, number};
+use crate::catalog::{Any, MooringCreated, Parcel, contracts, mooring, queue};
 
 pub async fn enqueued_events_keep_their_order(bus: Bus) {
     declare_q(&bus).await;
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let mut under_way = Vec::new();
     for n in 0..100 {
-        under_way.push(publisher.publish(&Prompt { n }).enqueue().await.unwrap());
+        under_way.push(publisher.publish(&Parcel { n }).enqueue().await.unwrap());
     }
     for publishing in under_way {
         publishing.await.unwrap();
@@ -22,12 +22,12 @@ pub async fn enqueued_events_keep_their_order(bus: Bus) {
 }
 
 pub async fn a_batch_keeps_its_order_and_names_what_was_refused(bus: Bus) {
-    declare(&bus, [queue("q", &["theboard.#"])]).await;
+    declare(&bus, [queue("q", &["terminal.#"])]).await;
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     // The contract says 1 to 10.
-    let events = (0..30).map(|n| MeetingCreated {
+    let events = (0..30).map(|n| MooringCreated {
         max_rounds: if n % 10 == 5 { 11 } else { 3 },
-        ..meeting(&n.to_string())
+        ..mooring(&n.to_string())
     });
     let published = publisher.publish_all(Each(events)).await;
     assert_eq!(published.count, 27);
@@ -36,18 +36,18 @@ pub async fn a_batch_keeps_its_order_and_names_what_was_refused(bus: Bus) {
     assert!(published.failed.iter().all(|(_, error)| error.refusal().is_some()));
     assert!(published.all().is_err());
 
-    let mut inbox = inbox::<MeetingCreated>(&bus, "q").await;
+    let mut inbox = inbox::<MooringCreated>(&bus, "q").await;
     for n in (0..30).filter(|n| n % 10 != 5) {
         let received = next(&mut inbox).await;
         assert_eq!(received.payload.topic, n.to_string());
         inbox.ack(received).await.unwrap();
     }
-    let none = publisher.publish_all(Each(std::iter::empty::<Prompt>())).await;
+    let none = publisher.publish_all(Each(std::iter::empty::<Parcel>())).await;
     assert_eq!(none.all().unwrap(), 0);
 }
 
 pub async fn a_full_queue_refuses_and_drops_nothing(bus: Bus) {
-    let small = queue("small", &[PROMPT]).with_max_len(5);
+    let small = queue("small", &[PARCEL]).with_max_len(5);
     bus.declare(&Topology::new().with_queue(small)).await.unwrap();
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let mut taken = Vec::new();
@@ -55,7 +55,7 @@ pub async fn a_full_queue_refuses_and_drops_nothing(bus: Bus) {
     let error = loop {
         let n = taken.len() as u32;
         assert!(n < 100, "a queue of 5 has taken 100");
-        match publisher.publish(&Prompt { n }).await {
+        match publisher.publish(&Parcel { n }).await {
             Ok(_) => taken.push(n),
             Err(error) => break error,
         }

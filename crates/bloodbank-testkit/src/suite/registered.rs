@@ -10,22 +10,22 @@ use bloodbank_core::{Envelope, Meta};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::tools::{Bus, Log, copy, holds, log, ms, prompts, run};
-use crate::catalog::{CreateMeeting, Limited, Prompt, contracts};
+use super::tools::{Bus, Log, copy, holds, log, ms, parcels, run};
+use crate::catalog::{CreateMooring, Limited, Parcel, contracts};
 
-const CREATE: &str = "theboard.meeting.create";
-const WORKERS: &str = "commands.theboard.meeting.create";
+const CREATE: &str = "terminal.mooring.create";
+const WORKERS: &str = "commands.terminal.mooring.create";
 
 /// A subscriber whose handlers always fail, and the attempts that it makes.
 fn failing(bus: &Bus) -> (Subscriber<Limited>, Log<(u32, Instant)>) {
     let (sender, attempts) = log();
     let of_commands = sender.clone();
     let subscriber = Subscriber::<Limited>::new(bus.clone(), contracts())
-        .on(move |received: Received<Prompt>| {
+        .on(move |received: Received<Parcel>| {
             sender.send((received.attempt(), Instant::now())).unwrap();
             async { Err::<(), _>("no luck") }
         })
-        .handle(move |received: Received<CreateMeeting>| {
+        .handle(move |received: Received<CreateMooring>| {
             of_commands.send((received.attempt(), Instant::now())).unwrap();
             async { Err::<(), _>("no luck") }
         });
@@ -42,7 +42,7 @@ pub async fn the_retries_of_the_registry_are_obeyed(bus: Bus) {
     declare_registry(&bus).await;
     let (subscriber, mut attempts) = failing(&bus);
     let running = run(subscriber);
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     let seen = attempts.take(3).await;
     let numbers: Vec<u32> = seen.iter().map(|(attempt, _)| *attempt).collect();
     assert_eq!(numbers, [1, 2, 3]);
@@ -57,7 +57,7 @@ pub async fn what_the_code_says_of_retries_counts_more(bus: Bus) {
     declare_registry(&bus).await;
     let (subscriber, mut attempts) = failing(&bus);
     let running = run(subscriber.retry(RetryPolicy::never()));
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     assert_eq!(attempts.next().await.0, 1);
     holds(&bus, &dead_letters_of("limited"), 1).await;
     attempts.ends().await;

@@ -7,8 +7,8 @@ use bloodbank_bus::{
 use serde_json::json;
 use uuid::Uuid;
 
-use super::tools::{Bus, PROMPT, copy, declare, declare_q, holds, log, number, prompts, run};
-use crate::catalog::{Any, Prompt, contracts, envelope, queue};
+use super::tools::{Bus, PARCEL, copy, declare, declare_q, holds, log, number, parcels, run};
+use crate::catalog::{Any, Parcel, contracts, envelope, queue};
 
 /// Replays an event, as the first of a store.
 async fn replay(bus: &Bus, event: Verbatim, name: &str) -> Result<(), TransportError> {
@@ -17,11 +17,11 @@ async fn replay(bus: &Bus, event: Verbatim, name: &str) -> Result<(), TransportE
 }
 
 fn unroutable() -> Result<(), TransportError> {
-    Err(TransportError::Unroutable { key: PROMPT.to_owned() })
+    Err(TransportError::Unroutable { key: PARCEL.to_owned() })
 }
 
 pub async fn a_replay_that_nobody_hears_is_unroutable(bus: Bus) {
-    let other = Queue::new("other").bind(Exchange::Replay, "theboard.#".parse().unwrap());
+    let other = Queue::new("other").bind(Exchange::Replay, "terminal.#".parse().unwrap());
     declare(&bus, [queue("q", &["#"]), other]).await;
     let event = copy(0, Uuid::now_v7());
     // Also when it is tried again.
@@ -36,17 +36,17 @@ pub async fn a_replay_that_nobody_hears_is_unroutable(bus: Bus) {
 }
 
 pub async fn queues_get_what_is_live_or_replayed_as_they_are_bound(bus: Bus) {
-    let replays = || Queue::new("replays").bind(Exchange::Replay, "llm.*".parse().unwrap());
-    let both = || queue("both", &["llm.#"]).hear_replays();
+    let replays = || Queue::new("replays").bind(Exchange::Replay, "lot.*".parse().unwrap());
+    let both = || queue("both", &["lot.#"]).hear_replays();
     declare(&bus, [queue("live", &["#"]), replays(), both()]).await;
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     replay(&bus, copy(1, Uuid::now_v7()), "r").await.unwrap();
     for (name, expected) in [("live", &[0][..]), ("replays", &[1]), ("both", &[0, 1])] {
         let held = holds(&bus, name, expected.len()).await;
         assert_eq!(held.iter().map(number).collect::<Vec<_>>(), expected, "in `{name}`");
     }
     let replayed = holds(&bus, "replays", 1).await.remove(0);
-    assert_eq!((&*replayed.key, replayed.attempt), (PROMPT, 1));
+    assert_eq!((&*replayed.key, replayed.attempt), (PARCEL, 1));
     assert_eq!(replayed.headers[headers::REPLAY], "r");
     assert_eq!(replayed.headers[headers::POSITION], "1");
 }
@@ -55,18 +55,18 @@ pub async fn a_replayed_event_is_handled_again_and_its_second_copy_is_not(bus: B
     let (sender, mut calls) = log();
     declare_q(&bus).await;
     let subscriber =
-        Subscriber::<Any>::new(bus.clone(), contracts()).hear_replays().queue("q").bind(PROMPT);
-    let running = run(subscriber.concurrency(1).on(move |received: Received<Prompt>| {
+        Subscriber::<Any>::new(bus.clone(), contracts()).hear_replays().queue("q").bind(PARCEL);
+    let running = run(subscriber.concurrency(1).on(move |received: Received<Parcel>| {
         sender.send((received.envelope.id, received.replay().map(str::to_owned))).unwrap();
         async {}
     }));
-    let live = envelope(PROMPT, json!({"n": 0}));
+    let live = envelope(PARCEL, json!({"n": 0}));
     let (id, bytes) = (live.id, live.to_bytes().unwrap());
     bus.publish(Encoded::new(live, Headers::new()).unwrap()).await.unwrap();
     assert_eq!(calls.next().await, (id, None));
     // The second replay shows that the copy in between is not merely late.
     for name in ["first", "first", "second"] {
-        let event = Verbatim::stored(PROMPT, bytes.clone(), Headers::new());
+        let event = Verbatim::stored(PARCEL, bytes.clone(), Headers::new());
         replay(&bus, event, name).await.unwrap();
     }
     for name in ["first", "second"] {
@@ -80,12 +80,12 @@ pub async fn a_replayed_event_is_handled_again_and_its_second_copy_is_not(bus: B
 pub async fn a_subscriber_hears_no_replays_unless_it_says_so(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
-    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT);
-    let running = run(subscriber.on(move |received: Received<Prompt>| {
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
+    let running = run(subscriber.on(move |received: Received<Parcel>| {
         sender.send(received.payload.n).unwrap();
         async {}
     }));
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     assert_eq!(calls.next().await, 0);
     assert_eq!(replay(&bus, copy(1, Uuid::now_v7()), "r").await, unroutable());
     calls.ends().await;

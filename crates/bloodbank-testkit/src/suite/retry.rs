@@ -4,16 +4,16 @@ use std::time::Instant;
 
 use bloodbank_bus::{Reason, Received, Subscriber, dead_letters_of, headers};
 
-use super::tools::{Bus, PROMPT, declare_q, holds, ladder, log, ms, prompts, run};
-use crate::catalog::{Any, Prompt, contracts};
+use super::tools::{Bus, PARCEL, declare_q, holds, ladder, log, ms, parcels, run};
+use crate::catalog::{Any, Parcel, contracts};
 
 fn on_q(bus: &Bus) -> Subscriber<Any> {
-    Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PROMPT)
+    Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL)
 }
 
 pub async fn a_handler_that_fails_twice_is_called_three_times_with_the_delays_between(bus: Bus) {
     let (sender, mut calls) = log();
-    let handler = move |received: Received<Prompt>| {
+    let handler = move |received: Received<Parcel>| {
         sender.send((received.attempt(), Instant::now())).unwrap();
         let failed = headers::text(received.headers(), headers::ERROR).map(str::to_owned);
         async move {
@@ -26,7 +26,7 @@ pub async fn a_handler_that_fails_twice_is_called_three_times_with_the_delays_be
     };
     declare_q(&bus).await;
     let running = run(on_q(&bus).retry(ladder([100, 200, 100])).on(handler));
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     let calls_seen = calls.take(3).await;
     let attempts: Vec<u32> = calls_seen.iter().map(|(attempt, _)| *attempt).collect();
     assert_eq!(attempts, [1, 2, 3]);
@@ -40,16 +40,16 @@ pub async fn a_handler_that_fails_twice_is_called_three_times_with_the_delays_be
 
 pub async fn what_fails_at_every_attempt_is_parked_as_exhausted(bus: Bus) {
     let (sender, mut calls) = log();
-    let handler = move |received: Received<Prompt>| {
+    let handler = move |received: Received<Parcel>| {
         sender.send(received.attempt()).unwrap();
         async move { Err::<(), _>(format!("attempt {} had no luck", received.attempt())) }
     };
     declare_q(&bus).await;
     let running = run(on_q(&bus).retry(ladder([100, 200])).on(handler));
-    prompts(&bus, 7..8).await;
+    parcels(&bus, 7..8).await;
     assert_eq!(calls.take(3).await, [1, 2, 3]);
     let parked = holds(&bus, "q.dlq", 1).await.remove(0);
-    assert_eq!((&*parked.key, super::tools::number(&parked)), (PROMPT, 7));
+    assert_eq!((&*parked.key, super::tools::number(&parked)), (PARCEL, 7));
     assert_eq!(parked.headers[headers::REASON], Reason::Exhausted.as_str());
     assert_eq!(parked.headers[headers::ERROR], "attempt 3 had no luck");
     assert_eq!(parked.headers[headers::ATTEMPTS], "3");
@@ -64,7 +64,7 @@ pub async fn what_fails_at_every_attempt_is_parked_as_exhausted(bus: Bus) {
 
 pub async fn a_panic_is_tried_again(bus: Bus) {
     let (sender, mut calls) = log();
-    let handler = move |received: Received<Prompt>| {
+    let handler = move |received: Received<Parcel>| {
         sender
             .send((
                 received.attempt(),
@@ -75,7 +75,7 @@ pub async fn a_panic_is_tried_again(bus: Bus) {
     };
     declare_q(&bus).await;
     let running = run(on_q(&bus).retry(ladder([100])).on(handler));
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     assert_eq!(calls.next().await, (1, None));
     let (attempt, error) = calls.next().await;
     let error = error.expect("the error is noted");
@@ -86,7 +86,7 @@ pub async fn a_panic_is_tried_again(bus: Bus) {
 
 pub async fn others_are_handled_while_one_waits(bus: Bus) {
     let (sender, mut done) = log();
-    let handler = move |received: Received<Prompt>| {
+    let handler = move |received: Received<Parcel>| {
         let failed = received.payload.n == 0 && received.attempt() == 1;
         if !failed {
             sender.send(received.payload.n).unwrap();
@@ -94,7 +94,7 @@ pub async fn others_are_handled_while_one_waits(bus: Bus) {
         async move { if failed { Err("later") } else { Ok(()) } }
     };
     declare_q(&bus).await;
-    prompts(&bus, 0..4).await;
+    parcels(&bus, 0..4).await;
     let running = run(on_q(&bus).retry(ladder([1_000])).concurrency(1).on(handler));
     assert_eq!(done.take(4).await, [1, 2, 3, 0]);
     running.stop().await.unwrap();

@@ -3,17 +3,17 @@
 use bloodbank_bus::{Encoded, Headers, Publisher};
 use serde_json::json;
 
-use super::tools::{Bus, PROMPT, declare, holds, keys, prompts};
-use crate::catalog::{Any, MeetingCreatedV2, contracts, envelope, meeting, queue};
+use super::tools::{Bus, PARCEL, declare, holds, keys, parcels};
+use crate::catalog::{Any, MooringCreatedV2, contracts, envelope, mooring, queue};
 
-const CREATED: &str = "theboard.meeting.created";
-const CREATED_V2: &str = "theboard.meeting.created.v2";
-const ENDED: &str = "theboard.meeting.ended";
+const CREATED: &str = "terminal.mooring.created";
+const CREATED_V2: &str = "terminal.mooring.created.v2";
+const ENDED: &str = "terminal.mooring.ended";
 
 /// Publishes one event under each of these keys.
 async fn publish(bus: &Bus, keys: &[&str]) {
     for key in keys {
-        let data = if *key == CREATED { json!(meeting("x")) } else { json!({"title": "x"}) };
+        let data = if *key == CREATED { json!(mooring("x")) } else { json!({"title": "x"}) };
         bus.publish(Encoded::new(envelope(key, data), Headers::new()).unwrap()).await.unwrap();
     }
 }
@@ -27,40 +27,40 @@ pub async fn bindings_match_word_by_word(bus: Bus) {
         &bus,
         [
             queue("exact", &[CREATED]),
-            queue("star", &["theboard.meeting.*"]),
-            queue("stars", &["*.meeting.*"]),
-            queue("hash", &["theboard.#"]),
+            queue("star", &["terminal.mooring.*"]),
+            queue("stars", &["*.mooring.*"]),
+            queue("hash", &["terminal.#"]),
             queue("last", &["#.ended"]),
             queue("all", &["#"]),
-            queue("other", &["llm.#"]),
+            queue("other", &["lot.#"]),
         ],
     )
     .await;
-    publish(&bus, &[CREATED, ENDED, PROMPT]).await;
+    publish(&bus, &[CREATED, ENDED, PARCEL]).await;
     expect(&bus, "exact", &[CREATED]).await;
     expect(&bus, "star", &[CREATED, ENDED]).await;
     expect(&bus, "stars", &[CREATED, ENDED]).await;
     expect(&bus, "hash", &[CREATED, ENDED]).await;
     expect(&bus, "last", &[ENDED]).await;
-    expect(&bus, "all", &[CREATED, ENDED, PROMPT]).await;
-    expect(&bus, "other", &[PROMPT]).await;
+    expect(&bus, "all", &[CREATED, ENDED, PARCEL]).await;
+    expect(&bus, "other", &[PARCEL]).await;
 }
 
 pub async fn a_star_is_one_word(bus: Bus) {
     declare(
         &bus,
         [
-            queue("two", &["llm.*"]),
-            queue("three", &["llm.*.*"]),
-            queue("any", &["llm.#"]),
-            queue("short", &["theboard.*"]),
+            queue("two", &["lot.*"]),
+            queue("three", &["lot.*.*"]),
+            queue("any", &["lot.#"]),
+            queue("short", &["terminal.*"]),
         ],
     )
     .await;
-    publish(&bus, &[PROMPT, "llm.session.started", ENDED]).await;
-    expect(&bus, "two", &[PROMPT]).await;
-    expect(&bus, "three", &["llm.session.started"]).await;
-    expect(&bus, "any", &[PROMPT, "llm.session.started"]).await;
+    publish(&bus, &[PARCEL, "lot.session.started", ENDED]).await;
+    expect(&bus, "two", &[PARCEL]).await;
+    expect(&bus, "three", &["lot.session.started"]).await;
+    expect(&bus, "any", &[PARCEL, "lot.session.started"]).await;
     expect(&bus, "short", &[]).await;
 }
 
@@ -69,15 +69,15 @@ pub async fn each_version_needs_its_own_binding(bus: Bus) {
         &bus,
         [
             queue("first", &[CREATED]),
-            queue("star", &["theboard.meeting.*"]),
+            queue("star", &["terminal.mooring.*"]),
             queue("second", &[CREATED_V2]),
-            queue("both", &["theboard.meeting.created.#"]),
+            queue("both", &["terminal.mooring.created.#"]),
         ],
     )
     .await;
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
-    publisher.publish(&meeting("old")).await.unwrap();
-    publisher.publish(&MeetingCreatedV2 { title: "new".into() }).await.unwrap();
+    publisher.publish(&mooring("old")).await.unwrap();
+    publisher.publish(&MooringCreatedV2 { title: "new".into() }).await.unwrap();
     expect(&bus, "first", &[CREATED]).await;
     expect(&bus, "star", &[CREATED]).await;
     expect(&bus, "second", &[CREATED_V2]).await;
@@ -85,20 +85,20 @@ pub async fn each_version_needs_its_own_binding(bus: Bus) {
 }
 
 pub async fn several_matching_bindings_give_one_copy(bus: Bus) {
-    declare(&bus, [queue("q", &["llm.*", "llm.#", "*.prompt", "#"])]).await;
-    prompts(&bus, 0..1).await;
-    expect(&bus, "q", &[PROMPT]).await;
+    declare(&bus, [queue("q", &["lot.*", "lot.#", "*.parcel", "#"])]).await;
+    parcels(&bus, 0..1).await;
+    expect(&bus, "q", &[PARCEL]).await;
 }
 
 pub async fn every_queue_gets_a_copy(bus: Bus) {
     declare(&bus, ["a", "b", "c"].map(|name| queue(name, &["#"]))).await;
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     let copies = [holds(&bus, "a", 1).await, holds(&bus, "b", 1).await, holds(&bus, "c", 1).await];
     assert!(copies.iter().all(|copy| copy[0].body == copies[0][0].body));
 }
 
 pub async fn an_event_that_nobody_wants_is_fine(bus: Bus) {
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     declare(&bus, [queue("q", &["#"])]).await;
     expect(&bus, "q", &[]).await;
 }

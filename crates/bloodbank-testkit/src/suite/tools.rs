@@ -19,12 +19,12 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::catalog::{Any, Prompt, contracts, queue};
+use crate::catalog::{Any, Parcel, contracts, queue};
 
 pub(super) type Bus = Arc<dyn Transport>;
 
-/// The routing key of [`Prompt`].
-pub(super) const PROMPT: &str = "llm.prompt";
+/// The routing key of [`Parcel`].
+pub(super) const PARCEL: &str = "lot.parcel";
 
 /// How long to wait for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -76,23 +76,23 @@ pub(super) async fn declare(bus: &Bus, queues: impl IntoIterator<Item = Queue>) 
     bus.declare(&topology).await.unwrap();
 }
 
-/// Declares the queue `q`, bound to [`Prompt`].
+/// Declares the queue `q`, bound to [`Parcel`].
 pub(super) async fn declare_q(bus: &Bus) {
-    declare(bus, [queue("q", &[PROMPT])]).await;
+    declare(bus, [queue("q", &[PARCEL])]).await;
 }
 
-/// Publishes prompts with these numbers.
-pub(super) async fn prompts(bus: &Bus, numbers: Range<u32>) {
+/// Publishes parcels with these numbers.
+pub(super) async fn parcels(bus: &Bus, numbers: Range<u32>) {
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     for n in numbers {
-        publisher.publish(&Prompt { n }).await.unwrap();
+        publisher.publish(&Parcel { n }).await.unwrap();
     }
 }
 
-/// A copy of a prompt that was published before, or elsewhere, with this id.
+/// A copy of a parcel that was published before, or elsewhere, with this id.
 pub(super) fn copy(n: u32, id: Uuid) -> Verbatim {
-    let envelope = Envelope::new(PROMPT, "elsewhere", json!(Prompt { n }), Meta::new().with_id(id));
-    Verbatim::stored(PROMPT, envelope.to_bytes().unwrap(), Headers::new())
+    let envelope = Envelope::new(PARCEL, "elsewhere", json!(Parcel { n }), Meta::new().with_id(id));
+    Verbatim::stored(PARCEL, envelope.to_bytes().unwrap(), Headers::new())
 }
 
 pub(super) async fn inbox<P: Payload>(bus: &Bus, name: &str) -> Inbox<P> {
@@ -134,10 +134,10 @@ pub(super) async fn browse(bus: &Bus, name: &str) -> Vec<Delivery> {
     seen
 }
 
-/// The number of a prompt.
+/// The number of a parcel.
 pub(super) fn number(delivery: &Delivery) -> u32 {
     let body: serde_json::Value = serde_json::from_slice(&delivery.body).unwrap();
-    serde_json::from_value::<Prompt>(body["data"].clone()).unwrap().n
+    serde_json::from_value::<Parcel>(body["data"].clone()).unwrap().n
 }
 
 pub(super) fn keys(deliveries: &[Delivery]) -> Vec<&str> {

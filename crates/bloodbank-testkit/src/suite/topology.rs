@@ -4,20 +4,20 @@ use bloodbank_bus::{
     Destination, Headers, Queue, Subscription, Topology, TransportError, Verbatim,
 };
 
-use super::tools::{Bus, PROMPT, holds, ms, prompts};
+use super::tools::{Bus, PARCEL, holds, ms, parcels};
 use crate::catalog::queue;
 
 pub async fn declaring_twice_is_fine_and_adds_bindings(bus: Bus) {
     let with = |patterns: &[&str]| {
         Topology::new().with_parked_queue(queue("q", patterns)).with_delays([ms(100), ms(200)])
     };
-    bus.declare(&with(&["theboard.#"])).await.unwrap();
-    prompts(&bus, 0..1).await;
-    bus.declare(&with(&["theboard.#"])).await.unwrap();
-    bus.declare(&with(&[PROMPT])).await.unwrap();
-    prompts(&bus, 1..2).await;
+    bus.declare(&with(&["terminal.#"])).await.unwrap();
+    parcels(&bus, 0..1).await;
+    bus.declare(&with(&["terminal.#"])).await.unwrap();
+    bus.declare(&with(&[PARCEL])).await.unwrap();
+    parcels(&bus, 1..2).await;
     bus.declare(&with(&[])).await.unwrap();
-    prompts(&bus, 2..3).await;
+    parcels(&bus, 2..3).await;
     holds(&bus, "q", 2).await;
 }
 
@@ -38,7 +38,7 @@ pub async fn declaring_with_other_properties_is_a_conflict(bus: Bus) {
         );
     }
     // Nothing is the worse for it.
-    prompts(&bus, 0..1).await;
+    parcels(&bus, 0..1).await;
     holds(&bus, "q", 1).await;
 }
 
@@ -56,6 +56,6 @@ pub async fn a_queue_that_is_not_there_is_undeclared(bus: Bus) {
     for subscription in [Subscription::new("nowhere"), Subscription::browse("nowhere")] {
         assert_eq!(bus.subscribe(subscription).await.map(|_| ()), undeclared());
     }
-    let message = Verbatim::stored(PROMPT, *b"{}", Headers::new());
+    let message = Verbatim::stored(PARCEL, *b"{}", Headers::new());
     assert_eq!(bus.forward(message, Destination::queue("nowhere")).await, undeclared());
 }

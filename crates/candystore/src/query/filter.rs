@@ -290,7 +290,7 @@ mod tests {
         let time = |text: &str| text.parse().unwrap();
         let full = Filter::new()
             .with_kind(Kind::Event)
-            .with_key("llm.#".parse().unwrap())
+            .with_key("lot.#".parse().unwrap())
             .with_source("me")
             .with_session("s")
             .with_correlation(Uuid::now_v7())

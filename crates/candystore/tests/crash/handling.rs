@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bloodbank_bus::{Publisher, Received, Subscriber, Topology, Transport};
-use bloodbank_testkit::catalog::{self, Any, Prompt, queue};
+use bloodbank_testkit::catalog::{self, Any, Parcel, queue};
 use candystore::{Embedded, EmbeddedOptions, EventStore, QueueStatus, StoreOptions};
 use tokio::runtime::Runtime;
 use tokio::time::sleep;
@@ -21,7 +21,7 @@ use crate::table::Row;
 pub(crate) const ROLE: &str = "--handle";
 
 const QUEUE: &str = "handled";
-const KEY: &str = "llm.prompt";
+const KEY: &str = "lot.parcel";
 
 /// After how long what a dead process held goes to others.
 const LEASE: Duration = Duration::from_secs(2);
@@ -50,10 +50,10 @@ pub(crate) fn main(args: &[String]) {
 async fn handle(url: &str) {
     let subscriber =
         Subscriber::<Any>::new(bus(url).await, catalog::contracts()).queue(QUEUE).bind(KEY);
-    let subscriber = subscriber.prefetch(PREFETCH).on(|prompt: Received<Prompt>| async move {
+    let subscriber = subscriber.prefetch(PREFETCH).on(|parcel: Received<Parcel>| async move {
         sleep(WORK).await;
         // Ends with the parent, who then no longer listens.
-        if writeln!(io::stdout().lock(), "{}", prompt.payload.n).is_err() {
+        if writeln!(io::stdout().lock(), "{}", parcel.payload.n).is_err() {
             std::process::exit(1);
         }
     });
@@ -131,7 +131,7 @@ async fn publish(bus: &Arc<Embedded>, numbers: std::ops::Range<u32>) {
     let publisher = Publisher::<Any>::new(bus.clone(), catalog::contracts());
     let mut under_way = Vec::new();
     for n in numbers {
-        under_way.push(publisher.publish(&Prompt { n }).enqueue().await.unwrap());
+        under_way.push(publisher.publish(&Parcel { n }).enqueue().await.unwrap());
     }
     for publishing in under_way {
         publishing.await.unwrap();

@@ -1,14 +1,14 @@
 //! Events that are made from a number, so that whoever knows the number knows every byte.
 
 use bloodbank_core::{Envelope, Kind, Meta};
-use bloodbank_testkit::catalog::meeting;
+use bloodbank_testkit::catalog::mooring;
 use candystore::Incoming;
 use chrono::DateTime;
 use serde_json::json;
 use uuid::Uuid;
 
 /// The key of all of them.
-pub(crate) const KEY: &str = "theboard.meeting.created";
+pub(crate) const KEY: &str = "terminal.mooring.created";
 
 /// When the first one happened, in milliseconds since 1970.
 const EPOCH: u64 = 1_700_000_000_000;
@@ -35,7 +35,7 @@ pub(crate) fn body(number: u64) -> Vec<u8> {
         .with_timestamp(DateTime::from_timestamp_millis((EPOCH + number) as i64).unwrap())
         .with_correlation_id(id(number - number % 10))
         .with_session_id(format!("session {}", number % 100));
-    Envelope::new(KEY, "crash-test", json!(meeting(&topic)), meta).to_bytes().unwrap()
+    Envelope::new(KEY, "crash-test", json!(mooring(&topic)), meta).to_bytes().unwrap()
 }
 
 /// The event of a number, on its way into a store.

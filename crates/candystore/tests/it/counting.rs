@@ -6,7 +6,7 @@ use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::databases::{Database, event, on_both, prompt};
+use crate::databases::{Database, event, on_both, parcel};
 
 on_both!(groups_add_up_to_what_is_stored, totals_count_what_was_not_stored_too);
 
@@ -18,8 +18,8 @@ async fn groups_add_up_to_what_is_stored(database: Database) {
         Incoming::new(Kind::Event, key, envelope.to_bytes().unwrap())
     };
     let batch = vec![
-        said("ada", "llm.prompt", 10),
-        said("bob", "llm.prompt", 20),
+        said("ada", "lot.parcel", 10),
+        said("bob", "lot.parcel", 20),
         said("ada", "no.such.key", 60),
         Incoming::new(Kind::Event, "no.such.key", *b"12345"),
     ];
@@ -27,7 +27,7 @@ async fn groups_add_up_to_what_is_stored(database: Database) {
     store.append(batch).await.unwrap();
     let groups = store.stats(None, None, By::Key).await.unwrap();
     assert_eq!(groups.len(), 2);
-    assert_eq!(groups[0].key.as_deref(), Some("llm.prompt"));
+    assert_eq!(groups[0].key.as_deref(), Some("lot.parcel"));
     assert_eq!((groups[0].minute, &groups[0].source), (None, &None));
     let numbers = |n: usize| (groups[n].count, groups[n].bytes, groups[n].not_valid);
     assert_eq!(numbers(0), (2, sizes[0] + sizes[1], 0));
@@ -56,11 +56,11 @@ async fn totals_count_what_was_not_stored_too(database: Database) {
     let empty = store.totals().await.unwrap();
     assert_eq!((empty.events, empty.commands, empty.first, empty.last), (0, 0, None, None));
     let id = Uuid::now_v7();
-    let same = |n| event("llm.prompt", json!({ "n": n }), Meta::new().with_id(id));
-    let command = event("theboard.meeting.create", json!({}), Meta::new());
+    let same = |n| event("lot.parcel", json!({ "n": n }), Meta::new().with_id(id));
+    let command = event("terminal.mooring.create", json!({}), Meta::new());
     let command = Incoming::new(Kind::Command, command.key.clone(), command.body.clone());
-    let broken = Incoming::new(Kind::Event, "llm.prompt", *b"x");
-    store.append(vec![prompt(0), same(1), same(1), same(2), command, broken]).await.unwrap();
+    let broken = Incoming::new(Kind::Event, "lot.parcel", *b"x");
+    store.append(vec![parcel(0), same(1), same(1), same(2), command, broken]).await.unwrap();
     let totals = store.totals().await.unwrap();
     assert_eq!((totals.events, totals.commands, totals.not_valid), (3, 1, 1));
     assert_eq!((totals.duplicates, totals.quarantined), (1, 1));

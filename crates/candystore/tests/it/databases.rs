@@ -68,13 +68,13 @@ macro_rules! on_both {
 pub(crate) use on_both;
 
 /// An event of the catalog whose contract takes anything.
-pub(crate) fn prompt(n: u32) -> Incoming {
-    event("llm.prompt", json!({ "n": n }), Meta::new())
+pub(crate) fn parcel(n: u32) -> Incoming {
+    event("lot.parcel", json!({ "n": n }), Meta::new())
 }
 
 /// An event of a million bytes and some.
 pub(crate) fn large(n: u32) -> Incoming {
-    event("llm.prompt", json!({ "n": n, "text": "x".repeat(1_000_000) }), Meta::new())
+    event("lot.parcel", json!({ "n": n, "text": "x".repeat(1_000_000) }), Meta::new())
 }
 
 /// An event, whatever its contract says of it.

@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use bloodbank_bus::{Deliveries, Delivery, Publisher, Queue, Subscription, Topology, Transport};
 use bloodbank_core::Envelope;
-use bloodbank_testkit::catalog::{Any, Prompt, contracts};
+use bloodbank_testkit::catalog::{Any, Parcel, contracts};
 use candystore::Embedded;
 use tokio::time::timeout;
 
 use crate::databases::Database;
 
-const PROMPT: &str = "llm.prompt";
+const PARCEL: &str = "lot.parcel";
 
 async fn bus(database: &Database) -> Arc<Embedded> {
     Arc::new(Embedded::new(database.open().await))
@@ -26,11 +26,11 @@ async fn declare(bus: &Embedded, queue: Queue) {
     bus.declare(&Topology::new().with_parked_queue(queue)).await.unwrap();
 }
 
-async fn prompts(bus: &Arc<Embedded>, numbers: std::ops::Range<u32>) {
+async fn parcels(bus: &Arc<Embedded>, numbers: std::ops::Range<u32>) {
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let mut under_way = Vec::new();
     for n in numbers {
-        under_way.push(publisher.publish(&Prompt { n }).enqueue().await.unwrap());
+        under_way.push(publisher.publish(&Parcel { n }).enqueue().await.unwrap());
     }
     for publishing in under_way {
         publishing.await.unwrap();
@@ -63,7 +63,7 @@ async fn browse(bus: &Embedded, queue: &str) -> Vec<Delivery> {
 
 fn number(delivery: &Delivery) -> u32 {
     let envelope = Envelope::from_bytes(&delivery.body).unwrap();
-    serde_json::from_value::<Prompt>(envelope.data).unwrap().n
+    serde_json::from_value::<Parcel>(envelope.data).unwrap().n
 }
 
 fn numbers(deliveries: &[Delivery]) -> Vec<u32> {

@@ -6,7 +6,7 @@ use candystore::{EventStore, Field, Filter, Follow, Followed, Incoming, Position
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 
-use crate::databases::{Database, event, large, on_both, prompt};
+use crate::databases::{Database, event, large, on_both, parcel};
 
 on_both!(
     history_comes_first_and_then_what_is_written,
@@ -32,17 +32,17 @@ async fn is_quiet(follow: &mut Follow) -> bool {
 
 async fn history_comes_first_and_then_what_is_written(database: Database) {
     let store = database.open().await;
-    let other = |n: u32| event("llm.session.started", json!({ "n": n }), Default::default());
-    store.append(vec![prompt(0), other(1), prompt(2)]).await.unwrap();
-    let filter = Filter::new().with_key("llm.prompt".parse().unwrap());
+    let other = |n: u32| event("lot.session.started", json!({ "n": n }), Default::default());
+    store.append(vec![parcel(0), other(1), parcel(2)]).await.unwrap();
+    let filter = Filter::new().with_key("lot.parcel".parse().unwrap());
     let mut follow = store.follow(filter, Start::Position(1)).await.unwrap();
     assert_eq!((next(&mut follow).await, next(&mut follow).await), (1, 3));
     assert!(is_quiet(&mut follow).await);
-    store.append(vec![other(3), prompt(4)]).await.unwrap();
+    store.append(vec![other(3), parcel(4)]).await.unwrap();
     assert_eq!(next(&mut follow).await, 5);
     // What another process writes.
     let elsewhere = database.open().await;
-    elsewhere.append(vec![prompt(5)]).await.unwrap();
+    elsewhere.append(vec![parcel(5)]).await.unwrap();
     assert_eq!(next(&mut follow).await, 6);
     elsewhere.append(vec![other(6)]).await.unwrap();
     assert!(is_quiet(&mut follow).await);
@@ -64,7 +64,7 @@ async fn few_large_events_are_read_ahead(database: Database) {
 
 async fn nothing_is_missed_and_nothing_comes_twice_beside_two_writers(database: Database) {
     let store = database.open().await;
-    store.append((0..50).map(prompt).collect()).await.unwrap();
+    store.append((0..50).map(parcel).collect()).await.unwrap();
     let mut all = store.follow(Filter::new(), Start::Position(1)).await.unwrap();
     let odd = Filter::new().with_field(Field::new("/odd", json!(true)).unwrap());
     let mut some = database.open().await.follow(odd, Start::Now).await.unwrap();
@@ -87,7 +87,7 @@ async fn nothing_is_missed_and_nothing_comes_twice_beside_two_writers(database: 
 
 /// Appends as fast as it goes, half of it odd.
 async fn write(store: EventStore, batch: u32) {
-    let event = |n: u32| event("llm.prompt", json!({ "odd": n % 2 == 1 }), Default::default());
+    let event = |n: u32| event("lot.parcel", json!({ "odd": n % 2 == 1 }), Default::default());
     for from in (0..EACH).step_by(batch as usize) {
         let events: Vec<Incoming> = (from..EACH.min(from + batch)).map(event).collect();
         store.append(events).await.unwrap();
@@ -97,7 +97,7 @@ async fn write(store: EventStore, batch: u32) {
 async fn a_follower_begins_where_it_is_told(database: Database) {
     let store = database.open().await;
     for n in 0..3 {
-        store.append(vec![prompt(n)]).await.unwrap();
+        store.append(vec![parcel(n)]).await.unwrap();
         sleep(Duration::from_millis(2)).await;
     }
     let second = store.at(2).await.unwrap().unwrap().received;
@@ -108,10 +108,10 @@ async fn a_follower_begins_where_it_is_told(database: Database) {
     let mut later = start(Start::Position(5)).await;
     let mut by_later_time = start(Start::Time(chrono::Utc::now())).await;
     assert!(is_quiet(&mut now).await);
-    store.append(vec![prompt(3)]).await.unwrap();
+    store.append(vec![parcel(3)]).await.unwrap();
     assert_eq!((next(&mut now).await, next(&mut by_later_time).await), (4, 4));
     assert!(is_quiet(&mut later).await);
-    store.append(vec![prompt(4)]).await.unwrap();
+    store.append(vec![parcel(4)]).await.unwrap();
     assert_eq!(next(&mut later).await, 5);
 }
 
@@ -122,7 +122,7 @@ async fn a_dropped_wait_loses_nothing(database: Database) {
         let store = store.clone();
         async move {
             for n in 0..200 {
-                store.append(vec![prompt(n)]).await.unwrap();
+                store.append(vec![parcel(n)]).await.unwrap();
             }
         }
     });

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An event of a kilobyte.
 fn large(n: u32) -> Incoming {
-    event("llm.prompt", json!({ "n": n, "text": "x".repeat(1_000) }), Meta::new())
+    event("lot.parcel", json!({ "n": n, "text": "x".repeat(1_000) }), Meta::new())
 }
 
 fn many(count: u32) -> Vec<Incoming> {

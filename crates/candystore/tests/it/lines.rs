@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::databases::{Database, event, on_both, prompt};
+use crate::databases::{Database, event, on_both, parcel};
 use crate::verifying::{problems, verify};
 
 on_both!(
@@ -58,7 +58,7 @@ fn lines(events: &[StoredEvent]) -> Vec<String> {
 async fn what_is_imported_twice_is_stored_once(database: Database) {
     let from = Database::sqlite().await.unwrap();
     let source = from.open().await;
-    source.append((0..20).map(prompt).collect()).await.unwrap();
+    source.append((0..20).map(parcel).collect()).await.unwrap();
     let events = exported(&source).await;
     let store = database.open().await;
     let first = import(&store, &lines(&events)).await;
@@ -70,16 +70,16 @@ async fn what_is_imported_twice_is_stored_once(database: Database) {
 
 async fn lines_can_be_chosen_by_position_and_key(database: Database) {
     let store = database.open().await;
-    let keys = ["llm.prompt", "llm.session.started", "theboard.meeting.ended"];
+    let keys = ["lot.parcel", "lot.session.started", "terminal.mooring.ended"];
     let mixed = |n: u32| event(keys[n as usize % 3], json!({ "n": n }), Meta::new());
     store.append((0..1_200).map(mixed).collect()).await.unwrap();
     let positions = |events: Vec<StoredEvent>| -> Vec<Position> {
         events.iter().map(|event| event.position).collect()
     };
-    let some = positions(chosen(&store, 3, Some(9), &["llm.#"]).await);
+    let some = positions(chosen(&store, 3, Some(9), &["lot.#"]).await);
     assert_eq!(some, [4, 5, 7, 8]);
     assert_eq!(positions(chosen(&store, 1_198, None, &[]).await), [1_199, 1_200]);
-    assert_eq!(chosen(&store, 0, None, &["*.prompt", "theboard.#"]).await.len(), 800);
+    assert_eq!(chosen(&store, 0, None, &["*.parcel", "terminal.#"]).await.len(), 800);
     assert_eq!(chosen(&store, 0, None, &["no.such.key"]).await, []);
     assert_eq!(chosen(&store, 9_000, Some(1), &[]).await, []);
 }
@@ -87,7 +87,7 @@ async fn lines_can_be_chosen_by_position_and_key(database: Database) {
 async fn a_time_from_the_future_is_not_kept(database: Database) {
     let store = database.open().await;
     let future = Utc::now() + TimeDelta::days(365_000);
-    store.append(vec![prompt(0).with_received(future), prompt(1)]).await.unwrap();
+    store.append(vec![parcel(0).with_received(future), parcel(1)]).await.unwrap();
     let last = store.at(2).await.unwrap().unwrap();
     assert!(last.received <= Utc::now(), "{}", last.received);
 }
@@ -96,8 +96,8 @@ async fn large_events_come_a_few_at_a_time(database: Database) {
     let store = database.open().await;
     let text = "x".repeat(3_000_000);
     for n in 0..5 {
-        let large = event("llm.prompt", json!({ "n": n, "text": text }), Meta::new());
-        store.append(vec![large, prompt(n)]).await.unwrap();
+        let large = event("lot.parcel", json!({ "n": n, "text": text }), Meta::new());
+        store.append(vec![large, parcel(n)]).await.unwrap();
     }
     let mut pages = store.pages(Filter::new()).await.unwrap();
     let mut counts = Vec::new();
@@ -164,7 +164,7 @@ async fn an_imported_envelope_beyond_its_bounds_is_malformed(database: Database)
 /// An odd event: an envelope with odd texts in it, or bytes that are none.
 fn odd() -> impl Strategy<Value = Incoming> {
     let body = prop_oneof![
-        vec(any::<u8>(), 0..60).prop_map(|bytes| ("llm.prompt".to_owned(), bytes)),
+        vec(any::<u8>(), 0..60).prop_map(|bytes| ("lot.parcel".to_owned(), bytes)),
         any::<String>().prop_map(|text| ("odd.key".to_owned(), text.into_bytes())),
         (any::<String>(), any::<Option<String>>(), any::<String>()).prop_map(envelope),
     ];
@@ -195,8 +195,8 @@ fn envelope((source, session, text): (String, Option<String>, String)) -> (Strin
         meta = meta.with_session_id(session);
     }
     let data = json!({ "text": text });
-    let envelope = bloodbank_core::Envelope::new("llm.prompt", source, data, meta);
-    ("llm.prompt".to_owned(), envelope.to_bytes().unwrap())
+    let envelope = bloodbank_core::Envelope::new("lot.parcel", source, data, meta);
+    ("lot.parcel".to_owned(), envelope.to_bytes().unwrap())
 }
 
 /// Each case looks only at what it has appended itself.

@@ -9,7 +9,7 @@ use candystore::{EventStore, StoreError};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::databases::{Database, prompt};
+use crate::databases::{Database, parcel};
 
 /// A store behind a proxy, unless there is no server.
 async fn store() -> Option<(EventStore, Proxy)> {
@@ -30,7 +30,7 @@ async fn everybody_who_writes_is_told_that_the_connection_is_lost_and_may_go_on(
     let write = async |store: EventStore, is_over: Arc<AtomicBool>| {
         let (mut stored, mut lost) = (0, 0);
         while !is_over.load(Ordering::Relaxed) {
-            let event = prompt(stored);
+            let event = parcel(stored);
             while let Err(error) = store.append(vec![event.clone()]).await {
                 assert!(matches!(error, StoreError::Lost { .. }), "{error}");
                 lost += 1;
@@ -58,16 +58,16 @@ async fn everybody_who_writes_is_told_that_the_connection_is_lost_and_may_go_on(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_there_is_no_server_a_store_that_was_open_says_that_it_is_lost() {
     let Some((store, proxy)) = store().await else { return };
-    store.append(vec![prompt(0)]).await.unwrap();
+    store.append(vec![parcel(0)]).await.unwrap();
     proxy.refuse(true);
     proxy.cut();
     for n in 1..4 {
-        let error = store.append(vec![prompt(n)]).await.unwrap_err();
+        let error = store.append(vec![parcel(n)]).await.unwrap_err();
         assert!(error.is_retryable(), "{error}");
         let error = store.get(Uuid::nil()).await.unwrap_err();
         assert!(error.is_retryable(), "{error}");
     }
     proxy.refuse(false);
-    store.append(vec![prompt(5)]).await.unwrap();
+    store.append(vec![parcel(5)]).await.unwrap();
     assert_eq!(store.position().await.unwrap(), 2);
 }

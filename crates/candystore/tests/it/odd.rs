@@ -5,7 +5,7 @@ use candystore::{Appended, Incoming, Standing};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use crate::databases::{Database, event, on_both, prompt};
+use crate::databases::{Database, event, on_both, parcel};
 
 on_both!(
     any_headers_come_back,
@@ -21,7 +21,7 @@ async fn any_headers_come_back(database: Database) {
     let long = "ä".repeat(100_000);
     let names = ["", "\0", "\"", "x-bloodbank-schema", &long];
     let headers = names.map(|name| (name.to_owned(), format!("{text}{name}").into())).into();
-    let incoming = prompt(0).with_headers(headers);
+    let incoming = parcel(0).with_headers(headers);
     store.append(vec![incoming.clone()]).await.unwrap();
     assert_eq!(store.at(1).await.unwrap().unwrap().headers, incoming.headers);
 }
@@ -31,7 +31,7 @@ async fn any_time_comes_back(database: Database) {
     // Those that RFC 3339 can write.
     let ends = ["0000-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"];
     let times = ends.map(|time| time.parse::<DateTime<Utc>>().unwrap());
-    let said = |time| event("llm.prompt", json!({}), Meta::new().with_timestamp(time));
+    let said = |time| event("lot.parcel", json!({}), Meta::new().with_timestamp(time));
     // Where a store got it, as its record says; the future is not yet.
     let events = times.map(|time| said(time).with_received(time)).to_vec();
     let before = Utc::now();
@@ -42,7 +42,7 @@ async fn any_time_comes_back(database: Database) {
         assert_eq!((stored.standing, micros), (Standing::Valid, Some(time.timestamp_micros())));
         assert!(stored.received <= Utc::now(), "{}", stored.received);
     }
-    let last = store.append(vec![prompt(0)]).await.unwrap()[0].position();
+    let last = store.append(vec![parcel(0)]).await.unwrap()[0].position();
     let stored = store.at(last).await.unwrap().unwrap();
     assert!(stored.received.timestamp_micros() >= before.timestamp_micros());
 }
@@ -50,8 +50,8 @@ async fn any_time_comes_back(database: Database) {
 async fn large_bodies_are_stored_together(database: Database) {
     let store = database.open().await;
     let large =
-        |n: u8| event("llm.prompt", json!({ "x": "y".repeat(9 << 20), "n": n }), Meta::new());
-    let events: Vec<Incoming> = vec![large(0), prompt(1), large(2), prompt(3)];
+        |n: u8| event("lot.parcel", json!({ "x": "y".repeat(9 << 20), "n": n }), Meta::new());
+    let events: Vec<Incoming> = vec![large(0), parcel(1), large(2), parcel(3)];
     let appended = store.append(events.clone()).await.unwrap();
     assert_eq!(appended, (1..=4).map(Appended::Stored).collect::<Vec<_>>());
     for (position, event) in (1..).zip(events) {
@@ -76,7 +76,7 @@ async fn any_bytes_are_stored(database: Database) {
 
 async fn writers_of_one_process_race_with_the_same_events(database: Database) {
     let (one, other) = (database.open().await, database.open().await);
-    let events: Vec<Incoming> = (0..200).map(prompt).collect();
+    let events: Vec<Incoming> = (0..200).map(parcel).collect();
     let mut appending = Vec::new();
     for (n, event) in events.iter().enumerate() {
         for store in [&one, &other] {

@@ -4,7 +4,7 @@ use std::fs;
 
 use candystore::{Foreign, StoreError, StoreUrl};
 
-use crate::databases::{Database, on_both, prompt};
+use crate::databases::{Database, on_both, parcel};
 use crate::raw::change;
 
 on_both!(
@@ -16,7 +16,7 @@ on_both!(
 
 async fn a_store_of_a_newer_version_is_refused(database: Database) {
     let store = database.open().await;
-    store.append(vec![prompt(0)]).await.unwrap();
+    store.append(vec![parcel(0)]).await.unwrap();
     change(&database, "INSERT INTO migrations VALUES (99, 'future', 0, 0)").await;
     let error = database.try_open().await.err().unwrap();
     assert!(matches!(error, StoreError::Newer { found: 99, known: 1.. }), "{error}");
@@ -32,7 +32,7 @@ async fn a_store_whose_tables_are_other_ones_is_refused(database: Database) {
 
 async fn what_is_opened_again_holds_what_it_held(database: Database) {
     let store = database.open().await;
-    store.append(vec![prompt(0), prompt(1)]).await.unwrap();
+    store.append(vec![parcel(0), parcel(1)]).await.unwrap();
     drop(store);
     let store = database.open().await;
     assert_eq!(store.position().await.unwrap(), 2);
@@ -42,7 +42,7 @@ async fn many_may_open_a_new_store_at_once(database: Database) {
     let url = database.url.clone();
     let openings = (0..6).map(|n| {
         let database = Database::at(url.clone());
-        tokio::spawn(async move { database.open().await.append(vec![prompt(n)]).await })
+        tokio::spawn(async move { database.open().await.append(vec![parcel(n)]).await })
     });
     for opening in openings.collect::<Vec<_>>() {
         opening.await.unwrap().unwrap();

@@ -9,7 +9,7 @@ use candystore::{Embedded, EventStore, Filter, Incoming, Position, Prune};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
-use crate::databases::{Database, event, on_both, prompt};
+use crate::databases::{Database, event, on_both, parcel};
 use crate::raw::change;
 use crate::verifying::{problems, verify};
 
@@ -29,7 +29,7 @@ on_both!(
     what_was_pruned_is_not_lost_and_what_came_back_is_told,
 );
 
-const KEYS: [&str; 3] = ["llm.prompt", "llm.session.started", "theboard.meeting.ended"];
+const KEYS: [&str; 3] = ["lot.parcel", "lot.session.started", "terminal.mooring.ended"];
 
 /// Twelve events: the three keys in turn, each an hour after the one before, the last just now.
 async fn seeded(database: &Database) -> EventStore {
@@ -81,13 +81,13 @@ const HOUR: Duration = Duration::from_secs(3_600);
 
 async fn a_plan_changes_nothing(database: Database) {
     let store = seeded(&database).await;
-    let plan = store.plan_prune(of(&["llm.#"]).with_keep(1)).await.unwrap();
+    let plan = store.plan_prune(of(&["lot.#"]).with_keep(1)).await.unwrap();
     let shown: Vec<_> = plan
         .keys
         .iter()
         .map(|key| (key.key.as_str(), key.events, key.first.0, key.last.0))
         .collect();
-    assert_eq!(shown, [("llm.prompt", 3, 1, 7), ("llm.session.started", 3, 2, 8)]);
+    assert_eq!(shown, [("lot.parcel", 3, 1, 7), ("lot.session.started", 3, 2, 8)]);
     let mut bytes = 0;
     for position in [1, 2, 4, 5, 7, 8] {
         bytes += store.at(position).await.unwrap().unwrap().body.len() as u64;
@@ -112,19 +112,19 @@ async fn what_is_too_old_goes(database: Database) {
     let store = seeded(&database).await;
     let age = HOUR * 6 - HOUR / 2;
     assert_eq!(prune(&store, of(&["#"]).with_older_than(age)).await, [7, 8, 9, 10, 11, 12]);
-    let left = prune(&store, of(&["*.prompt"]).with_older_than(HOUR / 2)).await;
+    let left = prune(&store, of(&["*.parcel"]).with_older_than(HOUR / 2)).await;
     assert_eq!(left, [8, 9, 11, 12]);
 }
 
 async fn all_but_the_newest_of_each_key_go(database: Database) {
     let store = seeded(&database).await;
     assert_eq!(
-        prune(&store, of(&["llm.prompt"]).with_keep(1)).await,
+        prune(&store, of(&["lot.parcel"]).with_keep(1)).await,
         [2, 3, 5, 6, 8, 9, 10, 11, 12]
     );
     assert_eq!(prune(&store, of(&[]).with_keep(2)).await, [8, 9, 10, 11, 12]);
     assert_eq!(prune(&store, of(&[]).with_keep(0)).await, [0_u64; 0]);
-    assert_eq!(store.append(vec![prompt(0)]).await.unwrap()[0].position(), 13);
+    assert_eq!(store.append(vec![parcel(0)]).await.unwrap()[0].position(), 13);
 }
 
 async fn the_oldest_go_until_the_bytes_fit(database: Database) {
@@ -133,7 +133,7 @@ async fn the_oldest_go_until_the_bytes_fit(database: Database) {
     for position in [10, 11, 8, 7] {
         bytes += store.at(position).await.unwrap().unwrap().body.len() as u64;
     }
-    let limit = of(&["llm.prompt", "llm.session.*"]);
+    let limit = of(&["lot.parcel", "lot.session.*"]);
     let left = prune(&store, limit.clone().with_max_bytes(bytes)).await;
     assert_eq!(left, [3, 6, 7, 8, 9, 10, 11, 12]);
     assert_eq!(prune(&store, limit.with_max_bytes(bytes - 1)).await, [3, 6, 8, 9, 10, 11, 12]);
@@ -147,11 +147,11 @@ async fn an_event_goes_if_any_limit_reaches_it(database: Database) {
 
 async fn what_was_pruned_is_recorded_in_as_few_ranges_as_can_be(database: Database) {
     let store = seeded(&database).await;
-    prune(&store, of(&["llm.prompt"]).with_keep(0)).await;
+    prune(&store, of(&["lot.parcel"]).with_keep(0)).await;
     assert_eq!(ranges(&store, 0, 100).await, [(1, 1), (4, 4), (7, 7), (10, 10)]);
-    prune(&store, of(&["theboard.#"]).with_keep(1)).await;
+    prune(&store, of(&["terminal.#"]).with_keep(1)).await;
     assert_eq!(ranges(&store, 0, 100).await, [(1, 1), (3, 4), (6, 7), (9, 10)]);
-    prune(&store, of(&["llm.session.started"]).with_keep(1)).await;
+    prune(&store, of(&["lot.session.started"]).with_keep(1)).await;
     assert_eq!(ranges(&store, 0, 100).await, [(1, 10)]);
     prune(&store, of(&["#"]).with_keep(0)).await;
     assert_eq!(ranges(&store, 0, 100).await, [(1, 12)]);
@@ -162,7 +162,7 @@ async fn a_reader_is_told_what_it_misses(database: Database) {
     let store = seeded(&database).await;
     let age = HOUR * 7 - HOUR / 2;
     prune(&store, of(&["#"]).with_older_than(age)).await;
-    prune(&store, of(&["llm.prompt"]).with_keep(0)).await;
+    prune(&store, of(&["lot.parcel"]).with_keep(0)).await;
     for (after, before, expected) in [
         (0, 6, &[(1, 5)][..]),
         (3, 6, &[(4, 5)]),
@@ -205,9 +205,9 @@ async fn settle(bus: &Embedded, queue: &str, count: usize, settlements: &[Settle
 
 async fn what_a_queue_needs_stays_unless_forced(database: Database) {
     let store = database.open().await;
-    store.append((0..4).map(prompt).collect()).await.unwrap();
+    store.append((0..4).map(parcel).collect()).await.unwrap();
     let bus = bus(&store, &["fast", "slow"]).await;
-    store.append((4..12).map(prompt).collect()).await.unwrap();
+    store.append((4..12).map(parcel).collect()).await.unwrap();
     settle(&bus, "fast", 8, &[const { Settlement::Ack }; 8]).await;
     let plan = store.plan_prune(of(&["#"]).with_keep(0)).await.unwrap();
     assert_eq!((plan.events(), plan.held, plan.needed), (4, 8, Some(5)));
@@ -222,7 +222,7 @@ async fn what_a_queue_needs_stays_unless_forced(database: Database) {
     assert_eq!(prune(&store, of(&["#"]).with_keep(1).with_force(true)).await, [12]);
     let mut dead = bus.subscribe(Subscription::browse("slow.dlq")).await.unwrap();
     let delivery = dead.recv().await.unwrap();
-    assert_eq!(&*delivery.key, "llm.prompt");
+    assert_eq!(&*delivery.key, "lot.parcel");
     assert!(Envelope::from_bytes(&delivery.body).is_ok());
     // What was pruned under a queue is passed over.
     settle(&bus, "slow", 1, &[Settlement::Ack]).await;
@@ -235,7 +235,7 @@ async fn what_a_queue_needs_stays_unless_forced(database: Database) {
 async fn what_a_queue_comes_to_need_after_the_plan_stays(database: Database) {
     let store = database.open().await;
     let bus = bus(&store, &["q"]).await;
-    store.append((0..6).map(prompt).collect()).await.unwrap();
+    store.append((0..6).map(parcel).collect()).await.unwrap();
     settle(&bus, "q", 6, &[const { Settlement::Ack }; 6]).await;
     let plan = store.plan_prune(of(&["#"]).with_keep(0)).await.unwrap();
     assert_eq!((plan.events(), plan.needed), (6, None));
@@ -250,13 +250,13 @@ async fn what_a_queue_comes_to_need_after_the_plan_stays(database: Database) {
 async fn what_no_queue_wants_goes_though_none_has_read_it(database: Database) {
     let store = database.open().await;
     let bus = Embedded::new(store.clone());
-    let rare = queue("rare", &["llm.session.started"]);
+    let rare = queue("rare", &["lot.session.started"]);
     bus.declare(&Topology::new().with_parked_queue(rare)).await.unwrap();
-    store.append((0..6).map(prompt).collect()).await.unwrap();
+    store.append((0..6).map(parcel).collect()).await.unwrap();
     let plan = store.plan_prune(of(&["#"]).with_keep(2)).await.unwrap();
     assert_eq!((plan.events(), plan.held, plan.needed), (4, 0, None));
-    store.append(vec![event("llm.session.started", json!({}), Meta::new())]).await.unwrap();
-    store.append((6..9).map(prompt).collect()).await.unwrap();
+    store.append(vec![event("lot.session.started", json!({}), Meta::new())]).await.unwrap();
+    store.append((6..9).map(parcel).collect()).await.unwrap();
     let plan = store.plan_prune(of(&["#"]).with_keep(0)).await.unwrap();
     assert_eq!((plan.events(), plan.held, plan.needed), (6, 4, Some(7)));
     assert_eq!(prune(&store, of(&["#"]).with_keep(0)).await, [7, 8, 9, 10]);
@@ -267,15 +267,15 @@ async fn what_no_queue_wants_goes_though_none_has_read_it(database: Database) {
 async fn others_write_while_much_is_pruned(database: Database) {
     let store = database.open().await;
     let mixed = |n: u32| match n % 7 {
-        0 => event("theboard.meeting.ended", json!({ "n": n }), Meta::new()),
-        _ => prompt(n),
+        0 => event("terminal.mooring.ended", json!({ "n": n }), Meta::new()),
+        _ => parcel(n),
     };
     store.append((0..6_000).map(mixed).collect::<Vec<Incoming>>()).await.unwrap();
-    let plan = store.plan_prune(of(&["llm.#"]).with_keep(0)).await.unwrap();
+    let plan = store.plan_prune(of(&["lot.#"]).with_keep(0)).await.unwrap();
     let other = database.open().await;
     let writing = tokio::spawn(async move {
         for n in 0..200 {
-            other.append(vec![prompt(n)]).await.unwrap();
+            other.append(vec![parcel(n)]).await.unwrap();
         }
     });
     let mut batches = 0;
@@ -291,7 +291,7 @@ async fn others_write_while_much_is_pruned(database: Database) {
 
 async fn what_was_pruned_is_not_lost_and_what_came_back_is_told(database: Database) {
     let store = seeded(&database).await;
-    prune(&store, of(&["llm.prompt"]).with_keep(0)).await;
+    prune(&store, of(&["lot.parcel"]).with_keep(0)).await;
     change(&database, "DELETE FROM events WHERE position IN (3, 8, 9)").await;
     let verified = verify(&store).await;
     let expected = ["3: it is lost", "8: it and those up to 9 are lost, 2 in all"];
@@ -311,13 +311,13 @@ async fn a_file_gets_smaller_once_it_is_vacuumed() {
     let database = Database::sqlite().await.unwrap();
     let store = database.open().await;
     let text = "x".repeat(5_000);
-    let big = |_| event("llm.prompt", json!({ "text": text }), Meta::new());
+    let big = |_| event("lot.parcel", json!({ "text": text }), Meta::new());
     store.append((0..200).map(big).collect()).await.unwrap();
     prune(&store, of(&[]).with_keep(1)).await;
     let vacuumed = store.vacuum().await.unwrap().unwrap();
     assert!(vacuumed.before > 1_000_000 && vacuumed.after < 300_000, "{vacuumed:?}");
     assert_eq!(problems(&verify(&store).await), [""; 0]);
-    store.append(vec![prompt(0)]).await.unwrap();
+    store.append(vec![parcel(0)]).await.unwrap();
 }
 
 #[tokio::test]

@@ -14,15 +14,15 @@ async fn quarantine_lists_what_came_and_in_what_it_differs(database: Database) {
     let store = database.open().await;
     let id = Uuid::now_v7();
     let said = |key: &str, n| event(key, json!({ "n": n }), Meta::new().with_id(id));
-    let mut command = said("llm.prompt", 1);
+    let mut command = said("lot.parcel", 1);
     command.kind = Kind::Command;
     let headers = [("x-mine".to_owned(), "1".into())].into();
     let batch = vec![
-        said("llm.prompt", 1),
-        said("llm.prompt", 2).with_headers(headers),
-        said("llm.session.started", 1),
+        said("lot.parcel", 1),
+        said("lot.parcel", 2).with_headers(headers),
+        said("lot.session.started", 1),
         command,
-        said("llm.session.started", 3),
+        said("lot.session.started", 3),
     ];
     let appended = store.append(batch.clone()).await.unwrap();
     assert_eq!(appended[1..], [Appended::Conflict(1); 4]);

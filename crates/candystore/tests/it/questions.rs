@@ -1,7 +1,7 @@
 //! Pages of what a filter means.
 
 use bloodbank_core::{Kind, Meta};
-use bloodbank_testkit::catalog::meeting;
+use bloodbank_testkit::catalog::mooring;
 use candystore::{
     Cursor, CursorError, EventStore, Field, FieldError, Filter, Incoming, Order, Position,
     Standing, StoreError,
@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::databases::{Database, event, large, on_both, prompt};
+use crate::databases::{Database, event, large, on_both, parcel};
 
 on_both!(
     each_part_of_a_filter_passes_what_it_names,
@@ -63,17 +63,17 @@ fn key(pattern: &str) -> Filter {
 async fn each_part_of_a_filter_passes_what_it_names(database: Database) {
     let store = database.open().await;
     let work = Uuid::now_v7();
-    let mut bad = json!(meeting("x"));
+    let mut bad = json!(mooring("x"));
     bad["max_rounds"] = json!(99);
     let command = json!({"topic": "x"});
-    let command = event("theboard.meeting.create", command, Meta::new());
+    let command = event("terminal.mooring.create", command, Meta::new());
     let batch = vec![
-        said_by("ada", "llm.prompt", Meta::new().with_session_id("s1")),
-        said_by("ada", "llm.session.started", Meta::new().with_correlation_id(work)),
-        said_by("bob", "llm.prompt", Meta::new().with_session_id("s1").with_correlation_id(work)),
-        event("theboard.meeting.created", bad, Meta::new()),
+        said_by("ada", "lot.parcel", Meta::new().with_session_id("s1")),
+        said_by("ada", "lot.session.started", Meta::new().with_correlation_id(work)),
+        said_by("bob", "lot.parcel", Meta::new().with_session_id("s1").with_correlation_id(work)),
+        event("terminal.mooring.created", bad, Meta::new()),
         Incoming::new(Kind::Command, command.key.clone(), command.body.clone()),
-        Incoming::new(Kind::Event, "llm.prompt", *b"{"),
+        Incoming::new(Kind::Event, "lot.parcel", *b"{"),
         said_by("bob", "no.such.key", Meta::new()),
     ];
     store.append(batch).await.unwrap();
@@ -94,13 +94,13 @@ async fn each_part_of_a_filter_passes_what_it_names(database: Database) {
         (all().with_first(6).with_last(99), vec![6, 7]),
         (all().with_first(5).with_last(4), vec![]),
         (all().with_first(u64::MAX), vec![]),
-        (key("llm.prompt"), vec![1, 3, 6]),
-        (key("llm.prompt").with_source("ada"), vec![1]),
-        (key("llm.prompt").with_source("bob").with_session("s1").with_correlation(work), vec![3]),
-        (key("llm.prompt").with_standing(Standing::Malformed), vec![6]),
+        (key("lot.parcel"), vec![1, 3, 6]),
+        (key("lot.parcel").with_source("ada"), vec![1]),
+        (key("lot.parcel").with_source("bob").with_session("s1").with_correlation(work), vec![3]),
+        (key("lot.parcel").with_standing(Standing::Malformed), vec![6]),
         (key("not.there").with_correlation(work), vec![]),
         (key("not.*").with_correlation(work), vec![]),
-        (key("theboard.#").with_kind(Kind::Command), vec![5]),
+        (key("terminal.#").with_kind(Kind::Command), vec![5]),
         (key("#").with_kind(Kind::Command), vec![5]),
     ] {
         assert_eq!(found(&store, &filter).await, expected, "{filter:?}");
@@ -111,11 +111,11 @@ async fn what_began_the_work_belongs_to_its_correlation(database: Database) {
     let store = database.open().await;
     let work = Uuid::now_v7();
     let part = |n: u32| match n % 3 {
-        0 => said_by("ada", "llm.prompt", Meta::new().with_correlation_id(work)),
-        _ => prompt(n),
+        0 => said_by("ada", "lot.parcel", Meta::new().with_correlation_id(work)),
+        _ => parcel(n),
     };
     store.append((1..40).map(part).collect()).await.unwrap();
-    let began = said_by("bob", "llm.session.started", Meta::new().with_id(work));
+    let began = said_by("bob", "lot.session.started", Meta::new().with_id(work));
     store.append(vec![began]).await.unwrap();
     store.append((40..50).map(part).collect()).await.unwrap();
     let followed: Vec<Position> = (1..50).filter(|n| n % 3 == 0).collect();
@@ -125,32 +125,32 @@ async fn what_began_the_work_belongs_to_its_correlation(database: Database) {
     let all = || Filter::new().with_correlation(work);
     assert_eq!(found(&store, &all()).await, expected);
     assert_eq!(found(&store, &all().with_kind(Kind::Event).with_source("bob")).await, [40]);
-    assert_eq!(found(&store, &key("llm.session.*").with_correlation(work)).await, [40]);
+    assert_eq!(found(&store, &key("lot.session.*").with_correlation(work)).await, [40]);
     assert_eq!(found(&store, &all().with_first(39).with_last(40)).await, [39, 40]);
     assert_eq!(found(&store, &all().with_first(41)).await, expected[14..]);
     // One that names itself comes once.
     let own = Uuid::now_v7();
     let own_meta = Meta::new().with_id(own).with_correlation_id(own);
-    store.append(vec![said_by("ada", "llm.prompt", own_meta)]).await.unwrap();
+    store.append(vec![said_by("ada", "lot.parcel", own_meta)]).await.unwrap();
     assert_eq!(found(&store, &Filter::new().with_correlation(own)).await, [51]);
 }
 
 async fn keys_are_found_by_patterns(database: Database) {
     let store = database.open().await;
-    let keys = ["llm.prompt", "llm.session.started", "theboard.meeting.created"];
+    let keys = ["lot.parcel", "lot.session.started", "terminal.mooring.created"];
     let strange = Incoming::new(Kind::Event, "a key. %_'", *b"x");
     let mut batch: Vec<_> = (0..30).map(|n| event(keys[n % 3], json!({}), Meta::new())).collect();
     batch.push(strange);
     store.append(batch).await.unwrap();
     let of = |n: u64| (1..=30).filter(move |p| p % 3 == n % 3).collect::<Vec<Position>>();
-    assert_eq!(found(&store, &key("llm.prompt")).await, of(1));
-    assert_eq!(found(&store, &key("llm.*")).await, of(1));
-    assert_eq!(found(&store, &key("theboard.#")).await, of(3));
+    assert_eq!(found(&store, &key("lot.parcel")).await, of(1));
+    assert_eq!(found(&store, &key("lot.*")).await, of(1));
+    assert_eq!(found(&store, &key("terminal.#")).await, of(3));
     let both = [of(1), of(2)].concat();
     let mut sorted = both.clone();
     sorted.sort_unstable();
-    assert_eq!(found(&store, &key("llm.#")).await, sorted);
-    let twice = key("llm.#").with_key("llm.prompt".parse().unwrap());
+    assert_eq!(found(&store, &key("lot.#")).await, sorted);
+    let twice = key("lot.#").with_key("lot.parcel".parse().unwrap());
     assert_eq!(found(&store, &twice).await, sorted);
     assert_eq!(found(&store, &key("#")).await.len(), 31);
     assert_eq!(found(&store, &key("*.*")).await.len(), 11, "what no pattern could name, too");
@@ -167,7 +167,7 @@ async fn keys_are_found_by_patterns(database: Database) {
 async fn a_time_is_a_position(database: Database) {
     let store = database.open().await;
     for n in 0..4 {
-        store.append(vec![prompt(n)]).await.unwrap();
+        store.append(vec![parcel(n)]).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
     let mut times = Vec::new();
@@ -187,12 +187,12 @@ async fn a_time_is_a_position(database: Database) {
 
 async fn a_page_begins_where_the_last_one_ended(database: Database) {
     let store = database.open().await;
-    store.append((0..5).map(prompt).collect()).await.unwrap();
-    let filter = key("llm.prompt");
+    store.append((0..5).map(parcel).collect()).await.unwrap();
+    let filter = key("lot.parcel");
     let first = store.page(&filter, Order::Newest, 2, None).await.unwrap();
     let at = |page: &candystore::Page| page.events.iter().map(|e| e.position).collect::<Vec<_>>();
     assert_eq!(at(&first), [5, 4]);
-    store.append((5..8).map(prompt).collect()).await.unwrap();
+    store.append((5..8).map(parcel).collect()).await.unwrap();
     // As text, as programs pass it on.
     let cursor: Cursor = first.next.unwrap().to_string().parse().unwrap();
     let second = store.page(&filter, Order::Newest, 2, Some(&cursor)).await.unwrap();
@@ -208,17 +208,17 @@ async fn a_page_begins_where_the_last_one_ended(database: Database) {
 
 async fn a_cursor_goes_with_its_order_and_its_filter(database: Database) {
     let store = database.open().await;
-    store.append((0..5).map(prompt).collect()).await.unwrap();
-    let filter = key("llm.prompt").with_last(4);
+    store.append((0..5).map(parcel).collect()).await.unwrap();
+    let filter = key("lot.parcel").with_last(4);
     let page = store.page(&filter, Order::Newest, 1, None).await.unwrap();
     let cursor = page.next.unwrap();
     let error = store.page(&filter, Order::Oldest, 1, Some(&cursor)).await.unwrap_err();
     assert!(error.to_string().contains("the newest events first"), "{error}");
-    let other = key("llm.#");
+    let other = key("lot.#");
     let error = store.page(&other, Order::Newest, 1, Some(&cursor)).await.unwrap_err();
     assert_eq!(error, StoreError::Cursor(CursorError::Filter));
     // The range may move.
-    let moved = key("llm.prompt").with_first(2).with_since(chrono::DateTime::UNIX_EPOCH);
+    let moved = key("lot.parcel").with_first(2).with_since(chrono::DateTime::UNIX_EPOCH);
     let page = store.page(&moved, Order::Newest, 9, Some(&cursor)).await.unwrap();
     assert_eq!(page.events.iter().map(|e| e.position).collect::<Vec<_>>(), [3, 2]);
     for bad in ["", "c1", "c2-n-4-00000000", "c1-x-4-0", "c1-n-4-0-0", "c1-n--0", "\u{1b}[31m"] {
@@ -232,7 +232,7 @@ async fn a_cursor_goes_with_its_order_and_its_filter(database: Database) {
 type Turn = (usize, Vec<usize>);
 
 async fn pages_hold_each_event_once_while_others_write(database: Database) {
-    const KEYS: [&str; 4] = ["llm.prompt", "llm.session.started", "no.such.key", "theboard.x"];
+    const KEYS: [&str; 4] = ["lot.parcel", "lot.session.started", "no.such.key", "terminal.x"];
     let turns = prop::collection::vec((1..9_usize, prop::collection::vec(0..4_usize, 0..6)), 1..12);
     let filters = prop::sample::subsequence(KEYS.to_vec(), 0..4);
     let mut runner = TestRunner::deterministic();
@@ -272,7 +272,7 @@ async fn pages_hold_each_event_once_while_others_write(database: Database) {
             if cursor.is_none() {
                 break;
             }
-            store.append(vec![prompt(0)]).await.unwrap();
+            store.append(vec![parcel(0)]).await.unwrap();
         }
         seen.reverse();
         assert_eq!(seen, expected, "{filter:?}");
@@ -282,11 +282,11 @@ async fn pages_hold_each_event_once_while_others_write(database: Database) {
 async fn a_filter_that_nothing_passes_ends_in_parts(database: Database) {
     let store = database.open().await;
     for from in (0..42_000).step_by(3_000) {
-        store.append((from..from + 3_000).map(prompt).collect()).await.unwrap();
+        store.append((from..from + 3_000).map(parcel).collect()).await.unwrap();
     }
     // The last one alone has it, and a part reads 20,000 events and no more.
     let field = Field::new("/n", json!(41_999)).unwrap();
-    let filter = key("llm.prompt").with_field(field);
+    let filter = key("lot.parcel").with_field(field);
     let (mut cursor, mut pages, mut seen) = (None, 0, Vec::new());
     loop {
         let page = store.page(&filter, Order::Oldest, 10, cursor.as_ref()).await.unwrap();
@@ -300,7 +300,7 @@ async fn a_filter_that_nothing_passes_ends_in_parts(database: Database) {
     assert_eq!(seen, [42_000]);
     assert!((3..=6).contains(&pages), "{pages}");
     assert_eq!(store.count(&filter).await.unwrap(), 1);
-    let kind = key("llm.prompt").with_kind(Kind::Command);
+    let kind = key("lot.parcel").with_kind(Kind::Command);
     assert_eq!(found(&store, &kind).await, Vec::<Position>::new());
     let page = store.page(&kind, Order::Newest, 10, None).await.unwrap();
     assert!(page.events.is_empty() && page.next.is_some());
@@ -313,7 +313,7 @@ async fn a_page_of_large_events_has_few(database: Database) {
     }
     let some = Filter::new().with_field("/n=3".parse().unwrap());
     let text = Field::new("/text", json!("x".repeat(1_000_000))).unwrap();
-    for filter in [Filter::new(), key("llm.*"), Filter::new().with_field(text)] {
+    for filter in [Filter::new(), key("lot.*"), Filter::new().with_field(text)] {
         for order in [Order::Oldest, Order::Newest] {
             let (mut counts, mut seen, mut cursor) = (Vec::new(), Vec::new(), None);
             loop {
@@ -342,9 +342,9 @@ async fn a_field_of_the_payload_is_compared_as_contracts_do(database: Database) 
         "n": 1, "a/b": [{"c": "x"}], "at": "2026-01-01T00:00:00Z", "none": null, "s": "1",
     });
     let batch = vec![
-        event("llm.prompt", data, Meta::new()),
-        event("llm.prompt", json!({"n": 2}), Meta::new()),
-        Incoming::new(Kind::Event, "llm.prompt", *b"{\"data\":{\"n\":1}}"),
+        event("lot.parcel", data, Meta::new()),
+        event("lot.parcel", json!({"n": 2}), Meta::new()),
+        Incoming::new(Kind::Event, "lot.parcel", *b"{\"data\":{\"n\":1}}"),
     ];
     store.append(batch).await.unwrap();
     for (field, passes) in [

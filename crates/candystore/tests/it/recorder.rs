@@ -80,8 +80,8 @@ async fn bus() -> Option<Amqp> {
     Some(connect(&Broker::shared().await.fresh_url()).await)
 }
 
-fn prompts(count: u32) -> Vec<Envelope> {
-    (0..count).map(|n| envelope("llm.prompt", json!({ "n": n }))).collect()
+fn parcels(count: u32) -> Vec<Envelope> {
+    (0..count).map(|n| envelope("lot.parcel", json!({ "n": n }))).collect()
 }
 
 /// Publishes all of them, many at a time.
@@ -118,19 +118,19 @@ async fn depth(bus: &Amqp) -> u32 {
 
 async fn everything_that_passes_is_stored_once_and_commands_are_marked(database: Database) {
     let Some(bus) = bus().await else { return };
-    let (store, create) = (database.open().await, "theboard.meeting.create");
+    let (store, create) = (database.open().await, "terminal.mooring.create");
     let mut recorder = Running::start(&store, &bus).await;
     let workers = Queue::of_command(create).unwrap();
     bus.declare(&Topology::new().with_parked_queue(workers)).await.unwrap();
-    let event = envelope("llm.prompt", json!({"n": 1}));
+    let event = envelope("lot.parcel", json!({"n": 1}));
     let command = envelope(create, json!({"topic": "Budget"}));
     publish(&bus, &[event.clone(), command.clone()]).await;
     // Again, as a replay on the live exchange; with other contents; and no envelope at all.
     let again = event.to_bytes().unwrap();
-    pass_on(&bus, "llm.prompt", again, [(headers::REPLAY.into(), "r".into())].into()).await;
+    pass_on(&bus, "lot.parcel", again, [(headers::REPLAY.into(), "r".into())].into()).await;
     let mut other = event.get().clone();
     other.data = json!({"n": 2});
-    pass_on(&bus, "llm.prompt", other.to_bytes().unwrap(), Headers::new()).await;
+    pass_on(&bus, "lot.parcel", other.to_bytes().unwrap(), Headers::new()).await;
     pass_on(&bus, "no.envelope", *b"\xff{", [("x-mine".into(), "1".into())].into()).await;
     recorder.until("three and two", |r| r.stored + r.duplicates + r.conflicts == 5).await;
     let Recorded { stored, duplicates, conflicts, position, .. } = recorder.stop().await;
@@ -153,7 +153,7 @@ async fn everything_that_passes_is_stored_once_and_commands_are_marked(database:
 async fn what_comes_while_nobody_records_is_recorded_later(database: Database) {
     let Some(bus) = bus().await else { return };
     let store = database.open().await;
-    let envelopes = prompts(20_000);
+    let envelopes = parcels(20_000);
     let (before, while_away) = envelopes.split_at(5);
     // Declares the queues, and stores what comes at once.
     let mut recorder = Running::start(&store, &bus).await;
@@ -190,7 +190,7 @@ async fn a_broker_that_is_killed_costs_no_event_and_doubles_none(database: Datab
     let bus = connect(&broker.fresh_url()).await;
     let store = database.open().await;
     let mut recorder = Running::start(&store, &bus).await;
-    let envelopes = prompts(6_000);
+    let envelopes = parcels(6_000);
     let publishing = tokio::spawn({
         let (bus, envelopes) = (bus.clone(), envelopes.clone());
         async move {
@@ -226,7 +226,7 @@ async fn a_server_that_is_killed_costs_no_event_and_doubles_none() {
     let server = Postgres::start().await;
     let store = Database::at(server.fresh_url().await.parse().unwrap()).open().await;
     let mut recorder = Running::start(&store, &bus).await;
-    let envelopes = prompts(4_000);
+    let envelopes = parcels(4_000);
     let (first, second) = envelopes.split_at(2_000);
     publish(&bus, first).await;
     recorder.until("some events", |recorded| recorded.stored > 0).await;
@@ -249,7 +249,7 @@ async fn what_a_full_store_cannot_take_stays_in_the_queue() {
     let options = StoreOptions::new(database.url.clone()).with_max_pages(200);
     let small = EventStore::open(options, bloodbank_testkit::catalog::contracts()).await.unwrap();
     let mut recorder = Running::start(&small, &bus).await;
-    let envelopes = prompts(3_000);
+    let envelopes = parcels(3_000);
     publish(&bus, &envelopes).await;
     recorder.until("a full store", |r| r.trouble == Some(StoreError::Full)).await;
     let recorded = recorder.stop().await;
@@ -272,7 +272,7 @@ async fn a_store_that_is_broken_ends_the_recorder_and_nothing_is_acknowledged() 
     let candystore::StoreUrl::Sqlite(file) = &database.url else { panic!("a file") };
     rusqlite::Connection::open(file).unwrap().execute_batch("DROP TABLE events").unwrap();
     let recorder = Running::start(&store, &bus).await;
-    publish(&bus, &prompts(3)).await;
+    publish(&bus, &parcels(3)).await;
     let ended = timeout(PATIENCE, recorder.task).await.expect("an end").unwrap();
     assert!(matches!(ended, Err(RecordError::Store(StoreError::Database { .. }))), "{ended:?}");
     while depth(&bus).await < 3 {

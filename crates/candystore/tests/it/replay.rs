@@ -12,7 +12,7 @@ use bloodbank_bus::{
 };
 use bloodbank_core::{Contracts, Kind, Meta};
 use bloodbank_testkit::Broker;
-use bloodbank_testkit::catalog::{Any, Prompt, contracts, meeting, queue};
+use bloodbank_testkit::catalog::{Any, Parcel, contracts, mooring, queue};
 use candystore::{
     EventStore, Filter, Incoming, Pace, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun,
     ReplayState, ReplayTarget, StoreOptions,
@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::databases::{Database, event, large, on_both, prompt};
+use crate::databases::{Database, event, large, on_both, parcel};
 
 on_both!(
     events_come_again_as_they_were_and_commands_do_not,
@@ -86,26 +86,26 @@ pub(crate) fn positions(deliveries: &[Delivery]) -> Vec<u64> {
         .collect()
 }
 
-pub(crate) fn prompts(count: u32) -> Vec<Incoming> {
-    (0..count).map(prompt).collect()
+pub(crate) fn parcels(count: u32) -> Vec<Incoming> {
+    (0..count).map(parcel).collect()
 }
 
-/// A meeting whose contract takes no 99 rounds.
+/// A mooring whose contract takes no 99 rounds.
 fn invalid() -> Incoming {
-    let mut bad = json!(meeting("x"));
+    let mut bad = json!(mooring("x"));
     bad["max_rounds"] = json!(99);
-    event("theboard.meeting.created", bad, Meta::new())
+    event("terminal.mooring.created", bad, Meta::new())
 }
 
 async fn events_come_again_as_they_were_and_commands_do_not(database: Database) {
     let ((memory, bus), store) = (bus().await, database.open().await);
-    let headed = prompt(1).with_headers([("x-mine".to_owned(), "ä".into())].into());
+    let headed = parcel(1).with_headers([("x-mine".to_owned(), "ä".into())].into());
     // Nobody would write it like this again.
-    let mut spaced = prompt(2);
+    let mut spaced = parcel(2);
     spaced.body = [b" \n".as_slice(), &spaced.body].concat().into();
-    let mut command = event("theboard.meeting.create", json!({"topic": "x"}), Meta::new());
+    let mut command = event("terminal.mooring.create", json!({"topic": "x"}), Meta::new());
     command.kind = Kind::Command;
-    let events = vec![prompt(0), headed, command, spaced];
+    let events = vec![parcel(0), headed, command, spaced];
     store.append(events.clone()).await.unwrap();
     let run = replay(&store, &bus, options()).await.unwrap();
     assert_eq!((run.state, run.sent, run.reached), (ReplayState::Done, 3, 4));
@@ -128,12 +128,12 @@ async fn events_come_again_as_they_were_and_commands_do_not(database: Database) 
 async fn a_plan_counts_and_names_what_breaks_its_contract_and_sends_nothing(database: Database) {
     let ((memory, _bus), store) = (bus().await, database.open().await);
     assert_eq!(plan(&store).await.count, 0);
-    let garbage = Incoming::new(Kind::Event, "llm.prompt", *b"\xff");
+    let garbage = Incoming::new(Kind::Event, "lot.parcel", *b"\xff");
     let other = event("no.such.key", json!({}), Meta::new());
-    store.append(vec![prompt(0), invalid(), prompt(1), garbage, other]).await.unwrap();
+    store.append(vec![parcel(0), invalid(), parcel(1), garbage, other]).await.unwrap();
     let plan = plan(&store).await;
     assert_eq!((plan.count, plan.unfit), (5, 3));
-    let keys = [("llm.prompt", 3), ("no.such.key", 1), ("theboard.meeting.created", 1)];
+    let keys = [("lot.parcel", 3), ("no.such.key", 1), ("terminal.mooring.created", 1)];
     assert_eq!(plan.keys, BTreeMap::from(keys.map(|(key, count)| (key.to_owned(), count))));
     let named: Vec<u64> = plan.unfit_named.iter().map(|unfit| unfit.position).collect();
     assert_eq!(named, [2, 4, 5]);
@@ -142,16 +142,16 @@ async fn a_plan_counts_and_names_what_breaks_its_contract_and_sends_nothing(data
     let ends = (plan.first.unwrap(), plan.last.unwrap());
     assert_eq!((ends.0.position, ends.1.position, &*ends.1.key), (1, 5, "no.such.key"));
     // What comes later is no part of it.
-    store.append(vec![prompt(2)]).await.unwrap();
+    store.append(vec![parcel(2)]).await.unwrap();
     assert_eq!(store.plan_replay(plan.filter).await.unwrap().count, 5);
     assert_eq!(memory.depth("q"), 0);
-    let many = Filter::new().with_key("llm.#".parse().unwrap()).with_first(2).with_last(3);
+    let many = Filter::new().with_key("lot.#".parse().unwrap()).with_first(2).with_last(3);
     assert_eq!(store.plan_replay(many).await.unwrap().count, 1);
 }
 
 async fn what_breaks_its_contract_is_refused_or_skipped(database: Database) {
     let ((memory, bus), store) = (bus().await, database.open().await);
-    store.append(vec![prompt(0), invalid(), prompt(1), invalid()]).await.unwrap();
+    store.append(vec![parcel(0), invalid(), parcel(1), invalid()]).await.unwrap();
     let refused = replay(&store, &bus, options()).await.unwrap_err();
     let ReplayError::Unfit { count, first } = refused else { panic!("{refused}") };
     assert_eq!((count, first.position), (2, 2));
@@ -164,7 +164,7 @@ async fn what_breaks_its_contract_is_refused_or_skipped(database: Database) {
 
 async fn a_replay_that_was_cancelled_goes_on_with_the_rest(database: Database) {
     let ((_memory, bus), store) = (bus().await, database.open().await);
-    store.append(prompts(60)).await.unwrap();
+    store.append(parcels(60)).await.unwrap();
     let slow = begin(&store, &bus, options().with_pace(Pace::Rate(50.0))).await.unwrap();
     let mut progress = slow.progress();
     let some = async move {
@@ -181,7 +181,7 @@ async fn a_replay_that_was_cancelled_goes_on_with_the_rest(database: Database) {
     assert_eq!((saved.state, saved.reached, saved.sent), (run.state, run.reached, run.sent));
     saved.options.pace = Pace::Full;
     // It ends where it was to end when it was planned.
-    store.append(vec![prompt(99)]).await.unwrap();
+    store.append(vec![parcel(99)]).await.unwrap();
     let rest = Replay::resume(store.clone(), bus.clone(), saved).await.unwrap();
     let done = timeout(PATIENCE, rest.run_until(pending())).await.expect("an end").unwrap();
     assert_eq!((done.id, done.state, done.sent), (run.id, ReplayState::Done, 60));
@@ -194,7 +194,7 @@ async fn a_replay_that_was_cancelled_goes_on_with_the_rest(database: Database) {
 
 async fn a_replay_whose_process_was_killed_goes_on_where_it_was_saved(database: Database) {
     let ((_memory, bus), store) = (bus().await, database.open().await);
-    store.append(prompts(200)).await.unwrap();
+    store.append(parcels(200)).await.unwrap();
     let slow = begin(&store, &bus, options().with_pace(Pace::Rate(50.0))).await.unwrap();
     let id = slow.progress().borrow().id;
     let running = tokio::spawn(slow.run_until(pending()));
@@ -226,8 +226,8 @@ async fn a_replay_whose_process_was_killed_goes_on_where_it_was_saved(database: 
 
 async fn the_record_says_who_sent_what_where(database: Database) {
     let ((_memory, bus), store) = (bus().await, database.open().await);
-    store.append(prompts(3)).await.unwrap();
-    let filter = Filter::new().with_key("llm.#".parse().unwrap()).with_first(2);
+    store.append(parcels(3)).await.unwrap();
+    let filter = Filter::new().with_key("lot.#".parse().unwrap()).with_first(2);
     let plan = store.plan_replay(filter).await.unwrap();
     let into =
         options().with_target(ReplayTarget::Queue("q".to_owned())).with_pace(Pace::Speed(10.0));
@@ -273,7 +273,7 @@ async fn sqlite() -> (Database, EventStore) {
 #[tokio::test]
 async fn the_contracts_of_today_are_asked_not_those_of_the_past() {
     let (database, store) = sqlite().await;
-    store.append(vec![prompt(0), event("a.b", json!({}), Meta::new())]).await.unwrap();
+    store.append(vec![parcel(0), event("a.b", json!({}), Meta::new())]).await.unwrap();
     assert_eq!(plan(&store).await.unfit_named[0].position, 2);
     let bundle = json!({
         "contracts": [{
@@ -292,10 +292,10 @@ async fn the_contracts_of_today_are_asked_not_those_of_the_past() {
 async fn a_replay_that_nobody_hears_says_what_to_do() {
     let (_database, store) = sqlite().await;
     let (memory, bus) = bloodbank_testkit::catalog::bus([queue("q", &["#"])]).await;
-    store.append(prompts(3)).await.unwrap();
+    store.append(parcels(3)).await.unwrap();
     let error = replay(&store, &bus, options()).await.unwrap_err();
-    assert_eq!(error, ReplayError::Nobody { key: "llm.prompt".to_owned() });
-    assert!(error.to_string().contains("nobody hears replays of `llm.prompt`"), "{error}");
+    assert_eq!(error, ReplayError::Nobody { key: "lot.parcel".to_owned() });
+    assert!(error.to_string().contains("nobody hears replays of `lot.parcel`"), "{error}");
     let record = store.replays(1).await.unwrap().remove(0);
     assert_eq!((record.reached, record.retries), (0, 0));
     assert_eq!(record.error, Some(error.to_string()));
@@ -312,9 +312,9 @@ async fn a_replay_keeps_to_its_rate_and_to_its_time_scale() {
     let began: chrono::DateTime<chrono::Utc> = "2026-01-31T12:00:00Z".parse().unwrap();
     let events = (0..21).map(|n| {
         let mut envelope =
-            bloodbank_core::Envelope::new("llm.prompt", "test", json!({ "n": n }), Meta::new());
+            bloodbank_core::Envelope::new("lot.parcel", "test", json!({ "n": n }), Meta::new());
         envelope.timestamp = began + chrono::TimeDelta::seconds(n);
-        Incoming::new(Kind::Event, "llm.prompt", envelope.to_bytes().unwrap())
+        Incoming::new(Kind::Event, "lot.parcel", envelope.to_bytes().unwrap())
     });
     store.append(events.collect()).await.unwrap();
     for (pace, least) in [(Pace::Rate(50.0), 400), (Pace::Speed(40.0), 500)] {
@@ -330,7 +330,7 @@ async fn a_full_queue_holds_a_replay_up_and_costs_nothing() {
     let (_database, store) = sqlite().await;
     let small = queue("q", &["#"]).hear_replays().with_max_len(50);
     let (_memory, bus) = bloodbank_testkit::catalog::bus([small]).await;
-    store.append(prompts(500)).await.unwrap();
+    store.append(parcels(500)).await.unwrap();
     let running = tokio::spawn(begin(&store, &bus, options()).await.unwrap().run_until(pending()));
     let mut taken = Vec::new();
     while !running.is_finished() {
@@ -354,13 +354,13 @@ pub(crate) struct Listener {
 
 impl Listener {
     pub(crate) async fn start(bus: &Arc<dyn Transport>) -> Self {
-        let hears = queue("q", &["llm.prompt"]).hear_replays();
+        let hears = queue("q", &["lot.parcel"]).hear_replays();
         bus.declare(&Topology::new().with_parked_queue(hears)).await.unwrap();
         let (sender, calls) = mpsc::unbounded_channel();
         let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).hear_replays();
-        let subscriber = subscriber.queue("q").bind("llm.prompt").concurrency(1);
+        let subscriber = subscriber.queue("q").bind("lot.parcel").concurrency(1);
         let (_stop, stopped) = oneshot::channel::<()>();
-        let subscriber = subscriber.on(move |received: Received<Prompt>| {
+        let subscriber = subscriber.on(move |received: Received<Parcel>| {
             sender.send((received.payload.n, received.replay().map(str::to_owned))).unwrap();
             async {}
         });
@@ -403,7 +403,7 @@ async fn each_replay_is_handled_once_on_a_broker() {
     }
     let (amqp, bus) = connect(&Broker::shared().await.fresh_url()).await;
     let (_database, store) = sqlite().await;
-    store.append(prompts(1_000)).await.unwrap();
+    store.append(parcels(1_000)).await.unwrap();
     let mut listener = Listener::start(&bus).await;
     for _ in 0..2 {
         let run = replay(&store, &bus, options()).await.unwrap();
@@ -427,7 +427,7 @@ async fn a_broker_that_is_killed_costs_no_replayed_event_and_doubles_none() {
     let broker = Broker::start().await;
     let (amqp, bus) = connect(&broker.fresh_url()).await;
     let (_database, store) = sqlite().await;
-    store.append(prompts(4_000)).await.unwrap();
+    store.append(parcels(4_000)).await.unwrap();
     let mut listener = Listener::start(&bus).await;
     let paced = options().with_pace(Pace::Rate(2_000.0));
     let replay = begin(&store, &bus, paced).await.unwrap();

@@ -9,7 +9,7 @@ use candystore::{EventStore, Incoming, StoreUrl, Verified};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::databases::{Database, event, on_both, prompt};
+use crate::databases::{Database, event, on_both, parcel};
 use crate::raw::change;
 
 on_both!(
@@ -42,8 +42,8 @@ pub(crate) fn problems(verified: &Verified) -> Vec<String> {
 async fn changed(database: &Database, sql: &str) -> Verified {
     let store = database.open().await;
     let meta = Meta::new().with_session_id("s").with_correlation_id(Uuid::now_v7());
-    let mut events: Vec<Incoming> = (0..5).map(prompt).collect();
-    events.push(event("llm.prompt", json!({"n": 5}), meta));
+    let mut events: Vec<Incoming> = (0..5).map(parcel).collect();
+    events.push(event("lot.parcel", json!({"n": 5}), meta));
     store.append(events).await.unwrap();
     assert!(verify(&store).await.is_clean());
     change(database, sql).await;
@@ -54,13 +54,13 @@ async fn what_was_stored_verifies_clean(database: Database) {
     let store = database.open().await;
     assert!(verify(&store).await.is_clean(), "an empty store is clean");
     let meta = Meta::new().with_session_id("s").with_causation_id(Uuid::now_v7());
-    let garbage = Incoming::new(Kind::Event, "llm.prompt", *b"\xff{");
+    let garbage = Incoming::new(Kind::Event, "lot.parcel", *b"\xff{");
     let command = Incoming::new(Kind::Command, "no.such.thing", *b"{}");
     let headers = [("x-mine".to_owned(), "ä\"\n".into())].into();
-    let events = vec![event("llm.prompt", json!({}), meta), garbage, command.with_headers(headers)];
+    let events = vec![event("lot.parcel", json!({}), meta), garbage, command.with_headers(headers)];
     store.append(events).await.unwrap();
     for n in 0..3 {
-        store.append((0..500).map(|m| prompt(500 * n + m)).collect()).await.unwrap();
+        store.append((0..500).map(|m| parcel(500 * n + m)).collect()).await.unwrap();
     }
     let seen = Arc::new(AtomicU64::new(0));
     let last = seen.clone();
@@ -79,7 +79,7 @@ async fn one_state_is_looked_at_while_others_write(database: Database) {
     let other = database.open().await;
     let writing = tokio::spawn(async move {
         for n in 0..300 {
-            other.append(vec![prompt(n), prompt(n)]).await.unwrap();
+            other.append(vec![parcel(n), parcel(n)]).await.unwrap();
         }
     });
     let mut last = 0;
@@ -98,7 +98,7 @@ async fn texts_that_no_index_takes_are_stored_all_the_same(database: Database) {
     // As long as a session may be.
     let meta = || Meta::new().with_session_id(format!("nul\0{}", "\u{10ffff}".repeat(251)));
     let appended = vec![
-        event("llm.prompt", json!({"nul": "\0"}), meta()),
+        event("lot.parcel", json!({"nul": "\0"}), meta()),
         Incoming::new(Kind::Event, "nul\0", *b"\0"),
         event("no.\0.key", json!({}), Meta::new()),
         // Random, so that nothing compresses it.
@@ -125,7 +125,7 @@ async fn a_changed_body_is_found(database: Database) {
 }
 
 async fn changed_columns_are_found_and_named(database: Database) {
-    let sql = "UPDATE events SET key = 'llm.session.started' WHERE position = 1; \
+    let sql = "UPDATE events SET key = 'lot.session.started' WHERE position = 1; \
          UPDATE events SET source = 'me' WHERE position = 2; \
          UPDATE events SET timestamp = timestamp + 1, id = (SELECT correlation_id FROM events \
          WHERE position = 6) WHERE position = 3; \
@@ -145,7 +145,7 @@ async fn changed_columns_are_found_and_named(database: Database) {
         format!("6: column `correlation_id` {does_not}"),
         format!("6: column `causation_id` {does_not}"),
         format!("6: column `session_id` {does_not}"),
-        "the table of keys lacks `llm.session.started`".to_owned(),
+        "the table of keys lacks `lot.session.started`".to_owned(),
     ];
     assert_eq!(problems(&verified), expected);
     assert_eq!((verified.damaged, verified.lost, verified.found), (6, 0, 10));
@@ -182,12 +182,12 @@ async fn time_that_goes_back_is_found(database: Database) {
 
 async fn a_key_that_patterns_would_not_find_is_found(database: Database) {
     let verified = changed(&database, "DELETE FROM keys").await;
-    assert_eq!(problems(&verified), ["the table of keys lacks `llm.prompt`"]);
+    assert_eq!(problems(&verified), ["the table of keys lacks `lot.parcel`"]);
 }
 
 async fn all_problems_are_counted_and_a_thousand_described(database: Database) {
     let store = database.open().await;
-    store.append((0..1_200).map(prompt).collect()).await.unwrap();
+    store.append((0..1_200).map(parcel).collect()).await.unwrap();
     change(&database, "UPDATE events SET checksum = checksum + 1").await;
     let verified = verify(&store).await;
     assert_eq!((verified.problems.len(), verified.found, verified.damaged), (1_000, 1_200, 1_200));
@@ -197,8 +197,8 @@ async fn all_problems_are_counted_and_a_thousand_described(database: Database) {
 async fn a_flipped_byte_in_the_file_is_found() {
     let database = Database::sqlite().await.unwrap();
     let store = database.open().await;
-    let marked = event("llm.prompt", json!({"text": "a known text"}), Meta::new());
-    store.append(vec![prompt(0), marked, prompt(1)]).await.unwrap();
+    let marked = event("lot.parcel", json!({"text": "a known text"}), Meta::new());
+    store.append(vec![parcel(0), marked, parcel(1)]).await.unwrap();
     // Into the file itself, out of the log beside it.
     change(&database, "PRAGMA wal_checkpoint(TRUNCATE)").await;
     drop(store);
@@ -215,7 +215,7 @@ async fn a_flipped_byte_in_the_file_is_found() {
 async fn what_lies_around_a_page_that_cannot_be_read_is_verified() {
     let database = Database::sqlite().await.unwrap();
     let store = database.open().await;
-    let events = |n: u32| (0..400).map(|m| prompt(400 * n + m)).collect();
+    let events = |n: u32| (0..400).map(|m| parcel(400 * n + m)).collect();
     store.append(events(0)).await.unwrap();
     store.append(events(1)).await.unwrap();
     change(&database, "PRAGMA wal_checkpoint(TRUNCATE)").await;

@@ -7,14 +7,14 @@ use bloodbank_bus::{
     Deliveries, Encoded, Exchange, Headers, Publisher, Queue, Received, Settlement, Subscriber,
     Subscription, Topology, Transport, TransportError,
 };
-use bloodbank_testkit::catalog::{Any, CreateMeeting, contracts, envelope, queue};
+use bloodbank_testkit::catalog::{Any, CreateMooring, contracts, envelope, queue};
 use candystore::{Embedded, EmbeddedOptions};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tokio::sync::{Barrier, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::{PROMPT, browse, bus, consume, declare, nothing, number, prompts, recv};
+use super::{PARCEL, browse, bus, consume, declare, nothing, number, parcels, recv};
 use crate::databases::{Database, on_both};
 
 on_both!(
@@ -37,9 +37,9 @@ async fn short(database: &Database) -> Arc<Embedded> {
 
 async fn what_one_process_publishes_another_receives(database: Database) {
     let (here, there) = (bus(&database).await, bus(&database).await);
-    declare(&there, queue("q", &[PROMPT])).await;
+    declare(&there, queue("q", &[PARCEL])).await;
     let mut deliveries = consume(&there, "q", 10).await;
-    prompts(&here, 0..3).await;
+    parcels(&here, 0..3).await;
     for n in 0..3 {
         let delivery = recv(&mut deliveries).await;
         assert_eq!((number(&delivery), delivery.redelivered), (n, false));
@@ -49,20 +49,20 @@ async fn what_one_process_publishes_another_receives(database: Database) {
         there.settle(&delivery, Settlement::Ack).await.unwrap();
     }
     // A binding that one process adds holds for the other at once, from then on.
-    prompts(&here, 3..4).await;
-    let added = queue("q", &["llm.session.#"]);
+    parcels(&here, 3..4).await;
+    let added = queue("q", &["lot.session.#"]);
     here.declare(&Topology::new().with_parked_queue(added)).await.unwrap();
     there
-        .publish(Encoded::new(envelope("llm.session.started", json!({})), Headers::new()).unwrap())
+        .publish(Encoded::new(envelope("lot.session.started", json!({})), Headers::new()).unwrap())
         .await
         .unwrap();
     assert_eq!(number(&recv(&mut deliveries).await), 3);
-    assert_eq!(&*recv(&mut deliveries).await.key, "llm.session.started");
+    assert_eq!(&*recv(&mut deliveries).await.key, "lot.session.started");
 }
 
 async fn processes_compete_for_the_messages_of_a_queue(database: Database) {
     let (a, b) = (bus(&database).await, bus(&database).await);
-    declare(&a, queue("q", &[PROMPT])).await;
+    declare(&a, queue("q", &[PARCEL])).await;
     // Neither goes on before both have their first.
     let barrier = Arc::new(Barrier::new(2));
     let mut consumers = Vec::new();
@@ -82,7 +82,7 @@ async fn processes_compete_for_the_messages_of_a_queue(database: Database) {
             seen
         }));
     }
-    prompts(&a, 0..300).await;
+    parcels(&a, 0..300).await;
     let mut all = Vec::new();
     for consumer in consumers {
         let seen = consumer.await.unwrap();
@@ -96,17 +96,17 @@ async fn processes_compete_for_the_messages_of_a_queue(database: Database) {
 
 async fn one_process_answers_the_call_of_another(database: Database) {
     let (here, there) = (bus(&database).await, bus(&database).await);
-    declare(&there, Queue::of_command("theboard.meeting.create").unwrap()).await;
+    declare(&there, Queue::of_command("terminal.mooring.create").unwrap()).await;
     declare(&there, Queue::new("audit").bind(Exchange::Audit, "#".parse().unwrap())).await;
     let subscriber = Subscriber::<Any>::new(there.clone(), contracts());
-    let subscriber = subscriber.handle(|received: Received<CreateMeeting>| async move {
+    let subscriber = subscriber.handle(|received: Received<CreateMooring>| async move {
         Ok::<_, String>(format!("{}!", received.payload.topic))
     });
     let (stop, stopped) = oneshot::channel::<()>();
     let running = tokio::spawn(subscriber.run_until(async { drop(stopped.await) }));
     let publisher = Publisher::<Any>::new(here.clone(), contracts());
     for topic in ["one", "two"] {
-        let command = CreateMeeting { topic: topic.to_owned() };
+        let command = CreateMooring { topic: topic.to_owned() };
         assert_eq!(publisher.call::<String>(&command).await.unwrap(), format!("{topic}!"));
     }
     stop.send(()).unwrap();
@@ -142,8 +142,8 @@ async fn with_two_of_three(database: &Database) -> (Process, Arc<Embedded>, Deli
     let (bus, deliveries) = process
         .run(async move {
             let bus = short(&database).await;
-            declare(&bus, queue("q", &[PROMPT])).await;
-            prompts(&bus, 0..3).await;
+            declare(&bus, queue("q", &[PARCEL])).await;
+            parcels(&bus, 0..3).await;
             let mut deliveries = consume(&bus, "q", 2).await;
             assert_eq!(number(&recv(&mut deliveries).await), 0);
             (bus, deliveries)
@@ -170,14 +170,14 @@ async fn what_a_dead_process_held_comes_again_and_is_marked(database: Database) 
 
 async fn a_process_that_was_away_for_too_long_knows_it_and_goes_on(database: Database) {
     let other = short(&database).await;
-    declare(&other, queue("q", &[PROMPT])).await;
+    declare(&other, queue("q", &[PARCEL])).await;
     let (url, (tell, told)) = (database.url.clone(), oneshot::channel());
     // On a single thread, so that nothing of it goes on while it is held up.
     let away = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async move {
             let bus = short(&Database::at(url)).await;
-            prompts(&bus, 0..1).await;
+            parcels(&bus, 0..1).await;
             let mut deliveries = consume(&bus, "q", 1).await;
             let delivery = recv(&mut deliveries).await;
             assert!(bus.is_current(&delivery));
@@ -186,7 +186,7 @@ async fn a_process_that_was_away_for_too_long_knows_it_and_goes_on(database: Dat
             assert!(!bus.is_current(&delivery));
             let late = bus.settle(&delivery, Settlement::Ack).await;
             assert_eq!(late, Err(TransportError::Stale));
-            prompts(&bus, 1..2).await;
+            parcels(&bus, 1..2).await;
             let next = recv(&mut deliveries).await;
             assert_eq!(number(&next), 1);
             bus.settle(&next, Settlement::Ack).await.unwrap();
@@ -208,12 +208,12 @@ async fn the_temporary_queue_of_a_dead_process_goes(database: Database) {
     let _deliveries = process
         .run(async move {
             let bus = short(&Database::at(url)).await;
-            let topology = Topology::new().with_queue(queue("t", &[PROMPT]).temporary());
+            let topology = Topology::new().with_queue(queue("t", &[PARCEL]).temporary());
             bus.declare(&topology).await.unwrap();
             (consume(&bus, "t", 1).await, bus)
         })
         .await;
-    prompts(&other, 0..2).await;
+    parcels(&other, 0..2).await;
     drop(process);
     sleep(LEASE * 2).await;
     let gone = other.subscribe(Subscription::new("t")).await;
@@ -222,10 +222,10 @@ async fn the_temporary_queue_of_a_dead_process_goes(database: Database) {
 
 async fn an_ordered_queue_goes_to_the_oldest_consumer_of_all_processes(database: Database) {
     let (a, b) = (bus(&database).await, bus(&database).await);
-    declare(&a, queue("o", &[PROMPT]).ordered()).await;
+    declare(&a, queue("o", &[PARCEL]).ordered()).await;
     let mut first = consume(&a, "o", 2).await;
     let mut second = consume(&b, "o", 2).await;
-    prompts(&b, 0..4).await;
+    parcels(&b, 0..4).await;
     assert_eq!(number(&recv(&mut first).await), 0);
     nothing(&mut second).await;
     first.close().await;

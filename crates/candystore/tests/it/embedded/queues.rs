@@ -5,14 +5,14 @@ use std::time::Duration;
 use bloodbank_bus::{
     Destination, Encoded, Exchange, Headers, Publisher, Settlement, Transport, Verbatim,
 };
-use bloodbank_testkit::catalog::{Any, Prompt, contracts, envelope, queue};
+use bloodbank_testkit::catalog::{Any, Parcel, contracts, envelope, queue};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use super::{PROMPT, browse, bus, consume, declare, nothing, number, numbers, prompts, recv};
-use crate::databases::{Database, on_both, prompt};
+use super::{PARCEL, browse, bus, consume, declare, nothing, number, numbers, parcels, recv};
+use crate::databases::{Database, on_both, parcel};
 
 on_both!(
     a_queue_keeps_its_place_while_nobody_is_there,
@@ -28,8 +28,8 @@ on_both!(
 
 async fn a_queue_keeps_its_place_while_nobody_is_there(database: Database) {
     let first = bus(&database).await;
-    declare(&first, queue("q", &[PROMPT])).await;
-    prompts(&first, 0..4).await;
+    declare(&first, queue("q", &[PARCEL])).await;
+    parcels(&first, 0..4).await;
     let mut deliveries = consume(&first, "q", 3).await;
     for _ in 0..2 {
         let delivery = recv(&mut deliveries).await;
@@ -39,22 +39,22 @@ async fn a_queue_keeps_its_place_while_nobody_is_there(database: Database) {
     drop((first, deliveries));
     // Somebody else publishes in the meantime.
     let publisher = bus(&database).await;
-    prompts(&publisher, 4..6).await;
+    parcels(&publisher, 4..6).await;
     publisher.close().await;
     let again = bus(&database).await;
-    declare(&again, queue("q", &[PROMPT])).await;
+    declare(&again, queue("q", &[PARCEL])).await;
     assert_eq!(numbers(&browse(&again, "q").await), [2, 3, 4, 5]);
     assert_eq!(again.store().position().await.unwrap(), 6);
 }
 
 async fn what_is_imported_is_history_and_goes_to_no_queue(database: Database) {
     let bus = bus(&database).await;
-    declare(&bus, queue("q", &[PROMPT])).await;
-    prompts(&bus, 0..1).await;
-    let old = |n| prompt(n).with_received(Utc::now() - TimeDelta::hours(1));
+    declare(&bus, queue("q", &[PARCEL])).await;
+    parcels(&bus, 0..1).await;
+    let old = |n| parcel(n).with_received(Utc::now() - TimeDelta::hours(1));
     bus.store().append((10..3_000).map(old).collect()).await.unwrap();
     let mut deliveries = consume(&bus, "q", 10).await;
-    prompts(&bus, 1..2).await;
+    parcels(&bus, 1..2).await;
     for n in 0..2 {
         let delivery = recv(&mut deliveries).await;
         assert_eq!(number(&delivery), n);
@@ -68,8 +68,8 @@ async fn what_is_imported_is_history_and_goes_to_no_queue(database: Database) {
 
 async fn what_was_parked_or_waits_for_a_retry_is_there_after_a_restart(database: Database) {
     let first = bus(&database).await;
-    declare(&first, queue("q", &[PROMPT])).await;
-    prompts(&first, 0..3).await;
+    declare(&first, queue("q", &[PARCEL])).await;
+    parcels(&first, 0..3).await;
     let mut deliveries = consume(&first, "q", 10).await;
     let note = |text: &str| Headers::from([("x-note".to_owned(), text.into())]);
     for settlement in [
@@ -95,10 +95,10 @@ async fn what_was_parked_or_waits_for_a_retry_is_there_after_a_restart(database:
 
 async fn what_another_message_of_the_same_id_says_is_refused(database: Database) {
     let bus = bus(&database).await;
-    declare(&bus, queue("q", &[PROMPT])).await;
+    declare(&bus, queue("q", &[PARCEL])).await;
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let id = Uuid::now_v7();
-    let say = async |n| publisher.publish(&Prompt { n }).id(id).await;
+    let say = async |n| publisher.publish(&Parcel { n }).id(id).await;
     say(0).await.unwrap();
     say(0).await.unwrap();
     let refused = say(1).await.unwrap_err().to_string();
@@ -108,45 +108,45 @@ async fn what_another_message_of_the_same_id_says_is_refused(database: Database)
 
 async fn a_full_queue_counts_only_what_it_wants(database: Database) {
     let bus = bus(&database).await;
-    declare(&bus, queue("small", &[PROMPT]).with_max_len(3)).await;
+    declare(&bus, queue("small", &[PARCEL]).with_max_len(3)).await;
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let full = "queue `small` is full with 3 messages";
     for n in 0..3 {
-        publisher.publish(&Prompt { n }).await.unwrap();
+        publisher.publish(&Parcel { n }).await.unwrap();
         for _ in 0..5 {
-            let other = envelope("llm.session.started", json!({}));
+            let other = envelope("lot.session.started", json!({}));
             bus.publish(Encoded::new(other, Headers::new()).unwrap()).await.unwrap();
         }
     }
     let stored = bus.store().position().await.unwrap();
     for _ in 0..2 {
-        let error = publisher.publish(&Prompt { n: 3 }).await.unwrap_err().to_string();
+        let error = publisher.publish(&Parcel { n: 3 }).await.unwrap_err().to_string();
         assert!(error.contains(full), "{error}");
     }
     assert_eq!(bus.store().position().await.unwrap(), stored, "nothing is stored");
     // What is delivered and not settled counts, too.
     let mut deliveries = consume(&bus, "small", 1).await;
     let first = recv(&mut deliveries).await;
-    publisher.publish(&Prompt { n: 3 }).await.unwrap_err();
+    publisher.publish(&Parcel { n: 3 }).await.unwrap_err();
     bus.settle(&first, Settlement::Ack).await.unwrap();
-    publisher.publish(&Prompt { n: 3 }).await.unwrap();
-    let copy = Verbatim::stored(PROMPT, *b"{}", Headers::new());
+    publisher.publish(&Parcel { n: 3 }).await.unwrap();
+    let copy = Verbatim::stored(PARCEL, *b"{}", Headers::new());
     let error = bus.forward(copy, Destination::queue("small")).await.unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains(full), "{error}");
 }
 
 async fn what_is_forwarded_waits_behind_what_was_published_before(database: Database) {
     let bus = bus(&database).await;
-    declare(&bus, queue("q", &[PROMPT])).await;
+    declare(&bus, queue("q", &[PARCEL])).await;
     let put = async |n| {
-        let body = envelope(PROMPT, json!(Prompt { n })).to_bytes().unwrap();
-        let copy = Verbatim::stored(PROMPT, body, Headers::new());
+        let body = envelope(PARCEL, json!(Parcel { n })).to_bytes().unwrap();
+        let copy = Verbatim::stored(PARCEL, body, Headers::new());
         bus.forward(copy, Destination::queue("q")).await.unwrap();
     };
-    prompts(&bus, 0..2).await;
+    parcels(&bus, 0..2).await;
     put(2).await;
     put(3).await;
-    prompts(&bus, 4..5).await;
+    parcels(&bus, 4..5).await;
     put(5).await;
     assert_eq!(numbers(&browse(&bus, "q").await), [0, 1, 2, 3, 4, 5]);
     let mut deliveries = consume(&bus, "q", 1).await;
@@ -158,18 +158,18 @@ async fn what_is_forwarded_waits_behind_what_was_published_before(database: Data
     // A copy of what is stored goes to nobody a second time by way of the exchange.
     assert_eq!(bus.store().position().await.unwrap(), 3);
     let stored = bus.store().at(1).await.unwrap().unwrap();
-    let copy = Verbatim::stored(PROMPT, stored.body, Headers::new());
+    let copy = Verbatim::stored(PARCEL, stored.body, Headers::new());
     bus.forward(copy, Destination::Exchange(Exchange::Events)).await.unwrap();
     nothing(&mut deliveries).await;
 }
 
 async fn many_wanted_messages_among_many_more_are_all_found(database: Database) {
     let bus = bus(&database).await;
-    declare(&bus, queue("q", &["llm.session.started"])).await;
+    declare(&bus, queue("q", &["lot.session.started"])).await;
     for _ in 0..3 {
-        prompts(&bus, 0..1_700).await;
+        parcels(&bus, 0..1_700).await;
         bus.publish(
-            Encoded::new(envelope("llm.session.started", json!({})), Headers::new()).unwrap(),
+            Encoded::new(envelope("lot.session.started", json!({})), Headers::new()).unwrap(),
         )
         .await
         .unwrap();
@@ -177,22 +177,22 @@ async fn many_wanted_messages_among_many_more_are_all_found(database: Database) 
     let mut deliveries = consume(&bus, "q", 10).await;
     for _ in 0..3 {
         let delivery = recv(&mut deliveries).await;
-        assert_eq!(&*delivery.key, "llm.session.started");
+        assert_eq!(&*delivery.key, "lot.session.started");
         bus.settle(&delivery, Settlement::Ack).await.unwrap();
     }
-    prompts(&bus, 0..1_100).await;
-    bus.publish(Encoded::new(envelope("llm.session.started", json!({})), Headers::new()).unwrap())
+    parcels(&bus, 0..1_100).await;
+    bus.publish(Encoded::new(envelope("lot.session.started", json!({})), Headers::new()).unwrap())
         .await
         .unwrap();
-    assert_eq!(&*recv(&mut deliveries).await.key, "llm.session.started");
+    assert_eq!(&*recv(&mut deliveries).await.key, "lot.session.started");
 }
 
 async fn a_queue_that_wants_nothing_of_much_passes_it(database: Database) {
     let bus = bus(&database).await;
-    declare(&bus, queue("rare", &["llm.session.started"])).await;
+    declare(&bus, queue("rare", &["lot.session.started"])).await;
     let mut deliveries = consume(&bus, "rare", 1).await;
     for _ in 0..3 {
-        bus.store().append((0..4_000).map(prompt).collect()).await.unwrap();
+        bus.store().append((0..4_000).map(parcel).collect()).await.unwrap();
         nothing(&mut deliveries).await;
     }
     let unread = async || {
@@ -209,16 +209,16 @@ async fn a_queue_that_wants_nothing_of_much_passes_it(database: Database) {
 
 async fn what_is_put_back_into_an_ordered_queue_comes_before_the_next(database: Database) {
     let bus = bus(&database).await;
-    declare(&bus, queue("o", &[PROMPT]).ordered()).await;
+    declare(&bus, queue("o", &[PARCEL]).ordered()).await;
     let mut deliveries = consume(&bus, "o", 1).await;
-    prompts(&bus, 0..20).await;
+    parcels(&bus, 0..20).await;
     let busy = {
         let bus = bus.clone();
         // Others keep waking the consumer while it settles.
         tokio::spawn(async move {
             for _ in 0..100 {
                 bus.publish(
-                    Encoded::new(envelope("llm.session.started", json!({})), Headers::new())
+                    Encoded::new(envelope("lot.session.started", json!({})), Headers::new())
                         .unwrap(),
                 )
                 .await

@@ -8,9 +8,9 @@ use bloodbank_testkit::catalog::queue;
 use candystore::{Embedded, EventStore, Pace, Replay, ReplayError, ReplayState, ReplayTarget};
 use tokio::time::timeout;
 
-use super::PROMPT;
+use super::PARCEL;
 use crate::databases::{Database, on_both};
-use crate::replay::{Listener, PATIENCE, begin, options, positions, prompts, replay, take};
+use crate::replay::{Listener, PATIENCE, begin, options, parcels, positions, replay, take};
 
 on_both!(
     a_replay_into_one_queue_is_in_no_other,
@@ -27,10 +27,10 @@ const STORED: u32 = 60;
 /// A bus on a store that has events, with the queues `hears`, which hears replays, and `deaf`.
 async fn bus(database: &Database) -> (EventStore, Arc<dyn Transport>) {
     let store = database.open().await;
-    store.append(prompts(STORED)).await.unwrap();
+    store.append(parcels(STORED)).await.unwrap();
     let bus: Arc<dyn Transport> = Arc::new(Embedded::new(store.clone()));
-    let topology = Topology::new().with_parked_queue(queue("hears", &[PROMPT]).hear_replays());
-    bus.declare(&topology.with_parked_queue(queue("deaf", &[PROMPT]))).await.unwrap();
+    let topology = Topology::new().with_parked_queue(queue("hears", &[PARCEL]).hear_replays());
+    bus.declare(&topology.with_parked_queue(queue("deaf", &[PARCEL]))).await.unwrap();
     (store, bus)
 }
 
@@ -82,11 +82,11 @@ async fn a_live_replay_is_for_everybody(database: Database) {
 
 async fn a_replay_that_nobody_hears_is_an_error(database: Database) {
     let store = database.open().await;
-    store.append(prompts(3)).await.unwrap();
+    store.append(parcels(3)).await.unwrap();
     let bus: Arc<dyn Transport> = Arc::new(Embedded::new(store.clone()));
-    bus.declare(&Topology::new().with_queue(queue("deaf", &[PROMPT]))).await.unwrap();
+    bus.declare(&Topology::new().with_queue(queue("deaf", &[PARCEL]))).await.unwrap();
     let error = replay(&store, &bus, options()).await.unwrap_err();
-    assert_eq!(error, ReplayError::Nobody { key: PROMPT.to_owned() });
+    assert_eq!(error, ReplayError::Nobody { key: PARCEL.to_owned() });
     let nowhere = options().with_target(ReplayTarget::Queue("nowhere".to_owned()));
     let error = replay(&store, &bus, nowhere).await.unwrap_err().to_string();
     assert!(error.contains("there is no queue `nowhere`"), "{error}");

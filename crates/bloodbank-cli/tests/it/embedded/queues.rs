@@ -2,7 +2,7 @@
 
 use bloodbank::{Exchange, Queue, Topology};
 
-use crate::machine::{EVENT, Machine, on_both};
+use crate::machine::{BOARD, BOOKS, EVENT, Machine, PAID, on_both};
 
 on_both!(
     the_topology_is_compared_and_declared,
@@ -13,20 +13,19 @@ on_both!(
 async fn the_topology_is_compared_and_declared(machine: Machine) {
     // A queue that somebody has bound to less than registry.yaml says.
     let bus = machine.bus().await;
-    let queue = Queue::new("llm_cost_calculator_queue")
-        .bind(Exchange::Events, "llm.prompt".parse().unwrap());
+    let queue = Queue::new(BOOKS).bind(Exchange::Events, PAID.parse().unwrap());
     bus.transport().declare(&Topology::new().with_parked_queue(queue)).await.unwrap();
     bus.close().await;
     let before = machine.says(&["topology", "--check"]);
     assert_eq!(before.code, 4, "{}", before.err);
     for line in [
-        "queue `theboard_sync_queue` is missing\n",
-        "queue `theboard_sync_queue.dlq` is missing\n",
-        "queue `llm_cost_calculator_queue` is not bound to `llm.completion.finished`\n",
+        "queue `order_board_queue` is missing\n",
+        "queue `order_board_queue.dlq` is missing\n",
+        "queue `bookkeeper_queue` is not bound to `bakery.order.collected`\n",
     ] {
         assert!(before.out.contains(line), "{}", before.out);
     }
-    assert!(!before.out.contains("`llm_cost_calculator_queue.dlq`"), "{}", before.out);
+    assert!(!before.out.contains("`bookkeeper_queue.dlq`"), "{}", before.out);
     let differences = format!("{} differences; ", before.out.lines().count());
     assert!(before.told().starts_with(&differences), "{}", before.err);
     assert!(before.told().contains("--apply"), "{}", before.err);
@@ -59,14 +58,14 @@ async fn queues_are_shown_as_they_stand(machine: Machine) {
     machine.says(&["topology", "--apply"]).well();
     machine.says(&["publish", EVENT, "--example"]).well();
     for _ in 0..2 {
-        machine.says(&["publish", "llm.prompt", "--example"]).well();
+        machine.says(&["publish", PAID, "--example"]).well();
     }
-    let queue = "llm_cost_calculator_queue";
+    let queue = BOOKS;
     let table = machine.says(&["store", "queues"]).well();
     assert_eq!(numbers(&table, queue), [0, 3, 0, 0, 0, 0]);
-    let row = table.lines().find(|line| line.starts_with("theboard_sync_queue ")).unwrap();
-    assert!(row.contains("theboard.#"), "{row}");
-    machine.park_prompts(2).await;
+    let row = table.lines().find(|line| line.starts_with(BOARD)).unwrap();
+    assert!(row.contains("bakery.#"), "{row}");
+    machine.park(BOOKS, 2, "no budget").await;
     let table = machine.says(&["store", "queues"]).well();
     assert_eq!(numbers(&table, queue), [3, 0, 0, 0, 0, 0]);
     assert_eq!(numbers(&table, &format!("{queue}.dlq"))[2], 2);
@@ -80,10 +79,10 @@ async fn queues_are_shown_as_they_stand(machine: Machine) {
 async fn a_queue_is_removed_with_what_it_holds(machine: Machine) {
     machine.says(&["topology", "--apply"]).well();
     for _ in 0..2 {
-        machine.says(&["publish", "llm.prompt", "--example"]).well();
+        machine.says(&["publish", PAID, "--example"]).well();
     }
-    machine.park_prompts(2).await;
-    let (queue, dead) = ("llm_cost_calculator_queue", "llm_cost_calculator_queue.dlq");
+    machine.park(BOOKS, 2, "no budget").await;
+    let (queue, dead) = (BOOKS, "bookkeeper_queue.dlq");
     let remove = |queue| machine.says(&["store", "queues", "--remove", queue, "--yes"]);
 
     let dry = machine.says(&["store", "queues", "--remove", dead]);

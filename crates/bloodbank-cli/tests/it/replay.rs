@@ -1,82 +1,44 @@
 //! Replaying from the command line: a dry run, and onto a real broker.
-#![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank::candystore::{EventStore, Incoming, ReplayState, StoreOptions, StoreUrl};
+use bloodbank::amqp::Amqp;
+use bloodbank::candystore::{Incoming, ReplayState};
 use bloodbank::chrono::{DateTime, TimeDelta};
-use bloodbank::serde_json::{Value, json};
 use bloodbank::{
-    Envelope, Exchange, Kind, Meta, Queue, Settlement, Subscription, Topology, Transport, events,
-    headers,
+    Envelope, Exchange, Kind, Meta, Queue, Settlement, Subscription, Topology, Transport, headers,
 };
-use bloodbank_testkit::Broker;
 use expect_test::expect;
-use tempfile::TempDir;
+use serde_json::{Value, json};
 
-const EVENT: &str = "theboard.meeting.completed";
+use crate::machine::{COLLECTED as EVENT, Machine, Said};
 
 /// Where nobody is.
 const NOWHERE: &str = "amqp://127.0.0.1:1";
 
-/// A store in a file, which goes with it, and the broker that commands work on.
-struct Machine {
-    folder: TempDir,
-    url: String,
+fn nowhere() -> Machine {
+    Machine::sqlite().on(NOWHERE)
 }
 
-struct Said {
-    code: i32,
-    out: String,
-    err: String,
+/// With these events in the store.
+async fn with(machine: Machine, batch: Vec<Incoming>) -> Machine {
+    machine.store().await.append(batch).await.unwrap();
+    machine
 }
 
-impl Machine {
-    async fn with(url: &str, batch: Vec<Incoming>) -> Self {
-        let machine = Machine { folder: tempfile::tempdir().unwrap(), url: url.to_owned() };
-        machine.store().await.append(batch).await.unwrap();
-        machine
-    }
-
-    async fn store(&self) -> EventStore {
-        let options = StoreOptions::new(StoreUrl::file(self.folder.path().join("store.db")));
-        EventStore::open(options, events::contracts()).await.unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bloodbank"));
-        for name in ["BLOODBANK_LOG", "EXCHANGE_NAME", "EXCHANGE_TYPE", "RABBIT_HOST"] {
-            command.env_remove(name);
-        }
-        let file = self.folder.path().join("store.db");
-        command.env("DATABASE_URL", format!("sqlite:{}", file.display()));
-        command.env("RABBIT_URL", &self.url).env("USER", "ada");
-        command.arg("replay").args(arguments);
-        command
-    }
-
-    fn says(&self, arguments: &[&str]) -> Said {
-        let output = self.command(arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let code = output.status.code().unwrap();
-        Said { code, out: text(output.stdout), err: text(output.stderr) }
-    }
+fn replay(machine: &Machine, arguments: &[&str]) -> Said {
+    machine.says(&[&["replay"], arguments].concat())
 }
 
-/// A vhost of our own with a queue `q` that hears replays, and `deaf`, which does not; `None` where
-/// RabbitMQ is missing.
-async fn broker() -> Option<(String, Amqp)> {
-    if !bloodbank_testkit::rabbitmq() {
-        return None;
-    }
-    let url = Broker::shared().await.fresh_url();
-    let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
+/// A broker with a queue `q` that hears replays, and `deaf`, which does not; `None` where RabbitMQ is
+/// missing.
+async fn broker() -> Option<(Machine, Amqp)> {
+    let machine = Machine::rabbitmq().await?;
+    let amqp = machine.amqp().await;
     let queue = |name| Queue::new(name).bind(Exchange::Events, EVENT.parse().unwrap());
     let topology = Topology::new().with_queue(queue("q").hear_replays());
     amqp.declare(&topology.with_queue(queue("deaf"))).await.unwrap();
-    Some((url, amqp))
+    Some((machine, amqp))
 }
 
 /// Positions of what lies in a queue, which is taken out.
@@ -100,86 +62,91 @@ fn event(key: &str, seconds: i64, data: Value) -> Incoming {
     incoming.with_received(time)
 }
 
-/// Events that keep their contract.
+/// Events that keep their contract, which is not one of those built in.
 fn valid(count: i64) -> Vec<Incoming> {
-    let contracts = events::contracts();
+    let contracts = Machine::sqlite().contracts();
     let example = contracts.bundle().examples(contracts.contract(EVENT).unwrap())[0].clone();
     (0..count).map(|n| event(EVENT, n, example.clone())).collect()
 }
 
 fn mixed() -> Vec<Incoming> {
     let mut batch = valid(3);
-    batch.insert(1, event("theboard.meeting.started", 0, json!({"meeting_id": 7})));
+    batch.insert(1, event("oven.batch.finished", 0, json!({"batch": "7"})));
     batch.push(event("no.such.key", 4, json!({})));
     batch
 }
 
 #[test]
 fn a_replay_of_a_store_that_is_not_there_makes_none() {
-    let machine = Machine { folder: tempfile::tempdir().unwrap(), url: NOWHERE.to_owned() };
+    let machine = nowhere();
     for arguments in [&[][..], &["--list"], &["--yes", "--live"]] {
-        let said = machine.says(arguments);
+        let said = replay(&machine, arguments);
         assert_eq!((said.code, &*said.out), (1, ""), "{}", said.err);
-        assert!(said.err.starts_with("error: there is no store at "), "{}", said.err);
+        assert!(said.told().starts_with("error: there is no store at "), "{}", said.err);
     }
-    assert_eq!(std::fs::read_dir(machine.folder.path()).unwrap().count(), 0);
+    assert!(!machine.store_file().exists());
 }
 
 #[tokio::test]
 async fn a_dry_run_says_what_would_be_sent_and_asks_no_broker() {
-    let machine = Machine::with(NOWHERE, mixed()).await;
-    let said = machine.says(&["--key", "theboard.#", "--key", "no.#", "--from", "1"]);
+    let machine = with(nowhere(), mixed()).await;
+    let said =
+        replay(&machine, &["--key", "bakery.#", "--key", "oven.#", "--key", "no.#", "--from", "1"]);
     assert_eq!(said.code, 0, "{}", said.err);
     expect![[r#"
-        KEY                         EVENTS
-        no.such.key                 1
-        theboard.meeting.completed  3
-        theboard.meeting.started    1
-        first   position 1, 2026-01-31 12:00:00.000Z, theboard.meeting.completed
+        KEY                     EVENTS
+        bakery.order.collected  3
+        no.such.key             1
+        oven.batch.finished     1
+        first   position 1, 2026-01-31 12:00:00.000Z, bakery.order.collected
         last    position 5, 2026-01-31 12:00:04.000Z, no.such.key
         events  5
         target  bloodbank.replay.v1, for the queues that hear replays
         2 events break the contracts of today, and are in the way:
-        POSITION  KEY                       VIOLATION
-        2         theboard.meeting.started  /event_type  expected property `event_type` to be present, found nothing
-        5         no.such.key               no contract has the key `no.such.key`
+        POSITION  KEY                  VIOLATION
+        2         oven.batch.finished  /event_type  expected property `event_type` to be present, found nothing
+        5         no.such.key          no contract has the key `no.such.key`
+        note: contracts: 6 contracts of schemas; services of services/registry.yaml
         a dry run; `--yes` does it
-    "#]].assert_eq(&format!("{}{}", said.out, said.err));
-    let into = machine.says(&["--key", EVENT, "--from", "2", "--to", "3", "--queue", "q"]);
+    "#]]
+    .assert_eq(&format!("{}{}", said.out, said.err));
+    let into = replay(&machine, &["--key", EVENT, "--from", "2", "--to", "3", "--queue", "q"]);
     expect![[r#"
-        KEY                         EVENTS
-        theboard.meeting.completed  1
-        first   position 3, 2026-01-31 12:00:01.000Z, theboard.meeting.completed
-        last    position 3, 2026-01-31 12:00:01.000Z, theboard.meeting.completed
+        KEY                     EVENTS
+        bakery.order.collected  1
+        first   position 3, 2026-01-31 12:00:01.000Z, bakery.order.collected
+        last    position 3, 2026-01-31 12:00:01.000Z, bakery.order.collected
         events  1
         target  queue `q`
+        note: contracts: 6 contracts of schemas; services of services/registry.yaml
         a dry run; `--yes` does it
     "#]]
     .assert_eq(&format!("{}{}", into.out, into.err));
-    let live = machine.says(&["--live", "--skip-invalid", "--to", "2026-01-31T12:00:00.5Z"]);
+    let live = replay(&machine, &["--live", "--skip-invalid", "--to", "2026-01-31T12:00:00.5Z"]);
     expect![[r#"
-        KEY                         EVENTS
-        theboard.meeting.completed  1
-        theboard.meeting.started    1
-        first   position 1, 2026-01-31 12:00:00.000Z, theboard.meeting.completed
-        last    position 2, 2026-01-31 12:00:00.000Z, theboard.meeting.started
+        KEY                     EVENTS
+        bakery.order.collected  1
+        oven.batch.finished     1
+        first   position 1, 2026-01-31 12:00:00.000Z, bakery.order.collected
+        last    position 2, 2026-01-31 12:00:00.000Z, oven.batch.finished
         events  2
-        target  bloodbank.events.v1, LIVE: everybody gets them, as if they happened now
+        target  bakery.events, LIVE: everybody gets them, as if they happened now
         1 event breaks the contracts of today, and will be skipped:
-        POSITION  KEY                       VIOLATION
-        2         theboard.meeting.started  /event_type  expected property `event_type` to be present, found nothing
+        POSITION  KEY                  VIOLATION
+        2         oven.batch.finished  /event_type  expected property `event_type` to be present, found nothing
+        note: contracts: 6 contracts of schemas; services of services/registry.yaml
         a dry run; `--yes` does it
     "#]].assert_eq(&format!("{}{}", live.out, live.err));
-    let none = machine.says(&["--source", "nobody", "--yes"]);
+    let none = replay(&machine, &["--source", "nobody", "--yes"]);
     assert_eq!((none.code, &*none.out), (0, ""));
-    assert_eq!(none.err, "no events; there is nothing to send\n");
+    assert_eq!(none.told(), "no events; there is nothing to send\n");
     assert_eq!(machine.store().await.replays(9).await.unwrap(), []);
-    assert_eq!(machine.says(&["--list"]).err, "no replays\n");
+    assert_eq!(replay(&machine, &["--list"]).err, "no replays\n");
 }
 
 #[tokio::test]
 async fn what_makes_no_sense_is_refused() {
-    let machine = Machine::with(NOWHERE, valid(1)).await;
+    let machine = with(nowhere(), valid(1)).await;
     for (arguments, expected) in [
         (&["--live", "--queue", "q"][..], "cannot be used with"),
         (&["--rate", "0"], "`0` is no number above 0"),
@@ -195,7 +162,7 @@ async fn what_makes_no_sense_is_refused() {
         ),
         (&["--resume", "0199d8a0-0000-7000-8000-000000000000"], "there is no replay 0199d8a0"),
     ] {
-        let said = machine.says(arguments);
+        let said = replay(&machine, arguments);
         assert_ne!(said.code, 0, "{arguments:?}");
         assert!(said.err.contains(expected), "{arguments:?}: {}", said.err);
     }
@@ -203,14 +170,14 @@ async fn what_makes_no_sense_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_yes_all_is_sent_and_put_on_record() {
-    let Some((url, amqp)) = broker().await else { return };
-    let machine = Machine::with(&url, mixed()).await;
-    let refused = machine.says(&["--yes"]);
+    let Some((machine, amqp)) = broker().await else { return };
+    let machine = with(machine, mixed()).await;
+    let refused = replay(&machine, &["--yes"]);
     assert_eq!(refused.code, 100, "{}", refused.err);
     assert!(refused.out.contains("2 events break the contracts of today, and are in the way:"));
-    assert_eq!(refused.err, "nothing was sent; `--skip-invalid` sends the others\n");
+    assert_eq!(refused.told(), "nothing was sent; `--skip-invalid` sends the others\n");
     assert!(take(&amqp, "q").await.is_empty());
-    let said = machine.says(&["--yes", "--skip-invalid"]);
+    let said = replay(&machine, &["--yes", "--skip-invalid"]);
     assert_eq!(said.code, 0, "{}", said.err);
     assert_eq!(take(&amqp, "q").await, [1, 3, 4]);
     assert!(take(&amqp, "deaf").await.is_empty());
@@ -221,20 +188,20 @@ async fn with_yes_all_is_sent_and_put_on_record() {
     let bar = "[##############################] 100%  5 of 5  ";
     assert!(said.err.contains(bar), "{}", said.err);
     assert!(run.options.author.starts_with("ada@"), "{}", run.options.author);
-    let live = machine.says(&["--key", EVENT, "--live", "--to", "1", "--yes"]);
+    let live = replay(&machine, &["--key", EVENT, "--live", "--to", "1", "--yes"]);
     assert_eq!(live.code, 0, "{}", live.err);
     assert_eq!((take(&amqp, "q").await, take(&amqp, "deaf").await), (vec![1], vec![1]));
-    let into = machine.says(&["--key", EVENT, "--queue", "deaf", "--from", "4", "--yes"]);
+    let into = replay(&machine, &["--key", EVENT, "--queue", "deaf", "--from", "4", "--yes"]);
     assert_eq!(into.code, 0, "{}", into.err);
     assert_eq!((take(&amqp, "q").await, take(&amqp, "deaf").await), (vec![], vec![4]));
-    let listed = machine.says(&["--list"]).out;
+    let listed = replay(&machine, &["--list"]).out;
     let lines: Vec<&str> = listed.lines().collect();
     assert!(lines[0].starts_with("STARTED"), "{listed}");
     assert!(lines[1].contains("queue:deaf  1 of 1"), "{listed}");
     assert!(lines[3].contains(&run.id.to_string()) && lines[3].contains("done"), "{listed}");
     assert!(lines[1].contains(&format!("--key {EVENT} --from 4 --to 5")), "{listed}");
-    let json = machine.says(&["--list", "--json"]).out;
-    let first: Value = bloodbank::serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    let json = replay(&machine, &["--list", "--json"]).out;
+    let first: Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     let filter = json!({"kind": "event", "keys": [EVENT], "first": 4, "last": 5});
     assert_eq!((&first["filter"], &first["sent"]), (&filter, &json!(1)));
     assert_eq!(json.lines().count(), 3);
@@ -244,12 +211,9 @@ async fn with_yes_all_is_sent_and_put_on_record() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_hears_says_so_and_is_resumed_when_somebody_does() {
-    if !bloodbank_testkit::rabbitmq() {
-        return;
-    }
-    let url = Broker::shared().await.fresh_url();
-    let machine = Machine::with(&url, valid(2)).await;
-    let said = machine.says(&["--yes"]);
+    let Some(machine) = Machine::rabbitmq().await else { return };
+    let machine = with(machine, valid(2)).await;
+    let said = replay(&machine, &["--yes"]);
     assert_eq!(said.code, 1);
     let expected = format!("error: nobody hears replays of `{EVENT}` on bloodbank.replay.v1");
     assert!(said.err.contains(&expected), "{}", said.err);
@@ -259,40 +223,37 @@ async fn what_nobody_hears_says_so_and_is_resumed_when_somebody_does() {
     assert!(!said.err.contains("retries"), "{}", said.err);
     let id = run.id.to_string();
     assert!(said.err.contains(&format!("`bloodbank replay --resume {id} --yes` goes on")));
-    let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
+    let amqp = machine.amqp().await;
     let queue = Queue::new("q").bind(Exchange::Events, "#".parse().unwrap()).hear_replays();
     amqp.declare(&Topology::new().with_queue(queue)).await.unwrap();
-    let dry = machine.says(&["--resume", &id]);
+    let dry = replay(&machine, &["--resume", &id]);
     assert!(dry.out.contains("events  2") && dry.err.contains("a dry run"), "{}", dry.err);
-    let said = machine.says(&["--resume", &id, "--yes"]);
+    let said = replay(&machine, &["--resume", &id, "--yes"]);
     assert_eq!(said.code, 0, "{}", said.err);
     assert_eq!(take(&amqp, "q").await, [1, 2]);
-    let over = machine.says(&["--resume", &id, "--yes"]);
+    let over = replay(&machine, &["--resume", &id, "--yes"]);
     assert!(over.code == 1 && over.err.contains("is done"), "{}", over.err);
     amqp.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replay_that_is_interrupted_says_how_to_go_on_and_does() {
-    let Some((url, amqp)) = broker().await else { return };
-    let machine = Machine::with(&url, valid(40)).await;
-    let mut command = machine.command(&["--rate", "20", "--yes"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut errors = BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    errors.read_line(&mut said).unwrap();
-    let id = said.strip_prefix("replay ").unwrap().split(';').next().unwrap().to_owned();
+    let Some((machine, amqp)) = broker().await else { return };
+    let machine = with(machine, valid(40)).await;
+    let running = machine.spawn(&["replay", "--rate", "20", "--yes"]);
+    let begun = running.told("replay ");
+    let id = begun.strip_prefix("replay ").unwrap().split(';').next().unwrap();
     while amqp.depth("q").await.unwrap() < 3 {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    errors.read_to_string(&mut said).unwrap();
-    assert!(said.contains(&format!("`bloodbank replay --resume {id} --yes` goes on")), "{said}");
+    running.interrupt();
+    let said = running.end();
+    assert_eq!(said.code, 130);
+    let help = format!("`bloodbank replay --resume {id} --yes` goes on");
+    assert!(said.err.contains(&help), "{}", said.err);
     let first = take(&amqp, "q").await;
     assert!((3..40).contains(&first.len()), "{first:?}");
-    let again = machine.says(&["--resume", &id, "--rate", "1000", "--yes"]);
+    let again = replay(&machine, &["--resume", id, "--rate", "1000", "--yes"]);
     assert_eq!(again.code, 0, "{}", again.err);
     assert!(again.out.contains("is done: 40 of 40 sent"), "{}", again.out);
     let all = [first, take(&amqp, "q").await].concat();

@@ -1,9 +1,8 @@
 //! `publish`, `send` and `tail`.
 
-use std::process::Stdio;
 use std::time::Duration;
 
-use crate::machine::{COMMAND, EVENT, Machine, Tail, on_both, said};
+use crate::machine::{COMMAND, EVENT, Machine, PAID, on_both};
 
 on_both!(
     what_one_process_publishes_another_shows_within_a_second,
@@ -14,9 +13,9 @@ on_both!(
 );
 
 async fn what_one_process_publishes_another_shows_within_a_second(machine: Machine) {
-    let tail = Tail::start(&machine, &["theboard.#"]);
+    let tail = machine.tail(&["bakery.#"]);
     for _ in 0..3 {
-        machine.says(&["publish", "llm.prompt", "--example"]).well();
+        machine.says(&["publish", PAID, "--example"]).well();
         let published = machine.says(&["publish", EVENT, "--example", "--source", "me"]);
         let line = tail.next_in(Duration::from_secs(1)).expect("a line within a second");
         let id = published.id();
@@ -29,8 +28,8 @@ async fn tail_begins_with_what_was_before_and_goes_on(machine: Machine) {
     let publish = || machine.says(&["publish", EVENT, "--example"]).id();
     let before = [publish(), publish()];
     // Who does not ask for it does not get it.
-    let now = Tail::start(&machine, &[]);
-    let tail = Tail::start(&machine, &["--since", "10m", "--json"]);
+    let now = machine.tail(&[]);
+    let tail = machine.tail(&["--since", "10m", "--json"]);
     let after = publish();
     for id in before.iter().chain([&after]) {
         let line: serde_json::Value = serde_json::from_str(&tail.next()).unwrap();
@@ -40,9 +39,9 @@ async fn tail_begins_with_what_was_before_and_goes_on(machine: Machine) {
 }
 
 async fn what_breaks_its_contract_is_refused_with_every_reason_and_not_stored(machine: Machine) {
-    let refused = machine.says(&["publish", EVENT, "--data", r#"{"topic": ""}"#]);
+    let refused = machine.says(&["publish", EVENT, "--data", r#"{"customer": ""}"#]);
     assert_eq!((refused.code, refused.out.as_str()), (100, ""));
-    for pointer in ["/topic", "/meeting_id", "/max_rounds"] {
+    for pointer in ["/customer", "/order_id", "/loaves"] {
         assert!(refused.err.contains(pointer), "{}", refused.err);
     }
     assert_eq!(machine.stored().await, 0);
@@ -56,25 +55,22 @@ async fn a_command_goes_only_where_somebody_carries_it_out(machine: Machine) {
     assert!(early.told().contains(reason), "{}", early.err);
     assert_eq!(machine.stored().await, 0);
     machine.says(&["topology", "--apply"]).well();
-    let tail = Tail::start(&machine, &["--commands"]);
+    let tail = machine.tail(&["--commands"]);
     let sent = machine.says(&send).id();
     assert_eq!(machine.stored().await, 1);
     assert!(tail.next().contains(&sent));
     // Usually they are not shown.
-    let tail = Tail::start(&machine, &["--since", "1h"]);
+    let tail = machine.tail(&["--since", "1h"]);
     let published = machine.says(&["publish", EVENT, "--example"]).id();
     assert!(tail.next().contains(&published));
 }
 
 async fn processes_with_one_idempotency_key_publish_one_event(machine: Machine) {
-    let tail = Tail::start(&machine, &[]);
-    let publish = ["publish", EVENT, "--example", "--idempotency-key", "board-7"];
-    let start = || {
-        let mut command = machine.command(&publish);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    };
+    let tail = machine.tail(&[]);
+    let publish = ["publish", EVENT, "--example", "--idempotency-key", "counter-7"];
+    let start = || machine.spawn(&publish);
     let processes = [start(), start(), start(), start()];
-    let ids = processes.map(|process| said(process.wait_with_output().unwrap()).id());
+    let ids = processes.map(|process| process.end().id());
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     assert_eq!(machine.stored().await, 1);
     assert!(tail.next().contains(&ids[0]));
@@ -82,9 +78,9 @@ async fn processes_with_one_idempotency_key_publish_one_event(machine: Machine) 
     // Another payload under the same key is another event with a known id.
     let dry = machine.says(&[&publish[..], &["--dry-run"]].concat()).well();
     let mut envelope: serde_json::Value = serde_json::from_str(&dry).unwrap();
-    envelope["data"]["topic"] = "Something else".into();
+    envelope["data"]["customer"] = "Somebody else".into();
     let data = envelope["data"].to_string();
-    let said = machine.says(&["publish", EVENT, "--data", &data, "--idempotency-key", "board-7"]);
+    let said = machine.says(&["publish", EVENT, "--data", &data, "--idempotency-key", "counter-7"]);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
     assert!(said.told().contains("quarantine"), "{}", said.err);
     assert_eq!(machine.stored().await, 1);

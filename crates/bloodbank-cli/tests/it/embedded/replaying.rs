@@ -1,19 +1,19 @@
 //! `replay`.
 
-use bloodbank::events::AnyEvent;
+use bloodbank::serde_json::Value;
 use bloodbank::{Bus, Exchange, Queue, headers};
 
-use crate::machine::{EVENT, Machine, on_both};
+use crate::machine::{EVENT, Machine, PAID, on_both};
 
 on_both!(a_replay_goes_into_the_chosen_queue_and_is_put_on_record);
 
 fn queue() -> Queue {
-    Queue::new("again").bind(Exchange::Events, "llm.#".parse().unwrap())
+    Queue::new("again").bind(Exchange::Events, "till.#".parse().unwrap())
 }
 
 /// What lies in the queue, which is taken out: the id, and the position that a replay gives with it.
 async fn take(bus: &Bus, count: usize) -> Vec<(String, Option<String>)> {
-    let mut inbox = bus.inbox::<AnyEvent>(queue()).await.unwrap();
+    let mut inbox = bus.inbox::<Value>(queue()).await.unwrap();
     let mut all = Vec::new();
     for _ in 0..count {
         let received = inbox.next().await.unwrap().unwrap();
@@ -30,11 +30,11 @@ async fn a_replay_goes_into_the_chosen_queue_and_is_put_on_record(machine: Machi
     let bus = machine.bus().await;
     take(&bus, 0).await;
     let publish = |key| machine.says(&["publish", key, "--example"]).id();
-    publish("llm.prompt");
+    publish(PAID);
     let (second, third) = (publish(EVENT), publish(EVENT));
     let replay = ["replay", "--key", EVENT, "--queue", "again"];
     let dry = machine.says(&replay);
-    assert_eq!(dry.err, "a dry run; `--yes` does it\n");
+    assert_eq!(dry.told(), "a dry run; `--yes` does it\n");
     assert!(dry.well().contains("\nevents  2\ntarget  queue `again`\n"));
     let none = machine.says(&["replay", "--list"]);
     assert_eq!((none.code, none.err.as_str()), (0, "no replays\n"));
@@ -54,6 +54,6 @@ async fn a_replay_goes_into_the_chosen_queue_and_is_put_on_record(machine: Machi
 
     let nobody = machine.says(&["replay", "--yes"]);
     assert_eq!(nobody.code, 1, "{}", nobody.out);
-    assert!(nobody.err.contains("nobody hears replays of `llm.prompt`"), "{}", nobody.err);
+    assert!(nobody.err.contains("nobody hears replays of `till.paid`"), "{}", nobody.err);
     bus.close().await;
 }

@@ -1,8 +1,6 @@
 //! `doctor`.
 
-use std::fs;
-
-use crate::machine::{Machine, Said, on_both};
+use crate::machine::{BOOKS, Machine, PAID, Said, on_both};
 
 on_both!(the_doctor_says_that_all_is_well_and_leaves_nothing_behind, dead_letters_are_not_well);
 
@@ -28,8 +26,8 @@ async fn the_doctor_says_that_all_is_well_and_leaves_nothing_behind(machine: Mac
 
 async fn dead_letters_are_not_well(machine: Machine) {
     machine.says(&["topology", "--apply"]).well();
-    machine.says(&["publish", "llm.prompt", "--example"]).well();
-    machine.park_prompts(1).await;
+    machine.says(&["publish", PAID, "--example"]).well();
+    machine.park(BOOKS, 1, "no budget").await;
     let said = machine.says(&["doctor"]);
     assert_eq!(said.code, 100, "{}", said.out);
     assert!(said.out.contains("wrong  dead letters   1\n"), "{}", said.out);
@@ -50,15 +48,14 @@ fn says_the_store_is_wrong(said: &Said, reason: &str) {
 #[test]
 fn a_store_that_cannot_be_written_is_told_with_what_to_do() {
     let machine = Machine::sqlite();
-    let file = machine.home.path().join("file");
-    fs::write(&file, "not a folder").unwrap();
-    let machine = machine.at(format!("sqlite:{}/bus.db", file.display()));
+    let file = machine.file("file", "not a folder");
+    let machine = machine.at(format!("sqlite:{file}/bus.db"));
     says_the_store_is_wrong(&machine.says(&["doctor"]), "bus.db");
-    let said = machine.says(&["publish", "llm.prompt", "--example"]);
+    let said = machine.says(&["publish", PAID, "--example"]);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
     assert!(said.err.starts_with("error: the event was not published: "), "{}", said.err);
     // The folder itself is no store, either.
-    let folder = format!("sqlite:{}", machine.home.path().display());
+    let folder = format!("sqlite:{}", machine.path("").display());
     says_the_store_is_wrong(&machine.at(folder).says(&["doctor"]), "");
 }
 
@@ -68,7 +65,7 @@ fn a_server_that_is_not_there_is_told_with_what_to_do_and_no_password() {
     let said = machine.says(&["doctor"]);
     says_the_store_is_wrong(&said, "postgres://ada@127.0.0.1:1/events");
     assert!(!said.out.contains("secret"), "{}", said.out);
-    let said = machine.says(&["publish", "llm.prompt", "--example"]);
+    let said = machine.says(&["publish", PAID, "--example"]);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
     assert!(said.err.contains("ada@127.0.0.1:1") && !said.err.contains("secret"), "{}", said.err);
 }

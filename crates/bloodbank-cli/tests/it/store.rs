@@ -1,73 +1,39 @@
-//! The commands that ask the store, on a SQLite file of their own.
-#![allow(clippy::unwrap_used)]
+//! The commands that ask the store.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
-use bloodbank::candystore::{EventStore, Incoming, StoreOptions};
+use bloodbank::candystore::Incoming;
 use bloodbank::chrono::{DateTime, TimeDelta, Utc};
-use bloodbank::serde_json::{Value, json};
 use bloodbank::uuid::Uuid;
-use bloodbank::{Envelope, Kind, Meta, events};
-use bloodbank_testkit::Postgres;
+use bloodbank::{Envelope, Kind, Meta};
 use expect_test::{Expect, expect};
-use tempfile::TempDir;
+use serde_json::{Value, json};
 
-/// A store of its own; a file goes with it.
-struct Store {
-    /// As `DATABASE_URL` names it.
-    url: String,
-    _folder: Option<TempDir>,
-}
+use crate::machine::Machine;
+
+/// A machine with these events in its store, on which `store` is asked.
+struct Store(Machine);
 
 impl Store {
     /// In a SQLite file.
     async fn with(batch: Vec<Incoming>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", folder.path().join("store.db").display());
-        let store = Store { url, _folder: Some(folder) };
-        store.open().await.append(batch).await.unwrap();
-        store
+        Store::on(Machine::sqlite(), batch).await
     }
 
-    /// On PostgreSQL; `None` where that is missing.
-    async fn on_postgres(batch: Vec<Incoming>) -> Option<Self> {
-        if !bloodbank_testkit::postgres() {
-            return None;
-        }
-        let url = Postgres::shared().await.fresh_url().await;
-        let store = Store { url, _folder: None };
-        store.open().await.append(batch).await.unwrap();
-        Some(store)
-    }
-
-    async fn open(&self) -> EventStore {
-        let options = StoreOptions::new(self.url.parse().unwrap());
-        EventStore::open(options, events::contracts()).await.unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bloodbank"));
-        command
-            .env("DATABASE_URL", &self.url)
-            .env_remove("BLOODBANK_LOG")
-            .arg("store")
-            .args(arguments);
-        command
+    async fn on(machine: Machine, batch: Vec<Incoming>) -> Self {
+        machine.store().await.append(batch).await.unwrap();
+        Store(machine)
     }
 
     /// The exit code and everything that is printed.
     fn says(&self, arguments: &[&str], expected: &Expect) {
-        let output = self.command(arguments).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, err) = (text(&output.stdout), text(&output.stderr));
-        expected.assert_eq(&format!("{out}{err}exit {}\n", output.status.code().unwrap()));
+        self.0.prints(&[&["store"], arguments].concat(), expected);
+    }
+
+    fn out(&self, arguments: &[&str]) -> String {
+        self.0.says(&[&["store"], arguments].concat()).out
     }
 
     fn json(&self, arguments: &[&str]) -> Vec<Value> {
-        let output = self.command(arguments).output().unwrap();
-        let lines = String::from_utf8(output.stdout).unwrap();
-        lines.lines().map(|line| bloodbank::serde_json::from_str(line).unwrap()).collect()
+        self.0.json(&[&["store"], arguments].concat())
     }
 }
 
@@ -103,37 +69,46 @@ fn caused_by(mut effect: Envelope, cause: &Envelope) -> Envelope {
     effect
 }
 
-/// A pull request that a meeting is about, and what nobody knows the cause of.
+/// What follows from a visit to the bakery, and what nobody knows the cause of. The two orders keep
+/// their contracts.
 fn workflow() -> Vec<Incoming> {
-    let root = envelope(1, "github.pull_request.opened", "hub", 0, json!({}));
-    let meeting = caused_by(envelope(2, "theboard.meeting.asked", "board", 12, json!({})), &root);
-    let prompt = caused_by(envelope(3, "llm.asked", "agent", 3_212, json!({})), &meeting);
-    let answer = caused_by(envelope(4, "llm.answered", "agent", 3_211, json!({})), &prompt);
+    let root = envelope(1, "door.bell.rang", "door", 0, json!({}));
+    let placed = json!({
+        "event_type": "bakery.order.placed", "order_id": id(50), "customer": "Clara",
+        "handover": "counter", "loaves": 1,
+    });
+    let collected = json!({
+        "event_type": "bakery.order.collected", "order_id": id(50), "paid": "cash",
+        "lines": [{ "bread": "rye", "price": 420 }],
+    });
+    let order = caused_by(envelope(2, "bakery.order.placed", "counter", 12, placed), &root);
+    let asked = caused_by(envelope(3, "oven.asked", "oven", 3_212, json!({})), &order);
+    let answer = caused_by(envelope(4, "oven.answered", "oven", 3_211, json!({})), &asked);
     let done =
-        caused_by(envelope(5, "theboard.meeting.held", "board", 600_012, json!({})), &meeting);
-    let label = caused_by(envelope(6, "hub.labelled", "hub\u{1b}[31m", 600_020, json!({})), &root);
+        caused_by(envelope(5, "bakery.order.collected", "counter", 600_012, collected), &order);
+    let label = caused_by(envelope(6, "door.shut", "door\u{1b}[31m", 600_020, json!({})), &root);
     let gone = trigger(99, 0, "gone");
     let mut orphan = caused_by(trigger(7, 600_030, "x"), &gone);
     orphan.correlation_id = Some(root.id);
-    [root, meeting, prompt, answer, done, label, orphan].iter().map(incoming).collect()
+    [root, order, asked, answer, done, label, orphan].iter().map(incoming).collect()
 }
 
 #[tokio::test]
 async fn a_chain_is_drawn_as_a_tree() {
     let store = Store::with(workflow()).await;
     let expected = expect![[r#"
-        KEY                          SOURCE         TIME                      POSITION
-        github.pull_request.opened   hub            2026-01-31 12:00:00.000Z  1         unknown
-        ├─ theboard.meeting.asked    board          +12 ms                    2         unknown
-        │  ├─ llm.asked              agent          +3.2 s                    3         unknown
-        │  │  └─ llm.answered        agent          -1 ms                     4         unknown
-        │  └─ theboard.meeting.held  board          +10m                      5         unknown
-        └─ hub.labelled              hub\u{1b}[31m  +10m                      6         unknown
-        no.such.key                  ada            2026-01-31 12:10:00.030Z  7         unknown; orphan: its cause 01990000-0000-7000-8000-000000000063 is not stored
+        KEY                           SOURCE          TIME                      POSITION
+        door.bell.rang                door            2026-01-31 12:00:00.000Z  1         unknown
+        ├─ bakery.order.placed        counter         +12 ms                    2
+        │  ├─ oven.asked              oven            +3.2 s                    3         unknown
+        │  │  └─ oven.answered        oven            -1 ms                     4         unknown
+        │  └─ bakery.order.collected  counter         +10m                      5
+        └─ door.shut                  door\u{1b}[31m  +10m                      6         unknown
+        no.such.key                   ada             2026-01-31 12:10:00.030Z  7         unknown; orphan: its cause 01990000-0000-7000-8000-000000000063 is not stored
         exit 0
     "#]];
     store.says(&["chain", &id(1).to_string()], &expected);
-    let drawn = |n| store.command(&["chain", &id(n).to_string()]).output().unwrap().stdout;
+    let drawn = |n| store.out(&["chain", &id(n).to_string()]);
     assert_eq!(drawn(4), drawn(1), "from wherever it is asked");
     store.says(&["chain", &id(50).to_string()], &expect![[r#"
         error: no event with the id or the correlation id 01990000-0000-7000-8000-000000000032 is stored
@@ -186,16 +161,16 @@ async fn what_began_the_work_is_listed_with_its_correlation() {
 async fn a_list_goes_on_where_it_ended() {
     let store = Store::with(workflow()).await;
     store.says(&["list", "--limit", "2"], &expect![[r#"
-        POSITION  STORED                    KEY           SOURCE         STANDING  ID
-        7         2026-01-31 12:10:00.032Z  no.such.key   ada            unknown   01990000-0000-7000-8000-000000000007
-        6         2026-01-31 12:10:00.022Z  hub.labelled  hub\u{1b}[31m  unknown   01990000-0000-7000-8000-000000000006
+        POSITION  STORED                    KEY          SOURCE          STANDING  ID
+        7         2026-01-31 12:10:00.032Z  no.such.key  ada             unknown   01990000-0000-7000-8000-000000000007
+        6         2026-01-31 12:10:00.022Z  door.shut    door\u{1b}[31m  unknown   01990000-0000-7000-8000-000000000006
         next: --cursor c1-n-6-84c97aba
         exit 0
     "#]]);
     store.says(&["list", "--limit", "2", "--cursor", "c1-n-6-84c97aba"], &expect![[r#"
-        POSITION  STORED                    KEY                    SOURCE  STANDING  ID
-        5         2026-01-31 12:10:00.014Z  theboard.meeting.held  board   unknown   01990000-0000-7000-8000-000000000005
-        4         2026-01-31 12:00:03.214Z  llm.answered           agent   unknown   01990000-0000-7000-8000-000000000004
+        POSITION  STORED                    KEY                     SOURCE   STANDING  ID
+        5         2026-01-31 12:10:00.014Z  bakery.order.collected  counter  valid     01990000-0000-7000-8000-000000000005
+        4         2026-01-31 12:00:03.214Z  oven.answered           oven     unknown   01990000-0000-7000-8000-000000000004
         next: --cursor c1-n-4-84c97aba
         exit 0
     "#]]);
@@ -207,11 +182,11 @@ async fn a_list_goes_on_where_it_ended() {
         exit 1
     "#]],
     );
-    store.says(&["list", "llm.*", "theboard.meeting.held", "--oldest"], &expect![[r#"
-        POSITION  STORED                    KEY                    SOURCE  STANDING  ID
-        3         2026-01-31 12:00:03.214Z  llm.asked              agent   unknown   01990000-0000-7000-8000-000000000003
-        4         2026-01-31 12:00:03.214Z  llm.answered           agent   unknown   01990000-0000-7000-8000-000000000004
-        5         2026-01-31 12:10:00.014Z  theboard.meeting.held  board   unknown   01990000-0000-7000-8000-000000000005
+    store.says(&["list", "oven.*", "bakery.order.collected", "--oldest"], &expect![[r#"
+        POSITION  STORED                    KEY                     SOURCE   STANDING  ID
+        3         2026-01-31 12:00:03.214Z  oven.asked              oven     unknown   01990000-0000-7000-8000-000000000003
+        4         2026-01-31 12:00:03.214Z  oven.answered           oven     unknown   01990000-0000-7000-8000-000000000004
+        5         2026-01-31 12:10:00.014Z  bakery.order.collected  counter  valid     01990000-0000-7000-8000-000000000005
         exit 0
     "#]]);
     store.says(
@@ -366,8 +341,7 @@ async fn an_event_is_shown_with_its_facts() {
         For more information, try '--help'.
         exit 2
     "#]]);
-    let raw = store.command(&["get", "1", "--raw"]).output().unwrap();
-    assert_eq!(raw.stdout, body);
+    assert_eq!(store.out(&["get", "1", "--raw"]).as_bytes(), body);
     store.says(&["get", "1", "--json"], &expect![[r#"
         {"position":1,"id":"dda66dc3-fe83-5ce5-bd43-c9ae5f737366","kind":"event","key":"no.such.key","source":"","timestamp":null,"received":"2026-01-31T12:00:00Z","correlation_id":null,"causation_id":null,"session_id":null,"standing":"malformed","violation":"not an envelope: missing field `id` at line 2 column 32","schema":null,"headers":{"x-mine":"a\u001bb"},"properties":null,"checksum":117280292,"envelope":{   "n": 12345678901234567890123 }}
         exit 0
@@ -380,35 +354,34 @@ async fn stats_count_by_what_they_are_told_to() {
     let store = Store::with(workflow()).await;
     let out = |arguments: &[&str]| {
         let since = ["stats", "--since", "2026-01-31T12:00:00Z"];
-        let output = store.command(&[&since, arguments].concat()).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
+        let text = store.out(&[&since, arguments].concat());
         // How large the file is depends on SQLite.
         text.lines().filter(|line| !line.starts_with("size")).collect::<Vec<_>>().join("\n")
     };
     expect![[r#"
-        SOURCE         COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
-        ada            1      266    2 ms          2 ms     1
-        agent          2      501    2 ms          3 ms     2
-        board          2      523    2 ms          2 ms     2
-        hub            1      154    2 ms          2 ms     1
-        hub\u{1b}[31m  1      260    2 ms          2 ms     1
+        SOURCE          COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
+        ada             1      266    2 ms          2 ms     1
+        counter         2      799    2 ms          2 ms     0
+        door            1      143    2 ms          2 ms     1
+        door\u{1b}[31m  1      258    2 ms          2 ms     1
+        oven            2      501    2 ms          3 ms     2
 
         events          7
         commands        0
-        not valid       7
+        not valid       5
         duplicates      0
         quarantined     0
         first position  1, stored 2026-01-31 12:00:00.002Z
         last position   7, stored 2026-01-31 12:10:00.032Z"#]]
     .assert_eq(&out(&["--by", "source"]));
     expect![[r#"
-        MINUTE             KEY                         SOURCE  COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
-        2026-01-31 12:00Z  github.pull_request.opened  hub     1      154    2 ms          2 ms     1
-        2026-01-31 12:00Z  theboard.meeting.asked      board   1      262    2 ms          2 ms     1
+        MINUTE             KEY                  SOURCE   COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
+        2026-01-31 12:00Z  bakery.order.placed  counter  1      396    2 ms          2 ms     0
+        2026-01-31 12:00Z  door.bell.rang       door     1      143    2 ms          2 ms     1
 
         events          7
         commands        0
-        not valid       7
+        not valid       5
         duplicates      0
         quarantined     0
         first position  1, stored 2026-01-31 12:00:00.002Z
@@ -424,20 +397,21 @@ async fn stats_count_by_what_they_are_told_to() {
 #[tokio::test]
 async fn both_databases_answer_alike() {
     let file = Store::with(workflow()).await;
-    let Some(server) = Store::on_postgres(workflow()).await else { return };
+    let Some(server) = Machine::postgres().await else { return };
+    let server = Store::on(server, workflow()).await;
     let chain = id(3).to_string();
     for arguments in [
         vec!["list"],
         vec!["list", "--oldest", "--limit", "3", "--json"],
         vec!["list", "--where", "/n=7"],
-        vec!["list", "--count", "theboard.#"],
+        vec!["list", "--standing", "valid"],
+        vec!["list", "--count", "bakery.#"],
         vec!["get", "2"],
         vec!["chain", &chain],
         vec!["stats", "--since", "2026-01-31T12:00:00Z", "--by", "key"],
     ] {
         let said = |store: &Store| {
-            let output = store.command(&arguments).output().unwrap();
-            let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            let text = store.0.says(&[&["store"], &arguments[..]].concat()).whole();
             let lines = text.lines().filter(|line| !line.starts_with("size   "));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
@@ -446,32 +420,19 @@ async fn both_databases_answer_alike() {
     }
 }
 
-/// Ends with the test.
-struct Following(Child);
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test]
 async fn a_tail_shows_history_and_then_what_another_process_writes() {
     let store = Store::with((1..=3).map(|n| incoming(&trigger(n, 0, "a"))).collect()).await;
-    let mut command = store.command(&["tail", "no.#", "--from", "2", "--json"]);
-    let mut following =
-        Following(command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
-    let lines = BufReader::new(following.0.stdout.take().unwrap()).lines();
-    let mut positions = lines.map(|line| {
-        let line: Value = bloodbank::serde_json::from_str(&line.unwrap()).unwrap();
+    let following = store.0.spawn(&["store", "tail", "no.#", "--from", "2", "--json"]);
+    let position = || {
+        let line: Value = serde_json::from_str(&following.next()).unwrap();
         line["position"].as_u64().unwrap()
-    });
-    assert_eq!((positions.next(), positions.next()), (Some(2), Some(3)));
-    let written = store.open().await;
+    };
+    assert_eq!((position(), position()), (2, 3));
+    let written = store.0.store().await;
     for n in 4..=20 {
         written.append(vec![incoming(&trigger(n, 0, "a"))]).await.unwrap();
     }
-    let rest: Vec<u64> = positions.by_ref().take(17).collect();
+    let rest: Vec<u64> = (4..=20).map(|_| position()).collect();
     assert_eq!(rest, (4..=20).collect::<Vec<_>>());
 }

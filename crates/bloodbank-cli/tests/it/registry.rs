@@ -1,34 +1,22 @@
 //! What commands make of a registry.yaml.
-#![allow(clippy::unwrap_used)]
-
-use std::fs;
-use std::process::Command;
 
 use bloodbank::Transport;
-use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank_testkit::Broker;
 use expect_test::expect;
 
-/// What a command says in a folder with this registry and one contract, and how it exits.
-fn with_registry(registry: &str, arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir_all(folder.path().join("schemas/shop")).unwrap();
-    fs::write(folder.path().join("schemas/shop/order.paid.v1.json"), PAID).unwrap();
-    fs::create_dir(folder.path().join("services")).unwrap();
-    fs::write(folder.path().join("services/registry.yaml"), registry).unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_bloodbank"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .env_remove("BLOODBANK_SCHEMAS")
-        .env_remove("EXCHANGE_NAME")
-        .env_remove("RABBIT_HOST")
-        .env_remove("RABBIT_URL")
-        .env("DATABASE_URL", "sqlite:store.db")
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    (output.status.code().unwrap(), said.concat())
+use crate::machine::{Machine, Said};
+
+/// A machine with this registry and one contract.
+fn with_registry(registry: &str) -> Machine {
+    let machine = Machine::empty();
+    machine.file("schemas/shop/order.paid.v1.json", PAID);
+    machine.file("services/registry.yaml", registry);
+    machine
+}
+
+/// What a command says there, and how it exits.
+fn says(machine: &Machine, arguments: &[&str]) -> (i32, String) {
+    let Said { code, out, err } = machine.says(arguments);
+    (code, out + &err)
 }
 
 const PAID: &str = r#"{
@@ -65,22 +53,34 @@ topology:
 fn a_broken_registry_is_an_error_at_its_line_for_every_command_that_reads_it() {
     let broken = format!("{REGISTRY}\tbad: [\n");
     let line = broken.lines().count();
-    let publish = ["publish", "shop.order.paid", "--example"];
-    for command in [&["doctor"][..], &["topology"], &["topology", "--apply"], &["lint"], &publish] {
-        let (code, said) = with_registry(&broken, command, &[]);
+    for command in [
+        &["doctor"][..],
+        &["topology"],
+        &["topology", "--apply"],
+        &["lint"],
+        &["publish", "shop.order.paid", "--example"],
+        &["codegen", "--out", "out"],
+        &["list-events"],
+        &["store", "import"],
+        &["replay"],
+        &["tail"],
+        &["dlq", "ls"],
+        &["dlq", "purge", "shop-front"],
+    ] {
+        let (code, said) = says(&with_registry(&broken), command);
         assert_ne!(code, 0, "{command:?}: {said}");
         assert!(said.contains(&format!("registry.yaml:{line}:1")), "{command:?}: {said}");
         assert!(!said.contains("all is well"), "{command:?}: {said}");
     }
     let misspelt = REGISTRY.replace("retries", "retrys");
-    let (code, said) = with_registry(&misspelt, &["topology"], &[]);
+    let (code, said) = says(&with_registry(&misspelt), &["topology"]);
     assert_ne!(code, 0, "{said}");
     assert!(said.contains("did you mean `retries`?"), "{said}");
 }
 
 #[test]
 fn the_topology_shows_what_the_registry_says_of_services_and_queues() {
-    let (code, said) = with_registry(REGISTRY, &["topology"], &[]);
+    let (code, said) = says(&with_registry(REGISTRY), &["topology"]);
     assert_eq!(code, 0, "{said}");
     for words in ["makers", "event-producer", "planned", "Ada", "orders", "Takes orders"] {
         let line = said.lines().find(|line| line.starts_with("shop-front  makers")).unwrap();
@@ -90,7 +90,7 @@ fn the_topology_shows_what_the_registry_says_of_services_and_queues() {
     let cells: Vec<&str> = queue.split_whitespace().take(4).collect();
     assert_eq!(cells, ["shop-front", "quorum", "500", "shop.order.paid"]);
     assert!(said.contains("shop.events.listeners"), "{said}");
-    let (code, said) = with_registry(REGISTRY, &["topology", "--json"], &[]);
+    let (code, said) = says(&with_registry(REGISTRY), &["topology", "--json"]);
     assert_eq!(code, 0, "{said}");
     let shown: serde_json::Value = serde_json::from_str(&said).unwrap();
     assert_eq!(shown["exchange"]["name"], "shop.events");
@@ -105,7 +105,7 @@ fn the_topology_shows_what_the_registry_says_of_services_and_queues() {
 
 #[test]
 fn a_service_is_shown_with_everything_that_the_registry_says_of_it() {
-    let (code, said) = with_registry(REGISTRY, &["show", "shop-front"], &[]);
+    let (code, said) = says(&with_registry(REGISTRY), &["show", "shop-front"]);
     assert_eq!(code, 0, "{said}");
     expect![[r#"
         service      shop-front
@@ -126,9 +126,9 @@ fn a_service_is_shown_with_everything_that_the_registry_says_of_it() {
 
 #[test]
 fn an_exchange_of_the_environment_that_is_not_that_of_the_registry_is_an_error_that_names_both() {
-    let variables = [("EXCHANGE_NAME", "mine"), ("RABBIT_URL", "amqp://127.0.0.1:1")];
+    let machine = with_registry(REGISTRY).on("amqp://127.0.0.1:1").with("EXCHANGE_NAME", "mine");
     for command in ["topology", "doctor"] {
-        let (code, said) = with_registry(REGISTRY, &[command], &variables);
+        let (code, said) = says(&machine, &[command]);
         assert_ne!(code, 0, "{said}");
         let expected = "EXCHANGE_NAME says `mine`, and registry.yaml says `shop.events`";
         assert!(said.contains(expected), "{command}: {said}");
@@ -137,12 +137,10 @@ fn an_exchange_of_the_environment_that_is_not_that_of_the_registry_is_an_error_t
 
 #[tokio::test]
 async fn events_go_to_the_exchange_that_the_registry_names() {
-    if !bloodbank_testkit::rabbitmq() {
-        return;
-    }
-    let url = Broker::shared().await.fresh_url();
-    let broker = [("RABBIT_URL", url.as_str())];
-    let run = |registry: &str, arguments: &[&str]| with_registry(registry, arguments, &broker);
+    let Some(other) = Machine::rabbitmq().await else { return };
+    let on_it = |registry: &str| with_registry(registry).on(other.broker());
+    let machine = on_it(REGISTRY);
+    let run = |registry: &str, arguments: &[&str]| says(&on_it(registry), arguments);
     let (code, said) = run(REGISTRY, &["topology", "--apply"]);
     assert_eq!(code, 0, "{said}");
     let (code, said) = run(REGISTRY, &["topology", "--check"]);
@@ -154,7 +152,7 @@ async fn events_go_to_the_exchange_that_the_registry_names() {
     let publish = ["publish", "shop.order.paid", "--example"];
     let (code, said) = run(REGISTRY, &publish);
     assert_eq!(code, 0, "{said}");
-    let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
+    let amqp = machine.amqp().await;
     // A queue counts a message a moment after it has confirmed it.
     let arrived = async {
         while amqp.depth("shop-front").await.unwrap() == 0 {

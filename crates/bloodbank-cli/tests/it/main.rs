@@ -1,0 +1,14 @@
+//! The command, each time in a process of its own, in a folder with contracts of its own.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod bus;
+mod cli;
+mod contracts;
+mod dlq;
+mod embedded;
+mod machine;
+mod recording;
+mod registry;
+mod replay;
+mod store;
+mod store_keep;
