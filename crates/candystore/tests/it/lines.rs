@@ -113,7 +113,7 @@ async fn large_events_come_a_few_at_a_time(database: Database) {
 
 /// An envelope with this field besides.
 fn with_field(name: &str, value: serde_json::Value) -> Incoming {
-    let mut envelope: serde_json::Value = serde_json::from_slice(&prompt(1).body).unwrap();
+    let mut envelope: serde_json::Value = serde_json::from_slice(&parcel(1).body).unwrap();
     envelope[name] = value;
     Incoming::new(Kind::Event, "llm.prompt", envelope.to_string().into_bytes())
 }
