@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 #[cfg(feature = "amqp")]
-use crate::amqp::{Amqp, AmqpConfig, ConnectError};
+use crate::amqp::{Amqp, AmqpConfig, ConnectError, Exchanges};
 #[cfg(feature = "embedded")]
 use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
@@ -93,15 +93,22 @@ impl Bus {
         Err(BusError::NoBus)
     }
 
-    /// A bus on RabbitMQ.
+    /// A bus on RabbitMQ. Where the configuration leaves the exchanges as they are by default, they are
+    /// those that registry.yaml names; a swap of the contracts moves no exchange.
     ///
     /// # Errors
     /// If no broker can be reached, or it rejects the configuration.
     #[cfg(feature = "amqp")]
     pub async fn connect(
-        config: AmqpConfig,
+        mut config: AmqpConfig,
         contracts: impl Into<LiveContracts>,
     ) -> Result<Self, ConnectError> {
+        let contracts = contracts.into();
+        if let Some(declared) = &contracts.current().bundle().exchange
+            && config.exchanges == Exchanges::default()
+        {
+            config.exchanges = config.exchanges.with_declared(declared);
+        }
         Ok(Bus::new(Arc::new(Amqp::connect(config).await?), contracts))
     }
 

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bloodbank_core::{BundledService, QueueLimits};
 
+use crate::Queue;
+
 /// How long to wait after each failure. The attempt is counted in the message, not in the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
@@ -27,9 +29,11 @@ impl RetryPolicy {
     /// command that it carries out. `None` if it says nothing.
     pub fn of_queue(service: &BundledService, queue: &str) -> Option<Self> {
         let named = service.queues.iter().find(|named| named.name == queue);
+        let is_worker = || Queue::workers_of(service).iter().any(|worker| worker.name == queue);
         let limits: &QueueLimits = match named {
             Some(named) => &named.limits,
-            None => &service.limits,
+            None if is_worker() => &service.limits,
+            None => return None,
         };
         let delays = limits.retries.as_ref()?;
         Some(RetryPolicy::ladder(delays.iter().map(|delay| delay.duration())))

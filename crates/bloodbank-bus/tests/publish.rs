@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bloodbank_bus::{
     BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Headers, Inbox,
-    PublishError, Publisher, Queue, Reason, Request, Settlement, Subscription, Topology, Transport,
-    TransportError, Verbatim, headers,
+    PublishError, Publisher, Queue, Reason, Request, RetryPolicy, Settlement, Subscription,
+    Topology, Transport, TransportError, Verbatim, headers,
 };
 use bloodbank_core::{Envelope, Kind, Meta, SealError};
 use bloodbank_testkit::catalog::{
@@ -266,4 +266,39 @@ async fn any_payload_as_json() {
     assert_eq!(parked.headers[headers::REASON], Reason::Parked.as_str());
     assert_eq!(parked.headers[headers::ERROR], "seen enough");
     assert_eq!(inbox.parked(), 0, "that counts what it parks itself");
+}
+
+#[tokio::test]
+async fn a_draft_says_what_travels_and_sends_nothing_before_it_is_awaited() {
+    let (_memory, bus) = bus([queue("q", &["#"])]).await;
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let (id, work) = (Uuid::now_v7(), Uuid::now_v7());
+    let payload = mooring("drafted");
+    let draft = || {
+        let draft = publisher.publish(&payload).tracestate("other=1").traceparent(trace);
+        draft.id(id).correlation(work).session("s7")
+    };
+    drop(draft());
+    let sealed = draft().tracestate("ours=1").seal().unwrap();
+    assert_eq!((sealed.id, sealed.correlation_id), (id, Some(work)));
+    assert_eq!(sealed.tracestate.as_deref(), Some("ours=1"));
+    let forgotten = draft().seal().unwrap();
+    assert_eq!(forgotten.tracestate, None, "what was noted on another trace");
+    publisher.publish_sealed(sealed.clone()).await.unwrap();
+    let mut inbox: Inbox<MooringCreated> =
+        Inbox::open(bus, contracts(), Subscription::new("q")).await.unwrap();
+    let received = inbox.next().await.unwrap().unwrap();
+    assert_eq!(*received.envelope, *sealed.get());
+    assert_eq!(inbox.parked(), 0);
+    let more = tokio::time::timeout(std::time::Duration::from_millis(200), inbox.next()).await;
+    assert!(more.is_err(), "only what was published has come");
+}
+
+#[test]
+fn the_retries_of_a_service_hold_for_its_own_queues_only() {
+    let contracts = contracts();
+    let limited = contracts.bundle().service("limited").unwrap();
+    assert!(RetryPolicy::of_queue(limited, "limited").is_some());
+    assert_eq!(RetryPolicy::of_queue(limited, "somebody.elses"), None);
 }

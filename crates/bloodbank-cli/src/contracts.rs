@@ -226,12 +226,14 @@ impl fmt::Display for Known {
     }
 }
 
-/// What is at hand, for commands that judge nothing and only need to know the exchange.
+/// What is at hand, for commands that judge nothing and only need to know the exchange: none where
+/// there is no folder, as those built in say nothing of somebody else's bus.
 ///
 /// # Errors
 /// If the folder or its registry has errors: it may name another exchange than the usual one.
 pub(crate) fn at_hand(source: &Source) -> anyhow::Result<Contracts> {
-    Ok(source.silently()?.contracts)
+    let known = source.silently()?;
+    Ok(if known.origin == Origin::BuiltIn { none() } else { known.contracts })
 }
 
 /// No contracts: for commands that look at what is stored and judge nothing.

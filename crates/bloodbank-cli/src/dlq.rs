@@ -126,6 +126,9 @@ impl Meant<'_> {
                 Err(error @ TransportError::Undeclared { .. }) => {
                     let known: String =
                         self.known.iter().map(|name| format!("\n  {name}")).collect();
+                    if known.is_empty() {
+                        return Err(error.into());
+                    }
                     bail!("{error}\nhelp: the dead-letter queues of registry.yaml are{known}");
                 }
                 Err(error) => return Err(error.into()),

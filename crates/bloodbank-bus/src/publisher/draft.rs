@@ -143,9 +143,16 @@ impl<C: Sealable, M> Draft<'_, C, M> {
         self
     }
 
-    /// Sets the W3C trace context.
+    /// Sets the W3C trace context: trace and parent. What was noted on another trace is dropped.
     pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
         self.meta.traceparent = Some(traceparent.into());
+        self.meta.tracestate = None;
+        self
+    }
+
+    /// Sets what tracing systems note on the trace; after [`traceparent`](Draft::traceparent).
+    pub fn tracestate(mut self, tracestate: impl Into<String>) -> Self {
+        self.meta.tracestate = Some(tracestate.into());
         self
     }
 

@@ -78,6 +78,7 @@ impl<S: Service> Subscriber<S> {
     fn event_queues(&self, faults: &mut Vec<SetupFault>) -> Vec<Queue> {
         if !self.queues.is_empty() {
             let queues = self.queues.iter().cloned().map(|queue| self.as_registered(queue));
+            faults.extend(self.unordered());
             return match self.options.strict_order {
                 true => queues.map(Queue::ordered).collect(),
                 false => queues.collect(),
@@ -94,6 +95,15 @@ impl<S: Service> Subscriber<S> {
             faults.push(SetupFault::NotOrdered { queue: queue.name.clone() });
         }
         queues
+    }
+
+    /// Queues that are named by hand, to be consumed in order, and that registry.yaml has otherwise.
+    fn unordered(&self) -> Vec<SetupFault> {
+        let queues = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
+        let is_meant = |queue: &&Queue| self.queues.iter().any(|named| named.name == queue.name);
+        let unordered = queues.iter().filter(is_meant).filter(|queue| !queue.ordered);
+        let unordered = unordered.filter(|_| self.options.strict_order);
+        unordered.map(|queue| SetupFault::NotOrdered { queue: queue.name.clone() }).collect()
     }
 
     /// Events that have a handler and would never arrive.

@@ -321,3 +321,11 @@ fn nothing_of_the_contracts_built_in_is_seen_where_others_are() {
         assert_eq!(word, None, "{said}");
     }
 }
+
+#[test]
+fn a_queue_that_is_not_there_brings_up_no_queues_of_the_contracts_built_in() {
+    let said = Machine::empty().says(&["dlq", "ls", "nosuch"]);
+    assert_eq!(said.code, 1, "{}", said.err);
+    assert!(said.err.contains("there is no queue `nosuch.dlq`"), "{}", said.err);
+    assert!(!said.err.contains("queues of registry.yaml"), "{}", said.err);
+}

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use bloodbank_core::Contracts;
+
 use crate::record::violation;
 use crate::{EventPages, EventStore, Filter, StoreError, StoredEvent};
 
@@ -12,8 +14,10 @@ pub(super) struct Read {
 }
 
 /// Reads the events of a filter, oldest first.
+///
+/// The contracts are those in force when it begins, to the end.
 pub(super) struct Reader {
-    store: EventStore,
+    contracts: Contracts,
     pages: EventPages,
     page: VecDeque<Read>,
 }
@@ -21,7 +25,7 @@ pub(super) struct Reader {
 impl Reader {
     pub(super) async fn new(store: &EventStore, filter: Filter) -> Result<Self, StoreError> {
         let pages = store.pages(filter).await?;
-        Ok(Reader { store: store.clone(), pages, page: VecDeque::new() })
+        Ok(Reader { contracts: store.contracts(), pages, page: VecDeque::new() })
     }
 
     /// The next event; `None` at the end.
@@ -34,7 +38,7 @@ impl Reader {
     }
 
     async fn judge(&self, events: Vec<StoredEvent>) -> Result<VecDeque<Read>, StoreError> {
-        let contracts = self.store.contracts();
+        let contracts = self.contracts.clone();
         let judge = move |event: StoredEvent| {
             let violation = violation(&contracts, &event.key, &event.body);
             Read { event, violation }

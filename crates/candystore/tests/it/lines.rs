@@ -115,7 +115,7 @@ async fn large_events_come_a_few_at_a_time(database: Database) {
 fn with_field(name: &str, value: serde_json::Value) -> Incoming {
     let mut envelope: serde_json::Value = serde_json::from_slice(&parcel(1).body).unwrap();
     envelope[name] = value;
-    Incoming::new(Kind::Event, "llm.prompt", envelope.to_string().into_bytes())
+    Incoming::new(Kind::Event, "lot.parcel", envelope.to_string().into_bytes())
 }
 
 async fn what_this_version_does_not_know_goes_from_store_to_store(database: Database) {
@@ -123,7 +123,7 @@ async fn what_this_version_does_not_know_goes_from_store_to_store(database: Data
     let source = from.open().await;
     let mut properties = Properties::default();
     properties.priority = Some(9);
-    properties.kind = Some("llm.prompt".to_owned());
+    properties.kind = Some("lot.parcel".to_owned());
     let list = HeaderValue::List(vec![HeaderValue::I8(1), HeaderValue::Time(7)]);
     let incoming = with_field("tenant", json!({"name": "x", "quota": 1.5}))
         .with_headers([("x-list".to_owned(), list)].into())

@@ -637,3 +637,12 @@ fn the_registry_of_the_first_bloodbank_is_read() {
     let of = |id: &str| findings.iter().filter(|finding| finding.rule.id == id).count();
     assert_eq!((of("HF067"), of("HF100"), of("HF101")), (1, 2, 5), "{text}");
 }
+
+#[test]
+fn a_number_that_json_cannot_hold_is_an_error_at_its_place() {
+    let registry = "version: \"1.0\"\nservices:\n  one:\n    runtime: { a: 1, b: .inf }\n";
+    let said = found(registry);
+    assert!(said.contains("error[HF060]"), "{said}");
+    assert!(said.contains("non-finite float `.inf`"), "{said}");
+    assert!(said.contains("registry.yaml:4:"), "{said}");
+}
