@@ -208,7 +208,9 @@ async fn the_doctor_says_what_is_wrong_and_what_to_do() {
     assert!(wrong.out.contains("wrong user or password") && wrong.err.is_empty(), "{}", wrong.out);
     let wrong = machine.says(&["publish", EVENT, "--example"]).err;
     assert_eq!(wrong.matches("wrong user or password").count(), 1, "{wrong}");
-    assert_eq!(wrong.lines().count(), 1, "{wrong}");
+    let help = wrong.lines().nth(1).unwrap();
+    assert!(help.starts_with("help: check user and password in RABBIT_URL"), "{wrong}");
+    assert_eq!(wrong.lines().count(), 2, "{wrong}");
 }
 
 #[test]

@@ -62,8 +62,15 @@ impl Machine {
 
     /// With the contracts of the bakery.
     pub(crate) fn sqlite() -> Self {
+        Machine::with_contracts_of(Path::new(CATALOGUE))
+    }
+
+    /// With the schemas and the registry of a folder.
+    pub(crate) fn with_contracts_of(folder: &Path) -> Self {
         let machine = Machine::empty();
-        copy(Path::new(CATALOGUE), &machine.path(""));
+        for part in ["schemas", "services"] {
+            copy(&folder.join(part), &machine.path(part));
+        }
         machine
     }
 
@@ -119,19 +126,30 @@ impl Machine {
         self.folder.path().join("new/store.db")
     }
 
+    pub(crate) fn has_broker(&self) -> bool {
+        self.broker.is_some()
+    }
+
     /// The URL of the broker that the machine is on.
     pub(crate) fn broker(&self) -> &str {
         self.broker.as_ref().unwrap()
     }
 
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_bloodbank"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_bloodbank"));
+        command.args(arguments);
+        command
+    }
+
+    /// Any program, as it runs on this machine.
+    pub(crate) fn program(&self, name: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(name);
         command.env_clear().envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         command.env("HOME", self.folder.path().join("home")).env("USER", "ada");
         command.env("DATABASE_URL", &self.url);
         command.envs(self.broker.as_ref().map(|url| ("RABBIT_URL", url)));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.current_dir(self.path("")).args(arguments);
+        command.current_dir(self.path(""));
         command
     }
 
@@ -160,10 +178,7 @@ impl Machine {
 
     /// A command that runs beside the test.
     pub(crate) fn spawn(&self, arguments: &[impl AsRef<OsStr>]) -> Running {
-        let mut child = piped(&mut self.command(arguments));
-        let out = lines(child.stdout.take().unwrap());
-        let err = lines(child.stderr.take().unwrap());
-        Running { child, out, err }
+        Running::start(self.command(arguments))
     }
 
     /// A `tail` that listens.
@@ -278,7 +293,7 @@ impl Said {
     }
 }
 
-fn said(output: Output) -> Said {
+pub(crate) fn said(output: Output) -> Said {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let code = output.status.code().unwrap();
     Said { code, out: text(output.stdout), err: text(output.stderr) }
@@ -292,6 +307,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = piped(&mut command);
+        let out = lines(child.stdout.take().unwrap());
+        let err = lines(child.stderr.take().unwrap());
+        Running { child, out, err }
+    }
+
     /// The next line, if one comes in this time.
     pub(crate) fn next_in(&self, time: Duration) -> Option<String> {
         self.out.recv_timeout(time).ok()

@@ -6,6 +6,7 @@ mod cli;
 mod contracts;
 mod dlq;
 mod embedded;
+mod foreign;
 mod machine;
 mod recording;
 mod registry;

@@ -2,21 +2,19 @@
 //! fail, redrive, record, export, import, replay, chain; on SQLite, PostgreSQL and RabbitMQ.
 //!
 //! The service is `tests/downstream`, a crate outside the workspace.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::process::Command;
 use std::sync::{LazyLock, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use bloodbank_testkit::{Broker, Postgres};
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use crate::machine::{Machine, Running, Said, said};
 
 const EVENT: &str = "parcel.parcel.delivered";
 
@@ -50,55 +48,32 @@ static DEPOT: LazyLock<PathBuf> = LazyLock::new(|| {
     target.join("debug/downstream")
 });
 
-/// A folder with somebody's schemas and registry, and the bus and store that all programs in it use.
+/// A machine with somebody's schemas and registry, and everything that any command there has printed.
 struct Place {
-    folder: TempDir,
-    store: String,
-    broker: Option<String>,
-    /// Everything that any command has printed.
+    machine: Machine,
     printed: Mutex<String>,
 }
 
 impl Place {
-    fn new(store: Option<String>, broker: Option<String>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/downstream");
-        for part in ["schemas", "services"] {
-            copy(&from.join(part), &folder.path().join(part));
-        }
-        let file = format!("sqlite:{}", folder.path().join("bus.db").display());
-        Place { folder, store: store.unwrap_or(file), broker, printed: Mutex::default() }
+    fn new() -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/downstream");
+        Place::of(Machine::with_contracts_of(&folder))
     }
 
-    fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().current_dir(self.folder.path());
-        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("HOME", self.folder.path()).env("USER", "ada");
-        command.env("DATABASE_URL", &self.store);
-        command.envs(self.broker.as_ref().map(|url| ("RABBIT_URL", url)));
-        command
-    }
-
-    fn bloodbank(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(Path::new(env!("CARGO_BIN_EXE_bloodbank")));
-        command.args(arguments);
-        command
+    fn of(machine: Machine) -> Self {
+        Place { machine, printed: Mutex::default() }
     }
 
     /// The exit code and what was printed.
     fn run(&self, mut command: Command) -> (i32, String) {
-        let output = command.output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let printed = text(&output.stdout);
-        let all = format!("{command:?}\n{printed}{}", text(&output.stderr));
-        self.printed.lock().unwrap().push_str(&all);
-        (output.status.code().unwrap_or(-1), printed)
+        let Said { code, out, err } = said(command.output().unwrap());
+        self.printed.lock().unwrap().push_str(&format!("{command:?}\n{out}{err}"));
+        (code, out)
     }
 
     /// What a command printed that must go well.
     fn well(&self, arguments: &[&str]) -> String {
-        let (code, out) = self.run(self.bloodbank(arguments));
+        let (code, out) = self.run(self.machine.command(arguments));
         assert_eq!(code, 0, "{arguments:?}\n{}", self.printed.lock().unwrap());
         out
     }
@@ -119,7 +94,7 @@ impl Place {
     fn until(&self, arguments: &[&str], is_right: impl Fn(&str) -> bool) -> String {
         let began = Instant::now();
         loop {
-            let (code, out) = self.run(self.bloodbank(arguments));
+            let (code, out) = self.run(self.machine.command(arguments));
             if code == 0 && is_right(&out) {
                 return out;
             }
@@ -138,84 +113,28 @@ fn parcel(grams: u32) -> Value {
     })
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-/// A program that runs beside the commands. Ends with the test.
-struct Running {
-    child: Child,
-    lines: Receiver<String>,
-}
-
-impl Running {
-    fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = mpsc::channel();
-        for pipe in [
-            Box::new(child.stdout.take().unwrap()) as Box<dyn Read + Send>,
-            Box::new(child.stderr.take().unwrap()),
-        ] {
-            let sender = sender.clone();
-            thread::spawn(move || {
-                for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                    let _ = sender.send(line);
-                }
-            });
-        }
-        Running { child, lines }
-    }
-
-    /// Waits for a line with these words.
-    fn wait_for(&self, words: &str) {
-        let mut seen = String::new();
-        let until = Instant::now() + LIMIT;
-        while let Ok(line) =
-            self.lines.recv_timeout(until.saturating_duration_since(Instant::now()))
-        {
-            if line.contains(words) {
-                return;
-            }
-            seen.push_str(&line);
-            seen.push('\n');
-        }
-        panic!("waited {LIMIT:?} for `{words}`; it said\n{seen}");
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// Waits until the service says these words.
+fn wait_for(depot: &Running, words: &str) {
+    while !depot.next().contains(words) {}
 }
 
 /// The line, from the first publish to the last replay.
 fn the_whole_line(place: &Place) {
     place.well(&["lint"]);
     place.well(&["topology", "--apply"]);
-    let recorder = place.broker.is_some().then(|| {
-        let recorder = Running::start(place.bloodbank(&["store", "record"]));
-        recorder.wait_for("recording `archive_queue`");
+    let recorder = place.machine.has_broker().then(|| {
+        let recorder = place.machine.spawn(&["store", "record"]);
+        recorder.told("recording `archive_queue`");
         recorder
     });
-    let depot = Running::start(place.command(&DEPOT));
+    let depot = Running::start(place.machine.program(&*DEPOT));
     place.until(&["topology", "--check"], |_| true);
 
     // Publish, refuse, handle.
     let light = place.publish(1_200, &[]);
-    depot.wait_for(&format!("handled {light}"));
+    wait_for(&depot, &format!("handled {light}"));
     let bad = parcel(0).to_string();
-    let (code, _) = place.run(place.bloodbank(&["publish", EVENT, "--data", &bad]));
+    let (code, _) = place.run(place.machine.command(&["publish", EVENT, "--data", &bad]));
     assert_eq!(code, 100, "0 grams are refused");
 
     // Fail, look, redrive.
@@ -226,9 +145,9 @@ fn the_whole_line(place: &Place) {
         (&dead["reason"], &dead["error"]),
         (&json!("exhausted"), &json!("too heavy to lift"))
     );
-    fs::write(place.folder.path().join("lift"), "").unwrap();
+    place.machine.file("lift", "");
     place.well(&["dlq", "redrive", "--yes"]);
-    depot.wait_for(&format!("handled {heavy}"));
+    wait_for(&depot, &format!("handled {heavy}"));
     assert_eq!(place.json(&["dlq", "show", "--json"]), Vec::<Value>::new());
 
     // The record: both are there, valid by these contracts.
@@ -243,20 +162,19 @@ fn the_whole_line(place: &Place) {
     assert_eq!(chain.matches(EVENT).count(), 2, "{chain}");
 
     // To another store and judged there.
-    let exported = place.folder.path().join("events.ndjson");
-    fs::write(&exported, place.well(&["store", "export"])).unwrap();
-    let other = format!("sqlite:{}", place.folder.path().join("other.db").display());
-    let mut import = place.bloodbank(&["store", "import"]);
+    let exported = place.machine.file("events.ndjson", &place.well(&["store", "export"]));
+    let other = format!("sqlite:{}", place.machine.path("other.db").display());
+    let mut import = place.machine.command(&["store", "import"]);
     import.arg(&exported).env("DATABASE_URL", &other).env_remove("RABBIT_URL");
     assert_eq!(place.run(import).0, 0, "{}", place.printed.lock().unwrap());
-    let mut list = place.bloodbank(&["store", "list", "--standing", "valid", "--count"]);
+    let mut list = place.machine.command(&["store", "list", "--standing", "valid", "--count"]);
     list.env("DATABASE_URL", &other).env_remove("RABBIT_URL");
     assert_eq!(place.run(list).1.trim(), "2");
 
     // Again.
     place.well(&["replay", "--from", "1", "--yes"]);
-    depot.wait_for(&format!("replayed {light}"));
-    depot.wait_for(&format!("replayed {heavy}"));
+    wait_for(&depot, &format!("replayed {light}"));
+    wait_for(&depot, &format!("replayed {heavy}"));
     place.well(&["doctor"]);
     drop(recorder);
 
@@ -267,14 +185,15 @@ fn the_whole_line(place: &Place) {
 
 #[test]
 fn with_contracts_of_another_origin_the_whole_line_holds_on_sqlite() {
-    the_whole_line(&Place::new(None, None));
+    the_whole_line(&Place::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_contracts_of_another_origin_the_whole_line_holds_on_postgresql() {
     if bloodbank_testkit::postgres() {
         let url = Postgres::shared().await.fresh_url().await;
-        tokio::task::block_in_place(|| the_whole_line(&Place::new(Some(url), None)));
+        let place = Place::of(Place::new().machine.at(url));
+        tokio::task::block_in_place(|| the_whole_line(&place));
     }
 }
 
@@ -282,21 +201,18 @@ async fn with_contracts_of_another_origin_the_whole_line_holds_on_postgresql() {
 async fn with_contracts_of_another_origin_the_whole_line_holds_on_rabbitmq() {
     if bloodbank_testkit::rabbitmq() {
         let url = Broker::shared().await.fresh_url();
-        tokio::task::block_in_place(|| the_whole_line(&Place::new(None, Some(url))));
+        let place = Place::of(Place::new().machine.on(url));
+        tokio::task::block_in_place(|| the_whole_line(&place));
     }
 }
 
 /// What a compiler says to the author of a service must be of the author's services and types.
 #[test]
 fn a_compile_error_names_nothing_of_the_contracts_built_in() {
-    let place = Place::new(None, None);
+    let place = Place::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
     let root = root.display();
-    let write = |path: &str, text: &str| {
-        let path = place.folder.path().join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
+    let write = |path: &str, text: &str| _ = place.machine.file(path, text);
     write(
         "Cargo.toml",
         &format!(
@@ -314,9 +230,9 @@ fn a_compile_error_names_nothing_of_the_contracts_built_in() {
          pub fn wrong(bus: &bloodbank::Bus, parcel: &events::parcel::ParcelDelivered) {\n    \
          drop(bus.publisher::<events::services::Depot>().publish(parcel));\n}\n",
     );
-    fs::copy(format!("{root}/Cargo.lock"), place.folder.path().join("Cargo.lock")).unwrap();
+    fs::copy(format!("{root}/Cargo.lock"), place.machine.path("Cargo.lock")).unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["check", "--offline"]).current_dir(place.folder.path());
+    cargo.args(["check", "--offline"]).current_dir(place.machine.path(""));
     cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("scratch"));
     cargo.env("CARGO_INCREMENTAL", "0").env("CARGO_PROFILE_DEV_DEBUG", "0");
     cargo.env("CARGO_TERM_COLOR", "never").env_remove("RUSTFLAGS");
