@@ -9,13 +9,25 @@ use crate::wire::short;
 
 /// All headers of a message.
 pub(crate) fn headers_of(table: &FieldTable) -> Headers {
-    let header =
-        |(name, value): (&ShortString, &AMQPValue)| (name.as_str().to_owned(), from_amqp(value));
+    table_of(table, 0)
+}
+
+fn table_of(table: &FieldTable, levels: usize) -> Headers {
+    let header = |(name, value): (&ShortString, &AMQPValue)| {
+        (name.as_str().to_owned(), from_amqp(value, levels))
+    };
     table.inner().iter().map(header).collect()
 }
 
-fn from_amqp(value: &AMQPValue) -> HeaderValue {
+/// A value inside so many lists and tables. What is nested too deep for the JSON form becomes a text
+/// here already, so that every transport and store has the same of it.
+fn from_amqp(value: &AMQPValue, levels: usize) -> HeaderValue {
     match value {
+        AMQPValue::FieldArray(_) | AMQPValue::FieldTable(_)
+            if levels >= HeaderValue::MOST_LEVELS =>
+        {
+            HeaderValue::TOO_DEEP.into()
+        }
         AMQPValue::Boolean(value) => HeaderValue::Bool(*value),
         AMQPValue::ShortShortInt(n) => HeaderValue::I8(*n),
         AMQPValue::ShortShortUInt(n) => HeaderValue::U8(*n),
@@ -33,10 +45,11 @@ fn from_amqp(value: &AMQPValue) -> HeaderValue {
             Err(_) => HeaderValue::RawText(text.as_bytes().to_vec()),
         },
         AMQPValue::FieldArray(values) => {
-            HeaderValue::List(values.as_slice().iter().map(from_amqp).collect())
+            let values = values.as_slice().iter().map(|value| from_amqp(value, levels + 1));
+            HeaderValue::List(values.collect())
         }
         AMQPValue::Timestamp(seconds) => HeaderValue::Time(*seconds),
-        AMQPValue::FieldTable(table) => HeaderValue::Table(headers_of(table)),
+        AMQPValue::FieldTable(table) => HeaderValue::Table(table_of(table, levels + 1)),
         AMQPValue::ByteArray(bytes) => HeaderValue::Bytes(bytes.as_slice().to_vec()),
         AMQPValue::Void => HeaderValue::Null,
     }
@@ -80,4 +93,34 @@ pub(crate) fn to_amqp(value: &HeaderValue) -> Result<AMQPValue, TransportError> 
             return Err(TransportError::Unsupported { what });
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many tables inside each other.
+    fn nested(levels: usize) -> AMQPValue {
+        (0..levels).fold(AMQPValue::Void, |inner, _| {
+            let mut table = FieldTable::default();
+            table.insert("a".into(), inner);
+            AMQPValue::FieldTable(table)
+        })
+    }
+
+    #[test]
+    fn a_header_comes_in_with_its_outer_levels() {
+        for (levels, innermost) in [(32, HeaderValue::Null), (33, HeaderValue::TOO_DEEP.into())] {
+            let mut table = FieldTable::default();
+            table.insert("x".into(), nested(levels));
+            let headers = headers_of(&table);
+            let mut value = &headers["x"];
+            for _ in 0..HeaderValue::MOST_LEVELS {
+                let HeaderValue::Table(inner) = value else { panic!("{value}") };
+                value = &inner["a"];
+            }
+            assert_eq!(value, &innermost, "{levels}");
+            assert_eq!(HeaderValue::from_json(headers["x"].to_json()).as_ref(), headers.get("x"));
+        }
+    }
 }

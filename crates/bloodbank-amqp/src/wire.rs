@@ -140,19 +140,21 @@ fn properties(basic: &BasicProperties) -> Option<Box<Properties>> {
 }
 
 /// Headers in which the broker counts what it did with a message, and counts anew for one that is
-/// passed on; and those that it would obey a second time.
+/// passed on, a `-` at the end standing for whatever follows; and those that it would obey a second time.
 const OF_THE_BROKER: [&str; 5] =
     ["x-delivery-count", "x-acquired-count", "x-death", "x-first-death-", "x-last-death-"];
 const COPIES: [&str; 2] = ["CC", "BCC"];
 
 fn add_headers(table: &mut FieldTable, headers: &Headers) -> Result<(), TransportError> {
-    let theirs = |name: &str| {
-        OF_THE_BROKER.iter().any(|prefix| name.starts_with(prefix)) || COPIES.contains(&name)
-    };
-    for (name, value) in headers.iter().filter(|(name, _)| !theirs(name)) {
+    for (name, value) in headers.iter().filter(|(name, _)| !is_of_the_broker(name)) {
         table.insert(short(name)?, values::to_amqp(value)?);
     }
     Ok(())
+}
+
+fn is_of_the_broker(name: &str) -> bool {
+    let theirs = |its: &&str| name == *its || (its.ends_with('-') && name.starts_with(its));
+    OF_THE_BROKER.iter().any(theirs) || COPIES.contains(&name)
 }
 
 pub(crate) fn text_of(id: Uuid) -> ShortString {
@@ -196,10 +198,13 @@ pub(crate) fn delivery(
     if let Some(death) = &death {
         note_death(&mut headers, death);
     }
-    let key: Arc<str> = match headers.remove(headers::KEY) {
-        Some(HeaderValue::Text(key)) => key.into(),
-        _ => key_of(message, death.as_ref()).into(),
-    };
+    // A value of another type under that name is a stranger's.
+    let key: Option<Arc<str>> =
+        headers.get(headers::KEY).and_then(HeaderValue::as_str).map(Arc::from);
+    if key.is_some() {
+        headers.remove(headers::KEY);
+    }
+    let key = key.unwrap_or_else(|| key_of(message, death.as_ref()).into());
     let reply_to = message.properties.reply_to().as_ref().map(|to| to.as_str().into());
     let carried =
         Verbatim::stored(key, body, headers).with_properties(properties(message.properties));
@@ -267,4 +272,44 @@ fn text_in(value: &AMQPValue) -> Option<String> {
 
 fn lossy(text: &LongString) -> String {
     String::from_utf8_lossy(text.as_bytes()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_broker_itself_writes_is_left_out() {
+        let theirs = ["x-death", "x-delivery-count", "x-first-death-queue", "x-last-death-x", "CC"];
+        let others = ["x-death-note", "x-delivery-country", "x-first-death", "x-mine", "CCs"];
+        let headers = theirs.iter().chain(&others).map(|name| ((*name).to_owned(), "v".into()));
+        let mut table = FieldTable::default();
+        add_headers(&mut table, &headers.collect()).unwrap();
+        let mut passed: Vec<&str> = table.inner().keys().map(ShortString::as_str).collect();
+        passed.sort_unstable();
+        let mut expected = others;
+        expected.sort_unstable();
+        assert_eq!(passed, expected);
+    }
+
+    #[test]
+    fn only_a_text_is_taken_for_the_key() {
+        let of_value = |value: AMQPValue| {
+            let mut table = FieldTable::default();
+            table.insert(headers::KEY.into(), value);
+            let properties = BasicProperties::default().with_headers(table);
+            let message = Incoming {
+                exchange: "events",
+                routing_key: "a.b",
+                redelivered: false,
+                properties: &properties,
+            };
+            let delivery =
+                delivery(DeliveryTag { consumer: 1, number: 1 }, &"q".into(), &message, Vec::new());
+            (delivery.key.to_string(), delivery.headers.get(headers::KEY).cloned())
+        };
+        assert_eq!(of_value(AMQPValue::LongString("c.d".into())), ("c.d".to_owned(), None));
+        let kept = Some(HeaderValue::I32(7));
+        assert_eq!(of_value(AMQPValue::LongInt(7)), ("a.b".to_owned(), kept));
+    }
 }

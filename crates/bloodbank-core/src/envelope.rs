@@ -124,8 +124,20 @@ impl Envelope {
     /// # Errors
     /// [`EnvelopeError`], whose words are fit for a terminal.
     pub fn read(key: &str, bytes: &[u8]) -> Result<Self, EnvelopeError> {
-        let envelope = Envelope::from_bytes(bytes)
-            .map_err(|error| EnvelopeError::Malformed(escape_control(&error.to_string())))?;
+        Envelope::judged(key, Envelope::from_bytes(bytes))
+    }
+
+    /// The same for bytes that were stored some time ago, as in [`from_stored`](Envelope::from_stored).
+    ///
+    /// # Errors
+    /// [`EnvelopeError`].
+    pub fn read_stored(key: &str, bytes: &[u8]) -> Result<Self, EnvelopeError> {
+        Envelope::judged(key, Envelope::from_stored(bytes))
+    }
+
+    fn judged(key: &str, said: Result<Self, serde_json::Error>) -> Result<Self, EnvelopeError> {
+        let envelope =
+            said.map_err(|error| EnvelopeError::Malformed(escape_control(&error.to_string())))?;
         if envelope.event_type != key {
             return Err(EnvelopeError::OtherKey {
                 key: escape_control(key),
@@ -359,6 +371,8 @@ mod tests {
         let envelope = Envelope::from_stored(&bytes).unwrap();
         assert_eq!((envelope.id, envelope.causation_id), (id, Some(id)));
         assert_eq!(envelope.timestamp.to_rfc3339(), "2026-01-31T12:00:00+00:00");
+        assert_eq!(Envelope::read_stored("a.b", &bytes).unwrap(), envelope);
+        assert!(Envelope::read_stored("a.c", &bytes).is_err());
         for strange in [json!({"id": 7}), json!([1])] {
             assert!(Envelope::from_stored(strange.to_string().as_bytes()).is_err());
         }

@@ -86,6 +86,22 @@ mod tests {
     }
 
     #[test]
+    fn headers_that_are_nested_deep_stay_readable() {
+        let nested = |levels| {
+            (0..levels).fold(HeaderValue::Null, |inner, _| {
+                HeaderValue::Table([("a".to_owned(), inner)].into())
+            })
+        };
+        let most = HeaderValue::MOST_LEVELS;
+        for name in ["x-mine", "$headers"] {
+            comes_back(&Headers::from([(name.to_owned(), nested(most))]), None);
+            let deeper = Headers::from([(name.to_owned(), nested(200))]);
+            let (again, _) = read(text(&deeper, None).as_deref()).unwrap();
+            assert!(again[name].to_string().contains(HeaderValue::TOO_DEEP), "{name}");
+        }
+    }
+
+    #[test]
     fn what_an_earlier_version_wrote_is_read() {
         for name in ["x-mine", "$headers", "$properties"] {
             let old = format!("{{\"{name}\":\"{{}}\"}}");

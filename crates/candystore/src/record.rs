@@ -100,7 +100,12 @@ impl Record {
         if let Cow::Owned(key) = indexed(&incoming.key) {
             incoming.key = key.into();
         }
-        match Envelope::read(&incoming.key, &incoming.body) {
+        // What is imported may be from an earlier version.
+        let said = match incoming.received {
+            Some(_) => Envelope::read_stored(&incoming.key, &incoming.body),
+            None => Envelope::read(&incoming.key, &incoming.body),
+        };
+        match said {
             Ok(envelope) => {
                 let checked = contracts.check(&envelope.event_type, &envelope.data);
                 let (standing, violation) = standing(checked);
@@ -263,6 +268,8 @@ pub(crate) const ROW: [(&str, Type); 17] = [
 ];
 
 /// The first thing that is wrong with an event by these contracts, if anything is.
+///
+/// It is judged as those who get it judge it, who do not take the forms of earlier versions.
 pub(crate) fn violation(contracts: &Contracts, key: &str, body: &[u8]) -> Option<String> {
     match Envelope::read(key, body) {
         Ok(envelope) => standing(contracts.check(key, &envelope.data)).1,

@@ -11,10 +11,13 @@ use serde_json::{Value, json};
 ///
 /// In JSON a text, a truth value, null and a list are themselves, a whole number is an [`I32`] if it is
 /// one and an [`I64`] otherwise, and everything else is an object of one field that names the type:
-/// `{"$time": 1769860800}`. So every value comes back as it was.
+/// `{"$time": 1769860800}`. So every value comes back as it was, except that a list or table inside
+/// [`MOST_LEVELS`] others becomes the text [`TOO_DEEP`], because readers of JSON refuse deep nesting.
 ///
 /// [`I32`]: HeaderValue::I32
 /// [`I64`]: HeaderValue::I64
+/// [`MOST_LEVELS`]: HeaderValue::MOST_LEVELS
+/// [`TOO_DEEP`]: HeaderValue::TOO_DEEP
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HeaderValue {
@@ -62,6 +65,12 @@ pub enum HeaderValue {
 }
 
 impl HeaderValue {
+    /// How many lists and tables may stand inside each other.
+    pub const MOST_LEVELS: usize = 32;
+
+    /// The text that stands for a list or table below that.
+    pub const TOO_DEEP: &str = "(nested deeper than 32 levels)";
+
     /// The text, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
@@ -87,7 +96,15 @@ impl HeaderValue {
 
     /// Its form in JSON, from which [`from_json`](HeaderValue::from_json) makes the same value.
     pub fn to_json(&self) -> Value {
+        self.to_json_inside(0)
+    }
+
+    /// The same inside so many lists and tables.
+    fn to_json_inside(&self, levels: usize) -> Value {
         match self {
+            HeaderValue::List(_) | HeaderValue::Table(_) if levels >= Self::MOST_LEVELS => {
+                Self::TOO_DEEP.into()
+            }
             HeaderValue::Null => Value::Null,
             HeaderValue::Bool(value) => (*value).into(),
             HeaderValue::I8(n) => json!({ "$i8": n }),
@@ -109,9 +126,12 @@ impl HeaderValue {
             HeaderValue::RawText(bytes) => json!({ "$text": hex(bytes) }),
             HeaderValue::Bytes(bytes) => json!({ "$bytes": hex(bytes) }),
             HeaderValue::Time(seconds) => json!({ "$time": seconds }),
-            HeaderValue::List(values) => values.iter().map(HeaderValue::to_json).collect(),
+            HeaderValue::List(values) => {
+                values.iter().map(|value| value.to_json_inside(levels + 1)).collect()
+            }
             HeaderValue::Table(table) => {
-                let fields = table.iter().map(|(name, value)| (name.clone(), value.to_json()));
+                let json = |value: &HeaderValue| value.to_json_inside(levels + 1);
+                let fields = table.iter().map(|(name, value)| (name.clone(), json(value)));
                 json!({ "$table": Value::Object(fields.collect()) })
             }
         }
@@ -119,6 +139,11 @@ impl HeaderValue {
 
     /// The value of this form in JSON; `None` if it is the form of none.
     pub fn from_json(json: Value) -> Option<Self> {
+        HeaderValue::from_json_inside(0, json)
+    }
+
+    /// The same inside so many lists and tables.
+    fn from_json_inside(levels: usize, json: Value) -> Option<Self> {
         Some(match json {
             Value::Null => HeaderValue::Null,
             Value::Bool(value) => value.into(),
@@ -128,8 +153,11 @@ impl HeaderValue {
                 (None, Some(n)) if number.is_f64() => HeaderValue::F64(n),
                 _ => return None,
             },
+            Value::Array(_) if levels >= Self::MOST_LEVELS => Self::TOO_DEEP.into(),
             Value::Array(values) => {
-                let values = values.into_iter().map(HeaderValue::from_json);
+                let values = values
+                    .into_iter()
+                    .map(|value| HeaderValue::from_json_inside(levels + 1, value));
                 HeaderValue::List(values.collect::<Option<_>>()?)
             }
             Value::Object(mut fields) => {
@@ -138,13 +166,24 @@ impl HeaderValue {
                 if !fields.is_empty() {
                     return None;
                 }
-                of_type(&tag, value)?
+                match value {
+                    Value::Object(_) if tag == "$table" && levels >= Self::MOST_LEVELS => {
+                        Self::TOO_DEEP.into()
+                    }
+                    Value::Object(table) if tag == "$table" => {
+                        let field = |(name, value)| {
+                            Some((name, HeaderValue::from_json_inside(levels + 1, value)?))
+                        };
+                        HeaderValue::Table(table.into_iter().map(field).collect::<Option<_>>()?)
+                    }
+                    value => of_type(&tag, value)?,
+                }
             }
         })
     }
 }
 
-/// The value that an object of one field stands for.
+/// The value that an object of one field stands for, unless it is a table.
 fn of_type(tag: &str, value: Value) -> Option<HeaderValue> {
     fn read<T: serde::de::DeserializeOwned>(value: Value) -> Option<T> {
         serde_json::from_value(value).ok()
@@ -179,7 +218,6 @@ fn of_type(tag: &str, value: Value) -> Option<HeaderValue> {
         "$text" => HeaderValue::RawText(unhex(value.as_str()?)?),
         "$bytes" => HeaderValue::Bytes(unhex(value.as_str()?)?),
         "$time" => HeaderValue::Time(read(value)?),
-        "$table" => HeaderValue::Table(read(value)?),
         _ => return None,
     })
 }
@@ -346,6 +384,48 @@ mod tests {
         ] {
             assert_eq!(HeaderValue::from_json(strange.clone()), None, "{strange}");
         }
+    }
+
+    /// So many lists and tables inside each other.
+    fn nested(levels: usize) -> HeaderValue {
+        (0..levels).fold(HeaderValue::I8(1), |inner, level| match level % 2 {
+            0 => HeaderValue::Table([("a".to_owned(), inner)].into()),
+            _ => HeaderValue::List(vec![inner]),
+        })
+    }
+
+    fn innermost(mut value: &HeaderValue) -> (usize, &HeaderValue) {
+        let mut levels = 0;
+        loop {
+            value = match value {
+                HeaderValue::List(values) => &values[0],
+                HeaderValue::Table(table) => &table["a"],
+                other => return (levels, other),
+            };
+            levels += 1;
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_becomes_a_text_and_the_rest_stays_readable() {
+        const MOST: usize = HeaderValue::MOST_LEVELS;
+        for levels in [MOST - 1, MOST] {
+            let text = serde_json::to_string(&nested(levels)).unwrap();
+            assert_eq!(serde_json::from_str::<HeaderValue>(&text).unwrap(), nested(levels));
+        }
+        let too_deep = HeaderValue::from(HeaderValue::TOO_DEEP);
+        for levels in [MOST + 1, MOST + 2, 1_000] {
+            let text = serde_json::to_string(&nested(levels)).unwrap();
+            let again: HeaderValue = serde_json::from_str(&text).unwrap();
+            assert_eq!(innermost(&again), (MOST, &too_deep));
+        }
+        for layer in [|inner| json!([inner]), |inner| json!({"$table": {"a": inner}})] {
+            for (levels, expected) in [(MOST, &HeaderValue::I32(1)), (MOST + 1, &too_deep)] {
+                let json = (0..levels).fold(json!(1), |inner, _| layer(inner));
+                assert_eq!(innermost(&HeaderValue::from_json(json).unwrap()), (MOST, expected));
+            }
+        }
+        assert!(HeaderValue::TOO_DEEP.contains(&MOST.to_string()));
     }
 
     #[test]

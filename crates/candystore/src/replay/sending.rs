@@ -132,7 +132,7 @@ impl<'a> Sending<'a> {
 
     fn message(&self, Read { event, .. }: Read) -> Verbatim {
         // Beside what its envelope says, where it is one.
-        let properties = event.properties.map(|said| match Envelope::from_bytes(&event.body) {
+        let properties = event.properties.map(|said| match Envelope::from_stored(&event.body) {
             Ok(envelope) => Box::new(said.or(Properties::of(&envelope))),
             Err(_) => said,
         });

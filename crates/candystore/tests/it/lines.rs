@@ -20,6 +20,7 @@ on_both!(
     large_events_come_a_few_at_a_time,
     what_this_version_does_not_know_goes_from_store_to_store,
     an_imported_envelope_beyond_its_bounds_is_malformed,
+    an_imported_envelope_of_an_earlier_version_keeps_its_id,
 );
 
 async fn exported(store: &EventStore) -> Vec<StoredEvent> {
@@ -159,6 +160,30 @@ async fn an_imported_envelope_beyond_its_bounds_is_malformed(database: Database)
         assert_eq!(stored.standing, Standing::Malformed);
         assert!(violation.starts_with(&said), "{violation}");
     }
+}
+
+async fn an_imported_envelope_of_an_earlier_version_keeps_its_id(database: Database) {
+    let (id, cause) = (Uuid::now_v7(), Uuid::now_v7());
+    let mut envelope: serde_json::Value = serde_json::from_slice(&parcel(1).body).unwrap();
+    envelope["id"] = json!(id.simple().to_string());
+    envelope["causation_id"] = json!(cause.simple().to_string());
+    envelope["timestamp"] = json!("2026-01-31 12:00:00Z");
+    let old = Incoming::new(Kind::Event, "lot.parcel", envelope.to_string().into_bytes());
+    let from = Database::sqlite().await.unwrap();
+    let source = from.open().await;
+    // What comes from a queue today has to be as the schema of envelopes says.
+    source.append(vec![old.clone(), old.with_received(Utc::now())]).await.unwrap();
+    let events = exported(&source).await;
+    assert_eq!(events[0].standing, Standing::Malformed);
+    let store = database.open().await;
+    import(&store, &lines(&events[1..])).await;
+    let time = "2026-01-31T12:00:00Z".parse::<DateTime<Utc>>().unwrap();
+    for stored in [&events[1], &store.at(1).await.unwrap().unwrap()] {
+        assert_eq!(stored.standing, Standing::Valid, "{:?}", stored.violation);
+        assert_eq!((stored.id, stored.causation_id), (id, Some(cause)));
+        assert_eq!(stored.timestamp, Some(time));
+    }
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
 }
 
 /// An odd event: an envelope with odd texts in it, or bytes that are none.

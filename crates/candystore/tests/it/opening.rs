@@ -12,6 +12,7 @@ on_both!(
     many_may_open_a_new_store_at_once,
     a_store_of_a_newer_version_is_refused,
     a_store_whose_tables_are_other_ones_is_refused,
+    a_store_from_before_typed_headers_is_marked_as_one_that_has_them,
 );
 
 async fn a_store_of_a_newer_version_is_refused(database: Database) {
@@ -28,6 +29,16 @@ async fn a_store_whose_tables_are_other_ones_is_refused(database: Database) {
     change(&database, "UPDATE migrations SET checksum = checksum + 1 WHERE version = 1").await;
     let error = database.try_open().await.err().unwrap();
     assert_eq!(error, StoreError::Foreign(Foreign::Tables { version: 1 }));
+}
+
+async fn a_store_from_before_typed_headers_is_marked_as_one_that_has_them(database: Database) {
+    database.open().await.append(vec![parcel(0)]).await.unwrap();
+    change(&database, "DELETE FROM migrations WHERE version > 4").await;
+    assert_eq!(database.open().await.position().await.unwrap(), 1);
+    // An earlier program knows four versions, and refuses a store in which there is a fifth.
+    change(&database, "UPDATE migrations SET name = 'other' WHERE version = 5").await;
+    let error = database.try_open().await.err().unwrap();
+    assert_eq!(error, StoreError::Foreign(Foreign::Tables { version: 5 }));
 }
 
 async fn what_is_opened_again_holds_what_it_held(database: Database) {

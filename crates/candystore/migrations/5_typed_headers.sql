@@ -1,0 +1,2 @@
+-- The tables stay as they are. From here on the values of headers may be other ones than texts, and beside
+-- them there may be properties, which a program that does not know this step would take for damage.
