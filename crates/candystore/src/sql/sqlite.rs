@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bloodbank_bus::Outage;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -125,7 +125,7 @@ fn prepare(connection: &mut Connection, mode: Mode, pages: Option<u32>) -> Resul
         thread::sleep(NAP);
         u128::from(tries.unsigned_abs()) * NAP.as_micros() < 3 * PATIENCE.as_micros()
     }))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    write_ahead(connection)?;
     // Every commit is on the disk before it is told.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A log that grew while somebody read for long gives its room back.
@@ -137,6 +137,23 @@ fn prepare(connection: &mut Connection, mode: Mode, pages: Option<u32>) -> Resul
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
     connection.pragma_update(None, "query_only", mode == Mode::Read)
+}
+
+/// Turns the write-ahead log on. Of two processes that do so for a new file at once, SQLite tells one
+/// that it is busy without asking the busy handler, as waiting could be a deadlock; so it is tried again.
+fn write_ahead(connection: &Connection) -> Result<(), Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < until =>
+            {
+                thread::sleep(NAP);
+            }
+            done => return done,
+        }
+    }
 }
 
 /// A statement in SQLite's words.
