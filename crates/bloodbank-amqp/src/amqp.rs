@@ -158,6 +158,9 @@ impl Transport for Amqp {
 
     fn publish(&self, message: Encoded) -> Confirm {
         let inner = &self.inner;
+        if message.due().is_some() {
+            return inner.schedule(&message);
+        }
         confirm(match message.kind() {
             Kind::Event => {
                 let message = inner.outgoing(&message, Exchange::Events);

@@ -97,6 +97,7 @@ impl Plan {
         exchanges.push(exchange(&names.commands, ExchangeKind::Topic, None));
         exchanges.push(exchange(&names.audit, ExchangeKind::Topic, None));
         exchanges.push(exchange(&names.replay, ExchangeKind::Topic, None));
+        exchanges.push(exchange(&names.scheduled, ExchangeKind::Topic, None));
         let mut queues = vec![unrouted_queue(unrouted)];
         // Dead-letter queues first: a message must have a place to go from the start.
         let (last, first): (Vec<&Queue>, Vec<&Queue>) =

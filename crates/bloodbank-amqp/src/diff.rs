@@ -97,6 +97,7 @@ pub fn plan(names: &Exchanges, topology: &Topology) -> Result<Planned, Transport
         (&names.commands, "commands"),
         (&names.audit, "a copy of each command that was sent"),
         (&names.replay, "events of the past, published again"),
+        (&names.scheduled, "messages that are not due yet"),
     ];
     let planned = |(name, purpose): &(&String, &'static str)| {
         let exchange = plan.exchanges.iter().find(|exchange| exchange.name == **name)?;

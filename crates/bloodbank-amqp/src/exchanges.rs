@@ -36,6 +36,8 @@ pub struct Exchanges {
     pub audit: String,
     /// Where events of the past are published again.
     pub replay: String,
+    /// Where messages go that are not due yet.
+    pub scheduled: String,
 }
 
 impl Default for Exchanges {
@@ -47,6 +49,7 @@ impl Default for Exchanges {
             commands: Exchange::Commands.name().to_owned(),
             audit: Exchange::Audit.name().to_owned(),
             replay: Exchange::Replay.name().to_owned(),
+            scheduled: Exchange::Scheduled.name().to_owned(),
         }
     }
 }
@@ -157,6 +160,7 @@ impl Exchanges {
             Exchange::Commands => &self.commands,
             Exchange::Audit => &self.audit,
             Exchange::Replay => &self.replay,
+            Exchange::Scheduled => &self.scheduled,
             _ => &self.events,
         }
     }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::decoded::Decoded;
-use crate::{Headers, Properties, Verbatim, headers};
+use crate::{Headers, Properties, Reason, Verbatim, headers, reading};
 
 /// A message as it comes from a queue: bytes, which are read as an [`envelope`](Delivery::envelope)
 /// when somebody first asks, and not again.
@@ -119,6 +119,13 @@ pub enum Settlement {
         /// What to note on it: the reason, above all.
         headers: Headers,
     },
+}
+
+impl Settlement {
+    /// For those who park by hand: into the dead letters, with the reason and what is said of it.
+    pub fn parked(delivery: &Delivery, reason: Reason, error: &str) -> Self {
+        Settlement::Park { headers: reading::parking(delivery, reason, error) }
+    }
 }
 
 /// The deliveries to one consumer.

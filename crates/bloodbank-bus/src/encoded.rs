@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bloodbank_core::{Envelope, Kind, Validated};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::Headers;
+use crate::{Headers, headers};
 
 /// An envelope that has passed its contract, as it is published: its bytes, and what travels beside
 /// them. The one place where envelopes are encoded, whatever carries them.
@@ -76,6 +77,14 @@ impl Encoded {
     /// What travels beside the bytes.
     pub fn headers(&self) -> &Headers {
         &self.headers
+    }
+
+    /// When the message is due, if that is in the future: [`headers::NOT_BEFORE`]. A transport then
+    /// keeps it until that time.
+    pub fn due(&self) -> Option<DateTime<Utc>> {
+        // Most messages have no headers, and are not asked for the time.
+        let due = headers::time(&self.headers, headers::NOT_BEFORE)?;
+        (due > Utc::now()).then_some(due)
     }
 
     /// The envelope, its bytes and its headers.

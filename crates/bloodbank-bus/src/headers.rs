@@ -4,7 +4,7 @@ mod value;
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 pub use self::value::HeaderValue;
 
@@ -23,6 +23,8 @@ pub const ERROR: &str = "x-bloodbank-error";
 pub const FIRST_FAILED: &str = "x-bloodbank-first-failed";
 /// The routing key that the message was published under, where it had to travel under another.
 pub const KEY: &str = "x-bloodbank-key";
+/// When a scheduled message is due, RFC 3339 in UTC. No queue gets it before.
+pub const NOT_BEFORE: &str = "x-bloodbank-not-before";
 /// When the message was parked, RFC 3339 in UTC.
 pub const PARKED_AT: &str = "x-bloodbank-parked-at";
 /// The queue that the message was parked from.
@@ -59,6 +61,11 @@ pub fn count(headers: &Headers, name: &str) -> Option<u32> {
 /// The time that a header says, in RFC 3339.
 pub fn time(headers: &Headers, name: &str) -> Option<DateTime<Utc>> {
     Some(DateTime::parse_from_rfc3339(text(headers, name)?).ok()?.to_utc())
+}
+
+/// A time as a header says it, in RFC 3339.
+pub fn of_time(time: DateTime<Utc>) -> HeaderValue {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true).into()
 }
 
 /// Which attempt the next delivery of a message with these headers is, from 1.

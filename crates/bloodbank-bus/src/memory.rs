@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bloodbank_core::Kind;
+use chrono::{DateTime, Utc};
 use tokio::sync::oneshot;
 
 use self::queue::Message;
@@ -88,6 +89,24 @@ impl InMemory {
         }
     }
 
+    /// Publishes a message when it is due. It goes with the process, as everything here does.
+    fn schedule(&self, message: Encoded, due: DateTime<Utc>) -> Outcome {
+        self.state().check_open()?;
+        let state = Arc::downgrade(&self.state);
+        tokio::spawn(async move {
+            // Timers may be early by the clock that says what is due.
+            while let Some(left) = time_until(due) {
+                tokio::time::sleep(left).await;
+            }
+            if let Some(state) = state.upgrade()
+                && let Err(error) = (InMemory { state }).publish_now(message, None)
+            {
+                tracing::warn!(%error, "a scheduled message was not published");
+            }
+        });
+        Ok(())
+    }
+
     fn settle_now(&self, delivery: &Delivery, settlement: Settlement) -> Outcome {
         if let Some((queue, after, message)) = self.state().settle(delivery.tag, settlement)? {
             self.put_back_later(queue, after, message);
@@ -108,6 +127,11 @@ impl InMemory {
     }
 }
 
+/// How long it is until then; `None` if the time has come.
+fn time_until(due: DateTime<Utc>) -> Option<Duration> {
+    due.signed_duration_since(Utc::now()).to_std().ok().filter(|left| !left.is_zero())
+}
+
 /// No code that holds the lock can leave the state half done, so a poisoned lock is as good as new.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -119,6 +143,9 @@ impl Transport for InMemory {
     }
 
     fn publish(&self, message: Encoded) -> Confirm {
+        if let Some(due) = message.due() {
+            return Confirm::settled(self.schedule(message, due));
+        }
         Confirm::settled(self.publish_now(message, None))
     }
 

@@ -23,6 +23,8 @@ pub enum Exchange {
     Audit,
     /// Where events of the past are published again, byte for byte, for the queues that want them so.
     Replay,
+    /// Where messages go that are not due yet, on a bus that does not keep them itself.
+    Scheduled,
 }
 
 impl Exchange {
@@ -33,13 +35,14 @@ impl Exchange {
             Exchange::Commands => "bloodbank.commands.v1",
             Exchange::Audit => "bloodbank.commands.audit.v1",
             Exchange::Replay => "bloodbank.replay.v1",
+            Exchange::Scheduled => "bloodbank.scheduled.v1",
         }
     }
 
-    /// Whether it is an error that no queue takes a message: somebody must carry out a command, and
-    /// nobody replays events to nobody.
+    /// Whether it is an error that no queue takes a message: somebody must carry out a command,
+    /// nobody replays events to nobody, and a scheduler must keep what is not due yet.
     pub fn is_mandatory(self) -> bool {
-        matches!(self, Exchange::Commands | Exchange::Replay)
+        matches!(self, Exchange::Commands | Exchange::Replay | Exchange::Scheduled)
     }
 }
 
@@ -158,6 +161,11 @@ impl Queue {
             ordered: false,
             recorder: false,
         }
+    }
+
+    /// The queue in which a scheduler finds what is not due yet.
+    pub fn of_scheduler() -> Self {
+        Queue::new("bloodbank.scheduled").bind(Exchange::Scheduled, TopicPattern::everything())
     }
 
     /// The worker queue of a command, by its routing key with version; `None` if that is no key.

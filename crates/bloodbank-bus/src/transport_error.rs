@@ -16,6 +16,12 @@ pub enum TransportError {
         /// The routing key.
         key: String,
     },
+    /// A message is not due yet, and no scheduler keeps it. Nothing holds it.
+    #[error("`{key}` is not due yet, and no scheduler has declared the queue that keeps it")]
+    NoScheduler {
+        /// The routing key.
+        key: String,
+    },
     /// The bus refused to take it; nothing holds it, or not everything that should.
     #[error("the bus refused the message: {}", fullness(full.as_ref()))]
     Nacked {
@@ -123,6 +129,7 @@ impl TransportError {
     pub fn code(&self) -> Code {
         match self {
             TransportError::Unroutable { .. } => Code::Unroutable,
+            TransportError::NoScheduler { .. } => Code::NoScheduler,
             TransportError::Nacked { .. } => Code::Nacked,
             TransportError::Unknown => Code::OutcomeUnknown,
             TransportError::Blocked => Code::BusBlocked,

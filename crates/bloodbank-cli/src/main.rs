@@ -15,6 +15,7 @@ mod pretty;
 mod progress;
 mod publish;
 mod replay;
+mod scheduled;
 mod show;
 mod span;
 mod store;
@@ -82,6 +83,9 @@ enum Command {
     /// Look at the dead letters, bring them back, let them go.
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Look at messages that are not due yet, cancel them, send them when they are due.
+    #[command(subcommand)]
+    Scheduled(scheduled::Scheduled),
     /// Send events of the past again. A dry run without `--yes`.
     Replay(replay::Replay),
     /// Look into the record of every event.
@@ -126,6 +130,7 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::Send(publish) => publish.run(Kind::Command, source),
         Command::Tail(tail) => tail.run(source),
         Command::Dlq(dlq) => dlq.run(source),
+        Command::Scheduled(scheduled) => scheduled.run(source),
         Command::Replay(replay) => replay.run(source),
         Command::Store(store) => store.run(source),
         Command::Topology(topology) => topology.run(source),

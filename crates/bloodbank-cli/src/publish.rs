@@ -4,10 +4,11 @@ use std::fs;
 use std::io::{self, Read};
 
 use anyhow::{Context, anyhow, bail};
+use bloodbank::chrono::{DateTime, Utc};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
     BundledContract, Contracts, Encoded, Envelope, Headers, Kind, Meta, SealError, Sealer,
-    TransportError, Validated, escape_control,
+    TransportError, Validated, escape_control, headers,
 };
 use clap::Args;
 use serde_json::Value;
@@ -15,8 +16,8 @@ use serde_json::Value;
 use crate::FINDINGS;
 use crate::bus::{Connected, block_on};
 use crate::contracts::{self, Source};
-use crate::place;
 use crate::table::say;
+use crate::{place, when};
 
 #[derive(Args)]
 pub(crate) struct Publish {
@@ -33,6 +34,9 @@ pub(crate) struct Publish {
     /// Makes the id: the same key twice is the same message, and handled once.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Not before this time: `10m`, that is in ten minutes, or `2026-01-31T12:00:00Z`.
+    #[arg(long, value_name = "WHEN", value_parser = when::parse_future)]
+    not_before: Option<DateTime<Utc>>,
     /// Who says it.
     #[arg(long, value_name = "NAME", default_value = "bloodbank-cli")]
     source: String,
@@ -78,7 +82,11 @@ impl Publish {
             return Ok(0);
         }
         let (id, key) = (envelope.id, escape_control(&envelope.event_type));
-        block_on(publish(envelope, contracts))?;
+        block_on(publish(envelope, self.not_before, contracts))?;
+        if let Some(due) = self.not_before.filter(|due| *due > Utc::now()) {
+            say(format_args!("scheduled  {key}  {id}  for {}", when::show(due)))?;
+            return Ok(0);
+        }
         let done = if kind == Kind::Event { "published" } else { "sent     " };
         say(format_args!("{done}  {key}  {id}"))?;
         Ok(0)
@@ -117,7 +125,11 @@ impl Payload {
     }
 }
 
-async fn publish(envelope: Validated<Envelope>, contracts: Contracts) -> anyhow::Result<()> {
+async fn publish(
+    envelope: Validated<Envelope>,
+    not_before: Option<DateTime<Utc>>,
+    contracts: Contracts,
+) -> anyhow::Result<()> {
     let (what, done) = match envelope.kind() {
         Kind::Event => ("the event", "published"),
         Kind::Command => ("the command", "sent"),
@@ -125,7 +137,9 @@ async fn publish(envelope: Validated<Envelope>, contracts: Contracts) -> anyhow:
     let not_done = || format!("{what} was not {done}");
     let bus = Connected::open(contracts).await.with_context(not_done)?;
     let transport = bus.transport();
-    let message = Encoded::new(envelope, Headers::new()).with_context(not_done)?;
+    let due = not_before.map(|due| (headers::NOT_BEFORE.to_owned(), headers::of_time(due)));
+    let headers: Headers = due.into_iter().collect();
+    let message = Encoded::new(envelope, headers).with_context(not_done)?;
     let outcome = transport.publish(message).await;
     transport.close().await;
     outcome.map_err(|error| match error {

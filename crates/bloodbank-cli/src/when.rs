@@ -18,6 +18,20 @@ pub(crate) fn parse(text: &str) -> Result<DateTime<Utc>, String> {
     })
 }
 
+/// A span (`10m`, so long from now) or a time (RFC 3339: `2026-01-31T12:00:00Z`).
+///
+/// # Errors
+/// If it is neither.
+pub(crate) fn parse_future(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let span = span::parse(text).ok().and_then(|span| TimeDelta::from_std(span).ok());
+    span.and_then(|span| Utc::now().checked_add_signed(span)).ok_or_else(|| {
+        format!("`{text}` is not a time; expected a span, as in `10m`, or `2026-01-31T12:00:00Z`")
+    })
+}
+
 /// To the millisecond: `2026-01-31 12:00:00.000Z`.
 pub(crate) fn show(time: DateTime<Utc>) -> String {
     time.format("%F %T%.3fZ").to_string()

@@ -149,6 +149,9 @@ codes! {
     Unroutable, "unroutable",
         "No queue takes the message: no service that wants it has declared its queue.",
         "Start the service that handles it, or declare the queues of registry.yaml.";
+    NoScheduler, "no-scheduler",
+        "The message is not due yet, and no scheduler has declared the queue that keeps it.",
+        "Run `bloodbank scheduled run`, which keeps scheduled messages; then try again.";
     Nacked, "nacked",
         "The bus rejected the message, as a queue that should get it is full or failed.",
         "Let the queue be read; then try again with the same id.";

@@ -54,6 +54,7 @@ mod message;
 mod publish;
 mod queues;
 mod room;
+mod scheduling;
 mod seat;
 mod settle;
 mod shared;
@@ -148,6 +149,7 @@ impl Embedded {
             lease,
             look: Default::default(),
             is_kept: false.into(),
+            is_scheduling: false.into(),
             seats: Default::default(),
         };
         Embedded { shared: Arc::new(shared) }
@@ -173,6 +175,14 @@ impl Embedded {
                     Ok(outcome)
                 })
             }
+        }
+    }
+
+    /// Sends what is due, from now on.
+    fn keep_schedule(&self) {
+        if !self.shared.is_scheduling.swap(true, Ordering::Relaxed) {
+            let closing = self.shared.closing.subscribe();
+            tokio::spawn(scheduling::send_due(Arc::downgrade(&self.shared), closing));
         }
     }
 
@@ -205,6 +215,10 @@ impl Transport for Embedded {
     }
 
     fn publish(&self, message: Encoded) -> Confirm {
+        if let Some(due) = message.due() {
+            self.keep_schedule();
+            return self.post(What::Schedule(Box::new(scheduling::scheduled(message, due))));
+        }
         self.post(What::Log(Box::new(Record::of_valid(message)), None))
     }
 
@@ -254,6 +268,8 @@ impl Transport for Embedded {
         &self,
         subscription: Subscription,
     ) -> BoxFuture<'_, Result<Deliveries, TransportError>> {
+        // Whoever is on the bus for longer sends what is due on it.
+        self.keep_schedule();
         Box::pin(self.shared.subscribe(subscription))
     }
 

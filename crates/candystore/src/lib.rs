@@ -18,6 +18,9 @@
 //!   [`plan_prune`](EventStore::plan_prune) says what retention would let go, and
 //!   [`prune`](EventStore::prune) does it; [`pages`](EventStore::pages) with
 //!   [`StoredEvent::to_line`] and [`Incoming::from_line`] take events from one store to another.
+//! - **Later**: a [`Scheduler`] keeps messages until they are due;
+//!   [`scheduled`](EventStore::scheduled) lists them, [`cancel_scheduled`](EventStore::cancel_scheduled)
+//!   takes one back.
 //! - **The bus**: [`Embedded`] is a transport on the log of a store, with nothing to install.
 //!
 //! ```
@@ -63,6 +66,8 @@ mod query;
 mod record;
 mod recorder;
 mod replay;
+mod scheduled;
+mod scheduler;
 mod sql;
 mod stats;
 mod store;
@@ -88,6 +93,8 @@ pub use replay::{
     Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget, Unfit,
 };
+pub use scheduled::Scheduled;
+pub use scheduler::Scheduler;
 pub use stats::{By, Group, Totals};
 pub use store::{EventStore, StoreOptions};
 pub use url::{StoreUrl, UrlError};

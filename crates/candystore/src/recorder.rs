@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Why a recorder has ended. What it held and had not stored is back in its queues.
+/// Why a recorder or a scheduler has ended. What it held and had not stored is back in its queues.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {

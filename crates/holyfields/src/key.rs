@@ -151,6 +151,11 @@ pub fn version_word(word: &str) -> Option<u32> {
 pub struct TopicPattern(String);
 
 impl TopicPattern {
+    /// `#`, which matches every key.
+    pub fn everything() -> Self {
+        TopicPattern("#".to_owned())
+    }
+
     /// The pattern as written.
     pub fn as_str(&self) -> &str {
         &self.0

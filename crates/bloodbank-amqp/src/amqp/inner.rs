@@ -71,6 +71,19 @@ impl Inner {
         })
     }
 
+    /// Sends a message that is not due yet to whoever keeps it.
+    pub(super) fn schedule(&self, message: &Encoded) -> Confirm {
+        let key = message.key().to_owned();
+        let outgoing = self.outgoing(message, Exchange::Scheduled);
+        let sending = confirm(outgoing.map(|outgoing| self.forwards.publish(outgoing)));
+        Confirm::of(async move {
+            sending.await.map_err(|error| match error {
+                TransportError::Unroutable { .. } => TransportError::NoScheduler { key },
+                other => other,
+            })
+        })
+    }
+
     /// Sends a command; once its queue has it, copies it for the record.
     pub(super) fn send(self: &Arc<Self>, message: Outgoing, is_call: bool) -> Confirm {
         let Ok(recording) = self.recording.clone().try_read_owned() else {

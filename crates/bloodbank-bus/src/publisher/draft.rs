@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::call;
 use super::dynamic::DynamicPublisher;
 use super::publishing::{Publishing, State};
-use crate::{BoxFuture, CallError, PublishError};
+use crate::{BoxFuture, CallError, PublishError, headers};
 
 /// How long a call waits for its answer, unless it says otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,6 +36,7 @@ pub struct Draft<'p, C, M = Confirmed> {
     publisher: &'p DynamicPublisher,
     content: C,
     meta: Meta,
+    not_before: Option<DateTime<Utc>>,
     wait: M,
 }
 
@@ -81,7 +82,20 @@ impl Sealable for Json<'_> {
 
 impl<'p, C: Sealable> Draft<'p, C> {
     pub(super) fn new(publisher: &'p DynamicPublisher, content: C) -> Self {
-        Draft { publisher, content, meta: Meta::new(), wait: Confirmed }
+        Draft { publisher, content, meta: Meta::new(), not_before: None, wait: Confirmed }
+    }
+
+    /// Schedules it: no queue gets it before this time, which a restart does not change. A time that
+    /// has passed means now.
+    ///
+    /// The embedded bus keeps it in its store. On RabbitMQ a scheduler keeps it, `bloodbank scheduled
+    /// run`, in the store that `DATABASE_URL` names; while none has ever run there, publishing fails
+    /// with [`TransportError::NoScheduler`](crate::TransportError::NoScheduler). What is scheduled can
+    /// be listed and cancelled until it is due. When it is due it is validated once more, by the
+    /// contracts of then.
+    pub fn not_before(mut self, due: DateTime<Utc>) -> Self {
+        self.not_before = Some(due);
+        self
     }
 
     /// Waits only until the transport has room for the message; its outcome comes with the future
@@ -94,9 +108,9 @@ impl<'p, C: Sealable> Draft<'p, C> {
     }
 
     pub(super) fn answered<R>(self) -> Draft<'p, C, Answered<R>> {
-        let Draft { publisher, content, meta, wait: Confirmed } = self;
+        let Draft { publisher, content, meta, not_before, wait: Confirmed } = self;
         let wait = Answered { within: CALL_TIMEOUT, answer: PhantomData };
-        Draft { publisher, content, meta, wait }
+        Draft { publisher, content, meta, not_before, wait }
     }
 }
 
@@ -157,7 +171,7 @@ impl<C: Sealable, M> Draft<'_, C, M> {
     }
 
     /// Validates it and seals its envelope, and sends nothing. What is sealed can be written down, or
-    /// sent later with `publish_sealed`.
+    /// sent later with `publish_sealed`; when it is due is not part of the envelope.
     ///
     /// # Errors
     /// See [`SealError`].
@@ -180,8 +194,10 @@ impl<C: Sealable> IntoFuture for Draft<'_, C> {
 
     fn into_future(self) -> Publishing {
         let publisher = self.publisher;
+        let headers = self.not_before.map(|due| (headers::NOT_BEFORE.to_owned(), headers::of_time(due)));
+        let headers = headers.into_iter().collect();
         match self.seal() {
-            Ok(envelope) => publisher.publish_sealed(envelope),
+            Ok(envelope) => publisher.publish_with(envelope, headers),
             Err(error) => Publishing { state: State::Failed(Some(error.into())) },
         }
     }

@@ -75,8 +75,16 @@ impl DynamicPublisher {
     /// # Errors
     /// [`PublishError::Transport`](crate::PublishError::Transport).
     pub fn publish_sealed(&self, envelope: Validated<Envelope>) -> Publishing {
+        self.publish_with(envelope, Headers::new())
+    }
+
+    pub(super) fn publish_with(
+        &self,
+        envelope: Validated<Envelope>,
+        headers: Headers,
+    ) -> Publishing {
         let (id, kind) = (envelope.id, envelope.kind());
-        let state = match Encoded::new(envelope, Headers::new()) {
+        let state = match Encoded::new(envelope, headers) {
             Ok(message) => {
                 let confirm = self.transport.publish(message);
                 State::UnderWay(UnderWay { id, kind, since: Instant::now(), confirm })

@@ -13,6 +13,7 @@ use super::room::Rooms;
 use super::{calls, in_time};
 use crate::record::Record;
 use crate::writer::Transaction;
+use crate::scheduled::{self, Scheduled};
 use crate::{Appended, EventStore, Position, StoreError};
 
 /// The most that share one step.
@@ -27,6 +28,8 @@ pub(super) struct Post {
 pub(super) enum What {
     /// Into the log. A command that is called names who waits for its answer.
     Log(Box<Record>, Option<Waiting>),
+    /// Kept until it is due.
+    Schedule(Box<Scheduled>),
     /// Past the log, to the queues that an exchange gives it to.
     Route(Verbatim, Exchange),
     /// Past the log, into one queue.
@@ -107,6 +110,9 @@ impl<'a> Posting<'a> {
         for (index, what) in posts.into_iter().enumerate() {
             match what {
                 What::Log(record, waiting) => self.log(index, *record, waiting).await?,
+                What::Schedule(message) => {
+                    scheduled::schedule(self.transaction, &[*message]).await?;
+                }
                 What::Route(message, exchange) => {
                     let queues = self.queues.wanting(exchange, &message.key);
                     let is_lost = queues.is_empty() && exchange.is_mandatory();

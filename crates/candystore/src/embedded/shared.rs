@@ -38,6 +38,8 @@ pub(super) struct Shared {
     /// After how long without a word a consumer is given up.
     pub(super) lease: Duration,
     pub(super) is_kept: AtomicBool,
+    /// Whether what is due is sent from here, too.
+    pub(super) is_scheduling: AtomicBool,
     /// By the consumers' numbers.
     pub(super) seats: Mutex<HashMap<u64, Arc<Seat>>>,
 }

@@ -1,0 +1,60 @@
+//! What is not due yet, on the embedded bus: every process that consumes or schedules sends what is due.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use bloodbank_bus::Encoded;
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::Embedded;
+use super::shared::Shared;
+use crate::scheduled::Scheduled;
+use crate::scheduler;
+
+/// The longest pause between two looks: another process may schedule something that is due sooner.
+const LOOK: Duration = Duration::from_secs(1);
+/// The shortest.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A message as it is kept until it is due.
+pub(super) fn scheduled(message: Encoded, due: DateTime<Utc>) -> Scheduled {
+    let (envelope, body, headers) = message.into_parts();
+    let kept = Scheduled::new(envelope.id, envelope.kind(), &*envelope.event_type, due, body);
+    Scheduled { headers, ..kept }
+}
+
+/// Sends what is due, until the bus is closed or dropped.
+pub(super) async fn send_due(shared: Weak<Shared>, mut closing: watch::Receiver<bool>) {
+    while let Some(shared) = shared.upgrade() {
+        if *closing.borrow() {
+            return;
+        }
+        let embedded = Embedded { shared };
+        let pause = match scheduler::send_due(embedded.store(), &embedded).await {
+            Ok(()) => until_next(&embedded).await,
+            Err(error) => {
+                tracing::warn!(%error, "scheduled messages have to wait");
+                LOOK
+            }
+        };
+        drop(embedded);
+        tokio::select! {
+            // An error means that the bus was dropped.
+            _ = closing.wait_for(|closing| *closing) => return,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+async fn until_next(embedded: &Embedded) -> Duration {
+    match embedded.store().next_scheduled().await {
+        // What is due by now cannot be sent from here.
+        Ok(Some(next)) => {
+            let left = next.signed_duration_since(Utc::now()).to_std().unwrap_or(LOOK);
+            left.clamp(PAUSE, LOOK)
+        }
+        _ => LOOK,
+    }
+}

@@ -1,0 +1,193 @@
+//! Keeps messages until they are due, and sends them then.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bloodbank_bus::{
+    Confirm, Deliveries, Delivery, Encoded, Queue, Reason, Settlement, Subscription, Topology,
+    Transport, headers,
+};
+use bloodbank_core::{Contracts, Envelope, Kind};
+use chrono::Utc;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::{error, warn};
+
+use crate::scheduled::{Attempted, Scheduled};
+use crate::{EventStore, RecordError, StoreError};
+
+/// The most that are taken at a time, from the queue into the store and back.
+const MOST: usize = 256;
+
+/// How often it is looked for what is due.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long a store is left alone that does not answer.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps the scheduled messages of a broker in a store until they are due.
+///
+/// Publishers with [`not_before`](bloodbank_bus::Draft::not_before) send what is not due yet to
+/// [`Queue::of_scheduler`]. A scheduler takes it from there into the store, and publishes it when it is
+/// due, validated by the contracts of then. What cannot be published stays, with the reason, and is
+/// tried again; what has a key without a contract stays until a process knows it. Any number of
+/// schedulers may share a store and a queue.
+///
+/// On the embedded bus every process that consumes sends what is due, so that a scheduler is needed only
+/// where none does.
+pub struct Scheduler {
+    store: EventStore,
+    transport: Arc<dyn Transport>,
+}
+
+impl Scheduler {
+    /// A scheduler that keeps messages of a broker in a store.
+    pub fn new(store: EventStore, transport: Arc<dyn Transport>) -> Self {
+        Scheduler { store, transport }
+    }
+
+    /// Declares the queue, keeps what comes and sends what is due, until `shutdown` is done.
+    ///
+    /// # Errors
+    /// [`RecordError`], where the store or the bus ends it. While the store fails and may work again, it
+    /// waits.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), RecordError> {
+        let queue = Queue::of_scheduler();
+        let name = queue.name.clone();
+        self.transport.declare(&Topology::new().with_parked_queue(queue)).await?;
+        let subscription = Subscription::new(&*name).with_prefetch(MOST as u16);
+        let mut deliveries = self.transport.subscribe(subscription).await?;
+        tokio::pin!(shutdown);
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = &mut shutdown => break Ok(()),
+                first = deliveries.recv() => match first {
+                    Some(first) => match self.keep(first, &mut deliveries).await {
+                        Ok(()) => {}
+                        Err(error) => break Err(error),
+                    },
+                    None => break Err(RecordError::Ended { queue: name }),
+                },
+                _ = looks.tick() => match send_due(&self.store, &*self.transport).await {
+                    Ok(()) => {}
+                    Err(error) if error.is_retryable() => {
+                        warn!(%error, "scheduled messages have to wait");
+                        sleep(PAUSE).await;
+                    }
+                    Err(error) => break Err(error.into()),
+                },
+            }
+        };
+        deliveries.close().await;
+        ended
+    }
+
+    /// Takes what has come into the store.
+    async fn keep(&self, first: Delivery, more: &mut Deliveries) -> Result<(), RecordError> {
+        let mut batch = vec![first];
+        while batch.len() < MOST
+            && let Some(next) = more.try_recv()
+        {
+            batch.push(next);
+        }
+        let contracts = self.store.contracts();
+        let (mut kept, mut messages) = (Vec::new(), Vec::new());
+        for delivery in batch {
+            match read(&contracts, &delivery) {
+                Ok(message) => {
+                    messages.push(message);
+                    kept.push(delivery);
+                }
+                Err(reason) => {
+                    error!(key = %delivery.key, %reason, "a scheduled message was parked");
+                    let parking = Settlement::parked(&delivery, Reason::NoEnvelope, &reason);
+                    self.settle(&delivery, parking).await;
+                }
+            }
+        }
+        while let Err(error) = self.store.schedule(messages.clone()).await {
+            if !error.is_retryable() {
+                return Err(error.into());
+            }
+            warn!(%error, "scheduled messages wait in their queue");
+            sleep(PAUSE).await;
+        }
+        for delivery in kept {
+            self.settle(&delivery, Settlement::Ack).await;
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
+        if let Err(error) = self.transport.settle(delivery, settlement).await {
+            // It is known by its id then.
+            warn!(%error, "a scheduled message comes again");
+        }
+    }
+}
+
+/// What a message says of itself, and when it is due.
+fn read(contracts: &Contracts, delivery: &Delivery) -> Result<Scheduled, String> {
+    let envelope = delivery.envelope().map_err(ToString::to_string)?;
+    let due = headers::time(&delivery.headers, headers::NOT_BEFORE)
+        .ok_or_else(|| format!("its header {} does not say when it is due", headers::NOT_BEFORE))?;
+    // A key that is not known here yet may be known when it is due.
+    let kind = contracts.contract(&delivery.key).map_or(Kind::Event, |contract| contract.kind);
+    let body = delivery.body.clone();
+    let message = Scheduled::new(envelope.id, kind, &*delivery.key, due, body);
+    Ok(Scheduled { headers: delivery.headers.clone(), ..message })
+}
+
+/// Publishes what is due, until nothing is.
+///
+/// # Errors
+/// If the store cannot be used; what was claimed is claimed by another process a little later.
+pub(crate) async fn send_due(
+    store: &EventStore,
+    transport: &dyn Transport,
+) -> Result<(), StoreError> {
+    loop {
+        match store.next_scheduled().await? {
+            Some(next) if next <= Utc::now() => {}
+            _ => return Ok(()),
+        }
+        let due = store.claim_due(MOST).await?;
+        if due.is_empty() {
+            return Ok(());
+        }
+        let contracts = store.contracts();
+        let mut sending = Vec::with_capacity(due.len());
+        for message in &due {
+            sending.push(start(&contracts, transport, message).await);
+        }
+        let mut attempted = Vec::with_capacity(due.len());
+        for (message, started) in due.iter().zip(sending) {
+            let outcome = match started {
+                Ok(confirm) => confirm.await.map_err(|error| error.to_string()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = &outcome {
+                warn!(id = %message.id, key = message.key, %error, "due, and not sent yet");
+            }
+            attempted.push(Attempted { id: message.id, attempts: message.attempts, outcome });
+        }
+        store.attempted(attempted).await?;
+    }
+}
+
+/// Hands a message to the bus; its contract may have changed since it was scheduled.
+async fn start(
+    contracts: &Contracts,
+    transport: &dyn Transport,
+    message: &Scheduled,
+) -> Result<Confirm, String> {
+    let envelope = Envelope::read(&message.key, &message.body).map_err(|error| error.to_string())?;
+    let envelope = contracts.validate(envelope).map_err(|error| error.to_string())?;
+    let headers = message.headers.clone();
+    let message = Encoded::new(envelope, headers).map_err(|error| error.to_string())?;
+    let mut confirm = transport.publish(message);
+    confirm.accepted().await;
+    Ok(confirm)
+}
