@@ -88,12 +88,13 @@ async fn comparing_names_everything_on_a_bare_broker() {
         "exchange `bloodbank.commands.v1`",
         "exchange `bloodbank.commands.audit.v1`",
         "exchange `bloodbank.replay.v1`",
+        "exchange `bloodbank.scheduled.v1`",
         "exchange `bloodbank.unrouted`",
         "queue `bloodbank.unrouted`",
     ] {
         assert!(shown.contains(&format!("{name} is missing")), "{name}: {shown:?}");
     }
-    assert_eq!(shown.len(), 7, "{shown:?}");
+    assert_eq!(shown.len(), 8, "{shown:?}");
     assert_eq!(names(&space), before);
 }
 

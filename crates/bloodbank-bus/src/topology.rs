@@ -28,6 +28,15 @@ pub enum Exchange {
 }
 
 impl Exchange {
+    /// Every exchange.
+    pub const ALL: [Exchange; 5] = [
+        Exchange::Events,
+        Exchange::Commands,
+        Exchange::Audit,
+        Exchange::Replay,
+        Exchange::Scheduled,
+    ];
+
     /// Its name on the wire, unless configured otherwise.
     pub fn name(self) -> &'static str {
         match self {

@@ -104,7 +104,8 @@ impl EventStore {
 
     /// Keeps messages until they are due.
     pub(crate) async fn schedule(&self, messages: Vec<Scheduled>) -> Result<(), StoreError> {
-        let insert = async move |transaction: &mut Transaction| schedule(transaction, &messages).await;
+        let insert =
+            async move |transaction: &mut Transaction| schedule(transaction, &messages).await;
         self.writer().run(insert).await
     }
 
@@ -128,10 +129,12 @@ impl EventStore {
             let now = time_to_micros(Utc::now());
             let values = [Value::Int(now), Value::position(MOST_LISTED)];
             let rows = transaction.connection().query(&sql, &values).await?;
-            let mut due: Vec<Scheduled> = rows.iter().map(Scheduled::of).collect::<Result<_, _>>()?;
+            let mut due: Vec<Scheduled> =
+                rows.iter().map(Scheduled::of).collect::<Result<_, _>>()?;
             due.retain(|message| contracts.contract(&message.key).is_some());
             due.truncate(limit);
-            let claimed = |message: &Scheduled| vec![Value::Int(now + CLAIM), Value::Id(message.id)];
+            let claimed =
+                |message: &Scheduled| vec![Value::Int(now + CLAIM), Value::Id(message.id)];
             let claims: Vec<Vec<Value>> = due.iter().map(claimed).collect();
             let sql = "UPDATE scheduled SET claimed = $1 WHERE id = $2";
             transaction.execute_each(sql, &claims).await?;

@@ -183,7 +183,8 @@ async fn start(
     transport: &dyn Transport,
     message: &Scheduled,
 ) -> Result<Confirm, String> {
-    let envelope = Envelope::read(&message.key, &message.body).map_err(|error| error.to_string())?;
+    let envelope =
+        Envelope::read(&message.key, &message.body).map_err(|error| error.to_string())?;
     let envelope = contracts.validate(envelope).map_err(|error| error.to_string())?;
     let headers = message.headers.clone();
     let message = Encoded::new(envelope, headers).map_err(|error| error.to_string())?;

@@ -194,7 +194,8 @@ impl<C: Sealable> IntoFuture for Draft<'_, C> {
 
     fn into_future(self) -> Publishing {
         let publisher = self.publisher;
-        let headers = self.not_before.map(|due| (headers::NOT_BEFORE.to_owned(), headers::of_time(due)));
+        let headers =
+            self.not_before.map(|due| (headers::NOT_BEFORE.to_owned(), headers::of_time(due)));
         let headers = headers.into_iter().collect();
         match self.seal() {
             Ok(envelope) => publisher.publish_with(envelope, headers),

@@ -114,6 +114,7 @@ fn the_topology_is_shown_whole() {
     assert_eq!(words(BOARD)[4], "order_board_queue.dlq");
     assert_eq!(words("bakery.events.unrouted")[1], "fanout");
     assert_eq!(words("bloodbank.replay.v1")[1..], ["topic", "events of the past, published again"]);
+    assert_eq!(words("bloodbank.scheduled.v1")[1..], ["topic", "messages that are not due yet"]);
     for (room, wait) in [("1s", "1 s"), ("10s", "10 s"), ("1m", "1 min"), ("10m", "10 min")] {
         let rooms = said.out.lines().filter(|line| {
             line.starts_with(&format!("  <queue>.retry.{room} ")) && line.ends_with(wait)

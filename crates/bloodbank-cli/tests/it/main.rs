@@ -11,5 +11,6 @@ mod machine;
 mod recording;
 mod registry;
 mod replay;
+mod scheduled;
 mod store;
 mod store_keep;

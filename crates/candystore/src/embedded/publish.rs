@@ -12,8 +12,8 @@ use super::queues::{QueueCache, QueueRow, Queues};
 use super::room::Rooms;
 use super::{calls, in_time};
 use crate::record::Record;
-use crate::writer::Transaction;
 use crate::scheduled::{self, Scheduled};
+use crate::writer::Transaction;
 use crate::{Appended, EventStore, Position, StoreError};
 
 /// The most that share one step.

@@ -11,10 +11,6 @@ use crate::sql::{Connection, Value};
 use crate::writer::Transaction;
 use crate::{Position, StoreError};
 
-/// Every exchange.
-const EXCHANGES: [Exchange; 4] =
-    [Exchange::Events, Exchange::Commands, Exchange::Audit, Exchange::Replay];
-
 /// A queue as it is stored.
 #[derive(Clone, Debug)]
 pub(super) struct QueueRow {
@@ -88,7 +84,8 @@ impl Queues {
         let sql = "SELECT queue, exchange, pattern, since FROM bindings ORDER BY since";
         for row in connection.query(sql, &[]).await? {
             let Some(queue) = rows.get_mut(&row.int(0)?) else { continue };
-            let exchange = EXCHANGES.into_iter().find(|e| row.text(1).is_ok_and(|t| t == e.name()));
+            let named = |exchange: &Exchange| row.text(1).is_ok_and(|name| name == exchange.name());
+            let exchange = Exchange::ALL.into_iter().find(named);
             let exchange = exchange.ok_or_else(|| StoreError::column("exchange"))?;
             let pattern = row.text(2)?.parse();
             let pattern = pattern.map_err(|_| StoreError::column("pattern"))?;

@@ -18,4 +18,5 @@ mod questions;
 mod raw;
 mod recorder;
 mod replay;
+mod scheduled;
 mod verifying;
