@@ -109,7 +109,9 @@ macro_rules! behaviours {
                 each_version_needs_its_own_binding,
                 several_matching_bindings_give_one_copy,
                 every_queue_gets_a_copy,
-                an_event_that_nobody_wants_is_fine;
+                an_event_that_nobody_wants_is_fine,
+                what_is_told_to_listeners_is_not_recorded_again,
+                what_is_told_to_nobody_is_unroutable_or_lies_with_the_unrouted;
             topology: declaring_twice_is_fine_and_adds_bindings,
                 declaring_with_other_properties_is_a_conflict,
                 a_dead_letter_queue_must_be_declared,
