@@ -33,8 +33,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         1,
         common::Person::new("Ada Lovelace", "ada@example.com"),
     );
-    let merged: String = bus.publisher::<services::AgentFeedbackRouter>().call(&merge).await?;
-    println!("answered   {merged}");
+    // What it is answered with, the schema of the command says.
+    let merged = bus.publisher::<services::AgentFeedbackRouter>().call(&merge).await?;
+    println!("answered   merged as {}", merged.merge_sha);
 
     meetings.await??;
     merges.await??;
@@ -58,9 +59,10 @@ async fn meetings(bus: Bus) -> Result<(), SubscribeError> {
 async fn merges(bus: Bus) -> Result<(), SubscribeError> {
     bus.subscriber::<services::GithubBridge>()
         .handle(|merge: Received<github::MergePullRequest>| async move {
+            let merge_sha = "9d2c4b6f8a1e3c5d7f90b2a4c6e8d0f1a3b5c7d9";
             match merge.payload.number {
-                0 => Err("there is no pull request 0"),
-                number => Ok(format!("{}#{number} is merged", merge.payload.repository)),
+                7 => Ok(github::MergePullRequestReply::new(merge_sha, true)),
+                _ => Err("only pull request 7 is approved"),
             }
         })
         .run_until(a_while())

@@ -2,8 +2,9 @@
 
 use ::bloodbank::chrono::{DateTime, Utc};
 use ::bloodbank::serde::{Deserialize, Serialize};
+use ::bloodbank::serde_json::Value;
 use ::bloodbank::uuid::Uuid;
-use ::bloodbank::{Command, Contract, Contracts, Event, Kind};
+use ::bloodbank::{AnsweredWith, Command, Contract, Contracts, Event, Kind};
 
 /// Replay completed.
 ///
@@ -135,4 +136,8 @@ impl Contract for ReplayEvents {
     }
 }
 
-impl Command for ReplayEvents {}
+impl Command for ReplayEvents {
+    type Reply = Value;
+}
+
+impl<R> AnsweredWith<R> for ReplayEvents {}

@@ -2,8 +2,9 @@
 
 use ::bloodbank::codec::Branches;
 use ::bloodbank::serde::{Deserialize, Deserializer, Serialize};
+use ::bloodbank::serde_json::Value;
 use ::bloodbank::uuid::Uuid;
-use ::bloodbank::{Command, Contract, Contracts, Event, Kind};
+use ::bloodbank::{AnsweredWith, Command, Contract, Contracts, Event, Kind};
 
 /// Message posted.
 ///
@@ -182,4 +183,8 @@ impl Contract for PostMessage {
     }
 }
 
-impl Command for PostMessage {}
+impl Command for PostMessage {
+    type Reply = Value;
+}
+
+impl<R> AnsweredWith<R> for PostMessage {}

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use ::bloodbank::chrono::{DateTime, Utc};
 use ::bloodbank::serde::{Deserialize, Serialize};
+use ::bloodbank::serde_json::Value;
 use ::bloodbank::uuid::Uuid;
-use ::bloodbank::{Command, Contract, Contracts, Event, Kind};
+use ::bloodbank::{AnsweredWith, Command, Contract, Contracts, Event, Kind};
 
 /// Comment extracted.
 ///
@@ -715,4 +716,8 @@ impl Contract for StartMeeting {
     }
 }
 
-impl Command for StartMeeting {}
+impl Command for StartMeeting {
+    type Reply = Value;
+}
+
+impl<R> AnsweredWith<R> for StartMeeting {}

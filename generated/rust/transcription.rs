@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use ::bloodbank::serde::{Deserialize, Serialize};
+use ::bloodbank::serde_json::Value;
 use ::bloodbank::uuid::Uuid;
-use ::bloodbank::{Command, Contract, Contracts, Event, Kind};
+use ::bloodbank::{AnsweredWith, Command, Contract, Contracts, Event, Kind};
 
 /// Segment recognized.
 ///
@@ -261,7 +262,11 @@ impl Contract for TranscribeRecording {
     }
 }
 
-impl Command for TranscribeRecording {}
+impl Command for TranscribeRecording {
+    type Reply = Value;
+}
+
+impl<R> AnsweredWith<R> for TranscribeRecording {}
 
 /// Size of the speech model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

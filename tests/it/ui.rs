@@ -55,6 +55,7 @@ ui! {
     a_command_is_not_published
     a_service_publishes_only_what_the_registry_gives_it
     an_encoded_message_is_not_put_together
+    an_answer_is_what_the_schema_names
     an_event_is_not_sent
     an_unvalidated_envelope_reaches_no_transport
 }

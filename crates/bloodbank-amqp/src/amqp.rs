@@ -144,11 +144,6 @@ impl Amqp {
     pub fn is_blocked(&self) -> bool {
         self.inner.link.status().blocked
     }
-
-    /// The name of the queue for events that nobody listens to.
-    pub fn unrouted_queue(&self) -> String {
-        self.inner.config.exchanges.unrouted()
-    }
 }
 
 impl Transport for Amqp {
@@ -231,6 +226,10 @@ impl Transport for Amqp {
         settlement: Settlement,
     ) -> BoxFuture<'a, Result<(), TransportError>> {
         Box::pin(self.inner.settle(delivery, settlement))
+    }
+
+    fn unrouted_queue(&self) -> Option<String> {
+        Some(self.inner.config.exchanges.unrouted())
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,6 +1,13 @@
 //! The dead letters of a queue: look at them, bring them back, let them go.
+//!
+//! The queue of events that nobody listens to ([`Transport::unrouted_queue`]) can be named, too. Nobody
+//! has noted anything on what lies there: its reason is [`Reason::Unrouted`], its time is that of the
+//! envelope, and bringing it back means to tell those who listen to it by now
+//! ([`Destination::Listeners`]).
 
+use std::collections::HashSet;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_core::{Code, TopicPattern};
@@ -40,7 +47,7 @@ pub struct DeadLetter {
     pub error: Option<String>,
     /// The queue it was parked from, and goes back to.
     pub parked_from: Option<String>,
-    /// When it was parked.
+    /// When it was parked; of an unrouted event, when it was published.
     pub parked_at: Option<DateTime<Utc>>,
     /// When it first failed.
     pub first_failed: Option<DateTime<Utc>>,
@@ -49,15 +56,17 @@ pub struct DeadLetter {
     /// How often it was brought back before.
     pub redrives: u32,
     /// The bytes as they came.
-    pub body: std::sync::Arc<[u8]>,
+    pub body: Arc<[u8]>,
 }
 
 /// What became of the dead letters that were to be brought back.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Redriven {
-    /// How many went back to their queue.
+    /// How many went back to their queue, or out to those who may listen by now.
     pub count: u64,
+    /// How many of them nobody listens to, still: they lie where they lay, behind the others.
+    pub unrouted: u64,
     /// Those that stayed, by key, and why.
     pub failed: Vec<(String, TransportError)>,
 }
@@ -81,7 +90,24 @@ impl Filter {
 }
 
 impl DeadLetter {
-    fn of(delivery: &Delivery) -> Self {
+    /// An event that nobody listened to. What its headers say of parking is a stranger's.
+    fn unrouted(delivery: &Delivery) -> Self {
+        let envelope = delivery.envelope().ok();
+        DeadLetter {
+            id: envelope.map(|envelope| envelope.id.to_string()),
+            key: delivery.key.to_string(),
+            reason: Some(Reason::Unrouted),
+            error: None,
+            parked_from: None,
+            parked_at: envelope.map(|envelope| envelope.timestamp),
+            first_failed: None,
+            attempts: 0,
+            redrives: headers::count(&delivery.headers, headers::REDRIVES).unwrap_or(0),
+            body: delivery.body.clone(),
+        }
+    }
+
+    fn parked(delivery: &Delivery) -> Self {
         let noted = &delivery.headers;
         let text = |name: &str| headers::text(noted, name);
         let count = |name: &str| headers::count(noted, name).unwrap_or(0);
@@ -111,20 +137,24 @@ pub async fn list(
 ) -> Result<Vec<DeadLetter>, TransportError> {
     let mut letters = Vec::new();
     let mut last = None;
-    let mut deliveries = transport.subscribe(Subscription::browse(queue)).await?;
-    while let Some((delivery, letter)) = next(&mut deliveries, filter).await {
+    let mut look = Look::open(transport, queue, filter).await?;
+    while let Some((delivery, letter)) = look.next().await {
         letters.push(letter);
         last = Some(delivery);
     }
     // What was looked at is still ours unless the way to the queue was cut, maybe in the middle.
     let is_whole = last.is_none_or(|last| transport.is_current(&last));
-    deliveries.close().await;
+    look.deliveries.close().await;
     let lost = TransportError::Disconnected { outage: Outage::Lost };
     if is_whole { Ok(letters) } else { Err(lost) }
 }
 
 /// Brings those that are meant back to the queue they were parked from, as new messages would come:
 /// attempts are counted anew. Each leaves the dead letters only when its queue has it.
+///
+/// An unrouted event is published again, to those who listen by now and not to those who record; its
+/// bytes and headers stay as they are, but for the count of its redrives. Where nobody listens still,
+/// it lies there again, and [`Redriven::unrouted`] counts it.
 ///
 /// `rate` is the most per second.
 ///
@@ -140,16 +170,28 @@ pub async fn redrive(
     // An interval of nothing, which a very high rate would give, is none.
     let mut pace = interval(period.max(Duration::from_nanos(1)));
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut redriven = Redriven::default();
-    let mut deliveries = transport.subscribe(Subscription::browse(queue)).await?;
-    while let Some((delivery, letter)) = next(&mut deliveries, filter).await {
+    let (mut redriven, mut published) = (Redriven::default(), HashSet::new());
+    let mut look = Look::open(transport, queue, filter).await?;
+    while let Some((delivery, letter)) = look.next().await {
         pace.tick().await;
         match bring_back(transport, &delivery, &letter).await {
             Ok(()) => redriven.count += 1,
-            Err(error) => redriven.failed.push((letter.key, error)),
+            Err(error) => {
+                redriven.failed.push((letter.key, error));
+                continue;
+            }
+        }
+        if letter.reason == Some(Reason::Unrouted) {
+            published.insert((letter.body, letter.redrives.saturating_add(1)));
         }
     }
-    deliveries.close().await;
+    look.deliveries.close().await;
+    if !published.is_empty() {
+        let still = list(transport, queue, filter).await?.into_iter();
+        let came_back =
+            still.filter(|letter| published.contains(&(letter.body.clone(), letter.redrives)));
+        redriven.unrouted = came_back.count() as u64;
+    }
     Ok(redriven)
 }
 
@@ -163,12 +205,12 @@ pub async fn purge(
     filter: &Filter,
 ) -> Result<u64, TransportError> {
     let mut count = 0;
-    let mut deliveries = transport.subscribe(Subscription::browse(queue)).await?;
-    while let Some((delivery, _)) = next(&mut deliveries, filter).await {
+    let mut look = Look::open(transport, queue, filter).await?;
+    while let Some((delivery, _)) = look.next().await {
         transport.settle(&delivery, Settlement::Ack).await?;
         count += 1;
     }
-    deliveries.close().await;
+    look.deliveries.close().await;
     Ok(count)
 }
 
@@ -177,32 +219,61 @@ async fn bring_back(
     delivery: &Delivery,
     letter: &DeadLetter,
 ) -> Result<(), TransportError> {
-    let target = letter.parked_from.as_ref().ok_or(TransportError::NoOrigin)?;
     let mut message = Verbatim::of(delivery);
-    for name in [
-        headers::ATTEMPTS,
-        headers::ERROR,
-        headers::FIRST_FAILED,
-        headers::PARKED_AT,
-        headers::PARKED_FROM,
-        headers::REASON,
-    ] {
-        message.headers.remove(name);
-    }
+    let to = match letter.reason {
+        Some(Reason::Unrouted) => Destination::Listeners,
+        _ => {
+            NOTES.iter().for_each(|note| drop(message.headers.remove(*note)));
+            Destination::queue(letter.parked_from.as_ref().ok_or(TransportError::NoOrigin)?)
+        }
+    };
     let message =
         message.with_header(headers::REDRIVES, letter.redrives.saturating_add(1).to_string());
-    transport.forward(message, Destination::queue(target)).await?;
+    transport.forward(message, to).await?;
     transport.settle(delivery, Settlement::Ack).await
 }
 
-async fn next(deliveries: &mut Deliveries, filter: &Filter) -> Option<(Delivery, DeadLetter)> {
-    while let Some(delivery) = deliveries.recv().await {
-        let letter = DeadLetter::of(&delivery);
-        if filter.takes(&letter) {
-            return Some((delivery, letter));
-        }
+/// What is noted on a message that is parked.
+const NOTES: [&str; 6] = [
+    headers::ATTEMPTS,
+    headers::ERROR,
+    headers::FIRST_FAILED,
+    headers::PARKED_AT,
+    headers::PARKED_FROM,
+    headers::REASON,
+];
+
+/// A look at what lies in a queue now.
+struct Look<'l> {
+    deliveries: Deliveries,
+    filter: &'l Filter,
+    is_unrouted: bool,
+}
+
+impl<'l> Look<'l> {
+    async fn open(
+        transport: &dyn Transport,
+        queue: &str,
+        filter: &'l Filter,
+    ) -> Result<Self, TransportError> {
+        let is_unrouted = transport.unrouted_queue().is_some_and(|unrouted| unrouted == queue);
+        let deliveries = transport.subscribe(Subscription::browse(queue)).await?;
+        Ok(Look { deliveries, filter, is_unrouted })
     }
-    None
+
+    /// The next that is meant.
+    async fn next(&mut self) -> Option<(Delivery, DeadLetter)> {
+        while let Some(delivery) = self.deliveries.recv().await {
+            let letter = match self.is_unrouted {
+                true => DeadLetter::unrouted(&delivery),
+                false => DeadLetter::parked(&delivery),
+            };
+            if self.filter.takes(&letter) {
+                return Some((delivery, letter));
+            }
+        }
+        None
+    }
 }
 
 impl FromStr for Reason {

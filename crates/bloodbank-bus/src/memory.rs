@@ -80,6 +80,7 @@ impl InMemory {
         state.check_open()?;
         match to {
             Destination::Exchange(exchange) => state.route(exchange, &message),
+            Destination::Listeners => state.tell_listeners(&message),
             Destination::Queue(name) => {
                 let queue = state.queue(&name)?;
                 queue.has_room()?;

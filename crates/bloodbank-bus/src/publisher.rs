@@ -13,7 +13,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bloodbank_core::{
-    Command, Envelope, Event, LiveContracts, ProducedBy, Sealer, SentBy, Service, Validated,
+    AnsweredWith, Command, Envelope, Event, LiveContracts, ProducedBy, Sealer, SentBy, Service,
+    Validated,
 };
 use futures_core::Stream;
 use serde_json::Value;
@@ -96,13 +97,14 @@ impl<S: Service> Publisher<S> {
     }
 
     /// Sends a command and waits for what its handler answers, up to 30 s unless
-    /// [`within`](Draft::within) says otherwise.
+    /// [`within`](Draft::within) says otherwise: its [`Command::Reply`], or where its schema does not
+    /// say, any `R` that caller and handler agree on.
     ///
     /// # Errors
     /// See [`CallError`].
     pub fn call<'p, R>(
         &'p self,
-        command: &'p (impl Command + SentBy<S>),
+        command: &'p (impl Command + SentBy<S> + AnsweredWith<R>),
     ) -> Draft<'p, impl Sealable, Answered<R>> {
         self.send(command).answered()
     }

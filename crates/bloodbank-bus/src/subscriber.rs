@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bloodbank_core::codec::Payload;
 use bloodbank_core::{
-    Code, Command, ConsumedBy, Event, HandledBy, LiveContracts, Service, TopicPattern,
+    AnsweredWith, Code, Command, ConsumedBy, Event, HandledBy, LiveContracts, Service, TopicPattern,
 };
 use serde::Serialize;
 use tokio::sync::watch;
@@ -213,14 +213,19 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
-    /// Carries out a command, from its worker queue.
+    /// Carries out a command, from its worker queue. The result is its
+    /// [`Command::Reply`](bloodbank_core::Command::Reply); where its schema does not say, anything that
+    /// has a JSON form.
+    ///
+    /// A result that breaks what the schema says of it is a fault of the handler: it is logged, who
+    /// called gets it as an error, and the command counts as carried out.
     ///
     /// Who called gets the result or the error at once. A command that was only sent, or whose caller
     /// is gone, and that failed, is retried like an event. An error that is a
     /// [`Verdict`](crate::Verdict) is taken as it is.
     pub fn handle<C, F, R, T, E>(mut self, handler: F) -> Self
     where
-        C: Command + HandledBy<S>,
+        C: Command + HandledBy<S> + AnsweredWith<T>,
         F: Fn(Received<C>) -> R + Send + Sync + 'static,
         R: Future<Output = Result<T, E>> + Send + 'static,
         T: Serialize + 'static,

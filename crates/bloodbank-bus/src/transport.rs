@@ -57,7 +57,9 @@ pub trait Transport: Send + Sync + 'static {
     /// # Errors
     /// [`TransportError::Undeclared`] for a queue that is not there, else those of `publish`; what
     /// goes to [`Exchange::Replay`](crate::Exchange::Replay) and no queue takes is
-    /// [`TransportError::Unroutable`].
+    /// [`TransportError::Unroutable`]. So is what goes to [`Destination::Listeners`] and nobody
+    /// listens to, unless the bus has an [`unrouted_queue`](Transport::unrouted_queue), where it then
+    /// lies again.
     fn forward(&self, message: Verbatim, to: Destination) -> Confirm;
 
     /// Starts to consume a queue. Consumers of one queue compete.
@@ -85,6 +87,11 @@ pub trait Transport: Send + Sync + 'static {
         delivery: &'a Delivery,
         settlement: Settlement,
     ) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// The queue in which events lie that nobody listens to; `None` where the bus keeps none.
+    fn unrouted_queue(&self) -> Option<String> {
+        None
+    }
 
     /// Waits until everything accepted has its answer, and lets go of the bus. Everything asked
     /// afterwards is [`TransportError::Closed`].

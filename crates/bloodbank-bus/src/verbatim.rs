@@ -77,6 +77,9 @@ type Parts = (Headers, Option<Box<Properties>>, Decoded, Arc<str>, Arc<[u8]>);
 pub enum Destination {
     /// To an exchange, routed by its key like anything published there.
     Exchange(Exchange),
+    /// To the queues that listen to events with its key, past those that only record: it was published
+    /// before.
+    Listeners,
     /// Into one queue, past all bindings.
     Queue(String),
 }

@@ -10,7 +10,9 @@ use bloodbank_bus::{
     Destination, Exchange, Headers, InMemory, Publisher, Received, RetryPolicy, Subscriber,
     Transport, Verbatim,
 };
-use bloodbank_testkit::catalog::{Any, CreateMooring, MooringCreated, contracts, mooring};
+use bloodbank_testkit::catalog::{
+    Any, CountShips, CountShipsReply, CreateMooring, MooringCreated, contracts, mooring,
+};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
@@ -58,6 +60,21 @@ async fn work() {
     subscriber.run_until(done).await.unwrap();
 }
 
+/// Calls somebody whose answer breaks its contract.
+async fn call() {
+    let bus: Arc<dyn Transport> = Arc::new(InMemory::new());
+    let subscriber =
+        Subscriber::<Any>::new(bus.clone(), contracts()).handle(|_: Received<CountShips>| async {
+            let harbour_master = Some("SECRET-MASTER".to_owned());
+            Ok::<_, String>(CountShipsReply { ships: 3, harbour_master })
+        });
+    let publisher = Publisher::<Any>::new(bus, contracts());
+    let done = async {
+        publisher.call(&CountShips { quay: "SECRET-QUAY".into() }).await.unwrap_err();
+    };
+    subscriber.run_until(done).await.unwrap();
+}
+
 /// Puts bytes on the exchange of events, as they are.
 async fn forward(bus: &Arc<dyn Transport>, message: &Value) {
     let bytes = message.to_string().into_bytes();
@@ -90,6 +107,7 @@ async fn logs_name_the_message_and_hold_nothing_of_its_payload() {
         .finish();
     let guard = tracing::subscriber::set_default(subscriber);
     work().await;
+    call().await;
     drop(guard);
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
     for seen in ["id=", "key=terminal.mooring.created", "attempt=1", "the database is away"] {
@@ -97,6 +115,8 @@ async fn logs_name_the_message_and_hold_nothing_of_its_payload() {
     }
     assert!(text.contains("reason=breaks-contract") && text.contains("/strategy (enum)"), "{text}");
     assert!(text.contains("reason=no-envelope"), "{text}");
+    let broken = "the answer breaks its contract error=\"1 fault, at /harbour_master (maxLength)\"";
+    assert!(text.contains(broken), "{text}");
     assert!(!text.contains("SECRET"), "{text}");
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use bloodbank::candystore::body_field;
 use bloodbank::chrono::Utc;
 use bloodbank::dead_letters::{self, DeadLetter, Filter};
@@ -35,7 +35,8 @@ pub(crate) enum Dlq {
         #[arg(long)]
         json: bool,
     },
-    /// Bring dead letters back to the queue they were parked from. A dry run without `--yes`.
+    /// Bring dead letters back to the queue they were parked from, and unrouted events to those who
+    /// listen by now. A dry run without `--yes`.
     Redrive {
         #[command(flatten)]
         which: Which,
@@ -47,7 +48,8 @@ pub(crate) enum Dlq {
         #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         rate: u32,
     },
-    /// Let dead letters go for good. A dry run without `--yes`.
+    /// Let dead letters go for good; unrouted events only where their queue is named. A dry run
+    /// without `--yes`.
     Purge {
         #[command(flatten)]
         which: Which,
@@ -60,8 +62,8 @@ pub(crate) enum Dlq {
 /// Which dead letters are meant.
 #[derive(Args)]
 pub(crate) struct Which {
-    /// The queue that they were parked from, or its dead-letter queue; those of registry.yaml if
-    /// none is named.
+    /// The queue that they were parked from, or its dead-letter queue, or that of unrouted events;
+    /// if none is named, those of registry.yaml, and the unrouted events.
     queue: Option<String>,
     /// Those whose key matches.
     #[arg(long, value_name = "PATTERN")]
@@ -103,15 +105,41 @@ struct Meant<'m> {
     which: &'m Which,
     /// The dead-letter queues of registry.yaml.
     known: Vec<String>,
+    /// Whether unrouted events are meant where no queue is named.
+    unrouted: bool,
 }
 
 impl Meant<'_> {
-    /// The dead-letter queues that are meant.
+    /// The queues that are meant.
     fn queues(&self) -> Vec<String> {
+        let unrouted = self.transport.unrouted_queue();
         match &self.which.queue {
-            Some(queue) if queue.ends_with(".dlq") => vec![queue.clone()],
+            Some(queue) if queue.ends_with(".dlq") || Some(queue) == unrouted.as_ref() => {
+                vec![queue.clone()]
+            }
             Some(queue) => vec![dead_letters_of(queue)],
-            None => self.known.clone(),
+            None => {
+                let unrouted = unrouted.filter(|_| self.unrouted);
+                self.known.iter().cloned().chain(unrouted).collect()
+            }
+        }
+    }
+
+    /// Why there is no such queue, with those that can be named.
+    fn missing(&self, error: TransportError) -> anyhow::Error {
+        let unrouted = self.transport.unrouted_queue();
+        if unrouted.is_none() && self.which.queue.as_ref().is_some_and(|q| q.ends_with(".unrouted"))
+        {
+            return anyhow!(
+                "{error}\nhelp: this bus does not put unrouted events aside; all events are in the \
+                 store, and `bloodbank replay` brings them to queues"
+            );
+        }
+        let known: String =
+            self.known.iter().chain(&unrouted).map(|name| format!("\n  {name}")).collect();
+        match known.is_empty() {
+            true => error.into(),
+            false => anyhow!("{error}\nhelp: the dead-letter queues of registry.yaml are{known}"),
         }
     }
 
@@ -123,14 +151,7 @@ impl Meant<'_> {
             match dead_letters::list(self.transport, &queue, &self.which.filter()).await {
                 Ok(letters) => all.push((queue, letters)),
                 Err(TransportError::Undeclared { .. }) if self.which.queue.is_none() => {}
-                Err(error @ TransportError::Undeclared { .. }) => {
-                    let known: String =
-                        self.known.iter().map(|name| format!("\n  {name}")).collect();
-                    if known.is_empty() {
-                        return Err(error.into());
-                    }
-                    bail!("{error}\nhelp: the dead-letter queues of registry.yaml are{known}");
-                }
+                Err(error @ TransportError::Undeclared { .. }) => return Err(self.missing(error)),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -157,7 +178,9 @@ impl Dlq {
         let known = dead_letter_queues(contracts.bundle());
         block_on(async {
             let transport = Connected::open(contracts).await?.transport();
-            let meant = Meant { transport: &*transport, which, known };
+            // Nobody has said that unrouted events are of no use.
+            let unrouted = !matches!(self, Dlq::Purge { .. });
+            let meant = Meant { transport: &*transport, which, known, unrouted };
             let done = match self {
                 Dlq::Ls(_) => ls(&meant).await,
                 Dlq::Show { json, .. } => show(&meant, *json).await,
@@ -235,7 +258,10 @@ fn add(table: &mut Table, letter: &DeadLetter) {
         &letter.key,
         letter.id.as_deref().unwrap_or("not an envelope"),
         letter.reason.map_or("unknown", Reason::as_str),
-        letter.parked_from.as_deref().unwrap_or("unknown"),
+        letter.parked_from.as_deref().unwrap_or(match letter.reason {
+            Some(Reason::Unrouted) => "no queue",
+            _ => "unknown",
+        }),
         &attempts(letter),
         &short(letter.error.as_deref().unwrap_or("none noted")),
     ]);
@@ -287,7 +313,13 @@ async fn redrive(meant: &Meant<'_>, yes: bool, rate: u32) -> anyhow::Result<u8> 
         none = false;
         let redriven =
             dead_letters::redrive(meant.transport, &queue, &meant.which.filter(), rate).await?;
-        say(format_args!("{queue}: {} went back", redriven.count))?;
+        match redriven.unrouted {
+            0 => say(format_args!("{queue}: {} went back", redriven.count))?,
+            still => say(format_args!(
+                "{queue}: {} went back; nobody listens to {still} of them, which lie here again",
+                redriven.count
+            ))?,
+        }
         for (key, error) in &redriven.failed {
             failed = true;
             eprintln!("{queue}: `{}` stayed: {error}", escape_control(key));

@@ -122,36 +122,62 @@ fn table(
     };
     line(out, from_label, &from.join(", "))?;
     line(out, to_label, &to.join(", "))?;
+    let reply = Reply::of(bundle, contract);
+    if let Some(reply) = &reply {
+        line(out, "answered", &format!("with {}", reply.kind))?;
+    }
     writeln!(out)?;
-    let mut table = Table::new(["field", "required", "type", "description"]);
-    for field in fields(bundle, contract) {
+    print("field", fields(bundle, contract), out)?;
+    match reply {
+        Some(reply) if !reply.fields.is_empty() => {
+            writeln!(out)?;
+            print("field of the answer", reply.fields, out)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn print(heading: &str, fields: Vec<Field>, out: &mut impl Write) -> io::Result<()> {
+    let mut table = Table::new([heading, "required", "type", "description"]);
+    for field in fields {
         let required = if field.required { "yes" } else { "no" };
         table.row([&field.name, required, &field.kind, &field.description]);
     }
     table.print(out)
 }
 
+/// What a command is answered with.
+struct Reply {
+    kind: String,
+    fields: Vec<Field>,
+}
+
+impl Reply {
+    fn of(bundle: &Bundle, contract: &BundledContract) -> Option<Self> {
+        let document = bundle.reply_document(contract)?;
+        Some(Reply { kind: kind(&document, &document), fields: fields_of(&document) })
+    }
+}
+
 fn as_json(bundle: &Bundle, contract: &BundledContract) -> Value {
     let (from, to) = services(bundle, contract);
-    let fields = fields(bundle, contract).into_iter().map(|field| {
-        json!({
-            "name": field.name,
-            "required": field.required,
-            "type": field.kind,
-            "description": field.description,
-        })
-    });
+    let fields =
+        |fields: Vec<Field>| -> Vec<Value> { fields.into_iter().map(Field::into_json).collect() };
     let (from_name, to_name) = match contract.kind {
         Kind::Event => ("produced_by", "consumed_by"),
         Kind::Command => ("sent_by", "handled_by"),
     };
-    json!({
+    let mut shown = json!({
         "contract": contract,
         from_name: from,
         to_name: to,
-        "fields": fields.collect::<Vec<_>>(),
+        "fields": fields(self::fields(bundle, contract)),
         "examples": bundle.examples(contract),
-    })
+    });
+    if let Some(reply) = Reply::of(bundle, contract) {
+        shown["reply"] = json!({ "type": reply.kind, "fields": fields(reply.fields) });
+    }
+    shown
 }
 
 /// The services from which a contract comes, and to which it goes.
@@ -175,25 +201,39 @@ struct Field {
     description: String,
 }
 
+impl Field {
+    fn into_json(self) -> Value {
+        json!({
+            "name": self.name,
+            "required": self.required,
+            "type": self.kind,
+            "description": self.description,
+        })
+    }
+}
+
 /// The properties that a payload has at its top, those of bases included.
 fn fields(bundle: &Bundle, contract: &BundledContract) -> Vec<Field> {
-    let document = bundle.document(contract);
+    fields_of(&bundle.document(contract))
+}
+
+fn fields_of(document: &Value) -> Vec<Field> {
     let mut layers = Vec::new();
-    collect(&document, &document, &mut layers, 0);
+    collect(document, document, &mut layers, 0);
     let required: Vec<&Value> =
         layers.iter().filter_map(|layer| layer["required"].as_array()).flatten().collect();
     let mut fields: Vec<Field> = Vec::new();
     for (name, schema) in
         layers.iter().filter_map(|layer| layer["properties"].as_object()).flatten()
     {
-        let resolved = follow(&document, schema);
+        let resolved = follow(document, schema);
         let text = |schema: &Value| schema["description"].as_str().map(str::to_owned);
         let sensitive = [schema, resolved].iter().any(|s| s["x-bloodbank-sensitive"] == true);
         let mark = if sensitive { ", sensitive" } else { "" };
         let field = Field {
             name: name.clone(),
             required: required.iter().any(|required| *required == name),
-            kind: format!("{}{mark}", kind(&document, schema)),
+            kind: format!("{}{mark}", kind(document, schema)),
             description: text(schema).or_else(|| text(resolved)).unwrap_or_default(),
         };
         match fields.iter_mut().find(|known| known.name == *name) {

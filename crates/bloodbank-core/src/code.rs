@@ -209,6 +209,9 @@ codes! {
     AnswerLost, "answer-lost",
         "The command was sent, and the connection was lost before the answer came.",
         "Call again with the same idempotency key to wait for the same work.";
+    AnswerRefused, "answer-refused",
+        "The answer to the command breaks what the schema of the command says of it.",
+        "Correct the handler, or `x-bloodbank-reply` in the schema; the violations name the fields.";
     AnswerUnreadable, "answer-unreadable",
         "The answer to the command is not what the caller asked for.",
         "Let caller and handler agree on the type of the answer.";

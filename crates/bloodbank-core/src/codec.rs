@@ -3,6 +3,7 @@
 mod branches;
 mod whole_numbers;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -143,6 +144,30 @@ impl From<CheckError> for DecodeError {
             }
         }
     }
+}
+
+/// What a command was answered with, if it is what the command's schema names.
+///
+/// # Errors
+/// [`DecodeError::Refused`] with the violations; [`DecodeError::Shape`] if it is not an `R`.
+pub fn read_reply<R: DeserializeOwned>(
+    contracts: &Contracts,
+    key: &str,
+    reply: &Value,
+) -> Result<R, DecodeError> {
+    contracts.check_reply(key, reply)?;
+    let again = |error| match whole_numbers::with_integers(reply) {
+        Some(reply) => R::deserialize(&reply),
+        None => Err(error),
+    };
+    R::deserialize(reply).or_else(again).map_err(|error| DecodeError::Shape {
+        key: key.to_owned(),
+        reason: if contracts.has_sensitive_reply(key) {
+            HIDDEN.to_owned()
+        } else {
+            escape_control(&error.to_string())
+        },
+    })
 }
 
 /// What a payload can be read as: any [`Contract`] type, [`Value`], and the generated `AnyEvent`.

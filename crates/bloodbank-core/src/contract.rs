@@ -49,13 +49,37 @@ pub trait Contract: Serialize + DeserializeOwned + Send + Sync + 'static {
 )]
 pub trait Event: Contract {}
 
-/// A request: sent to the one worker queue of its key.
+/// A request: sent to the one worker queue of its key, and answered to who calls.
+///
+/// Its schema may say what it is answered with:
+///
+/// ```json
+/// "x-bloodbank-reply": { "$ref": "../_common/types.v1.json#/$defs/merged" }
+/// ```
+///
+/// Then that is [`Reply`](Command::Reply), callers and handlers have to keep to it when they are
+/// compiled, and who answers and who is answered checks it against the schema. On the wire an answer is
+/// `{"ok": <reply>}`, or `{"error": "<why there is none>"}`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a command",
     label = "not a command",
     note = "commands are sent, events are published: `Publisher::publish`"
 )]
-pub trait Command: Contract {}
+pub trait Command: Contract {
+    /// What it is answered with: the type of `x-bloodbank-reply`; any JSON where the schema does not
+    /// say.
+    type Reply: Serialize + DeserializeOwned + Send + 'static;
+}
+
+/// This command may be answered with a `T`: with its [`Reply`](Command::Reply), or where its schema
+/// names none, with what caller and handler agree on.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not answered with `{T}`",
+    label = "`{T}` is not the answer that the schema of this command names",
+    note = "`x-bloodbank-reply` in the schema of the command says what it is answered with: \
+            `Command::Reply`"
+)]
+pub trait AnsweredWith<T> {}
 
 /// A service of `services/registry.yaml`, as a marker type.
 #[diagnostic::on_unimplemented(

@@ -31,6 +31,8 @@ struct Inner {
     /// Indices into `bundle.contracts` and `validators`.
     by_route: HashMap<String, usize>,
     validators: Vec<OnceLock<Result<Validator, SchemaError>>>,
+    /// Of what commands are answered with; none where the schema does not say.
+    replies: Vec<OnceLock<Option<Result<Validator, SchemaError>>>>,
     digests: Vec<OnceLock<Uuid>>,
 }
 
@@ -48,7 +50,8 @@ impl Contracts {
         }
         let validators = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
         let digests = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
-        Contracts { inner: Arc::new(Inner { bundle, by_route, validators, digests }) }
+        let replies = bundle.contracts.iter().map(|_| OnceLock::new()).collect();
+        Contracts { inner: Arc::new(Inner { bundle, by_route, validators, replies, digests }) }
     }
 
     /// The contracts of a schema folder, and the services of a registry file.
@@ -112,6 +115,17 @@ impl Contracts {
         self.check_at(self.index(route)?, route, payload)
     }
 
+    /// Checks what a command is answered with. Where its schema does not say, anything is right.
+    ///
+    /// # Errors
+    /// Those of [`Contracts::check`]; the violations are those of the answer.
+    pub fn check_reply(&self, route: &str, reply: &Value) -> Result<(), CheckError> {
+        match self.reply_validator(self.index(route)?) {
+            None => Ok(()),
+            Some(validator) => judge(validator.as_ref(), route, reply),
+        }
+    }
+
     /// Checks an envelope and its payload: the only way to a [`Validated`] envelope.
     ///
     /// # Errors
@@ -144,6 +158,12 @@ impl Contracts {
         validator.is_some_and(Validator::has_sensitive)
     }
 
+    /// The same of what a command is answered with.
+    pub(crate) fn has_sensitive_reply(&self, route: &str) -> bool {
+        let validator = self.index(route).ok().and_then(|index| self.reply_validator(index));
+        validator.is_some_and(|validator| validator.as_ref().is_ok_and(Validator::has_sensitive))
+    }
+
     /// Names the very schema that judges a key: another schema has another digest. None for an unknown
     /// key.
     pub fn digest(&self, route: &str) -> Option<Uuid> {
@@ -158,14 +178,15 @@ impl Contracts {
     }
 
     fn check_at(&self, index: usize, route: &str, payload: &Value) -> Result<(), CheckError> {
-        let validator = self.validator(index).map_err(|error| CheckError::Schema {
-            key: route.to_owned(),
-            reason: error.reason.clone(),
-        })?;
-        validator.check(payload).map_err(|found| {
-            let Violations { list: violations, more, is_complete } = found;
-            Refusal { key: route.to_owned(), violations, more, is_complete }.into()
-        })
+        judge(self.validator(index), route, payload)
+    }
+
+    fn reply_validator(&self, index: usize) -> Option<&Result<Validator, SchemaError>> {
+        let validator = || {
+            let document = self.inner.bundle.reply_document(&self.inner.bundle.contracts[index]);
+            document.map(|document| Validator::new(&document))
+        };
+        self.inner.replies[index].get_or_init(validator).as_ref()
     }
 
     fn index(&self, route: &str) -> Result<usize, UnknownKey> {
@@ -185,6 +206,21 @@ impl Contracts {
             || Validator::new(&self.inner.bundle.document(&self.inner.bundle.contracts[index]));
         self.inner.validators[index].get_or_init(validator).as_ref()
     }
+}
+
+fn judge(
+    validator: Result<&Validator, &SchemaError>,
+    route: &str,
+    value: &Value,
+) -> Result<(), CheckError> {
+    let validator = validator.map_err(|error| CheckError::Schema {
+        key: route.to_owned(),
+        reason: error.reason.clone(),
+    })?;
+    validator.check(value).map_err(|found| {
+        let Violations { list: violations, more, is_complete } = found;
+        Refusal { key: route.to_owned(), violations, more, is_complete }.into()
+    })
 }
 
 impl fmt::Debug for Contracts {

@@ -28,8 +28,8 @@ mod violation;
 
 pub use code::Code;
 pub use contract::{
-    Command, ConsumedBy, Consumes, Contract, Event, HandledBy, Handles, ProducedBy, Produces,
-    Sends, SentBy, Service,
+    AnsweredWith, Command, ConsumedBy, Consumes, Contract, Event, HandledBy, Handles, ProducedBy,
+    Produces, Sends, SentBy, Service,
 };
 pub use contracts::Contracts;
 pub use describe::escape_control;

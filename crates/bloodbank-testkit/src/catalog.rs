@@ -4,8 +4,8 @@ use std::sync::{Arc, LazyLock};
 
 use bloodbank_bus::{Exchange, InMemory, Queue, Topology, Transport};
 use bloodbank_core::{
-    Command, Consumes, Contract, Contracts, Envelope, Event, Handles, Kind, Meta, Produces, Sends,
-    Service, Validated,
+    AnsweredWith, Command, Consumes, Contract, Contracts, Envelope, Event, Handles, Kind, Meta,
+    Produces, Sends, Service, Validated,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -32,6 +32,7 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
             contract("event", "lot.parcel", 1, "anything"),
             contract("event", "lot.session.started", 1, "anything"),
             contract("command", "terminal.mooring.create", 1, "create"),
+            contract("command", "terminal.mooring.count", 1, "count"),
         ],
         "services": [
             service(
@@ -55,6 +56,21 @@ static CONTRACTS: LazyLock<Contracts> = LazyLock::new(|| {
         "$defs": {
             "anything": true,
             "create": {"type": "object", "properties": {"topic": {"type": "string"}}},
+            "count": {
+                "type": "object",
+                "properties": {"quay": {"type": "string"}},
+                "x-bloodbank-reply": {
+                    "type": "object",
+                    "properties": {
+                        "ships": {"type": "integer", "minimum": 0, "maximum": 9},
+                        "harbour_master": {
+                            "type": "string", "maxLength": 9, "x-bloodbank-sensitive": true,
+                        },
+                    },
+                    "required": ["ships"],
+                    "additionalProperties": false,
+                },
+            },
             "mooring": {
                 "type": "object",
                 "properties": {
@@ -94,7 +110,6 @@ macro_rules! contracts {
             }
         }
 
-        impl $kind for $name {}
     )+};
 }
 
@@ -103,7 +118,22 @@ contracts! {
     MooringCreatedV2: Event, "terminal.mooring.created.v2", 2;
     Parcel: Event, "lot.parcel", 1;
     CreateMooring: Command, "terminal.mooring.create", 1;
+    CountShips: Command, "terminal.mooring.count", 1;
 }
+
+impl Event for MooringCreated {}
+impl Event for MooringCreatedV2 {}
+impl Event for Parcel {}
+
+impl Command for CreateMooring {
+    type Reply = Value;
+}
+impl<R> AnsweredWith<R> for CreateMooring {}
+
+impl Command for CountShips {
+    type Reply = CountShipsReply;
+}
+impl AnsweredWith<CountShipsReply> for CountShips {}
 
 /// An event whose contract is strict: a topic of 1 to 100 characters, 1 to 10 rounds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -143,6 +173,22 @@ pub struct Parcel {
 pub struct CreateMooring {
     /// What it is about.
     pub topic: String,
+}
+
+/// A command whose schema says what it is answered with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CountShips {
+    /// Where.
+    pub quay: String,
+}
+
+/// The answer to it: 0 to 9 ships, and a name of at most 9 letters, which is never shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct CountShipsReply {
+    pub ships: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harbour_master: Option<String>,
 }
 
 /// Makes services, as generated code would.

@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, reason = "the names of tests say what they are about")]
 
+pub mod answers;
 pub mod beside;
 pub mod commands;
 pub mod consuming;
@@ -36,6 +37,10 @@ macro_rules! behaviours {
                 fields_that_this_version_does_not_know_reach_the_handler,
                 a_trace_that_stands_only_in_the_headers_is_understood,
                 an_envelope_that_breaks_its_bounds_is_parked_with_the_field;
+            answers: an_answer_has_the_type_that_the_schema_of_the_command_names,
+                a_handler_whose_answer_breaks_its_contract_fails_and_has_carried_it_out,
+                a_caller_refuses_an_answer_that_breaks_its_contract,
+                a_caller_without_types_refuses_it_too;
             commands: a_call_gets_the_result_of_its_handler,
                 a_call_gets_the_error_of_its_handler_and_nothing_is_retried,
                 a_call_that_is_not_answered_ends_at_its_deadline,
@@ -109,7 +114,9 @@ macro_rules! behaviours {
                 each_version_needs_its_own_binding,
                 several_matching_bindings_give_one_copy,
                 every_queue_gets_a_copy,
-                an_event_that_nobody_wants_is_fine;
+                an_event_that_nobody_wants_is_fine,
+                what_is_told_to_listeners_is_not_recorded_again,
+                what_is_told_to_nobody_is_unroutable_or_lies_with_the_unrouted;
             topology: declaring_twice_is_fine_and_adds_bindings,
                 declaring_with_other_properties_is_a_conflict,
                 a_dead_letter_queue_must_be_declared,
@@ -140,6 +147,7 @@ mod tests {
     fn every_behaviour_is_on_the_list() {
         let list = include_str!("suite.rs");
         let modules = [
+            ("answers", include_str!("suite/answers.rs")),
             ("beside", include_str!("suite/beside.rs")),
             ("commands", include_str!("suite/commands.rs")),
             ("consuming", include_str!("suite/consuming.rs")),

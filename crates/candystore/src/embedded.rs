@@ -256,6 +256,7 @@ impl Transport for Embedded {
                 self.post(What::Log(Box::new(record), None))
             }
             Destination::Exchange(exchange) => self.post(What::Route(message, exchange)),
+            Destination::Listeners => self.post(What::Listeners(message)),
             Destination::Queue(name) => self.post(What::Queue(message, name)),
             other => {
                 let what = format!("forwarding to {other:?}");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bloodbank_core::schema::Validator;
-use holyfields::bundle::Bundle;
+use holyfields::bundle::{Bundle, REPLY};
 use holyfields::file::SchemaFile;
 use holyfields::finding::{Finding, Place};
 use holyfields::{Catalog, pointer, rules};
@@ -95,7 +95,24 @@ impl<'a> Checker<'a> {
             Ok(_) => {}
             Err(error) => findings.extend(self.unusable(index, &document, &error.to_string())),
         }
+        findings.extend(self.reply(index));
         Verdict { accepts_nothing, findings }
+    }
+
+    /// What is wrong with what a command is answered with.
+    fn reply(&self, index: usize) -> Option<Finding> {
+        let contract = &self.bundle.contracts[index];
+        let document = self.bundle.reply_document(contract)?;
+        if let Err(error) = Validator::new(&document) {
+            return self.unusable(index, &document, &error.to_string());
+        }
+        if !engine::accepts_nothing(&self.opened(document)) {
+            return None;
+        }
+        let message = format!("nothing can be an answer to `{}`", contract.key());
+        let place = Place::key(&self.file(index).path, pointer::join("", REPLY));
+        let help = "change it, or write `{ \"type\": \"null\" }` if there is nothing to answer";
+        Some(Finding::new(rules::UNSATISFIABLE, message, place).help(help))
     }
 
     /// The document as it would be without closed inheritance, which has its own finding.

@@ -1,9 +1,10 @@
 //! HF044: every schema file against the metaschema of its draft.
 
 use bloodbank_core::{Violation, schema};
+use holyfields::bundle::REPLY;
 use holyfields::file::SchemaFile;
 use holyfields::finding::{Finding, Place};
-use holyfields::{rules, suggest};
+use holyfields::{pointer, rules, suggest};
 use serde_json::Value;
 
 /// The values of `type`.
@@ -15,9 +16,21 @@ const OF_PATTERNS: [&str; 2] =
 
 pub(crate) fn check(files: &[SchemaFile], findings: &mut Vec<Finding>) {
     for file in files {
-        let faults = schema::faults(&file.schema, file.draft);
-        let faults = faults.iter().filter(|fault| !OF_PATTERNS.contains(&fault.schema.as_str()));
-        findings.extend(faults.map(|fault| finding(file, fault)));
+        find(file, "", &file.schema, findings);
+        // To a metaschema it is a word of nobody's.
+        if let Some(reply) = file.schema.get(REPLY) {
+            find(file, &pointer::join("", REPLY), reply, findings);
+        }
+    }
+}
+
+/// Checks the schema that lies at a place of a file.
+fn find(file: &SchemaFile, at: &str, schema: &Value, findings: &mut Vec<Finding>) {
+    for mut fault in schema::faults(schema, file.draft) {
+        if !OF_PATTERNS.contains(&fault.schema.as_str()) {
+            fault.pointer.insert_str(0, at);
+            findings.push(finding(file, &fault));
+        }
     }
 }
 

@@ -13,6 +13,9 @@ use crate::delay::Delay;
 use crate::key::{Kind, RoutingKey};
 use crate::pointer;
 
+/// The word under which a command's schema holds that of its answer.
+pub const REPLY: &str = "x-bloodbank-reply";
+
 /// All contracts and services of a catalog, and every schema they reach.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bundle {
@@ -205,6 +208,21 @@ impl Bundle {
         list(self.schema(contract), "x-bloodbank-counterexamples").iter().filter_map(|entry| {
             Some(CounterExample { why: entry.get("why")?.as_str()?, data: entry.get("data")? })
         })
+    }
+
+    /// The schema of what a command is answered with, references not followed: that under
+    /// `x-bloodbank-reply`. `None` for a command that does not say, and for an event.
+    pub fn reply(&self, contract: &BundledContract) -> Option<&Value> {
+        self.schema(contract).get(REPLY).filter(|_| contract.kind == Kind::Command)
+    }
+
+    /// The same as a document of its own.
+    pub fn reply_document(&self, contract: &BundledContract) -> Option<Value> {
+        self.reply(contract)?;
+        let mut document = self.document(contract);
+        let at = format!("/{}", pointer::escape(REPLY));
+        document["$ref"] = reference_to(&contract.definition, &at).into();
+        Some(document)
     }
 
     /// The schema of a contract as a document of its own: its `$defs` hold what it reaches.

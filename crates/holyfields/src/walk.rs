@@ -44,7 +44,8 @@ fn holds(keyword: &str, draft: Draft) -> Option<Holds> {
             | "then"
             | "unevaluatedItems"
             | "unevaluatedProperties"
-            | "contentSchema",
+            | "contentSchema"
+            | "x-bloodbank-reply",
             _,
         ) => Holds::One,
         ("allOf" | "anyOf" | "oneOf" | "prefixItems", _) => Holds::List,

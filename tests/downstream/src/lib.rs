@@ -30,6 +30,17 @@ mod tests {
         assert!(json.starts_with(r#"{"event_type":"parcel.parcel.delivered","#), "{json}");
     }
 
+    #[test]
+    fn an_answer_has_the_type_and_the_contract_that_the_schema_names() {
+        use bloodbank::serde_json::json;
+        let answer = |attempts| parcel::ReturnParcelReply { back_at: None, attempts };
+        let reply: <parcel::ReturnParcel as bloodbank::Command>::Reply = answer(3);
+        let check = |reply| crate::events::contracts().check_reply("parcel.parcel.return", &reply);
+        check(json!(reply)).unwrap();
+        let refused = check(json!(answer(4))).unwrap_err();
+        assert_eq!(refused.violations()[0].pointer, "/attempts");
+    }
+
     fn may_publish<S: bloodbank::Produces<parcel::ParcelDelivered>>() {}
 
     #[test]

@@ -172,14 +172,19 @@ impl Inner {
         to: &Destination,
     ) -> Result<Confirm, TransportError> {
         let mut more = message.headers.clone();
+        let exchanges = &self.config.exchanges;
         let (exchange, routing_key, mandatory) = match to {
             Destination::Exchange(exchange) => {
-                (self.config.exchanges.entry(*exchange), &*message.key, exchange.is_mandatory())
+                (exchanges.entry(*exchange).to_owned(), &*message.key, exchange.is_mandatory())
+            }
+            // What no listener wants goes on to the unrouted ones, so nothing would be returned.
+            Destination::Listeners => {
+                (exchanges.listening(Exchange::Events, false), &*message.key, false)
             }
             // Through the default exchange the routing key is the name of the queue.
             Destination::Queue(queue) => {
                 more.insert(headers::KEY.to_owned(), (&*message.key).into());
-                ("", queue.as_str(), true)
+                (String::new(), queue.as_str(), true)
             }
             other => {
                 let what = format!("forwarding to {other:?}");
@@ -187,7 +192,7 @@ impl Inner {
             }
         };
         Ok(self.forwards.publish(Outgoing {
-            exchange: short(exchange)?,
+            exchange: short(&exchange)?,
             routing_key: short(routing_key)?,
             body: message.body.clone(),
             properties: wire::forwarded(message, &more)?,

@@ -89,6 +89,20 @@ impl State {
         Ok(())
     }
 
+    /// To every queue that listens, or to none if one of them is full.
+    pub(super) fn tell_listeners(&mut self, message: &Message) -> Result<(), TransportError> {
+        let key = &*message.message.key;
+        let listens = |queue: &Queue| !queue.recorder && queue.wants(Exchange::Events, key);
+        let mut targets: Vec<&mut QueueState> =
+            self.queues.values_mut().filter(|queue| listens(&queue.spec)).collect();
+        if targets.is_empty() {
+            return Err(TransportError::Unroutable { key: key.to_owned() });
+        }
+        targets.iter().try_for_each(|queue| queue.has_room())?;
+        targets.iter_mut().for_each(|queue| queue.push(message.clone()));
+        Ok(())
+    }
+
     pub(super) fn subscribe(
         &mut self,
         subscription: &Subscription,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bloodbank_core::{Code, Envelope, SealError, Validated};
+use bloodbank_core::codec::{self, DecodeError};
+use bloodbank_core::{Code, Envelope, LiveContracts, Refusal, SealError, Validated};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,10 @@ use uuid::Uuid;
 
 use crate::{Encoded, Headers, PublishError, Request, Transport, TransportError, headers};
 
-/// What a handler answers, as it travels.
+/// What a handler answers, as it travels: `{"ok": <reply>}`, or `{"error": "<why there is none>"}`.
+///
+/// Other languages answer in the same words. The reply is what `x-bloodbank-reply` in the schema of the
+/// command says, if it says anything; see [`Command::Reply`](bloodbank_core::Command::Reply).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
@@ -52,6 +56,14 @@ pub enum CallError {
         /// The command's id.
         id: Uuid,
     },
+    /// The command was answered with something that breaks what its schema says of the answer.
+    #[error("the answer to command {id} breaks its contract: {refusal}")]
+    Refused {
+        /// The command's id.
+        id: Uuid,
+        /// The violations, in the answer.
+        refusal: Box<Refusal>,
+    },
     /// The answer is not what the caller asked for.
     #[error("the answer to command {id} is not what was asked for: {reason}")]
     Decode {
@@ -70,6 +82,7 @@ impl CallError {
             CallError::Handler { .. } => Code::HandlerFailed,
             CallError::NoAnswer { .. } => Code::NoAnswer,
             CallError::WayBackLost { .. } => Code::AnswerLost,
+            CallError::Refused { .. } => Code::AnswerRefused,
             CallError::Decode { .. } => Code::AnswerUnreadable,
         }
     }
@@ -78,13 +91,15 @@ impl CallError {
 /// No call waits longer: a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Sends a command and waits for its answer.
+/// Sends a command and waits for its answer, which `contracts` judge.
 pub(super) async fn call<R: DeserializeOwned>(
     transport: &dyn Transport,
+    contracts: &LiveContracts,
     command: Validated<Envelope>,
     within: Duration,
 ) -> Result<R, CallError> {
     let (id, within) = (command.id, within.min(LONGEST_WAIT));
+    let key = command.event_type.clone();
     let wait = TimeDelta::from_std(within).unwrap_or_default();
     let until = (Utc::now() + wait).to_rfc3339_opts(SecondsFormat::Millis, true);
     let headers = Headers::from([(headers::ANSWER_BY.to_owned(), until.into())]);
@@ -103,7 +118,16 @@ pub(super) async fn call<R: DeserializeOwned>(
         .map_err(|_| CallError::WayBackLost { id })?;
     let decode = |error: serde_json::Error| CallError::Decode { id, reason: error.to_string() };
     match serde_json::from_slice(&answer).map_err(decode)? {
-        Answer::Ok(value) => serde_json::from_value(value).map_err(decode),
+        Answer::Ok(reply) => codec::read_reply(&contracts.current(), &key, &reply)
+            .map_err(|error| unreadable(id, error)),
         Answer::Error(reason) => Err(CallError::Handler { id, reason }),
+    }
+}
+
+fn unreadable(id: Uuid, error: DecodeError) -> CallError {
+    match error {
+        DecodeError::Refused(refusal) => CallError::Refused { id, refusal: Box::new(refusal) },
+        DecodeError::Shape { reason, .. } => CallError::Decode { id, reason },
+        other => CallError::Decode { id, reason: other.to_string() },
     }
 }

@@ -213,7 +213,8 @@ impl<'p, C: Sealable, R: DeserializeOwned + 'p> IntoFuture for Draft<'p, C, Answ
         let sealed = self.seal();
         Box::pin(async move {
             let command = sealed.map_err(PublishError::from)?;
-            call::call(&*publisher.transport, command, within).await
+            let contracts = publisher.sealer.contracts();
+            call::call(&*publisher.transport, contracts, command, within).await
         })
     }
 }

@@ -62,7 +62,8 @@ impl DynamicPublisher {
     }
 
     /// Sends a command and waits for what its handler answers, up to 30 s unless
-    /// [`within`](Draft::within) says otherwise.
+    /// [`within`](Draft::within) says otherwise. The answer is checked against what the schema of the
+    /// command says of it.
     ///
     /// # Errors
     /// See [`CallError`](crate::CallError).

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bloodbank_core::codec::Payload;
+use bloodbank_core::codec::{DecodeError, Payload};
 use bloodbank_core::{Contract, Contracts, Envelope};
 use serde::Serialize;
+use tracing::error;
 
 use crate::reading::{self, Fault};
 use crate::{Answer, BoxFuture, Delivery, IntoVerdict, Received, Verdict};
@@ -148,6 +149,7 @@ where
     let handler = Arc::new(handler);
     Arc::new(move |incoming| {
         let handler = handler.clone();
+        let (contracts, key) = (incoming.contracts.clone(), incoming.envelope.event_type.clone());
         Box::pin(async move {
             let (verdict, answer) = match handler(incoming.read()?).await {
                 Err(error) => {
@@ -155,13 +157,26 @@ where
                     let answer = Answer::Error(verdict.reason().to_owned());
                     (verdict, answer)
                 }
-                Ok(result) => match serde_json::to_value(result) {
-                    Ok(value) => (Verdict::Done, Answer::Ok(value)),
-                    // It was carried out; only the answer has no JSON form.
-                    Err(error) => (Verdict::Done, Answer::Error(error.to_string())),
-                },
+                // It was carried out, also where only the answer is not what it should be.
+                Ok(result) => (Verdict::Done, answer(&contracts, &key, &result)),
             };
             Ok(Handled { verdict, answer: Some(answer) })
         })
     })
+}
+
+/// The answer that a result becomes, if it is what the command's schema says.
+fn answer<T: Serialize>(contracts: &Contracts, key: &str, result: &T) -> Answer {
+    let value = match serde_json::to_value(result) {
+        Ok(value) => value,
+        Err(error) => return Answer::Error(error.to_string()),
+    };
+    match contracts.check_reply(key, &value) {
+        Ok(()) => Answer::Ok(value),
+        Err(error) => {
+            let fault = Fault::from(DecodeError::from(error));
+            error!(error = fault.without_payload(), "the answer breaks its contract");
+            Answer::Error(format!("the answer breaks its contract: {fault}"))
+        }
+    }
 }

@@ -197,10 +197,14 @@ async fn history(report: &mut Report, amqp: &Amqp) {
 }
 
 async fn unrouted(report: &mut Report, amqp: &Amqp) {
-    let queue = amqp.unrouted_queue();
+    let Some(queue) = amqp.unrouted_queue() else { return };
     match amqp.depth(&queue).await {
+        Ok(0) => report.fine("unrouted", "events that nobody listens to: 0"),
         Ok(unrouted) => {
-            report.fine("unrouted", format!("events that nobody listens to: {unrouted}"))
+            let text = format!(
+                "events that nobody listens to: {unrouted}; `bloodbank dlq show {queue}` lists them"
+            );
+            report.fine("unrouted", text);
         }
         // The topology says so.
         Err(TransportError::Undeclared { .. }) => {}

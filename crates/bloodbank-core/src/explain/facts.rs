@@ -7,9 +7,17 @@ use serde_json::Value;
 /// The word that marks a schema whose values must not be shown.
 const SENSITIVE: &str = "x-bloodbank-sensitive";
 
-/// Keywords under which data stands, not schemas.
-const DATA: [&str; 6] =
-    ["const", "default", "enum", "examples", "required", "x-bloodbank-counterexamples"];
+/// Keywords under which data stands, not schemas, and that of another value: of the answer to the
+/// payload.
+const DATA: [&str; 7] = [
+    "const",
+    "default",
+    "enum",
+    "examples",
+    "required",
+    "x-bloodbank-counterexamples",
+    "x-bloodbank-reply",
+];
 
 /// Names taken from a contract's schema and everything it reaches.
 #[derive(Debug, Default)]

@@ -1,9 +1,10 @@
 //! Which queue gets what.
 
-use bloodbank_bus::{Encoded, Headers, Publisher};
+use bloodbank_bus::{Destination, Encoded, Headers, Publisher, TransportError};
 use serde_json::json;
+use uuid::Uuid;
 
-use super::tools::{Bus, PARCEL, declare, holds, keys, parcels};
+use super::tools::{Bus, PARCEL, copy, declare, holds, keys, parcels};
 use crate::catalog::{Any, MooringCreatedV2, contracts, envelope, mooring, queue};
 
 const CREATED: &str = "terminal.mooring.created";
@@ -101,4 +102,30 @@ pub async fn an_event_that_nobody_wants_is_fine(bus: Bus) {
     parcels(&bus, 0..1).await;
     declare(&bus, [queue("q", &["#"])]).await;
     expect(&bus, "q", &[]).await;
+}
+
+pub async fn what_is_told_to_listeners_is_not_recorded_again(bus: Bus) {
+    let queues = [queue("record", &["#"]).recorder(), queue("work", &[PARCEL]), queue("x", &["x"])];
+    declare(&bus, queues).await;
+    let event = copy(1, Uuid::now_v7()).with_header("x-mine", "7");
+    bus.forward(event.clone(), Destination::Listeners).await.unwrap();
+    let held = holds(&bus, "work", 1).await.remove(0);
+    assert_eq!((&held.key, &held.body), (&event.key, &event.body));
+    assert_eq!(held.headers.get("x-mine"), Some(&"7".into()));
+    holds(&bus, "record", 0).await;
+    holds(&bus, "x", 0).await;
+}
+
+pub async fn what_is_told_to_nobody_is_unroutable_or_lies_with_the_unrouted(bus: Bus) {
+    declare(&bus, [queue("record", &["#"]).recorder()]).await;
+    let event = copy(1, Uuid::now_v7());
+    let told = bus.forward(event.clone(), Destination::Listeners).await;
+    match bus.unrouted_queue() {
+        None => assert_eq!(told, Err(TransportError::Unroutable { key: PARCEL.to_owned() })),
+        Some(unrouted) => {
+            told.unwrap();
+            assert_eq!(holds(&bus, &unrouted, 1).await[0].body, event.body);
+        }
+    }
+    holds(&bus, "record", 0).await;
 }

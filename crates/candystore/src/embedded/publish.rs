@@ -32,6 +32,8 @@ pub(super) enum What {
     Schedule(Box<Scheduled>),
     /// Past the log, to the queues that an exchange gives it to.
     Route(Verbatim, Exchange),
+    /// Past the log, to the queues that listen to events and do not only record them.
+    Listeners(Verbatim),
     /// Past the log, into one queue.
     Queue(Verbatim, String),
     /// To whoever waits for the answer to a command.
@@ -117,6 +119,14 @@ impl<'a> Posting<'a> {
                     let queues = self.queues.wanting(exchange, &message.key);
                     let is_lost = queues.is_empty() && exchange.is_mandatory();
                     self.outcomes[index] = match is_lost {
+                        true => Err(unroutable(&message.key)),
+                        false => self.put(&message, &queues).await?,
+                    };
+                }
+                What::Listeners(message) => {
+                    let mut queues = self.queues.wanting(Exchange::Events, &message.key);
+                    queues.retain(|queue| !queue.spec.recorder);
+                    self.outcomes[index] = match queues.is_empty() {
                         true => Err(unroutable(&message.key)),
                         false => self.put(&message, &queues).await?,
                     };

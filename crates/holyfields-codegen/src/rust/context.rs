@@ -22,7 +22,8 @@ pub(super) struct Context<'a> {
 impl<'a> Context<'a> {
     pub(super) fn new(catalog: &'a Catalog, options: &Options) -> Result<Self, CodegenError> {
         let types = &catalog.shape.types;
-        let schemas = types.iter().flat_map(|shape| schemas(&shape.body));
+        let replies = catalog.shape.replies.values();
+        let schemas = types.iter().flat_map(|shape| schemas(&shape.body)).chain(replies);
         let ids = types.iter().map(|shape| shape.id.as_str());
         let contracts = catalog.contracts.iter();
         Ok(Context {
@@ -44,11 +45,17 @@ impl<'a> Context<'a> {
         self.contracts.get(&(shape.module.as_str(), shape.name.as_str())).copied()
     }
 
-    /// A type and every type that a value of it may hold, each once, from the outside to the inside.
-    pub(super) fn made_of(&self, module: &str, name: &str) -> Vec<&'a TypeShape> {
-        let is_it = |shape: &&&TypeShape| shape.module == module && shape.name == name;
+    /// The type of a contract, and every type that a value of it or of its answer may hold, each once,
+    /// from the outside to the inside.
+    pub(super) fn made_of(&self, contract: &Contract) -> Vec<&'a TypeShape> {
+        let is_it = |shape: &&&TypeShape| {
+            shape.module == contract.module && shape.name == contract.type_name
+        };
         let mut found: Vec<&'a TypeShape> =
             self.types.values().find(is_it).copied().into_iter().collect();
+        let reply = self.catalog.shape.replies.get(&contract.file);
+        let of_reply = reply.into_iter().flat_map(referenced_ids);
+        found.extend(of_reply.filter_map(|id| self.named(id)));
         let mut next = 0;
         while let Some(shape) = found.get(next).copied() {
             next += 1;

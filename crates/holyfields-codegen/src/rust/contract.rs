@@ -22,9 +22,9 @@ pub(super) fn emit(
     let schema_id = file.text("$id").unwrap_or(&file.path);
     let version = proc_macro2::Literal::u32_unsuffixed(contract.identity.version);
     let routes: Vec<String> = contract.routes().collect();
-    let (variant, marker) = match contract.identity.kind {
-        Kind::Event => (quote!(Event), scope.name("Event")),
-        Kind::Command => (quote!(Command), scope.name("Command")),
+    let variant = match contract.identity.kind {
+        Kind::Event => quote!(Event),
+        Kind::Command => quote!(Command),
     };
     let (kind, contracts) = (scope.name("Kind"), scope.name("Contracts"));
     let contract_trait = scope.name("Contract");
@@ -41,7 +41,42 @@ pub(super) fn emit(
             #key
         }
     });
-    items.push(quote!(impl #marker for #name {}));
+    match contract.identity.kind {
+        Kind::Event => {
+            let event = scope.name("Event");
+            items.push(quote!(impl #event for #name {}));
+        }
+        Kind::Command => command(scope, shape, contract, items),
+    }
+}
+
+/// A command, and what it may be answered with: anything, unless its schema says what.
+fn command(
+    scope: &mut Scope<'_>,
+    shape: &TypeShape,
+    contract: &Contract,
+    items: &mut Vec<TokenStream>,
+) {
+    let name = ident(&shape.name);
+    let (command, answered) = (scope.name("Command"), scope.name("AnsweredWith"));
+    let (generics, reply, answer) = match scope.context.catalog.shape.replies.get(&contract.file) {
+        Some(reply) => {
+            let reply = scope.rust_type(reply, &shape.module);
+            (quote!(), reply.clone(), reply)
+        }
+        None => {
+            // Another name than the command's.
+            let any = ident(if shape.name == "R" { "T" } else { "R" });
+            let value = scope.name("Value");
+            (quote!(<#any>), quote!(#value), quote!(#any))
+        }
+    };
+    items.push(quote! {
+        impl #command for #name {
+            type Reply = #reply;
+        }
+    });
+    items.push(quote!(impl #generics #answered<#answer> for #name {}));
 }
 
 /// One struct for several keys: its own field says which.

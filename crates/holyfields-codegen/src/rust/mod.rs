@@ -101,7 +101,7 @@ pub(crate) fn types_of(
     let context = Context::new(catalog, options)?;
     let of_domain = || catalog.shape.types.iter().filter(|shape| shape.module == contract.module);
     let mut scope = Scope::new(&context, of_domain().map(|shape| shape.name.as_str()));
-    let mut wanted = context.made_of(&contract.module, &contract.type_name);
+    let mut wanted = context.made_of(contract);
     wanted.retain(|shape| shape.module == contract.module);
     let names: BTreeSet<&str> = wanted.iter().map(|shape| shape.name.as_str()).collect();
     let mut items = Vec::new();

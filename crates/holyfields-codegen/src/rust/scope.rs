@@ -12,7 +12,8 @@ use syn::{Ident, Path, Type, TypePath};
 use super::context::Context;
 
 /// Names that generated code imports, by the path they come from. `crate` stands for the runtime.
-const IMPORTS: [(&str, &str); 16] = [
+const IMPORTS: [(&str, &str); 17] = [
+    ("AnsweredWith", "crate"),
     ("Any", "crate"),
     ("BTreeMap", "std::collections"),
     ("Branches", "crate::codec"),

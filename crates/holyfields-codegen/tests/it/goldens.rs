@@ -9,7 +9,7 @@ use expect_test::expect_file;
 use crate::{generate, goldens};
 
 /// The generated files of a feature that are compared; the others are the same for all.
-const FILES: [(&str, &[&str]); 29] = [
+const FILES: [(&str, &[&str]); 30] = [
     ("absent_and_null", &["library"]),
     ("all_of", &["common", "library"]),
     ("base", &["library"]),
@@ -26,6 +26,7 @@ const FILES: [(&str, &[&str]); 29] = [
     ("open_object", &["library"]),
     ("property_names", &["library"]),
     ("recursion", &["library"]),
+    ("reply", &["common", "shop"]),
     ("same_name", &["common", "library"]),
     ("sensitive", &["library"]),
     ("services", &["services"]),

@@ -88,7 +88,12 @@ const FOREIGN: [(&str, &str); 6] = [
 ];
 
 /// The words of our own.
-const OWN: [&str; 3] = ["x-bloodbank-counterexamples", "x-bloodbank-kind", "x-bloodbank-sensitive"];
+const OWN: [&str; 4] = [
+    "x-bloodbank-counterexamples",
+    "x-bloodbank-kind",
+    "x-bloodbank-reply",
+    "x-bloodbank-sensitive",
+];
 
 pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
     view.each(|file, at, object| {

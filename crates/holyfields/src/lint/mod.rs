@@ -7,6 +7,7 @@ mod consts;
 mod descriptions;
 mod ids;
 mod keywords;
+mod replies;
 mod required;
 mod secrets;
 mod siblings;
@@ -53,12 +54,13 @@ pub fn check(catalog: &Catalog, known: &[Finding]) -> Vec<Finding> {
 /// One rule, or a few that look at the same thing.
 type Check = fn(&View<'_>, &mut Vec<Finding>);
 
-const RULES: [Check; 12] = [
+const RULES: [Check; 13] = [
     bounds::check,
     consts::check,
     descriptions::check,
     ids::check,
     keywords::check,
+    replies::check,
     required::check,
     secrets::check,
     siblings::check,

@@ -10,6 +10,7 @@ pub(super) const ALL: &[&Rule] = &[
     UNKNOWN_FORMAT,
     INVALID_SCHEMA,
     UNKNOWN_KEYWORD,
+    MISPLACED_REPLY,
 ];
 
 /// A contract refuses properties that its own base declares.
@@ -243,6 +244,41 @@ pub const UNKNOWN_KEYWORD: &Rule = &Rule {
     "topic": { "type": "string", "maxLength": 200 }
   },
   "required": ["event_type"]
+}
+"#,
+    )],
+};
+
+/// An answer is described where nobody reads it.
+pub const MISPLACED_REPLY: &Rule = &Rule {
+    id: "HF046",
+    level: Level::Warning,
+    purpose: "`x-bloodbank-reply` stands elsewhere than at the root of a command.",
+    why: "`x-bloodbank-reply` says what a command is answered with: the type of the answer is made \
+          from it, and answers are checked against it. Nobody answers an event, and inside a \
+          payload there is nothing that could be answered.",
+    fix: "Move it to the root of the command that is answered with it, or remove it.",
+    failing: &[Sample::text(
+        "theboard/meeting.created.v1.json",
+        r#"{
+  "type": "object",
+  "properties": {
+    "event_type": { "const": "theboard.meeting.created" }
+  },
+  "required": ["event_type"],
+  "x-bloodbank-reply": { "type": "string", "maxLength": 100 }
+}
+"#,
+    )],
+    passing: &[Sample::text(
+        "theboard/commands/meeting.create.v1.json",
+        r#"{
+  "type": "object",
+  "properties": {
+    "event_type": { "const": "theboard.meeting.create" }
+  },
+  "required": ["event_type"],
+  "x-bloodbank-reply": { "type": "string", "maxLength": 100 }
 }
 "#,
     )],

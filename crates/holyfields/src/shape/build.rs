@@ -1,18 +1,19 @@
 //! Schema → types: what kind of value a place describes, and the named types that it needs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
 use super::kinds::{Kind, Kinds, KindsOf};
 use super::layers::{self, Layers, lone_reference};
 use super::names::{Name, Names};
-use super::{Body, TypeShape, reference, scalar};
+use super::{Body, Shape, TypeShape, reference, scalar};
+use crate::bundle::REPLY;
 use crate::catalog::Contract;
 use crate::file::SchemaFile;
 use crate::finding::{Finding, Place};
 use crate::resolve::{References, Target};
-use crate::rules;
+use crate::{key, rules};
 
 /// A value's type where it is not null, and whether it may be null.
 #[derive(Clone, Debug, PartialEq)]
@@ -101,15 +102,38 @@ impl<'a> Builder<'a> {
         }
     }
 
-    pub(super) fn build(mut self, findings: &mut Vec<Finding>) -> Vec<TypeShape> {
+    pub(super) fn build(mut self, findings: &mut Vec<Finding>) -> Shape {
         for contract in self.contracts {
             let at = Target { file: contract.file, pointer: String::new() };
             if !self.known.contains_key(std::slice::from_ref(&at)) {
                 self.contract(&at, contract);
             }
         }
+        let replies = self.replies();
         findings.append(&mut self.findings);
-        self.types
+        Shape { types: self.types, replies }
+    }
+
+    /// What commands are answered with. Named after them, unless it has a name of its own.
+    fn replies(&mut self) -> BTreeMap<usize, Value> {
+        let commands = self.contracts.iter();
+        let commands = commands.filter(|contract| contract.identity.kind == key::Kind::Command);
+        let answered = commands.filter(|c| self.files[c.file].schema.get(REPLY).is_some());
+        let answered: Vec<&Contract> = answered.collect();
+        answered.into_iter().map(|contract| (contract.file, self.reply(contract))).collect()
+    }
+
+    fn reply(&mut self, contract: &Contract) -> Value {
+        let root = Target { file: contract.file, pointer: String::new() };
+        let places = [layers::child(&root, REPLY)];
+        if self.kinds.all(&places) == Kinds::NULL {
+            return json!({ "type": "null" });
+        }
+        let name = self.names.contract(contract).inner("reply");
+        let home = std::mem::replace(&mut self.home, root);
+        let typed = self.value(&places, &name);
+        self.home = home;
+        typed.inline()
     }
 
     /// The type of a contract's payload.

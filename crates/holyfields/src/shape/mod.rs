@@ -26,6 +26,8 @@ mod scalar;
 mod sensitive;
 mod union;
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use crate::catalog::Contract;
@@ -38,6 +40,9 @@ use crate::resolve::References;
 pub struct Shape {
     /// Those of contracts, and those that they use.
     pub types: Vec<TypeShape>,
+    /// What commands are answered with, as schemas of the shape, by the index of the command's file.
+    /// Only of those that say it.
+    pub replies: BTreeMap<usize, Value>,
 }
 
 /// One named type.
@@ -160,9 +165,9 @@ pub(crate) fn of(
     contracts: &[Contract],
     findings: &mut Vec<Finding>,
 ) -> Shape {
-    let mut types = build::Builder::new(files, references, contracts).build(findings);
-    types.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
-    Shape { types }
+    let mut shape = build::Builder::new(files, references, contracts).build(findings);
+    shape.types.sort_by(|a, b| (&a.module, &a.name).cmp(&(&b.module, &b.name)));
+    shape
 }
 
 /// The reference to a type of the shape.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::bundle::REPLY;
 use crate::catalog::Contract;
 use crate::file::SchemaFile;
 use crate::finding::{Finding, Place};
@@ -146,6 +147,7 @@ impl<'a> Names<'a> {
 /// The names in a pointer, without the keywords between them.
 fn words(at: &Target) -> String {
     let words = at.pointer.split('/').filter(|word| !KEYWORD_STEPS.contains(word));
+    let words = words.map(|word| if word == REPLY { "reply" } else { word });
     let words: Vec<_> = words.map(pointer::unescape).collect();
     words.join("_")
 }

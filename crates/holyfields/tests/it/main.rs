@@ -15,6 +15,7 @@ mod random;
 mod references;
 mod registry;
 mod registry_fields;
+mod replies;
 mod schemas;
 mod shape;
 mod widening;

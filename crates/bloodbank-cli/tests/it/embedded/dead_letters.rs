@@ -2,7 +2,10 @@
 
 use crate::machine::{BOOKS, Machine, PAID, on_both};
 
-on_both!(dead_letters_are_shown_brought_back_and_purged);
+on_both!(
+    dead_letters_are_shown_brought_back_and_purged,
+    a_store_has_no_queue_of_unrouted_events_and_says_where_they_are,
+);
 
 async fn dead_letters_are_shown_brought_back_and_purged(machine: Machine) {
     machine.says(&["topology", "--apply"]).well();
@@ -61,4 +64,11 @@ fn are_purged(machine: &Machine) {
     let missing = machine.says(&["dlq", "show", "nobody"]);
     assert!(missing.code == 1 && missing.err.contains("`nobody.dlq`"), "{}", missing.err);
     assert!(missing.err.contains("\n  bookkeeper_queue.dlq\n"), "{}", missing.err);
+}
+
+async fn a_store_has_no_queue_of_unrouted_events_and_says_where_they_are(machine: Machine) {
+    let said = machine.says(&["dlq", "show", "bakery.events.unrouted"]);
+    assert_eq!(said.code, 1);
+    let help = "help: this bus does not put unrouted events aside; all events are in the store";
+    assert!(said.err.contains(help), "{}", said.err);
 }

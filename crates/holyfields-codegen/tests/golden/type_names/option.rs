@@ -2,7 +2,7 @@
 
 use ::bloodbank::serde::{Deserialize, Serialize};
 use ::bloodbank::serde_json::{Map, Value};
-use ::bloodbank::{Command, Contract, Contracts, Kind};
+use ::bloodbank::{AnsweredWith, Command, Contract, Contracts, Kind};
 
 /// Names that Rust and the runtime use.
 ///
@@ -48,4 +48,8 @@ impl Contract for MapValue {
     }
 }
 
-impl Command for MapValue {}
+impl Command for MapValue {
+    type Reply = Value;
+}
+
+impl<R> AnsweredWith<R> for MapValue {}
