@@ -1,12 +1,14 @@
 //! Consuming one queue, over all connections to come.
 
 mod intake;
+mod pace;
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bloodbank_bus::{Delivery, Durability, Topology, TransportError};
+use bloodbank_bus::{Delivery, Durability, Topology, TransportError, Waiting};
 use futures_core::Stream;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
@@ -14,9 +16,10 @@ use lapin::{Channel, Consumer as Incoming};
 use metrics::gauge;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub(crate) use self::intake::{Intake, Intakes};
+use self::pace::{Pace, Step};
 use crate::assert;
 use crate::config::AmqpConfig;
 use crate::connect::channel_error;
@@ -24,6 +27,8 @@ use crate::link::{Generation, Link};
 
 /// The pause before a consumer that the broker has ended subscribes again.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long to wait for the first messages before all that were asked for are taken ahead.
+const SHORTLY: Duration = Duration::from_millis(50);
 /// How long saying goodbye may take.
 const LEAVE: Duration = Duration::from_secs(2);
 /// How often the depth of the queue is looked up, and how long that may take.
@@ -39,6 +44,8 @@ pub(crate) struct Consumer {
     pub(crate) queue: Arc<str>,
     pub(crate) prefetch: u16,
     pub(crate) sender: mpsc::Sender<Delivery>,
+    /// Whether somebody takes what comes at once.
+    pub(crate) waiting: Waiting,
 }
 
 /// A channel that has begun to consume.
@@ -46,12 +53,27 @@ pub(crate) struct Opened {
     generation: Arc<Generation>,
     intake: Arc<Intake>,
     incoming: Incoming,
+    pace: Pace,
+    sort: Sort,
+}
+
+/// What the topology says of a queue, for its consumers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    /// Its consumers compete.
+    Shared,
+    /// One consumer at a time gets all of it, until it lets go.
+    Ordered,
+    /// It goes with its last consumer; or it was declared elsewhere, so that it may. It has one pace.
+    Other,
 }
 
 /// Why one channel's consuming ended.
 enum End {
     /// Nobody wants more.
     Unwanted,
+    /// To be opened again at once, at this pace.
+    Again(Pace),
     Broken(String),
 }
 
@@ -61,44 +83,81 @@ impl Consumer {
         &self,
         generation: &Arc<Generation>,
     ) -> Result<Opened, TransportError> {
+        self.open_at(None, generation, false).await
+    }
+
+    async fn open_at(
+        &self,
+        pace: Option<Pace>,
+        generation: &Arc<Generation>,
+        is_again: bool,
+    ) -> Result<Opened, TransportError> {
+        let sort = self.sort();
+        let pace = pace.unwrap_or(match sort {
+            Sort::Shared => Pace::Alone,
+            // Whoever changes the pace of an ordered queue loses their turn.
+            Sort::Ordered | Sort::Other => Pace::Full,
+        });
+        if is_again && pace == Pace::Alone {
+            // What nobody begins with must not be counted as lost.
+            self.waiting.wait().await;
+        }
         let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
-        let started = self.start(&channel).await;
+        let prefetch = pace.prefetch(self.prefetch);
+        let started = self.start(&channel, prefetch).await;
         let incoming = started.map_err(|error| match crate::connect::code(&error) {
             Some(404) => TransportError::Undeclared { queue: self.queue.to_string() },
             _ => channel_error(&error),
         })?;
-        let intake = Arc::new(Intake::new(channel, self.prefetch));
+        let intake = Arc::new(Intake::new(channel, prefetch));
         self.intakes.add(intake.clone());
-        Ok(Opened { generation: generation.clone(), intake, incoming })
+        Ok(Opened { generation: generation.clone(), intake, incoming, pace, sort })
     }
 
-    async fn start(&self, channel: &Channel) -> Result<Incoming, lapin::Error> {
-        channel.basic_qos(self.prefetch.max(1), BasicQosOptions::default()).await?;
+    async fn start(&self, channel: &Channel, prefetch: u16) -> Result<Incoming, lapin::Error> {
+        channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
         let queue = self.queue.as_ref().into();
         let options = BasicConsumeOptions::default();
         channel.basic_consume(queue, "".into(), options, FieldTable::default()).await
     }
 
+    fn sort(&self) -> Sort {
+        let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+        match declared.queues.iter().find(|queue| *queue.name == *self.queue) {
+            Some(queue) if queue.durability == Durability::Temporary => Sort::Other,
+            Some(queue) if queue.ordered => Sort::Ordered,
+            Some(_) => Sort::Shared,
+            None => Sort::Other,
+        }
+    }
+
     /// Consumes until nobody wants more, over all connections; `closed` ends after the last frame.
     pub(crate) async fn run(self, first: Opened, _closed: oneshot::Sender<()>) {
-        let mut current = Some(first);
+        let (mut current, mut pause) = (Some(first), PAUSE);
+        // `None` is that of a consumer that is opened for the first time.
+        let mut pace = None;
         loop {
-            if let Some(opened) = current.take() {
-                let end = self.take_in(&opened).await;
-                self.leave(&opened).await;
-                match end {
+            if let Some(mut opened) = current.take() {
+                let end = self.take_in(&mut opened).await;
+                self.leave(&opened, &end).await;
+                (pause, pace) = match end {
                     End::Unwanted => return self.forget(),
-                    End::Broken(why) => warn!(queue = %self.queue, %why, "consuming anew"),
-                }
+                    End::Again(pace) => (Duration::ZERO, Some(pace)),
+                    End::Broken(why) => {
+                        warn!(queue = %self.queue, %why, "consuming anew");
+                        (PAUSE, (opened.sort == Sort::Ordered).then_some(opened.pace))
+                    }
+                };
             }
             tokio::select! {
                 () = self.sender.closed() => return self.forget(),
-                again = self.again() => match again {
+                again = self.again(pace, pause) => match again {
                     Ok(again) => current = again,
                     // There will be nothing more; the end of `sender` tells whoever listens.
                     Err(_) => return,
                 }
             }
+            pause = PAUSE;
         }
     }
 
@@ -112,8 +171,12 @@ impl Consumer {
 
     /// # Errors
     /// When there will never be a connection again.
-    async fn again(&self) -> Result<Option<Opened>, TransportError> {
-        sleep(PAUSE).await;
+    async fn again(
+        &self,
+        pace: Option<Pace>,
+        pause: Duration,
+    ) -> Result<Option<Opened>, TransportError> {
+        sleep(pause).await;
         let far = Instant::now() + Duration::from_secs(3_600);
         let generation = match self.link.up(far).await {
             Ok(generation) => generation,
@@ -123,14 +186,18 @@ impl Consumer {
             Err(_) => return Ok(None),
         };
         tokio::select! {
-            opened = self.open_or_declare(&generation) => Ok(opened),
+            opened = self.open_or_declare(pace, &generation) => Ok(opened),
             // A broker that stands still would hold it up for ever.
             () = self.link.left(&generation) => Ok(None),
         }
     }
 
-    async fn open_or_declare(&self, generation: &Arc<Generation>) -> Option<Opened> {
-        match self.open(generation).await {
+    async fn open_or_declare(
+        &self,
+        pace: Option<Pace>,
+        generation: &Arc<Generation>,
+    ) -> Option<Opened> {
+        match self.open_at(pace, generation, true).await {
             Ok(opened) => Some(opened),
             Err(error) => {
                 warn!(queue = %self.queue, %error, "cannot be consumed at the moment");
@@ -153,40 +220,104 @@ impl Consumer {
     }
 
     /// Hands out deliveries from one channel, and sends acknowledgements that nothing else sends.
-    async fn take_in(&self, opened: &Opened) -> End {
-        let Opened { generation, intake, incoming } = opened;
+    async fn take_in(&self, opened: &mut Opened) -> End {
+        let (generation, intake) = (opened.generation.clone(), opened.intake.clone());
         tokio::select! {
-            end = self.hand_out_all(intake, incoming.clone()) => end,
+            end = self.hand_out_all(opened) => end,
             never = intake.keep_flushing() => match never {},
-            () = self.link.left(generation) => End::Broken("the connection is lost".into()),
+            () = self.link.left(&generation) => End::Broken("the connection is lost".into()),
         }
     }
 
-    async fn hand_out_all(&self, intake: &Intake, mut incoming: Incoming) -> End {
+    async fn hand_out_all(&self, opened: &mut Opened) -> End {
         let mut measure = tokio::time::interval(MEASURE);
         loop {
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
                 () = self.sender.closed() => return End::Unwanted,
-                message = poll_fn(|context| Pin::new(&mut incoming).poll_next(context)) => {
-                    match message {
-                        Some(Ok(message)) => {
-                            if !self.hand_out(intake, message).await {
-                                return End::Unwanted;
-                            }
-                        }
-                        Some(Err(error)) => return End::Broken(error.to_string()),
-                        None => return End::Broken("the broker has cancelled the consumer".into()),
-                    }
+                message = next(&mut opened.incoming) => match message {
+                    Ok(Some(message)) => tokio::select! {
+                        () = self.sender.closed() => return End::Unwanted,
+                        handled = self.hand_out(opened, message) => handled,
+                    },
+                    Ok(None) => return End::Broken("the broker has cancelled the consumer".into()),
+                    Err(error) => return End::Broken(error.to_string()),
+                },
+                _ = measure.tick() => {
+                    self.measure(&opened.intake).await;
+                    None
                 }
-                _ = measure.tick() => self.measure(intake).await,
+            };
+            if let Some(end) = ended {
+                return end;
             }
         }
     }
 
-    async fn hand_out(&self, intake: &Intake, message: lapin::message::Delivery) -> bool {
-        let delivery = intake.receive(&self.queue, message);
-        self.sender.send(delivery).await.is_ok()
+    /// Hands out one message, unless it is to come alone, and changes the pace if that is due.
+    async fn hand_out(
+        &self,
+        opened: &mut Opened,
+        message: lapin::message::Delivery,
+    ) -> Option<End> {
+        let delivery = opened.intake.receive(&self.queue, message);
+        let is_one_pace = self.prefetch <= 1 || opened.sort == Sort::Other;
+        let step = match is_one_pace {
+            true => Step::HandOut,
+            false => opened.pace.step(delivery.lost),
+        };
+        // What is taken back was received, and nobody can begin with it.
+        if !matches!(step, Step::TakeBackAndGo(_)) && self.sender.send(delivery).await.is_err() {
+            return Some(End::Unwanted);
+        }
+        match step {
+            Step::HandOut => None,
+            Step::HandOutAndGo(pace) | Step::TakeBackAndGo(pace)
+                if opened.sort == Sort::Ordered =>
+            {
+                if pace == Pace::Alone {
+                    opened.intake.hold_back();
+                }
+                // Nobody else may have the next one before this one is settled.
+                opened.intake.done().await;
+                Some(End::Again(pace))
+            }
+            Step::HandOutAndGo(pace) | Step::TakeBackAndGo(pace) => {
+                self.go(opened, pace).await.err().map(|error| End::Broken(error.to_string()))
+            }
+        }
+    }
+
+    /// Changes the pace: another consumer on the same channel, so that what is begun can be settled.
+    async fn go(&self, opened: &mut Opened, pace: Pace) -> Result<(), lapin::Error> {
+        debug!(queue = %self.queue, ?pace, "another pace");
+        let Opened { intake, incoming, .. } = opened;
+        let options = lapin::options::BasicCancelOptions::default();
+        intake.channel.basic_cancel(incoming.tag(), options).await?;
+        // What had come before the broker knew.
+        while let Some(message) = next(incoming).await? {
+            let delivery = intake.receive(&self.queue, message);
+            // An error is noticed by whoever waits for it.
+            if pace == Pace::Full && self.sender.send(delivery).await.is_err() {
+                break;
+            }
+        }
+        let mut prefetch = pace.prefetch(self.prefetch);
+        match pace {
+            Pace::Alone => {
+                intake.give_back_rest().await;
+                self.waiting.wait().await;
+            }
+            Pace::Full => {
+                // What is not settled by then counts, for as long as this consumer lasts.
+                let _ = timeout(SHORTLY, intake.done()).await;
+                prefetch = prefetch.saturating_sub(intake.unsettled()).max(1);
+            }
+        }
+        intake.set_prefetch(prefetch);
+        opened.incoming = self.start(&intake.channel, prefetch).await?;
+        opened.pace = pace;
+        Ok(())
     }
 
     /// Looks up how many messages wait.
@@ -198,9 +329,19 @@ impl Consumer {
         }
     }
 
-    async fn leave(&self, opened: &Opened) {
-        opened.intake.cancel(&opened.incoming).await;
-        opened.intake.close().await;
+    async fn leave(&self, opened: &Opened, end: &End) {
+        match end {
+            End::Again(_) => opened.intake.let_go().await,
+            _ => {
+                opened.intake.cancel(&opened.incoming).await;
+                opened.intake.close().await;
+            }
+        }
         self.intakes.remove(opened.intake.number);
     }
+}
+
+/// The next message; `None` when the consumer has ended.
+async fn next(incoming: &mut Incoming) -> Result<Option<lapin::message::Delivery>, lapin::Error> {
+    poll_fn(|context| Pin::new(&mut *incoming).poll_next(context)).await.transpose()
 }

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::LEAVE;
+use super::{LEAVE, pace};
 use crate::acks::Acks;
 use crate::wire;
 
@@ -35,7 +35,9 @@ pub(crate) struct Intake {
     /// one names a tag that a later one has told already.
     telling: tokio::sync::Mutex<()>,
     /// How many acknowledgements are worth a frame.
-    enough: u64,
+    enough: AtomicU64,
+    /// Told when everything is settled.
+    done: Notify,
     /// Told when there is something to acknowledge by and by.
     dirty: Notify,
     is_dirty: AtomicBool,
@@ -48,10 +50,16 @@ impl Intake {
             channel,
             acks: Mutex::default(),
             telling: tokio::sync::Mutex::default(),
-            enough: u64::from(prefetch / 4).clamp(1, MOST_GATHERED),
+            enough: AtomicU64::new(enough(prefetch)),
+            done: Notify::new(),
             dirty: Notify::new(),
             is_dirty: AtomicBool::new(false),
         }
+    }
+
+    /// So much is taken ahead from now on.
+    pub(super) fn set_prefetch(&self, prefetch: u16) {
+        self.enough.store(enough(prefetch), Ordering::Relaxed);
     }
 
     /// A message that came on this channel.
@@ -64,7 +72,55 @@ impl Intake {
             redelivered: message.redelivered,
             properties: &message.properties,
         };
-        wire::delivery(tag, queue, &came, message.data)
+        let lost = pace::lost(&message);
+        wire::delivery(tag, queue, &came, message.data).with_lost(lost)
+    }
+
+    /// Notes that somebody begins with a message; false if it is not theirs any more.
+    pub(crate) fn start(&self, tag: u64) -> bool {
+        self.channel.status().connected() && self.acks().start(tag)
+    }
+
+    /// From here on nobody begins with what is not begun. Says which these are, in order.
+    pub(super) fn hold_back(&self) -> Vec<u64> {
+        self.acks().give_up_rest()
+    }
+
+    /// Gives back what nobody has begun with, in order.
+    pub(super) async fn give_back_rest(&self) {
+        self.flush_all().await;
+        let _telling = self.telling.lock().await;
+        let options = BasicNackOptions { requeue: true, multiple: false };
+        for tag in self.hold_back() {
+            // One error tells that the channel is gone, and that all of it is given back.
+            if self.channel.basic_nack(tag, options).await.is_err() {
+                break;
+            }
+        }
+    }
+
+    /// How many messages are not settled.
+    pub(super) fn unsettled(&self) -> u16 {
+        u16::try_from(self.acks().open()).unwrap_or(u16::MAX)
+    }
+
+    /// Waits until everything that was begun is settled.
+    pub(super) async fn done(&self) {
+        while !self.acks().is_done() {
+            self.done.notified().await;
+        }
+    }
+
+    /// Lets go of the channel and of the queue in one: the broker puts back what is open, in its
+    /// order, before another consumer gets anything.
+    pub(super) async fn let_go(&self) {
+        let closing = async {
+            self.flush_all().await;
+            self.channel.close(200, "done".into()).await
+        };
+        if self.channel.status().connected() {
+            let _ = timeout(LEAVE, closing).await;
+        }
     }
 
     /// Sends what is left to acknowledge, and gives back the rest, in order. Says how many these are.
@@ -118,9 +174,12 @@ impl Intake {
             if !self.channel.status().connected() || !acks.settle(tag) {
                 return Err(TransportError::Stale);
             }
+            if acks.is_done() {
+                self.done.notify_one();
+            }
             acks.untold()
         };
-        if untold >= self.enough {
+        if untold >= self.enough.load(Ordering::Relaxed) {
             return self.tell_in_a_row().await.map(|_| ());
         }
         if !self.is_dirty.swap(true, Ordering::AcqRel) {
@@ -137,6 +196,7 @@ impl Intake {
         let nacked = self.channel.basic_nack(tag, options).await;
         // Only now: a frame that acknowledges up to a later tag must come after it.
         self.acks().settle_told(tag);
+        self.done.notify_one();
         nacked.map_err(|_| TransportError::Stale)
     }
 
@@ -199,6 +259,10 @@ impl Intake {
     }
 }
 
+fn enough(prefetch: u16) -> u64 {
+    u64::from(prefetch / 4).clamp(1, MOST_GATHERED)
+}
+
 /// The channels that consume at the moment, by number.
 #[derive(Clone, Default)]
 pub(crate) struct Intakes(Arc<Mutex<Vec<Arc<Intake>>>>);
@@ -216,6 +280,11 @@ impl Intakes {
         let intakes = self.lock();
         let found = intakes.iter().find(|intake| intake.number == tag.consumer);
         found.cloned().ok_or(TransportError::Stale)
+    }
+
+    /// Notes that somebody begins with a message; false if it is not theirs any more.
+    pub(crate) fn start(&self, tag: DeliveryTag) -> bool {
+        self.find(tag).is_ok_and(|intake| intake.start(tag.number))
     }
 
     /// Sends every acknowledgement so far.
