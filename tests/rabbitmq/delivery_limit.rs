@@ -1,4 +1,4 @@
-//! A message that nobody survives.
+//! A message that no inbox survives: the broker parks it in the end.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::support::{Space, prompt, prompts, until_depth};
 
 #[tokio::test]
-async fn the_broker_parks_what_crashes_its_consumer_again_and_again() {
+async fn the_broker_parks_what_is_lost_far_more_often_than_subscribers_allow() {
     if !bloodbank_testkit::rabbitmq() {
         return;
     }
@@ -28,14 +28,14 @@ async fn the_broker_parks_what_crashes_its_consumer_again_and_again() {
         )
         .await
         .unwrap();
-        let Ok(next) = timeout(Duration::from_secs(1), inbox.next()).await else { break };
+        let Ok(next) = timeout(Duration::from_secs(2), inbox.next()).await else { break };
         let received = next.unwrap().unwrap();
         deliveries += 1;
         assert_eq!(received.attempt(), 1, "a lost consumer is no failure of a handler");
         assert_eq!(received.redelivered(), deliveries > 1);
     }
     // The limit, and the first.
-    assert_eq!(deliveries, 21);
+    assert_eq!(deliveries, 201);
     until_depth(&amqp, "work.dlq", 1).await;
     let letters = dead_letters::list(&amqp, "work.dlq", &Filter::all()).await.unwrap();
     let letter = &letters[0];

@@ -11,6 +11,7 @@ mod retries;
 mod returns;
 mod strangers;
 mod support;
+mod suspects;
 mod tls;
 mod topology;
 mod verify;

@@ -61,7 +61,7 @@ async fn queues_are_quorum_with_limits_and_a_place_for_dead_letters() {
     assert_has(
         &queues["work"],
         &[
-            "{\"x-delivery-limit\",20}",
+            "{\"x-delivery-limit\",200}",
             "{\"x-dead-letter-routing-key\",\"work.dlq\"}",
             "{\"x-max-length\",1000000}",
             refuses,

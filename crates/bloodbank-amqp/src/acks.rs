@@ -15,6 +15,8 @@ pub(crate) struct Acks {
     ahead: BTreeMap<u64, bool>,
     /// The highest tag that was delivered.
     delivered: u64,
+    /// The highest tag that somebody has begun with.
+    started: u64,
 }
 
 impl Acks {
@@ -28,9 +30,39 @@ impl Acks {
         tag > self.settled && tag <= self.delivered && !self.ahead.contains_key(&tag)
     }
 
+    /// Notes that somebody begins with a tag; false if it is not open.
+    pub(crate) fn start(&mut self, tag: u64) -> bool {
+        let is_open = self.is_open(tag);
+        if is_open {
+            self.started = self.started.max(tag);
+        }
+        is_open
+    }
+
+    /// How many tags are open.
+    pub(crate) fn open(&self) -> u64 {
+        self.delivered - self.settled - self.ahead.len() as u64
+    }
+
+    /// Whether everything that was delivered is settled.
+    pub(crate) fn is_done(&self) -> bool {
+        self.settled == self.delivered
+    }
+
+    /// The same as [`give_up`](Acks::give_up) for those that nobody has begun with. Tags are begun
+    /// with in order, so these are the last ones.
+    pub(crate) fn give_up_rest(&mut self) -> Vec<u64> {
+        let started = self.started;
+        self.give_up_above(started)
+    }
+
     /// Settles all that are open, as if the broker was told, and says which they were, in order.
     pub(crate) fn give_up(&mut self) -> Vec<u64> {
-        let all = self.settled + 1..=self.delivered;
+        self.give_up_above(0)
+    }
+
+    fn give_up_above(&mut self, tag: u64) -> Vec<u64> {
+        let all = tag.max(self.settled) + 1..=self.delivered;
         let open: Vec<u64> = all.filter(|tag| self.is_open(*tag)).collect();
         for tag in &open {
             self.note(*tag, true);
@@ -117,6 +149,19 @@ mod tests {
         assert_eq!(acks.take(), Some(3));
         assert!(acks.settle_told(5));
         assert_eq!((acks.take(), acks.is_open(5)), (None, false));
+    }
+
+    #[test]
+    fn what_nobody_has_begun_with_is_given_up_and_not_begun_any_more() {
+        let mut acks = delivered(5);
+        assert!(acks.start(1) && acks.start(2) && acks.settle(1));
+        assert_eq!(acks.give_up_rest(), [3, 4, 5]);
+        assert!(!acks.start(3) && !acks.settle(4) && acks.is_open(2) && !acks.is_done());
+        assert_eq!(acks.open(), 1);
+        acks.deliver(6);
+        assert!(acks.start(6) && acks.settle(2) && acks.settle(6) && acks.is_done());
+        // The broker was told of 3 to 5 in another way.
+        assert_eq!((acks.take(), acks.give_up_rest()), (Some(6), vec![]));
     }
 
     #[test]

@@ -17,8 +17,10 @@ use crate::wire::short;
 
 /// The most messages of a queue that does not say.
 pub(crate) const MAX_LEN: usize = 1_000_000;
-/// How often a message may come back without an answer before the broker parks it.
-const DELIVERY_LIMIT: i64 = 20;
+/// How often a message may come back without an answer before the broker parks it. Far more than
+/// subscribers allow: the broker also counts what was delivered and not begun, and what a process is
+/// still at whose connection was cut.
+const DELIVERY_LIMIT: i64 = 200;
 /// The same where there is no place to park: there the broker would drop it.
 const NO_LIMIT: i64 = i32::MAX as i64;
 /// The most unrouted events that are kept; the oldest go first.

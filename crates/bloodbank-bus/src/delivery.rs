@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bloodbank_core::{Envelope, EnvelopeError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::decoded::Decoded;
@@ -36,6 +37,13 @@ pub struct Delivery {
     pub attempt: u32,
     /// Whether it was delivered before from this queue and not settled, or was requeued.
     pub redelivered: bool,
+    /// How often it was delivered before from this queue and came back, as far as the transport
+    /// counts: because its consumer was lost (a crash, a cut connection), or it was requeued. A
+    /// message that comes from its queue for the first time, or for the first time after a retry or a
+    /// redrive, has 0. Transports let a message that was lost more than once be taken alone, so that
+    /// only what was started goes on counting. A transport in memory cannot lose consumers, and says
+    /// at most 1.
+    pub lost: u32,
     /// Where the sender of a command waits for an answer. Means nothing to another transport.
     pub reply_to: Option<Arc<str>>,
     pub(crate) decoded: Decoded,
@@ -56,14 +64,20 @@ impl Delivery {
             properties,
             attempt,
             redelivered: false,
+            lost: 0,
             reply_to: None,
             decoded,
         }
     }
 
-    /// Sets whether it was delivered before.
-    pub fn with_redelivered(mut self, redelivered: bool) -> Self {
-        self.redelivered = redelivered;
+    /// Sets whether it was delivered before; how often is not known.
+    pub fn with_redelivered(self, redelivered: bool) -> Self {
+        self.with_lost(u32::from(redelivered))
+    }
+
+    /// Sets how often it was delivered before and came back.
+    pub fn with_lost(mut self, times: u32) -> Self {
+        (self.redelivered, self.lost) = (times > 0, times);
         self
     }
 
@@ -134,6 +148,8 @@ impl Settlement {
 /// redelivered. [`close`](Deliveries::close) does the same and waits for it.
 pub struct Deliveries {
     receiver: mpsc::Receiver<Delivery>,
+    start: Option<Start>,
+    waiting: Option<Waiting>,
     // Dropped after the receiver is closed.
     cancel: Cancel,
     closed: Option<oneshot::Receiver<()>>,
@@ -146,7 +162,15 @@ impl Deliveries {
         receiver: mpsc::Receiver<Delivery>,
         cancel: impl FnOnce() + Send + Sync + 'static,
     ) -> Self {
-        Deliveries { receiver, cancel: Cancel(Some(Box::new(cancel))), closed: None }
+        let cancel = Cancel(Some(Box::new(cancel)));
+        Deliveries { receiver, start: None, waiting: None, cancel, closed: None }
+    }
+
+    /// For transports that take back what nobody has begun with: `start` is told of each delivery that
+    /// is about to be handed out, and says whether it still may be. Those that may not are skipped.
+    pub fn with_start(mut self, start: impl Fn(&Delivery) -> bool + Send + Sync + 'static) -> Self {
+        self.start = Some(Box::new(start));
+        self
     }
 
     /// For transports whose `cancel` only starts the cancelling: `closed` ends when it is done.
@@ -155,22 +179,50 @@ impl Deliveries {
         self
     }
 
+    /// For transports that bring nothing before somebody waits for it.
+    pub fn with_waiting(mut self, waiting: Waiting) -> Self {
+        self.waiting = Some(waiting);
+        self
+    }
+
     /// The next delivery; `None` when the transport has ended the consumer (it is closed, or the queue
     /// is gone). Subscribe again to find out why.
     ///
     /// Safe to drop before it is done: nothing is lost.
     pub async fn recv(&mut self) -> Option<Delivery> {
-        self.receiver.recv().await
+        std::future::poll_fn(|context| self.poll_recv(context)).await
     }
 
     /// The same for hand-written futures.
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        self.receiver.poll_recv(context)
+        loop {
+            let polled = self.receiver.poll_recv(context);
+            if let Some(waiting) = &self.waiting {
+                waiting.set(polled.is_pending());
+            }
+            match std::task::ready!(polled) {
+                Some(delivery) if !self.starts(&delivery) => {}
+                next => return Poll::Ready(next),
+            }
+        }
     }
 
     /// The next delivery if it is here already.
     pub fn try_recv(&mut self) -> Option<Delivery> {
-        self.receiver.try_recv().ok()
+        loop {
+            let received = self.receiver.try_recv();
+            if let Some(waiting) = &self.waiting {
+                waiting.set(received.is_err());
+            }
+            let delivery = received.ok()?;
+            if self.starts(&delivery) {
+                return Some(delivery);
+            }
+        }
+    }
+
+    fn starts(&self, delivery: &Delivery) -> bool {
+        self.start.as_ref().is_none_or(|start| start(delivery))
     }
 
     /// Cancels the consumer and waits until every acknowledgement so far has been sent.
@@ -190,6 +242,35 @@ impl fmt::Debug for Deliveries {
         f.debug_struct("Deliveries").field("waiting", &self.receiver.len()).finish_non_exhaustive()
     }
 }
+
+/// Whether somebody waits for a delivery. Clones are about the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting(Arc<(AtomicBool, Notify)>);
+
+impl Waiting {
+    /// Nobody waits.
+    pub fn new() -> Self {
+        Waiting::default()
+    }
+
+    /// Returns when somebody waits. For one task at a time.
+    pub async fn wait(&self) {
+        let (waits, told) = &*self.0;
+        while !waits.load(Ordering::Acquire) {
+            told.notified().await;
+        }
+    }
+
+    fn set(&self, is_waiting: bool) {
+        let (waits, told) = &*self.0;
+        if waits.load(Ordering::Relaxed) != is_waiting {
+            waits.store(is_waiting, Ordering::Release);
+            told.notify_one();
+        }
+    }
+}
+
+type Start = Box<dyn Fn(&Delivery) -> bool + Send + Sync>;
 
 /// Runs what it holds, once; at the latest when it is dropped.
 struct Cancel(Option<Box<dyn FnOnce() + Send + Sync>>);

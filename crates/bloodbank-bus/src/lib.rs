@@ -32,7 +32,7 @@ pub use confirm::{Confirm, Outcome, Request};
 #[cfg(feature = "redis")]
 pub use dedup::RedisDedup;
 pub use dedup::{Claim, Dedup, DedupError, LocalDedup, NoDedup};
-pub use delivery::{Deliveries, Delivery, DeliveryTag, Settlement};
+pub use delivery::{Deliveries, Delivery, DeliveryTag, Settlement, Waiting};
 pub use encoded::Encoded;
 pub use headers::{HeaderValue, Headers};
 pub use inbox::{Inbox, Received};

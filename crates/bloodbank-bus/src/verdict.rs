@@ -87,7 +87,7 @@ pub enum Reason {
     Exhausted,
     /// Its handler said that it is of no use to try again.
     Parked,
-    /// The broker gave up: it was delivered too often without an answer.
+    /// It was delivered too often without an answer: its consumers crashed, or were lost otherwise.
     DeliveryLimit,
     /// Nobody listens to it. It was not parked, and lies in the queue of unrouted events.
     Unrouted,

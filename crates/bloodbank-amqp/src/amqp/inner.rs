@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bloodbank_bus::{
     Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Headers, Settlement,
-    Subscription, Topology, TransportError, Verbatim, dead_letters_of, headers,
+    Subscription, Topology, TransportError, Verbatim, Waiting, dead_letters_of, headers,
 };
 use lapin::types::ShortString;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
@@ -329,6 +329,7 @@ impl Inner {
         }
         let prefetch = subscription.prefetch.max(1);
         let (sender, receiver) = mpsc::channel(usize::from(prefetch));
+        let waiting = Waiting::new();
         let consumer = Consumer {
             config: self.config.clone(),
             link: self.link.clone(),
@@ -337,6 +338,7 @@ impl Inner {
             queue: subscription.queue.into(),
             prefetch,
             sender,
+            waiting: waiting.clone(),
         };
         let opening = consumer.open(&generation);
         let first = match timeout_at(self.deadline(), opening).await {
@@ -345,7 +347,10 @@ impl Inner {
         };
         let (closed_sender, closed) = oneshot::channel();
         tokio::spawn(consumer.run(first, closed_sender));
-        Ok(Deliveries::new(receiver, || {}).with_closed(closed))
+        let intakes = self.intakes.clone();
+        let deliveries = Deliveries::new(receiver, || {}).with_closed(closed);
+        let deliveries = deliveries.with_waiting(waiting);
+        Ok(deliveries.with_start(move |delivery| intakes.start(delivery.tag)))
     }
 }
 

@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a claim on a message is renewed while it is handled.
 const RENEWAL: Duration = Duration::from_secs(20);
+/// How often a message may be lost with its consumer before it is parked.
+const MOST_LOST: u32 = 20;
 /// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
 const MOST_IN_ORDER: u16 = 32;
 
@@ -191,6 +193,11 @@ impl Worker {
                 return Some(Settlement::Ack);
             }
             Claim::New | Claim::Busy => {}
+        }
+        // Only now: where this process is still at it, its connection was cut and nothing was lost.
+        if delivery.lost > MOST_LOST {
+            self.release(&name).await;
+            return Some(self.park(delivery, Reason::DeliveryLimit, &lost_too_often(delivery)));
         }
         let attempted = tokio::select! {
             attempted = self.attempt_all(envelope, delivery) => attempted,
@@ -431,6 +438,14 @@ fn name_of(envelope: &Envelope, delivery: &Delivery) -> String {
         None => format!("{}/{}", delivery.queue, envelope.id),
         Some(replay) => format!("{}/{}/{replay}", delivery.queue, envelope.id),
     }
+}
+
+fn lost_too_often(delivery: &Delivery) -> String {
+    let lost = delivery.lost;
+    format!(
+        "its consumer was lost {lost} times before the message was settled; it was handled alone all \
+         but the first times"
+    )
 }
 
 /// Whether the caller of a command has given up by now.

@@ -28,7 +28,11 @@ pub async fn what_is_not_settled_comes_again_when_the_inbox_is_dropped(bus: Bus)
     assert!(!next(&mut first).await.redelivered());
     drop(first);
     let mut second = inbox::<Parcel>(&bus, "q").await;
-    let again = next(&mut second).await;
+    // Dropping waits for nothing: the other one may come first.
+    let mut again = next(&mut second).await;
+    if again.payload.n == 1 {
+        again = next(&mut second).await;
+    }
     assert_eq!((again.payload.n, again.redelivered()), (0, true));
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Claim {
     pub(super) seen: i64,
     /// Only what stands behind the first and not behind the second, for those who look at a queue.
     pub(super) within: Option<(Place, Place)>,
+    /// Whether somebody has begun with all that the consumer holds.
+    pub(super) is_idle: bool,
     /// What the consumer holds, if it does not know how the last claim ended.
     pub(super) held: Option<Vec<Place>>,
 }
@@ -99,6 +101,12 @@ pub(super) async fn claim(
         true => lying(transaction, &claim).await?,
         false => Vec::new(),
     };
+    let mut claim = claim;
+    claim.most = alone(&claim, &lying);
+    if claim.most == 0 {
+        return Ok(Claimed::Some(portion));
+    }
+    let lying: Vec<_> = lying.into_iter().take(claim.most).collect();
     let is_enough =
         lying.len() == claim.most && lying.last().is_some_and(|m| m.0.0 <= state.cursor);
     let scan = match is_enough {
@@ -107,6 +115,21 @@ pub(super) async fn claim(
     };
     take(transaction, &claim, &state, lying, scan, &mut portion).await?;
     Ok(Claimed::Some(portion))
+}
+
+/// How many messages may be claimed: what was lost more than once with its consumer is claimed alone,
+/// by one that has begun with all that it holds. So only what is begun is counted as lost from then on,
+/// and what ends its process again and again can be told from what lay beside it.
+fn alone(claim: &Claim, lying: &[(Place, Option<Taken>)]) -> usize {
+    let is_suspect =
+        |message: &(Place, Option<Taken>)| message.1.as_ref().is_some_and(Taken::is_suspect);
+    match lying.iter().position(is_suspect) {
+        // Who looks at a queue begins with nothing.
+        _ if claim.within.is_some() => claim.most,
+        None => claim.most,
+        Some(0) => usize::from(claim.is_idle),
+        Some(first) => first,
+    }
 }
 
 /// How things stand for a consumer.

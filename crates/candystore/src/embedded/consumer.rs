@@ -9,6 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Shared;
 use super::claim::{self, Claim, Claimed, Portion};
+use super::lease::Left;
 use super::look::Looking;
 use super::message::Place;
 use super::queues::QueueRow;
@@ -85,7 +86,8 @@ impl Consumer {
             let _ = stop.wait_for(|stop| *stop).await;
         }
         // Who looks at a queue delivers nothing.
-        shared.leave(&seat, within.is_none()).await;
+        let left = if within.is_none() { Left::Closed } else { Left::Looked };
+        shared.leave(&seat, left).await;
         seat.ended.send_replace(true);
         drop(closed);
     }
@@ -113,6 +115,7 @@ impl Consumer {
     fn room(&self) -> usize {
         match self.within {
             Some(_) => PAGE,
+            None if self.seat.is_alone() => 0,
             None => self.prefetch.saturating_sub(self.seat.count()).min(PAGE),
         }
     }
@@ -194,6 +197,7 @@ impl Consumer {
             most: self.room(),
             seen: self.known.seen,
             within: self.within,
+            is_idle: self.seat.is_idle(),
             held: self.known.is_unsure.then(|| self.seat.places()),
         };
         let cache = self.shared.cache.clone();

@@ -51,21 +51,34 @@ pub(super) async fn is_there(
     Ok(!rows.is_empty())
 }
 
+/// How a consumer ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// Nothing is heard of it any more.
+    Lost,
+    /// It says goodbye.
+    Closed,
+    /// The same; it has only looked.
+    Looked,
+}
+
 /// Ends a consumer. What it has not settled is ready again; its queue goes if it is a temporary one
 /// and this was the last.
 pub(super) async fn leave(
     transaction: &mut Transaction,
     cache: &QueueCache,
     consumer: i64,
-    marked: bool,
+    left: Left,
 ) -> Result<(), StoreError> {
-    let sql = "UPDATE messages SET consumer = NULL, redelivered = $2 WHERE consumer = $1";
-    let unmarked = "UPDATE messages SET consumer = NULL WHERE consumer = $1";
-    let number = Value::Int(consumer);
-    match marked {
-        true => transaction.execute(sql, &[number.clone(), Value::Int(1)]).await?,
-        false => transaction.execute(unmarked, std::slice::from_ref(&number)).await?,
+    let count = match left {
+        Left::Lost => ", redelivered = redelivered + 1",
+        // What comes back in good order is not held against anybody.
+        Left::Closed => ", redelivered = CASE WHEN redelivered = 0 THEN 1 ELSE redelivered END",
+        Left::Looked => "",
     };
+    let number = Value::Int(consumer);
+    let sql = format!("UPDATE messages SET consumer = NULL{count} WHERE consumer = $1");
+    transaction.execute(&sql, std::slice::from_ref(&number)).await?;
     let sql = "SELECT queue FROM consumers WHERE number = $1";
     let rows = transaction.connection().query(sql, std::slice::from_ref(&number)).await?;
     let Some(queue) = rows.first().map(|row| row.int(0)).transpose()? else { return Ok(()) };
@@ -90,7 +103,7 @@ pub(super) async fn sweep(
     for row in transaction.connection().query(&sql, &[]).await? {
         let consumer = row.int(0)?;
         tracing::warn!(consumer, "a consumer has not been heard of; its messages go to others");
-        leave(transaction, cache, consumer, true).await?;
+        leave(transaction, cache, consumer, Left::Lost).await?;
     }
     let queues = cache.read(transaction.connection()).await?;
     for queue in queues.all().filter(|queue| queue.is_temporary()) {

@@ -13,6 +13,9 @@ use crate::writer::Transaction;
 /// Where a message stands in its queue: its place, and what tells it from others of that place.
 pub(super) type Place = (i64, i64);
 
+/// From how many losses on a message is taken alone.
+const SUSPECT: u32 = 2;
+
 static MESSAGES: Table = Table {
     name: "messages",
     columns: &[
@@ -88,7 +91,7 @@ pub(super) const COLUMNS: &str = "m.place, m.number, m.redelivered, COALESCE(m.k
 #[derive(Clone, Debug)]
 pub(super) struct Taken {
     pub(super) place: Place,
-    redelivered: bool,
+    lost: u32,
     message: Verbatim,
 }
 
@@ -101,7 +104,14 @@ impl Taken {
         let (headers, properties) = beside::read(row.maybe_text(4)?)?;
         let message = Verbatim::stored(key, body, headers).with_properties(properties);
         let place = (row.int(0)?, row.int(1)?);
-        Ok(Some(Taken { place, redelivered: row.int(2)? != 0, message }))
+        let lost = u32::try_from(row.int(2)?).unwrap_or(u32::MAX);
+        Ok(Some(Taken { place, lost, message }))
+    }
+
+    /// Whether it was lost with its consumer so often that it is to be taken alone. Once is an
+    /// accident.
+    pub(super) fn is_suspect(&self) -> bool {
+        self.lost >= SUSPECT
     }
 
     /// As its consumer gets it, and the headers as they are stored.
@@ -113,7 +123,7 @@ impl Taken {
         let is_worker = queue.spec.wants(Exchange::Commands, &message.key);
         let reply_to = reply_to.filter(|_| is_worker);
         let delivery = Delivery::new(tag, queue.name.clone(), message)
-            .with_redelivered(self.redelivered)
+            .with_lost(self.lost)
             .with_reply_to(reply_to.as_ref().and_then(|to| to.as_str()).map(Into::into));
         (delivery, stored)
     }

@@ -41,6 +41,10 @@ struct State {
     held: HashMap<u64, Held>,
     settling: HashSet<u64>,
     last: u64,
+    /// The last delivery that somebody has begun with.
+    begun: u64,
+    /// The delivery beside which nothing more is to be claimed.
+    alone: Option<u64>,
     /// When it was last renewed, at the earliest.
     renewed: Instant,
 }
@@ -48,7 +52,7 @@ struct State {
 impl Seat {
     pub(super) fn new(queue: i64, consumer: i64, renewed: Instant) -> Self {
         let (held, settling) = (HashMap::new(), HashSet::new());
-        let state = State { consumer, held, settling, last: 0, renewed };
+        let state = State { consumer, held, settling, last: 0, begun: 0, alone: None, renewed };
         let (stop, ended) = (watch::Sender::new(false), watch::Sender::new(false));
         Seat { queue, state: Mutex::new(state), room: Notify::new(), stop, ended }
     }
@@ -99,10 +103,39 @@ impl Seat {
         state.last += 1;
         let tag = DeliveryTag { consumer: state.consumer.unsigned_abs(), number: state.last };
         let place = taken.place;
+        if taken.is_suspect() {
+            state.alone = Some(tag.number);
+        }
         let (delivery, headers) = taken.deliver(tag, queue);
         let properties = delivery.properties.clone();
         state.held.insert(tag.number, Held { place, headers, properties });
         delivery
+    }
+
+    /// Notes that somebody begins with a delivery; false if it is not its own any more.
+    pub(super) fn begin(&self, tag: DeliveryTag) -> bool {
+        let mut state = self.state();
+        let is_its = state.is_its(tag) && state.held.contains_key(&tag.number);
+        if is_its {
+            state.begun = state.begun.max(tag.number);
+        }
+        let is_idle = state.is_idle();
+        drop(state);
+        if is_idle {
+            // What must not wait beside others may be claimed.
+            self.room.notify_one();
+        }
+        is_its
+    }
+
+    /// Whether somebody has begun with all that it holds.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state().is_idle()
+    }
+
+    /// Whether it holds something beside which nothing more is to be claimed.
+    pub(super) fn is_alone(&self) -> bool {
+        self.state().alone.is_some()
     }
 
     /// Whether a delivery is its own, and nobody settles it.
@@ -131,6 +164,7 @@ impl Seat {
         if state.is_its(tag) {
             state.settling.remove(&tag.number);
             state.held.remove(&tag.number);
+            state.alone = state.alone.filter(|alone| *alone != tag.number);
         }
         drop(state);
         self.room.notify_one();
@@ -150,7 +184,13 @@ impl State {
         self.consumer.unsigned_abs() == tag.consumer
     }
 
+    fn is_idle(&self) -> bool {
+        // Deliveries are begun with in order.
+        self.begun == self.last || self.held.keys().all(|number| *number <= self.begun)
+    }
+
     fn forget(&mut self) {
+        self.alone = None;
         self.held.clear();
         self.settling.clear();
     }

@@ -227,7 +227,10 @@ impl Work<'_> {
         let Work { transaction, simple, .. } = self;
         let sql = format!("DELETE FROM messages {NAMED}");
         transaction.execute_each(&sql, &simple.done).await?;
-        let sql = format!("UPDATE messages SET consumer = NULL, redelivered = 1 {NAMED}");
+        let sql = format!(
+            "UPDATE messages SET consumer = NULL, \
+             redelivered = CASE WHEN redelivered = 0 THEN 1 ELSE redelivered END {NAMED}"
+        );
         transaction.execute_each(&sql, &simple.requeued).await?;
         let clock = transaction.connection().clock();
         let sql = format!(

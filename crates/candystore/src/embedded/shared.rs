@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::calls::Calls;
 use super::consumer::{Consumer, Known, PAGE};
+use super::lease::Left;
 use super::look::Look;
 use super::message::Place;
 use super::publish::Post;
@@ -112,10 +113,13 @@ impl Shared {
             closed,
         };
         tokio::spawn(consumer.run());
+        let begins = seat.clone();
         let cancel = move || {
             seat.stop.send_replace(true);
         };
-        Deliveries::new(receiver, cancel).with_closed(when_closed)
+        Deliveries::new(receiver, cancel)
+            .with_closed(when_closed)
+            .with_start(move |delivery| begins.begin(delivery.tag))
     }
 
     /// Comes back to a queue after the consumer has expired; `None` if the queue is gone.
@@ -140,13 +144,13 @@ impl Shared {
     }
 
     /// Ends a consumer, once everything it has settled is.
-    pub(super) async fn leave(&self, seat: &Seat, marked: bool) {
+    pub(super) async fn leave(&self, seat: &Seat, how: Left) {
         self.settled().await;
         let (cache, consumer) = (self.cache.clone(), seat.consumer());
-        let left = self.store.writer().run(async move |transaction: &mut Transaction| {
-            lease::leave(transaction, &cache, consumer, marked).await
+        let leaving = self.store.writer().run(async move |transaction: &mut Transaction| {
+            lease::leave(transaction, &cache, consumer, how).await
         });
-        if let Err(error) = in_time(left).await {
+        if let Err(error) = in_time(leaving).await {
             tracing::warn!(%error, "what a consumer has not settled comes again when it expires");
         }
         self.seats().remove(&consumer.unsigned_abs());

@@ -4,6 +4,7 @@
 mod processes;
 mod queues;
 mod replaying;
+mod suspects;
 
 use std::sync::Arc;
 use std::time::Duration;

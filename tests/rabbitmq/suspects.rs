@@ -1,0 +1,229 @@
+//! One message that ends its process, one that outlives its connections, and those beside them.
+
+use std::collections::HashMap;
+use std::fs::{self, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::dead_letters::{self, Filter};
+use bloodbank::events::{self, llm, services};
+use bloodbank::uuid::Uuid;
+use bloodbank::{Bus, Reason, Received, Subscriber};
+use bloodbank_testkit::Proxy;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::support::{Space, prompts, until, until_depth};
+
+/// Where a worker process connects to, and where it writes down what it has handled.
+const URL: &str = "BLOODBANK_TEST_WORKER_URL";
+const LOG: &str = "BLOODBANK_TEST_WORKER_LOG";
+
+const POISON: &str = "poison";
+const LONG: Duration = Duration::from_secs(120);
+
+fn subscriber(bus: &Bus) -> Subscriber<services::LlmCostCalculator> {
+    bus.subscriber().queue("work").bind("llm.prompt")
+}
+
+async fn publish(bus: &Bus, texts: impl IntoIterator<Item = String>) -> HashMap<String, Uuid> {
+    let publisher = bus.publisher::<services::LlmCollector>();
+    let mut ids = HashMap::new();
+    for text in texts {
+        let prompt = llm::Prompt::new(Uuid::now_v7(), "Alice", "gpt-5", text.clone());
+        ids.insert(text, publisher.publish(&prompt).await.unwrap().id);
+    }
+    ids
+}
+
+/// Is a process of its own when a test starts it so, until its input ends; else it is nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker() {
+    let (Ok(url), Ok(log)) = (std::env::var(URL), std::env::var(LOG)) else { return };
+    let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
+    let bus = Bus::new(Arc::new(amqp), events::contracts());
+    let (stop, stopped) = oneshot::channel::<()>();
+    std::thread::spawn(move || {
+        let _ = std::io::stdin().read(&mut [0]);
+        drop(stop);
+    });
+    let subscriber = subscriber(&bus).on(move |received: Received<llm::Prompt>| {
+        let log = PathBuf::from(&log);
+        async move {
+            if received.payload.prompt == POISON {
+                std::process::abort();
+            }
+            sleep(Duration::from_millis(10)).await;
+            let line = format!("{}\n", received.payload.prompt);
+            let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
+            log.write_all(line.as_bytes()).unwrap();
+        }
+    });
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    subscriber.run_until(stopped).await.unwrap();
+}
+
+/// A worker, which ends with the test.
+struct Worker(Child);
+
+impl Worker {
+    fn start(url: &str, log: &Path) -> Worker {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["suspects::a_worker", "--exact"])
+            .env(URL, url)
+            .env(LOG, log)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        Worker(child.unwrap())
+    }
+
+    fn has_ended(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn lines(log: &Path) -> Vec<String> {
+    fs::read_to_string(log).unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+/// Restarts workers as they crash, until all but the poison are handled and something is parked.
+async fn until_quiet(
+    space: &Space,
+    amqp: &Amqp,
+    workers: usize,
+    log: &Path,
+    healthy: usize,
+) -> u32 {
+    let start = || Worker::start(&space.url(), log);
+    let mut running: Vec<Worker> = (0..workers).map(|_| start()).collect();
+    let (mut crashes, started) = (0, Instant::now());
+    loop {
+        for worker in &mut running {
+            if worker.has_ended() {
+                crashes += 1;
+                *worker = start();
+            }
+        }
+        let mut handled = lines(log);
+        handled.sort_unstable();
+        handled.dedup();
+        if handled.len() == healthy && amqp.depth("work.dlq").await.unwrap() > 0 {
+            return crashes;
+        }
+        assert!(started.elapsed() < LONG, "after {crashes} crashes {} handled", handled.len());
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn only_the_poison_is_parked(workers: usize, most_crashes: u32) {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    let bus = Bus::new(Arc::new(amqp.clone()), events::contracts());
+    bus.transport().declare(&prompts("work")).await.unwrap();
+    // Where the first that is taken is not it, and the first process has it nevertheless.
+    let texts = (0..200).map(|n| if n == 50 { POISON.to_owned() } else { n.to_string() });
+    let ids = publish(&bus, texts).await;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("handled");
+    let crashes = until_quiet(&space, &amqp, workers, &log, 199).await;
+    until_depth(&amqp, "work", 0).await;
+    let letters = dead_letters::list(&amqp, "work.dlq", &Filter::all()).await.unwrap();
+    let parked: Vec<_> = letters.iter().map(|letter| (letter.id.clone(), letter.reason)).collect();
+    let poison = Some(ids[POISON].to_string());
+    assert_eq!(parked, [(poison, Some(Reason::DeliveryLimit))], "after {crashes} crashes");
+    let error = letters[0].error.clone().unwrap_or_default();
+    assert!(error.starts_with("its consumer was lost 2"), "{error}");
+    assert!(crashes <= most_crashes, "{crashes}");
+}
+
+#[tokio::test]
+async fn of_what_a_crashing_process_holds_only_the_culprit_is_parked() {
+    only_the_poison_is_parked(1, 21).await;
+}
+
+#[tokio::test]
+async fn of_what_three_crashing_processes_hold_only_the_culprit_is_parked() {
+    only_the_poison_is_parked(3, 21).await;
+}
+
+/// Connections are cut again and again while one handler is at work on its first message.
+async fn cuts_park_nothing(concurrency: usize) {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let proxy = Proxy::start(("127.0.0.1", space.broker.port())).await;
+    let direct = space.bus().await;
+    direct.transport().declare(&prompts("work")).await.unwrap();
+    let ids = publish(&direct, (0..100).map(|n| n.to_string())).await;
+    let url = space.broker.url_via(&proxy, &space.vhost);
+    let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
+    let looking = space.amqp().await;
+    let bus = Bus::new(Arc::new(amqp.clone()), events::contracts());
+    let gate = Arc::new(Semaphore::new(0));
+    let counts: Arc<Vec<AtomicUsize>> = Arc::new((0..100).map(|_| AtomicUsize::new(0)).collect());
+    let (at_gate, at_counts) = (gate.clone(), counts.clone());
+    let subscriber =
+        subscriber(&bus).concurrency(concurrency).on(move |received: Received<llm::Prompt>| {
+            let (gate, counts) = (at_gate.clone(), at_counts.clone());
+            async move {
+                let number: usize = received.payload.prompt.parse().unwrap();
+                counts[number].fetch_add(1, Ordering::Relaxed);
+                if number == 0 {
+                    gate.acquire().await.unwrap().forget();
+                }
+            }
+        });
+    let (stop, stopped) = oneshot::channel::<()>();
+    let running = tokio::spawn(subscriber.run_until(async { drop(stopped.await) }));
+    until("the long one is begun", LONG, async || counts[0].load(Ordering::Relaxed) == 1).await;
+    for _ in 0..22 {
+        let accepted = proxy.accepted();
+        proxy.cut();
+        until("connected again", LONG, async || proxy.accepted() >= accepted + 2).await;
+        // So that what comes again has come, if it does.
+        let come = async { while looking.depth("work").await.unwrap_or(1) > 0 {} };
+        let _ = timeout(Duration::from_millis(700), come).await;
+    }
+    gate.add_permits(1);
+    until("all are handled", LONG, async || {
+        counts.iter().all(|count| count.load(Ordering::Relaxed) > 0)
+    })
+    .await;
+    until_depth(&looking, "work", 0).await;
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+    assert_eq!(looking.depth("work").await, Ok(0), "nothing was given back");
+    assert_eq!(looking.depth("work.dlq").await, Ok(0), "nothing was parked");
+    let twice = counts.iter().filter(|count| count.load(Ordering::Relaxed) > 1).count();
+    assert_eq!((twice, ids.len()), (0, 100), "one process handles nothing twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flapping_network_parks_nothing_behind_a_long_handler() {
+    cuts_park_nothing(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flapping_network_parks_nothing_beside_a_long_handler() {
+    cuts_park_nothing(8).await;
+}
