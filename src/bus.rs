@@ -7,6 +7,8 @@ use crate::amqp::{Amqp, AmqpConfig, ConnectError, Exchanges};
 #[cfg(feature = "embedded")]
 use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
+#[cfg(feature = "outbox")]
+use crate::outbox::{Outbox, Relay, Source};
 use crate::{
     Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher, Queue,
     SealError, Sealer, Service, Subscriber, Subscription, Topology, Transport, TransportError,
@@ -159,6 +161,19 @@ impl Bus {
     /// A subscriber that gives the handlers of a service the messages of its queues.
     pub fn subscriber<S: Service>(&self) -> Subscriber<S> {
         Subscriber::new(self.transport.clone(), self.contracts.clone())
+    }
+
+    /// An outbox: writes what a publisher of the service would publish into the caller's own database
+    /// transaction. A [`relay`](Bus::relay) sends it.
+    #[cfg(feature = "outbox")]
+    pub fn outbox<S: Service>(&self) -> Outbox<S> {
+        Outbox::new(self.contracts.clone())
+    }
+
+    /// A relay: sends to this bus what outboxes have written into a database.
+    #[cfg(feature = "outbox")]
+    pub fn relay<F: Source>(&self, source: F) -> Relay<F> {
+        Relay::new(self.transport.clone(), self.contracts.clone(), source)
     }
 
     /// Declares a queue, with its dead letters, and hands out its messages one at a time, to be settled by hand; what breaks

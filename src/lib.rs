@@ -70,6 +70,9 @@ pub use bloodbank_amqp as amqp;
 pub use bloodbank_bus::*;
 pub use bloodbank_core::export::{chrono, serde, serde_json, uuid};
 pub use bloodbank_core::*;
+/// Messages written in the caller's own database transaction, the relay that sends them, and the inbox.
+#[cfg(feature = "outbox")]
+pub use bloodbank_outbox as outbox;
 pub use bus::{Bus, BusError};
 /// Events kept, and a bus on what keeps them.
 #[cfg(feature = "embedded")]

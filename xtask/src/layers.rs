@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A crate, and every crate of ours that it may name in `dependencies` or `build-dependencies`.
 ///
 /// Dev-dependencies are free. An edge that is not here fails `cargo xtask ci`.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("holyfields", &[]),
     ("holyfields-codegen", &["holyfields"]),
     ("holyfields-build", &["holyfields", "holyfields-codegen"]),
@@ -20,11 +20,19 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("bloodbank-core", &["holyfields"]),
     ("bloodbank-bus", &["bloodbank-core"]),
     ("bloodbank-amqp", &["bloodbank-bus", "bloodbank-core"]),
+    ("bloodbank-outbox", &["bloodbank-bus", "bloodbank-core"]),
     ("candystore", &["bloodbank-bus", "bloodbank-core"]),
     ("bloodbank-testkit", &["bloodbank-bus", "bloodbank-core"]),
     (
         "bloodbank",
-        &["bloodbank-amqp", "bloodbank-bus", "bloodbank-core", "candystore", "holyfields-build"],
+        &[
+            "bloodbank-amqp",
+            "bloodbank-bus",
+            "bloodbank-core",
+            "bloodbank-outbox",
+            "candystore",
+            "holyfields-build",
+        ],
     ),
     ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
     (

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bloodbank_core::{Envelope, Kind, Validated};
+use bloodbank_core::{Code, Contracts, Envelope, EnvelopeError, Kind, SealError, Validated};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -41,6 +41,28 @@ impl Encoded {
     /// If the envelope has no JSON form.
     pub fn new(envelope: Validated<Envelope>, headers: Headers) -> Result<Self, serde_json::Error> {
         let body = envelope.to_bytes()?.into();
+        Ok(Encoded { envelope, body, headers })
+    }
+
+    /// Reads a message that was sealed earlier and kept as bytes, as an outbox does. The contracts judge
+    /// the envelope that stands in these very bytes, and the bytes are published as they are, so that a
+    /// message says the same however long it has waited.
+    ///
+    /// # Errors
+    /// [`ReadBackError`], if the bytes are not an envelope, or the contracts in force refuse it.
+    pub fn read_back(
+        contracts: &Contracts,
+        kind: Kind,
+        key: &str,
+        body: Arc<[u8]>,
+        headers: Headers,
+    ) -> Result<Self, ReadBackError> {
+        let envelope = Envelope::read(key, &body)?;
+        let envelope = contracts.validate(envelope).map_err(SealError::from)?;
+        if envelope.kind() != kind {
+            let error = SealError::WrongKind { key: key.to_owned(), kind: envelope.kind() };
+            return Err(ReadBackError::Contract(error));
+        }
         Ok(Encoded { envelope, body, headers })
     }
 
@@ -90,5 +112,27 @@ impl Encoded {
     /// The envelope, its bytes and its headers.
     pub fn into_parts(self) -> (Validated<Envelope>, Arc<[u8]>, Headers) {
         (self.envelope, self.body, self.headers)
+    }
+}
+
+/// Why bytes that were sealed earlier cannot be published now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadBackError {
+    /// They are not an envelope.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    /// The contracts in force refuse the envelope; they are others than those that it was sealed by.
+    #[error(transparent)]
+    Contract(#[from] SealError),
+}
+
+impl ReadBackError {
+    /// Its code: that of what it wraps.
+    pub fn code(&self) -> Code {
+        match self {
+            ReadBackError::Envelope(error) => error.code(),
+            ReadBackError::Contract(error) => error.code(),
+        }
     }
 }

@@ -43,6 +43,11 @@ impl<P> Received<P> {
         self.delivery.redelivered
     }
 
+    /// The queue that it came from.
+    pub fn queue(&self) -> &str {
+        &self.delivery.queue
+    }
+
     /// What travelled beside the envelope.
     pub fn headers(&self) -> &Headers {
         &self.delivery.headers

@@ -33,7 +33,7 @@ pub use confirm::{Confirm, Outcome, Request};
 pub use dedup::RedisDedup;
 pub use dedup::{Claim, Dedup, DedupError, LocalDedup, NoDedup};
 pub use delivery::{Deliveries, Delivery, DeliveryTag, Settlement, Waiting};
-pub use encoded::Encoded;
+pub use encoded::{Encoded, ReadBackError};
 pub use headers::{HeaderValue, Headers};
 pub use inbox::{Inbox, Received};
 pub use memory::InMemory;
