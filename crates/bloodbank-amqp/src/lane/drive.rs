@@ -22,6 +22,7 @@ use tracing::{debug, warn};
 use super::{Job, Shared};
 use crate::connect::{channel_error, is_complaint};
 use crate::link::{Generation, Status};
+use crate::quiet::quiet;
 use crate::wire::Outgoing;
 
 /// How often a message may take its channel down with it before it is given up.
@@ -202,13 +203,13 @@ impl<'l> Drive<'l> {
         let message = job.message.clone();
         let name = message.mandatory.then(|| message.name());
         let channel = self.channel.clone();
-        let mut confirming: Confirming = Box::pin(async move {
+        let mut confirming: Confirming = Box::pin(quiet(async move {
             let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
             let Outgoing { exchange, routing_key, body, properties, .. } = message;
             let published =
                 channel.basic_publish(exchange, routing_key, options, &body, properties).await?;
             published.await
-        });
+        }));
         if self.under_way.is_empty() {
             self.heard = Instant::now();
         }
