@@ -327,15 +327,13 @@ impl Consumer {
     }
 
     /// # Errors
-    /// When there will never be a connection again.
+    /// [`TransportError::Closed`]. A broker that refuses us may take us later.
     async fn again(&self) -> Result<Option<Opened>, TransportError> {
         sleep(PAUSE).await;
         let far = Instant::now() + Duration::from_secs(3_600);
         let generation = match self.link.up(far).await {
             Ok(generation) => generation,
-            Err(error @ (TransportError::Refused { .. } | TransportError::Closed)) => {
-                return Err(error);
-            }
+            Err(TransportError::Closed) => return Err(TransportError::Closed),
             Err(_) => return Ok(None),
         };
         tokio::select! {
