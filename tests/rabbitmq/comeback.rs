@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
 use bloodbank::events::{self, llm, services};
-use bloodbank::{Bus, Inbox, PublishError, Service, Subscription, TransportError};
+use bloodbank::{Bus, Inbox, Service, Subscription, TransportError};
 use bloodbank_testkit::Proxy;
 use lapin::options::ExchangeDeleteOptions;
 use tokio::time::timeout;
@@ -78,10 +78,8 @@ async fn a_channel_that_the_broker_closed_is_opened_again() {
     let options = ExchangeDeleteOptions::default();
     let raw = space.raw().await;
     raw.channel.exchange_delete("bloodbank.events.v1".into(), options).await.unwrap();
-    let error = publisher.publish(&prompt()).await.unwrap_err();
-    let PublishError::Transport { source, .. } = &error else { panic!("{error}") };
-    assert!(source.to_string().contains("no exchange 'bloodbank.events.v1'"), "{error}");
-    bus.transport().declare(&prompts("work")).await.unwrap();
+    // It is declared again meanwhile.
+    publisher.publish(&prompt()).await.unwrap();
     round_trip(&bus, &mut inbox).await;
 }
 

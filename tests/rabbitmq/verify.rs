@@ -46,11 +46,10 @@ async fn verifying_names_what_is_missing_and_creates_nothing() {
     let space = Space::fresh().await;
     let before = names(&space);
     let error = in_mode(&space, Mode::Verify).await.unwrap_err();
-    assert_eq!(error.code(), Code::BrokerError, "{error:?}");
+    assert_eq!(error.code(), Code::ExchangeMissing, "{error:?}");
     let ConnectError::Refused(refused) = error else { panic!("{error:?}") };
     let reason = refused.cause.to_string();
-    assert!(reason.starts_with("exchange `bloodbank."), "{reason}");
-    assert!(reason.contains("no exchange"), "{reason}");
+    assert!(reason.starts_with("there is no exchange `bloodbank."), "{reason}");
     assert_eq!(names(&space), before);
 
     let creator = space.amqp().await;

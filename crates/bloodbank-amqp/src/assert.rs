@@ -1,55 +1,35 @@
 //! Exchanges, queues and bindings, declared or looked for.
 
-use std::time::Duration;
-
-use bloodbank_bus::{Conflict, Durability, Queue, Topology, TransportError};
+use bloodbank_bus::{Conflict, Topology, TransportError};
 use bloodbank_core::Code;
+use lapin::Channel;
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, ExchangeKind};
 
 use crate::config::{AmqpConfig, Mode};
 use crate::connect::{broker_error, channel_error, code};
-use crate::exchanges::{Exchanges, waiting_queue_of};
+use crate::link::Generation;
+use crate::plan::{ExchangeSpec, Plan, QueueSpec};
 use crate::wire::short;
 
-/// The most messages of a queue that does not say.
-pub(crate) const MAX_LEN: usize = 1_000_000;
-/// How often a message may come back without an answer before the broker parks it. Far more than
-/// subscribers allow: the broker also counts what was delivered and not begun, and what a process is
-/// still at whose connection was cut.
-const DELIVERY_LIMIT: i64 = 200;
-/// The same where there is no place to park: there the broker would drop it.
-const NO_LIMIT: i64 = i32::MAX as i64;
-/// The most unrouted events that are kept; the oldest go first.
-const MAX_UNROUTED: i64 = 10_000;
-
-/// An exchange as it is declared.
-pub(crate) struct ExchangeSpec {
+/// Something that the broker does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// `exchange` or `queue`.
+    pub(crate) what: &'static str,
     pub(crate) name: String,
-    pub(crate) kind: ExchangeKind,
-    pub(crate) durable: bool,
-    pub(crate) alternate: Option<String>,
 }
 
-/// A queue as it is declared.
-pub(crate) struct QueueSpec {
-    pub(crate) name: String,
-    pub(crate) durable: bool,
-    pub(crate) temporary: bool,
-    pub(crate) arguments: Vec<(&'static str, AMQPValue)>,
-    /// Exchange and pattern.
-    pub(crate) bindings: Vec<(String, String)>,
-}
+impl Missing {
+    pub(crate) fn exchange(name: impl Into<String>) -> Self {
+        Missing { what: "exchange", name: name.into() }
+    }
 
-/// All that a topology needs, in the order in which it is declared.
-pub(crate) struct Plan {
-    pub(crate) exchanges: Vec<ExchangeSpec>,
-    /// Source and destination; everything passes.
-    pub(crate) links: Vec<(String, String)>,
-    pub(crate) queues: Vec<QueueSpec>,
+    pub(crate) fn queue(name: impl Into<String>) -> Self {
+        Missing { what: "queue", name: name.into() }
+    }
 }
 
 /// Declares or verifies everything, as the mode says.
@@ -73,156 +53,102 @@ pub(crate) async fn all(
 }
 
 impl Plan {
-    /// # Errors
-    /// Those of [`Topology::check_against`].
-    pub(crate) fn of(names: &Exchanges, topology: &Topology) -> Result<Self, TransportError> {
-        topology.check_against(&[])?;
-        let unrouted = names.unrouted();
-        let exchange = |name: &str, kind, alternate: Option<&str>| ExchangeSpec {
-            name: name.to_owned(),
-            kind,
-            durable: true,
-            alternate: alternate.map(str::to_owned),
-        };
-        let mut exchanges = vec![exchange(&unrouted, ExchangeKind::Fanout, None)];
-        let mut links = Vec::new();
-        let mut entry = exchange(&names.events, names.kind(), None);
-        entry.durable = names.durable;
-        if names.is_topic() {
-            let listeners = names.listeners();
-            exchanges.push(exchange(&listeners, ExchangeKind::Topic, Some(&unrouted)));
-            links.push((names.events.clone(), listeners));
-        } else {
-            entry.alternate = Some(unrouted.clone());
-        }
-        exchanges.push(entry);
-        exchanges.push(exchange(&names.commands, ExchangeKind::Topic, None));
-        exchanges.push(exchange(&names.audit, ExchangeKind::Topic, None));
-        exchanges.push(exchange(&names.replay, ExchangeKind::Topic, None));
-        exchanges.push(exchange(&names.scheduled, ExchangeKind::Topic, None));
-        let mut queues = vec![unrouted_queue(unrouted)];
-        // Dead-letter queues first: a message must have a place to go from the start.
-        let (last, first): (Vec<&Queue>, Vec<&Queue>) =
-            topology.queues.iter().partition(|queue| queue.dead_letters.is_some());
-        queues.extend(first.iter().chain(&last).map(|queue| queue_spec(names, queue)));
-        for queue in last {
-            let delays = topology.delays_of(&queue.name);
-            queues.extend(delays.map(|delay| waiting_queue(&queue.name, delay)));
-        }
-        Ok(Plan { exchanges, links, queues })
-    }
-
-    async fn declare(&self, channel: &Channel, passive: bool) -> Result<(), TransportError> {
+    /// Declares everything, or looks whether all of it is there.
+    pub(crate) async fn declare(
+        &self,
+        channel: &Channel,
+        passive: bool,
+    ) -> Result<(), TransportError> {
         for exchange in &self.exchanges {
             declare_exchange(channel, exchange, passive).await?;
         }
         if !passive {
-            for (source, destination) in &self.links {
-                let options = ExchangeBindOptions::default();
-                channel
-                    .exchange_bind(
-                        short(destination)?,
-                        short(source)?,
-                        "#".into(),
-                        options,
-                        FieldTable::default(),
-                    )
-                    .await
-                    .map_err(|error| channel_error(&error))?;
-            }
+            self.link(channel).await?;
         }
         for queue in &self.queues {
             declare_queue(channel, queue, passive && !queue.temporary).await?;
         }
         Ok(())
     }
-}
 
-fn unrouted_queue(name: String) -> QueueSpec {
-    QueueSpec {
-        durable: true,
-        temporary: false,
-        arguments: vec![
-            ("x-queue-type", text("quorum")),
-            ("x-max-length", AMQPValue::LongLongInt(MAX_UNROUTED)),
-            ("x-overflow", text("drop-head")),
-            ("x-delivery-limit", AMQPValue::LongLongInt(NO_LIMIT)),
-        ],
-        bindings: vec![(name.clone(), String::new())],
-        name,
-    }
-}
-
-/// Messages of a queue wait here, and go back to it through the default exchange. Each queue has its
-/// own: where one cannot take its messages back, those of the others must not wait for that.
-fn waiting_queue(queue: &str, delay: Duration) -> QueueSpec {
-    let millis = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
-    let mut arguments = vec![("x-message-ttl", AMQPValue::LongLongInt(millis))];
-    arguments.extend(lasting(MAX_LEN));
-    arguments.extend(dead_lettering(queue));
-    QueueSpec {
-        name: waiting_queue_of(queue, delay),
-        durable: true,
-        temporary: false,
-        arguments,
-        bindings: Vec::new(),
-    }
-}
-
-fn queue_spec(names: &Exchanges, queue: &Queue) -> QueueSpec {
-    let temporary = queue.durability == Durability::Temporary;
-    let max_len = queue.max_len.unwrap_or(MAX_LEN);
-    let mut arguments = Vec::new();
-    if temporary {
-        arguments.push(("x-max-length", AMQPValue::LongLongInt(length(max_len))));
-        arguments.push(("x-overflow", text("drop-head")));
-    } else {
-        arguments.extend(lasting(max_len));
-        let limit = if queue.dead_letters.is_some() { DELIVERY_LIMIT } else { NO_LIMIT };
-        arguments.push(("x-delivery-limit", AMQPValue::LongLongInt(limit)));
-        if let Some(dead) = &queue.dead_letters {
-            arguments.extend(dead_lettering(dead));
+    /// Makes all bindings anew.
+    pub(crate) async fn bind(&self, channel: &Channel) -> Result<(), TransportError> {
+        self.link(channel).await?;
+        // A temporary queue may be gone, which is as it should be.
+        for queue in self.queues.iter().filter(|queue| !queue.temporary) {
+            bind_queue(channel, queue).await?;
         }
-        if queue.ordered {
-            arguments.push(("x-single-active-consumer", AMQPValue::Boolean(true)));
+        for queue in self.queues.iter().filter(|queue| queue.temporary) {
+            match bind_queue(channel, queue).await {
+                Err(TransportError::Undeclared { .. }) => return Ok(()),
+                bound => bound?,
+            }
         }
+        Ok(())
     }
-    let bindings = queue.bindings.iter().map(|binding| {
-        (names.listening(binding.exchange, queue.recorder), binding.pattern.to_string())
-    });
-    QueueSpec {
-        name: queue.name.clone(),
-        durable: !temporary,
-        temporary,
-        arguments,
-        bindings: bindings.collect(),
+
+    /// Binds the exchanges to each other.
+    async fn link(&self, channel: &Channel) -> Result<(), TransportError> {
+        for (source, destination) in &self.links {
+            let (from, to) = (short(source)?, short(destination)?);
+            let options = ExchangeBindOptions::default();
+            let bound = channel.exchange_bind(to, from, "#".into(), options, FieldTable::default());
+            bound.await.map_err(|error| refusal("exchange", destination, &error))?;
+        }
+        Ok(())
+    }
+
+    /// What the broker does not have of the exchanges, and of the lasting queues if asked for.
+    pub(crate) async fn missing(
+        &self,
+        generation: &Generation,
+        also_queues: bool,
+    ) -> Result<Vec<Missing>, TransportError> {
+        let mut look = Look { generation, channel: None, missing: Vec::new() };
+        for exchange in &self.exchanges {
+            let found = declare_exchange(look.channel().await?, exchange, true).await;
+            look.note(found)?;
+        }
+        for queue in self.queues.iter().filter(|queue| also_queues && !queue.temporary) {
+            let found = declare_unbound(look.channel().await?, queue, true).await;
+            look.note(found)?;
+        }
+        if let Some(channel) = look.channel {
+            // It closes with the connection at the latest.
+            let _ = channel.close(200, "done".into()).await;
+        }
+        Ok(look.missing)
     }
 }
 
-/// A queue that survives, and says no when it is full.
-fn lasting(max_len: usize) -> [(&'static str, AMQPValue); 3] {
-    [
-        ("x-queue-type", text("quorum")),
-        ("x-max-length", AMQPValue::LongLongInt(length(max_len))),
-        ("x-overflow", text("reject-publish")),
-    ]
+/// A look at what the broker has. A "no" closes the channel.
+struct Look<'g> {
+    generation: &'g Generation,
+    channel: Option<Channel>,
+    missing: Vec<Missing>,
 }
 
-/// Through the default exchange, and only gone when it has arrived.
-fn dead_lettering(to: &str) -> [(&'static str, AMQPValue); 3] {
-    [
-        ("x-dead-letter-exchange", text("")),
-        ("x-dead-letter-routing-key", text(to)),
-        ("x-dead-letter-strategy", text("at-least-once")),
-    ]
-}
+impl Look<'_> {
+    async fn channel(&mut self) -> Result<&Channel, TransportError> {
+        let channel = match self.channel.take() {
+            Some(channel) => channel,
+            None => self.generation.channel().await.map_err(|error| channel_error(&error))?,
+        };
+        Ok(self.channel.insert(channel))
+    }
 
-fn text(value: &str) -> AMQPValue {
-    AMQPValue::LongString(value.into())
-}
-
-fn length(messages: usize) -> i64 {
-    i64::try_from(messages).unwrap_or(i64::MAX)
+    fn note(&mut self, found: Result<(), TransportError>) -> Result<(), TransportError> {
+        match found {
+            Ok(()) => return Ok(()),
+            Err(TransportError::NoExchange { exchange }) => {
+                self.missing.push(Missing::exchange(exchange));
+            }
+            Err(TransportError::Undeclared { queue }) => self.missing.push(Missing::queue(queue)),
+            Err(error) => return Err(error),
+        }
+        self.channel = None;
+        Ok(())
+    }
 }
 
 pub(crate) async fn declare_exchange(
@@ -237,7 +163,8 @@ pub(crate) async fn declare_exchange(
     };
     let mut arguments = FieldTable::default();
     if let Some(alternate) = &exchange.alternate {
-        arguments.insert("alternate-exchange".into(), text(alternate));
+        arguments
+            .insert("alternate-exchange".into(), AMQPValue::LongString(alternate.as_str().into()));
     }
     let declared =
         channel.exchange_declare(short(&exchange.name)?, exchange.kind.clone(), options, arguments);
@@ -251,9 +178,10 @@ pub(crate) async fn declare_queue(
     passive: bool,
 ) -> Result<(), TransportError> {
     declare_unbound(channel, queue, passive).await?;
-    if passive {
-        return Ok(());
-    }
+    if passive { Ok(()) } else { bind_queue(channel, queue).await }
+}
+
+async fn bind_queue(channel: &Channel, queue: &QueueSpec) -> Result<(), TransportError> {
     for (exchange, pattern) in &queue.bindings {
         let (name, exchange, pattern) = (short(&queue.name)?, short(exchange)?, short(pattern)?);
         channel
@@ -306,7 +234,11 @@ fn refusal(what: &'static str, name: &str, error: &lapin::Error) -> TransportErr
         disconnected => return disconnected,
     };
     match code(error) {
-        Some(404) if what == "queue" => TransportError::Undeclared { queue: name.to_owned() },
+        // The binding of a queue may lack the one or the other.
+        Some(404) => match missing_exchange(&said) {
+            Some(exchange) => TransportError::NoExchange { exchange: exchange.to_owned() },
+            None => TransportError::Undeclared { queue: name.to_owned() },
+        },
         // RESOURCE_LOCKED and PRECONDITION_FAILED.
         Some(405) => conflict(name, Conflict::Locked { reason: said }),
         Some(406) => conflict(name, Conflict::Otherwise { what, reason: said }),
@@ -315,5 +247,23 @@ fn refusal(what: &'static str, name: &str, error: &lapin::Error) -> TransportErr
             TransportError::Refused { code: Code::AccessRefused, reason }
         }
         _ => broker_error(format!("{what} `{name}`: {said}")),
+    }
+}
+
+/// The exchange that the broker says it does not have.
+pub(crate) fn missing_exchange(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("no exchange '")?;
+    rest.split_once('\'').map(|(name, _)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_missing_exchange_is_the_one_that_the_broker_names() {
+        let said = "NOT_FOUND - no exchange 'bloodbank.events.v1' in vhost '/'";
+        assert_eq!(missing_exchange(said), Some("bloodbank.events.v1"));
+        assert_eq!(missing_exchange("NOT_FOUND - no queue 'work' in vhost '/'"), None);
     }
 }

@@ -40,6 +40,13 @@ pub struct AmqpConfig {
     pub connect_timeout: Duration,
     /// How long [`Amqp::connect`](crate::Amqp::connect) waits for the first connection; 10 s.
     pub patience: Duration,
+    /// How long a broker is left alone, more or less, that took us before and refuses us now: another
+    /// password, a queue that was declared otherwise; 30 s.
+    pub refused_pause: Duration,
+    /// How often is looked whether the exchanges and bindings that were declared are still there; 5 s.
+    pub look_at_exchanges: Duration,
+    /// The same for queues; 60 s.
+    pub look_at_queues: Duration,
 }
 
 /// Certificates for `amqps`, as PEM files. The system's authorities are trusted, too.
@@ -56,10 +63,12 @@ pub struct Tls {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Mode {
-    /// `create`: declare what is missing. Nothing is ever deleted.
+    /// `create`: declare what is missing, also later, when somebody has deleted it. Nothing is ever
+    /// deleted.
     #[default]
     Create,
-    /// `verify`: fail if something is missing. Needs no right to configure.
+    /// `verify`: fail if something is missing, and log an error if it is missing later. Needs no right
+    /// to configure.
     Verify,
     /// `off`: take for granted that all is there.
     Off,
@@ -148,6 +157,9 @@ impl AmqpConfig {
             grace: Duration::from_secs(1),
             connect_timeout: Duration::from_secs(5),
             patience: Duration::from_secs(10),
+            refused_pause: Duration::from_secs(30),
+            look_at_exchanges: Duration::from_secs(5),
+            look_at_queues: Duration::from_secs(60),
         }
     }
 

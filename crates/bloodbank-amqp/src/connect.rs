@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use crate::config::{AmqpConfig, Tls};
 use crate::host::{HostError, HostFailure};
+use crate::quiet;
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,10 +57,10 @@ pub(crate) async fn connect(
 ) -> Result<Connection, HostError> {
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let tls = certificates(&config.tls)?;
-    let runtime = lapin::runtime::default_runtime()
-        .map_err(|error| HostError::Runtime { reason: error.to_string() })?;
+    let runtime =
+        quiet::runtime().map_err(|error| HostError::Runtime { reason: error.to_string() })?;
     let attempt = Connection::connect_uri_with_config(uri.clone(), properties, tls, runtime);
-    match timeout(config.connect_timeout, attempt).await {
+    match timeout(config.connect_timeout, quiet::quiet(attempt)).await {
         Ok(Ok(connection)) => Ok(connection),
         Ok(Err(error)) => Err(meaning(uri, &error)),
         Err(_) => Err(HostError::Silent { waited: Some(config.connect_timeout) }),

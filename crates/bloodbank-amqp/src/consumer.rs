@@ -170,7 +170,7 @@ impl Consumer {
     }
 
     /// # Errors
-    /// When there will never be a connection again.
+    /// [`TransportError::Closed`]. A broker that refuses us may take us later.
     async fn again(
         &self,
         pace: Option<Pace>,
@@ -180,9 +180,7 @@ impl Consumer {
         let far = Instant::now() + Duration::from_secs(3_600);
         let generation = match self.link.up(far).await {
             Ok(generation) => generation,
-            Err(error @ (TransportError::Refused { .. } | TransportError::Closed)) => {
-                return Err(error);
-            }
+            Err(TransportError::Closed) => return Err(TransportError::Closed),
             Err(_) => return Ok(None),
         };
         tokio::select! {

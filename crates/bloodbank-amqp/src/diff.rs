@@ -7,10 +7,11 @@ use bloodbank_bus::{Conflict, Topology, TransportError};
 use lapin::types::AMQPValue;
 use lapin::{Channel, ExchangeKind};
 
-use crate::assert::{self, Plan, QueueSpec};
+use crate::assert;
 use crate::connect::channel_error;
 use crate::exchanges::Exchanges;
 use crate::link::Generation;
+use crate::plan::{Plan, QueueSpec};
 
 /// Something that the broker lacks, or has otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -200,7 +201,7 @@ async fn exists(
     let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
     match declare(&channel, true).await {
         Ok(()) => Ok(true),
-        Err(TransportError::Undeclared { .. } | TransportError::Other { .. }) => Ok(false),
+        Err(TransportError::Undeclared { .. } | TransportError::NoExchange { .. }) => Ok(false),
         // A passive declaration of a queue that is another's.
         Err(TransportError::Conflict { .. }) => Ok(true),
         Err(error) => Err(error),

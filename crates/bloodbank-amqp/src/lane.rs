@@ -16,7 +16,7 @@ use lapin::Channel;
 use lapin::options::ConfirmSelectOptions;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout_at};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use self::drive::{Drive, Leave};
 use crate::link::{Generation, Link, State};
@@ -25,6 +25,9 @@ use crate::wire::Outgoing;
 
 /// How often deadlines are looked at; outcomes come this much before them.
 const TICK: Duration = Duration::from_millis(25);
+
+/// How often a channel's end is told, where one ends after the other.
+const TELL: Duration = Duration::from_secs(5);
 
 /// A place to publish; clones are the same.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ struct Job {
     sent: bool,
     /// How often the channel broke with an error of the broker's while it was on its way.
     falls: u8,
+    /// Whether its exchange was not there when it was sent last.
+    lacks_exchange: bool,
     outcome: oneshot::Sender<Outcome>,
     _room: OwnedSemaphorePermit,
 }
@@ -120,7 +125,15 @@ impl Shared {
         room: OwnedSemaphorePermit,
     ) -> oneshot::Receiver<Outcome> {
         let (outcome, receiver) = oneshot::channel();
-        let job = Job { message, deadline, sent: false, falls: 0, outcome, _room: room };
+        let job = Job {
+            message,
+            deadline,
+            sent: false,
+            falls: 0,
+            lacks_exchange: false,
+            outcome,
+            _room: room,
+        };
         self.waiting().push_back(job);
         self.arrived.notify_one();
         receiver
@@ -181,6 +194,23 @@ impl Shared {
         }
     }
 
+    /// Waits until what is missing was declared, with its bindings, as far as it can be.
+    async fn await_repair(&self, generation: &Generation, ticks: &mut Interval) {
+        let mut repaired = pin!(generation.repaired.notified());
+        repaired.as_mut().enable();
+        generation.missed.notify_one();
+        let mut left = pin!(self.link.left(generation));
+        loop {
+            tokio::select! {
+                () = &mut repaired => return,
+                () = &mut left => return,
+                _ = ticks.tick() => {
+                    self.expire();
+                }
+            }
+        }
+    }
+
     /// Ends everything that waits.
     fn fail_all(&self, error: &TransportError) {
         let jobs = std::mem::take(&mut *self.waiting());
@@ -190,8 +220,19 @@ impl Shared {
 
 impl Job {
     fn fail(self, error: TransportError) {
-        let error = if self.sent { TransportError::Unknown } else { error };
+        let error = match self {
+            Job { lacks_exchange: true, ref message, .. } => {
+                TransportError::NoExchange { exchange: message.exchange.to_string() }
+            }
+            Job { sent: true, .. } => TransportError::Unknown,
+            _ => error,
+        };
         self.settle(Err(error));
+    }
+
+    /// Whether it may take its channel down, so that it travels alone.
+    fn is_suspect(&self) -> bool {
+        self.falls > 0 || self.lacks_exchange
     }
 
     fn settle(self, outcome: Outcome) {
@@ -205,6 +246,7 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
     let mut watch = lane.link.watch();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told: Option<Instant> = None;
     loop {
         if lane.room.is_closed() {
             return lane.fail_all(&TransportError::Closed);
@@ -216,9 +258,21 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
                 match lane.unless_left(generation, &mut ticks, opening).await {
                     Ok(channel) => {
                         let mut drive = Drive::new(&lane, channel, generation.clone());
-                        match drive.run(&mut watch, &mut ticks).await {
-                            Leave::Closed => return drive.leave(None),
+                        let lost = match drive.run(&mut watch, &mut ticks).await {
+                            Leave::Closed => {
+                                drive.leave(None);
+                                return;
+                            }
                             Leave::Broken(error) => drive.leave(error.as_ref()),
+                        };
+                        if let Some(reason) = lost.complaint
+                            && told.is_none_or(|told| told.elapsed() > TELL)
+                        {
+                            warn!(%reason, "the broker has closed a channel to publish on");
+                            told = Some(Instant::now());
+                        }
+                        if lost.lacks_exchange {
+                            lane.await_repair(generation, &mut ticks).await;
                         }
                         if let Some(replies) = &replies {
                             // The way back of what was sent is lost; the rest is sent anew.

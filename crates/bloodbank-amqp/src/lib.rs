@@ -4,8 +4,10 @@
 //! supervisor connects, declares what was declared before, and hands each new connection to the lanes
 //! that publish and the consumers that receive.
 //!
-//! The client library logs returned messages whole, at level `warn` under the target `lapin`; filter
-//! that target where payloads must stay out of logs.
+//! Logs hold no payloads. The client library, which logs returned messages whole, is kept out of them:
+//! it runs without a `tracing` subscriber. Where tracing passes events on to the `log` crate for want
+//! of a subscriber (its feature `log`), it stops doing so with the first connection, for this crate as
+//! for all others; install a subscriber.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
@@ -23,7 +25,10 @@ mod history;
 mod host;
 mod lane;
 mod link;
+mod plan;
 pub mod probe;
+mod quiet;
+mod repair;
 mod replies;
 mod supervisor;
 mod values;

@@ -20,9 +20,18 @@ pub(crate) struct Generation {
     pub(crate) outgoing: Connection,
     /// Told by whoever has reason to think that the connection is dead.
     pub(crate) suspected: Notify,
+    /// Told by whoever has met an exchange that is not there.
+    pub(crate) missed: Notify,
+    /// Told each time when it was looked whether everything is there, and what was missing declared.
+    pub(crate) repaired: Notify,
 }
 
 impl Generation {
+    pub(crate) fn new(number: u64, (connection, outgoing): (Connection, Connection)) -> Self {
+        let (suspected, missed, repaired) = (Notify::new(), Notify::new(), Notify::new());
+        Generation { number, connection, outgoing, suspected, missed, repaired }
+    }
+
     pub(crate) async fn channel(&self) -> Result<Channel, lapin::Error> {
         self.connection.create_channel().await
     }
@@ -43,7 +52,7 @@ pub(crate) enum State {
     /// There is none, for what came of these hosts; of none of them yet at the beginning.
     Down(Vec<HostFailure>),
     Up(Arc<Generation>),
-    /// The broker rejects us; nothing is tried any more.
+    /// The broker rejects us. Nothing is tried any more, or, where it took us before, rarely.
     Refused(HostFailure),
     Closed,
 }

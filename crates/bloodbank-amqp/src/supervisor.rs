@@ -20,14 +20,15 @@ use crate::config::AmqpConfig;
 use crate::connect::{channel_error, connect};
 use crate::host::{BrokerHost, HostError, HostFailure};
 use crate::link::{Generation, Link, State};
+use crate::repair::Repair;
 use crate::{assert, probe};
 
 /// The shortest and the longest pause between two rounds of attempts.
 ///
 /// An attempt costs next to nothing; whoever publishes gets errors until one succeeds.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
-/// How long it may take to declare everything again on a new connection.
-const ASSERT: Duration = Duration::from_secs(15);
+/// How long it may take to declare everything again, on a new connection or later.
+pub(crate) const ASSERT: Duration = Duration::from_secs(15);
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// How often the connection is looked at, beside its own events.
@@ -86,47 +87,66 @@ impl Supervisor {
         }
     }
 
-    /// Ends only with a reason why trying again is of no use.
+    /// Ends only where the broker refuses us from the start, with what it refuses. One that took us
+    /// before may do so again: somebody may be at it.
     async fn keep_up(&self) -> HostFailure {
         let mut number = 0;
+        let mut was_up = false;
         let mut pause = PAUSES.0;
         let mut hosts = Hosts::new(&self.config.hosts);
         loop {
-            match self.round(&mut hosts).await {
+            let refused = match self.round(&mut hosts).await {
                 Ok((host, connections)) => {
                     number += 1;
                     if number > 1 {
                         counter!("bloodbank_reconnects_total").increment(1);
                     }
                     let since = Instant::now();
-                    let end = self.hold(&host, connections, number).await;
-                    let is_final = matches!(&end, HostError::Topology(error)
-                        if !may_pass(error, number == 1));
-                    let failure = HostFailure { host, cause: end };
-                    if is_final {
-                        return failure;
-                    }
-                    warn!(reason = %failure.cause, "the connection is lost");
-                    self.link.set(State::Down(vec![failure]));
+                    let end = self.hold(&host, connections, number, &mut was_up).await;
                     // A connection that held longer than we waited for it proves the broker well.
                     if since.elapsed() > pause {
                         pause = PAUSES.0;
                     }
+                    self.lost(HostFailure { host, cause: end }, was_up)
                 }
-                Err(hosts) => {
-                    let refused = hosts.iter().find(|failure| failure.cause.is_final());
-                    if let Some(refused) = refused {
-                        return refused.clone();
-                    }
-                    for failure in &hosts {
-                        warn!(reason = %failure, "no connection");
-                    }
-                    self.link.set(State::Down(hosts));
+                Err(hosts) => self.not_connected(hosts),
+            };
+            match refused {
+                None => {
+                    sleep(jittered(pause)).await;
+                    pause = (pause * 2).min(PAUSES.1);
                 }
+                Some(refused) if was_up => {
+                    let pause = jittered(self.config.refused_pause);
+                    error!(reason = %refused, again_in = ?pause, "the broker refuses us");
+                    self.link.set(State::Refused(refused));
+                    sleep(pause).await;
+                }
+                Some(refused) => return refused,
             }
-            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
-            pause = (pause * 2).min(PAUSES.1);
         }
+    }
+
+    /// Tells that a connection has ended; gives it back if the broker refuses us.
+    fn lost(&self, failure: HostFailure, was_up: bool) -> Option<HostFailure> {
+        if matches!(&failure.cause, HostError::Topology(error) if !may_pass(error, was_up)) {
+            return Some(failure);
+        }
+        warn!(reason = %failure.cause, "the connection is lost");
+        self.link.set(State::Down(vec![failure]));
+        None
+    }
+
+    /// Tells what came of each host; gives back the one that refuses us.
+    fn not_connected(&self, hosts: Vec<HostFailure>) -> Option<HostFailure> {
+        if let Some(refused) = hosts.iter().find(|failure| failure.cause.is_final()) {
+            return Some(refused.clone());
+        }
+        for failure in &hosts {
+            warn!(reason = %failure, "no connection");
+        }
+        self.link.set(State::Down(hosts));
+        None
     }
 
     /// Tries each host once, from the one whose turn it is.
@@ -178,6 +198,7 @@ impl Supervisor {
         host: &BrokerHost,
         (connection, outgoing): Connections,
         number: u64,
+        was_up: &mut bool,
     ) -> HostError {
         let events = connection.events_listener();
         let outgoing_events = outgoing.events_listener();
@@ -198,10 +219,12 @@ impl Supervisor {
                 };
             }
         }
-        let generation =
-            Arc::new(Generation { number, connection, outgoing, suspected: Notify::new() });
+        let generation = Arc::new(Generation::new(number, (connection, outgoing)));
+        *was_up = true;
         self.link.set(State::Up(generation.clone()));
+        let repair = Repair::new(&self.config, &self.declared, &generation);
         let outage = tokio::select! {
+            never = repair.run() => match never {},
             outage = self.end_of(&generation.connection, events) => outage,
             outage = self.end_of(&generation.outgoing, outgoing_events) => outage,
             () = generation.suspected.notified() => Outage::Slow,
@@ -260,16 +283,23 @@ impl Supervisor {
     }
 }
 
-/// Whether trying again may help where the topology could not be declared. What is missing from the
-/// start is a mistake; later somebody may be at it.
-fn may_pass(error: &TransportError, is_first: bool) -> bool {
+/// About as long, so that not all come at once.
+fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64())
+}
+
+/// Whether trying again soon may help where the topology could not be declared. What is missing from
+/// the start is a mistake; later somebody may be at it.
+fn may_pass(error: &TransportError, was_up: bool) -> bool {
     match error {
         // A temporary queue of ours, held by a connection that the broker has not given up yet.
         TransportError::Conflict { conflict: Conflict::Locked { .. }, .. } => true,
         TransportError::Conflict { .. } | TransportError::Refused { .. } => false,
-        TransportError::Undeclared { .. } | TransportError::Other { .. } => !is_first,
+        TransportError::Undeclared { .. }
+        | TransportError::NoExchange { .. }
+        | TransportError::Other { .. } => was_up,
         // Nothing but other names would help.
-        TransportError::NameTooLong { .. } | TransportError::Unsupported { .. } => !is_first,
+        TransportError::NameTooLong { .. } | TransportError::Unsupported { .. } => was_up,
         _ => true,
     }
 }

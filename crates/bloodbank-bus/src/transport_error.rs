@@ -40,7 +40,8 @@ pub enum TransportError {
         /// Why there is none, as far as it is known.
         outage: Outage,
     },
-    /// The broker rejects us as we are configured; trying again is of no use.
+    /// The broker rejects us as we are configured. Where it took us before, it is asked again from time
+    /// to time; otherwise nothing but another configuration helps.
     #[error("the broker refuses us: {reason}")]
     Refused {
         /// What it refuses.
@@ -53,6 +54,12 @@ pub enum TransportError {
     Undeclared {
         /// Its name.
         queue: String,
+    },
+    /// There is no such exchange, and it could not be declared again.
+    #[error("there is no exchange `{exchange}`: it was not declared, or it was deleted")]
+    NoExchange {
+        /// Its name.
+        exchange: String,
     },
     /// A queue, or an exchange, cannot be declared like this.
     #[error("`{name}` cannot be declared: {conflict}")]
@@ -136,6 +143,7 @@ impl TransportError {
             TransportError::Disconnected { .. } => Code::Disconnected,
             TransportError::Refused { code, .. } => *code,
             TransportError::Undeclared { .. } => Code::QueueUndeclared,
+            TransportError::NoExchange { .. } => Code::ExchangeMissing,
             TransportError::Conflict { .. } => Code::DeclarationConflict,
             TransportError::InUse { .. } => Code::QueueInUse,
             TransportError::Stale => Code::DeliveryStale,
@@ -151,8 +159,8 @@ impl TransportError {
 
     /// Whether the same call may succeed later. Publish again with the same id only.
     pub fn is_retryable(&self) -> bool {
-        use TransportError::{Blocked, Disconnected, Nacked, Unknown};
-        matches!(self, Nacked { .. } | Unknown | Blocked | Disconnected { .. })
+        use TransportError::{Blocked, Disconnected, Nacked, NoExchange, Unknown};
+        matches!(self, Nacked { .. } | Unknown | Blocked | Disconnected { .. } | NoExchange { .. })
     }
 }
 

@@ -6,7 +6,6 @@
 use std::env;
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
@@ -14,21 +13,13 @@ use tracing_subscriber::{Layer, fmt, registry};
 /// Starts logging for this process.
 pub(crate) fn start() {
     let level = level(&variable("BLOODBANK_LOG"));
-    // The client library logs returned messages whole, and payloads are not for logs; what it calls
-    // an error is often an answer that we asked for.
-    let targets = Targets::new()
-        .with_default(LevelFilter::OFF)
-        .with_target("bloodbank", level)
-        .with_target("bloodbank_amqp", level)
-        .with_target("bloodbank_bus", level)
-        .with_target("candystore", level);
     let output = fmt::layer().with_writer(std::io::stderr);
     let output = match is_json(&variable("BLOODBANK_LOG_FORMAT")) {
         true => output.json().boxed(),
         false => output.boxed(),
     };
     // An error means that somebody else logs already.
-    let _ = registry().with(output.with_filter(targets)).try_init();
+    let _ = registry().with(output.with_filter(level)).try_init();
 }
 
 /// A variable of the environment; empty is not set.

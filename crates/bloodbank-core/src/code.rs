@@ -137,6 +137,9 @@ codes! {
     NotABroker, "not-a-broker",
         "What listens at the host and port does not speak AMQP 0-9-1.",
         "Correct host and port in RABBIT_URL.";
+    TlsMismatch, "tls-mismatch",
+        "The URL says amqp:// and the broker's port speaks TLS, or it says amqps:// and the port does not.",
+        "Write amqps:// for a port that speaks TLS (5671), and amqp:// for one that does not (5672).";
     AccessRefused, "access-refused",
         "The broker does not let the user declare, publish or consume this.",
         "Give the user the permissions with `rabbitmqctl set_permissions`.";
@@ -161,6 +164,9 @@ codes! {
     QueueUndeclared, "queue-undeclared",
         "There is no such queue.",
         "Correct the name, or start the service that declares the queue.";
+    ExchangeMissing, "exchange-missing",
+        "There is no such exchange: it was never declared, or it was deleted.",
+        "Let `bloodbank topology --apply` declare it, or correct its name.";
     DeclarationConflict, "declaration-conflict",
         "A queue or exchange cannot be declared like this: it exists otherwise, or a rule forbids it.",
         "Declare it as it is, or delete the existing one by hand.";

@@ -20,8 +20,10 @@ use tokio::time::{Instant, Interval};
 use tracing::{debug, warn};
 
 use super::{Job, Shared};
+use crate::assert::missing_exchange;
 use crate::connect::{channel_error, is_complaint};
 use crate::link::{Generation, Status};
+use crate::quiet::quiet;
 use crate::wire::Outgoing;
 
 /// How often a message may take its channel down with it before it is given up.
@@ -83,6 +85,14 @@ pub(super) struct Drive<'l> {
 pub(super) enum Leave {
     Closed,
     Broken(Option<lapin::Error>),
+}
+
+/// Why a channel was lost, as far as it matters for the next one.
+pub(super) struct Lost {
+    /// What the broker said against it.
+    pub(super) complaint: Option<String>,
+    /// Whether that was that it does not have an exchange.
+    pub(super) lacks_exchange: bool,
 }
 
 impl<'l> Drive<'l> {
@@ -163,8 +173,8 @@ impl<'l> Drive<'l> {
 
     /// How many messages may be sent now. One that has taken a channel down travels alone.
     fn room(&self) -> usize {
-        let fallen = |sent: &Sent| sent.job.as_ref().is_some_and(|job| job.falls > 0);
-        if self.under_way.back().is_some_and(fallen) {
+        let is_suspect = |sent: &Sent| sent.job.as_ref().is_some_and(Job::is_suspect);
+        if self.under_way.back().is_some_and(is_suspect) {
             return 0;
         }
         let open = self.under_way.len() - self.settled;
@@ -177,7 +187,7 @@ impl<'l> Drive<'l> {
         let room = self.room();
         let jobs: Vec<Job> = {
             let mut waiting = self.lane.waiting();
-            let fallen = waiting.iter().position(|job| job.falls > 0);
+            let fallen = waiting.iter().position(Job::is_suspect);
             let count = match fallen {
                 None => room.min(waiting.len()),
                 Some(0) => usize::from(self.under_way.is_empty()),
@@ -202,13 +212,13 @@ impl<'l> Drive<'l> {
         let message = job.message.clone();
         let name = message.mandatory.then(|| message.name());
         let channel = self.channel.clone();
-        let mut confirming: Confirming = Box::pin(async move {
+        let mut confirming: Confirming = Box::pin(quiet(async move {
             let options = BasicPublishOptions { mandatory: message.mandatory, immediate: false };
             let Outgoing { exchange, routing_key, body, properties, .. } = message;
             let published =
                 channel.basic_publish(exchange, routing_key, options, &body, properties).await?;
             published.await
-        });
+        }));
         if self.under_way.is_empty() {
             self.heard = Instant::now();
         }
@@ -357,25 +367,32 @@ impl<'l> Drive<'l> {
     }
 
     /// Puts back what has no outcome, to be sent again on the next channel.
-    pub(super) fn leave(self, error: Option<&lapin::Error>) {
+    pub(super) fn leave(self, error: Option<&lapin::Error>) -> Lost {
         // A complaint of the broker's may be about one of those that it has not confirmed.
         let fell = error.is_some_and(is_complaint);
         if let Some(error) = error {
             debug!(%error, "the channel is gone");
         }
+        let complaint = error.filter(|_| fell).map(ToString::to_string);
+        let missing = complaint.as_deref().and_then(missing_exchange);
         let mut again: VecDeque<Job> =
             self.judging.into_iter().filter_map(|judged| judged.job).collect();
         for sent in self.under_way {
             let Some(mut job) = sent.job else { continue };
-            job.falls += u8::from(fell && sent.acked.is_none());
+            match missing {
+                Some(missing) => job.lacks_exchange = missing == job.message.exchange.as_str(),
+                None => job.falls += u8::from(fell && sent.acked.is_none()),
+            }
             match error {
                 Some(error) if job.falls > MOST_FALLS => job.settle(Err(channel_error(error))),
                 _ => again.push_back(job),
             }
         }
+        let lacks_exchange = missing.is_some();
         let mut waiting = self.lane.waiting();
         again.append(&mut waiting);
         *waiting = again;
+        Lost { complaint, lacks_exchange }
     }
 }
 
