@@ -1,5 +1,6 @@
 //! Services on the listening side: handlers on queues.
 
+mod consumer;
 mod handlers;
 mod plan;
 mod setup;
@@ -18,10 +19,11 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use self::consumer::Consumer;
 use self::handlers::Handlers;
 use self::plan::Planned;
 pub use self::setup::SetupFault;
-use self::worker::{Consumer, Shared};
+use self::worker::Shared;
 use crate::{
     Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Subscription,
     Transport, TransportError,
@@ -301,7 +303,7 @@ impl<S: Service> Subscriber<S> {
         if ended.is_ok() {
             ended = tokio::select! {
                 () = shutdown => Ok(()),
-                queue = worker::first_to_end(&mut consumers) => Err(why_ended(&shared, queue).await),
+                queue = consumer::first_to_end(&mut consumers) => Err(why_ended(&shared, queue).await),
             };
         }
         // An error would mean that no worker listens, which is what is wanted.
