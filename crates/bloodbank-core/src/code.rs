@@ -149,6 +149,9 @@ codes! {
     Unroutable, "unroutable",
         "No queue takes the message: no service that wants it has declared its queue.",
         "Start the service that handles it, or declare the queues of registry.yaml.";
+    CallerGone, "caller-gone",
+        "The caller of the command no longer waits for the answer.",
+        "Do nothing, or let callers wait longer with `within`; the same idempotency key asks again.";
     Nacked, "nacked",
         "The bus rejected the message, as a queue that should get it is full or failed.",
         "Let the queue be read; then try again with the same id.";

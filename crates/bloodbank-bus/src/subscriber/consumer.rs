@@ -1,25 +1,39 @@
-//! The consumer of one queue: its deliveries, and the workers on them.
+//! The consumer of one queue: it hands out deliveries, each to a task of its own.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
-use tokio::sync::Mutex;
-use tokio::task::JoinSet;
+use tokio::pin;
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::error;
 
 use super::worker::{Shared, Worker};
-use crate::metrics::QueueMetrics;
 use crate::{Deliveries, RetryPolicy, Subscription, TransportError};
 
 /// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
 const MOST_IN_ORDER: u16 = 32;
 
-/// The workers on one queue.
+/// The consumer of one queue.
 pub(super) struct Consumer {
-    queue: String,
-    deliveries: Arc<Mutex<Deliveries>>,
-    workers: JoinSet<()>,
-    working: Arc<AtomicUsize>,
+    worker: Arc<Worker>,
+    intake: Intake,
+    /// Watches for handlers that run long.
+    watching: JoinSet<()>,
+}
+
+/// Whether deliveries are still taken.
+enum Intake {
+    Open(JoinHandle<Rest>),
+    Ended(Rest),
+    /// Its task is gone, and with it everything.
+    Lost,
+}
+
+/// What is left when nothing new is taken.
+struct Rest {
+    deliveries: Deliveries,
+    tasks: JoinSet<()>,
 }
 
 impl Consumer {
@@ -34,48 +48,89 @@ impl Consumer {
         }
         let subscription = Subscription::new(&*queue).with_prefetch(prefetch);
         let deliveries = shared.transport.subscribe(subscription).await?;
-        let deliveries = Arc::new(Mutex::new(deliveries));
-        let count = if shared.options.strict_order { 1 } else { shared.options.concurrency };
-        let metrics = Arc::new(QueueMetrics::new(&queue));
-        let retry = Arc::new(retry);
-        let working = Arc::new(AtomicUsize::new(0));
-        let mut workers = JoinSet::new();
-        for _ in 0..count {
-            let worker =
-                Worker { shared: shared.clone(), metrics: metrics.clone(), retry: retry.clone() };
-            workers.spawn(worker.run(deliveries.clone(), working.clone()));
-        }
-        Ok(Consumer { queue, deliveries, workers, working })
+        let worker = Arc::new(Worker::new(shared, queue, retry));
+        let mut watching = JoinSet::new();
+        let watched = worker.clone();
+        watching.spawn(async move { watched.watch().await });
+        let intake = Intake::Open(tokio::spawn(hand_out(worker.clone(), deliveries)));
+        Ok(Consumer { worker, intake, watching })
     }
 
-    /// Waits for all workers.
+    /// Waits until nothing new is taken and everything that was taken is done with. Safe to drop
+    /// before it is done.
     pub(super) async fn finish(&mut self) {
-        while self.workers.join_next().await.is_some() {}
+        if let Intake::Open(handing_out) = &mut self.intake {
+            self.intake = match handing_out.await {
+                Ok(rest) => Intake::Ended(rest),
+                Err(_) => Intake::Lost,
+            };
+        }
+        if let Intake::Ended(rest) = &mut self.intake {
+            while rest.tasks.join_next().await.is_some() {}
+        }
     }
 
     /// How many messages are being handled.
     pub(super) fn working(&self) -> usize {
-        self.working.load(Ordering::Relaxed)
+        self.worker.working()
     }
 
-    /// Ends workers that are left, and gives back what they have not settled.
-    pub(super) async fn close(mut self) {
-        self.workers.shutdown().await;
-        if let Some(deliveries) = Arc::into_inner(self.deliveries) {
-            deliveries.into_inner().close().await;
+    /// Ends handlers that are left, and gives back what they have not settled.
+    pub(super) async fn close(self) {
+        let rest = match self.intake {
+            Intake::Open(handing_out) => handing_out.await.ok(),
+            Intake::Ended(rest) => Some(rest),
+            Intake::Lost => None,
+        };
+        if let Some(Rest { deliveries, mut tasks }) = rest {
+            tasks.shutdown().await;
+            deliveries.close().await;
         }
+        drop(self.watching);
     }
 }
 
-/// Waits until a worker has ended by itself, and says on which queue.
+/// Waits until a consumer takes nothing new any more, and says on which queue.
 pub(super) async fn first_to_end(consumers: &mut [Consumer]) -> String {
     std::future::poll_fn(|context| {
         for consumer in consumers.iter_mut() {
-            if let Poll::Ready(Some(_)) = consumer.workers.poll_join_next(context) {
-                return Poll::Ready(consumer.queue.clone());
+            let Intake::Open(handing_out) = &mut consumer.intake else { continue };
+            if let Poll::Ready(ended) = Pin::new(handing_out).poll(context) {
+                consumer.intake = ended.map_or(Intake::Lost, Intake::Ended);
+                return Poll::Ready(consumer.worker.queue().to_owned());
             }
         }
         Poll::Pending
     })
     .await
+}
+
+/// Gives each delivery a task once a handler may begin, in order, until the shutdown or the end of the
+/// deliveries. A message that must wait gives up its place to the next.
+async fn hand_out(worker: Arc<Worker>, mut deliveries: Deliveries) -> Rest {
+    let mut stopped = worker.stopped();
+    let stopped = stopped.wait_for(|stopped| *stopped);
+    pin!(stopped);
+    let mut tasks = JoinSet::new();
+    let mut place = None;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            Some(done) = tasks.join_next() => {
+                // Handlers' panics are caught before.
+                if let Err(error) = done {
+                    error!(%error, queue = worker.queue(), "a message was dropped in the middle");
+                    break;
+                }
+            }
+            free = worker.place(), if place.is_none() => place = free,
+            delivery = deliveries.recv(), if place.is_some() => {
+                let (Some(delivery), Some(place)) = (delivery, place.take()) else { break };
+                tasks.spawn(worker.clone().work(delivery, place));
+            }
+        }
+    }
+    worker.begin_no_more();
+    Rest { deliveries, tasks }
 }

@@ -1,25 +1,26 @@
-//! Workers: one message after the other, from the queue through its handler to its end.
+//! What is done with one message, from its queue through its handler to its end.
 
 mod attempt;
 mod claim;
 mod conclude;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bloodbank_core::{Envelope, LiveContracts};
 use chrono::Utc;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
-use tracing::{Instrument, debug, info_span};
+use tracing::{Instrument, debug, error_span};
 
 use self::claim::name_of;
 use super::Options;
 use super::handlers::Handlers;
+use super::running::Running;
 use crate::metrics::QueueMetrics;
-use crate::reading::Fault;
-use crate::{Answer, Claim, Deliveries, Delivery, RetryPolicy, Settlement, Transport};
+use crate::reading::{Escaped, Fault};
+use crate::{Answer, Claim, Delivery, RetryPolicy, Settlement, Transport};
 
 /// How long to wait before something that failed for now is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -30,111 +31,180 @@ pub(super) struct Shared {
     pub(super) contracts: LiveContracts,
     pub(super) handlers: Handlers,
     pub(super) options: Options,
+    /// Whether the memory of what was handled has failed of late.
+    pub(super) dedup_fails: AtomicBool,
     /// True once nothing new is to be taken.
     pub(super) stopped: watch::Receiver<bool>,
 }
-/// One of the workers on a queue.
+
+/// Handles the messages of one queue.
 pub(super) struct Worker {
-    pub(super) shared: Arc<Shared>,
-    pub(super) metrics: Arc<QueueMetrics>,
-    /// When messages of its queue are tried again.
-    pub(super) retry: Arc<RetryPolicy>,
+    shared: Arc<Shared>,
+    queue: String,
+    metrics: QueueMetrics,
+    /// When its messages are tried again.
+    retry: RetryPolicy,
+    /// As many as handlers may run at a time. Closed when none may begin any more.
+    places: Arc<Semaphore>,
+    /// How many messages are being handled.
+    working: AtomicUsize,
+    running: Running,
+}
+
+/// What is to be done with a message after a look at it.
+enum Step {
+    Settle(Settlement),
+    /// Nothing: it goes back with what came after it, in order, when the consumer is closed.
+    Leave,
+    /// Somebody else is at it: it is looked at again after a pause.
+    Wait,
 }
 
 impl Worker {
-    pub(super) async fn run(self, deliveries: Arc<Mutex<Deliveries>>, working: Arc<AtomicUsize>) {
-        let mut stopped = self.shared.stopped.clone();
-        let next = || async { deliveries.lock().await.recv().await };
-        loop {
-            let delivery = tokio::select! {
-                biased;
-                _ = stopped.wait_for(|stopped| *stopped) => return,
-                delivery = next() => delivery,
-            };
-            let Some(delivery) = delivery else { return };
-            working.fetch_add(1, Ordering::Relaxed);
-            self.metrics.in_process.increment(1);
-            let since = Instant::now();
-            self.process(delivery).await;
-            self.metrics.duration.record(since.elapsed().as_secs_f64());
-            self.metrics.in_process.decrement(1);
-            working.fetch_sub(1, Ordering::Relaxed);
+    pub(super) fn new(shared: Arc<Shared>, queue: String, retry: RetryPolicy) -> Self {
+        let places = if shared.options.strict_order { 1 } else { shared.options.concurrency };
+        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        let metrics = QueueMetrics::new(&queue);
+        let (working, running) = (AtomicUsize::new(0), Running::default());
+        Worker { shared, queue, metrics, retry, places, working, running }
+    }
+
+    pub(super) fn queue(&self) -> &str {
+        &self.queue
+    }
+
+    /// How many messages are being handled.
+    pub(super) fn working(&self) -> usize {
+        self.working.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_ordered(&self) -> bool {
+        self.shared.options.strict_order
+    }
+
+    /// True once nothing new is to be taken.
+    pub(super) fn stopped(&self) -> watch::Receiver<bool> {
+        self.shared.stopped.clone()
+    }
+
+    /// From here on no handler begins; those that run go on.
+    pub(super) fn begin_no_more(&self) {
+        self.places.close();
+    }
+
+    /// Tells of handlers that run long, for ever.
+    pub(super) async fn watch(&self) {
+        self.running.watch(&self.queue, &self.metrics).await;
+    }
+
+    /// Waits until a handler may begin; `None` if none may any more.
+    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        self.places.clone().acquire_owned().await.ok()
+    }
+
+    /// Handles a message. While it waits for others it takes nobody's place.
+    pub(super) async fn work(self: Arc<Self>, delivery: Delivery, place: OwnedSemaphorePermit) {
+        let delivery = Arc::new(delivery);
+        self.metrics.received.increment(1);
+        self.metrics.size.record(delivery.body.len() as f64);
+        let mut place = Some(place);
+        while let Some(taken) = place {
+            if !self.shared.transport.is_current(&delivery) {
+                return debug!(queue = %delivery.queue, "its connection is gone; it comes again");
+            }
+            let is_done = self.process(&delivery).await;
+            drop(taken);
+            if is_done || self.pause(PAUSE).await.is_none() {
+                return;
+            }
+            place = self.place().await;
         }
     }
 
-    async fn process(&self, delivery: Delivery) {
-        self.metrics.received.increment(1);
-        self.metrics.size.record(delivery.body.len() as f64);
-        if !self.shared.transport.is_current(&delivery) {
-            return debug!(queue = %delivery.queue, "its connection is gone; it comes again");
+    /// Whether a message is done with.
+    async fn process(&self, delivery: &Arc<Delivery>) -> bool {
+        self.working.fetch_add(1, Ordering::Relaxed);
+        self.metrics.in_process.increment(1);
+        let since = Instant::now();
+        let step = self.look_at(delivery).await;
+        let is_done = !matches!(step, Step::Wait);
+        if let Step::Settle(settlement) = step {
+            self.settle(delivery, settlement).await;
         }
-        let delivery = Arc::new(delivery);
-        let settlement = match delivery.envelope() {
+        if is_done {
+            self.metrics.duration.record(since.elapsed().as_secs_f64());
+        }
+        self.metrics.in_process.decrement(1);
+        self.working.fetch_sub(1, Ordering::Relaxed);
+        is_done
+    }
+
+    async fn look_at(&self, delivery: &Arc<Delivery>) -> Step {
+        match delivery.envelope() {
             Ok(envelope) => {
                 let envelope = Arc::clone(envelope);
                 let lag = Utc::now().signed_duration_since(envelope.timestamp);
                 self.metrics.lag.set(lag.num_milliseconds() as f64 / 1_000.0);
-                let span = info_span!(
+                // Of the highest level, so that every line names its message, however little is logged.
+                let span = error_span!(
                     "handle",
                     id = %envelope.id,
-                    key = %envelope.event_type,
+                    key = %Escaped(&envelope.event_type),
                     correlation_id = envelope.correlation_id.map(tracing::field::display),
                     traceparent = envelope.traceparent,
                     attempt = delivery.attempt,
                     queue = %delivery.queue,
                 );
-                self.handle(envelope, &delivery).instrument(span).await
+                self.handle(envelope, delivery).instrument(span).await
             }
             Err(error) => {
                 let fault = Fault::from(error.clone());
-                let span = info_span!("handle", key = %delivery.key, queue = %delivery.queue);
-                Some(self.park_fault(&delivery, &fault).instrument(span).await)
+                let key = Escaped(&*delivery.key);
+                let span = error_span!("handle", %key, queue = %delivery.queue);
+                Step::Settle(self.park_fault(delivery, &fault).instrument(span).await)
             }
-        };
-        if let Some(settlement) = settlement {
-            self.settle(&delivery, settlement).await;
         }
     }
 
-    /// What is to become of a message; `None` if it is to stay where it is.
-    async fn handle(
-        &self,
-        envelope: Arc<Envelope>,
-        delivery: &Arc<Delivery>,
-    ) -> Option<Settlement> {
+    async fn handle(&self, envelope: Arc<Envelope>, delivery: &Arc<Delivery>) -> Step {
         let name = name_of(&envelope, delivery);
-        match self.claim(&name).await? {
-            Claim::Done(answer) => {
-                debug!("handled before");
-                self.metrics.duplicates.increment(1);
-                self.metrics.processed("skipped");
-                if delivery.reply_to.is_some() {
-                    let unknown = || Answer::Error("handled before, and not as a call".to_owned());
-                    let answer = answer.map(|answer| answer.to_vec());
-                    let answer = answer.or_else(|| serde_json::to_vec(&unknown()).ok());
-                    self.reply(delivery, answer.unwrap_or_default()).await;
-                }
-                return Some(Settlement::Ack);
-            }
-            Claim::New | Claim::Busy => {}
+        match self.claim(&name).await {
+            None => return Step::Leave,
+            Some(Claim::Done(answer)) => return Step::Settle(self.skip(delivery, answer).await),
+            Some(Claim::Busy) => return Step::Wait,
+            Some(Claim::New) => {}
         }
         let attempted = tokio::select! {
             attempted = self.attempt_all(envelope, delivery) => attempted,
             never = self.keep_claim(&name) => match never {},
         };
         match attempted {
-            Ok(Some((handled, last))) => Some(self.conclude(&name, handled, &last).await),
-            // It goes back with what came after it, in order, when the consumer is closed.
+            Ok(Some((handled, last))) => Step::Settle(self.conclude(&name, handled, &last).await),
             Ok(None) => {
                 self.release(&name).await;
-                None
+                Step::Leave
             }
             Err(fault) => {
                 self.release(&name).await;
-                Some(self.park_fault(delivery, &fault).await)
+                Step::Settle(self.park_fault(delivery, &fault).await)
             }
         }
     }
+
+    /// What was handled before is not handled again; whoever calls is told what came of it.
+    async fn skip(&self, delivery: &Delivery, answer: Option<Arc<[u8]>>) -> Settlement {
+        debug!("handled before");
+        self.metrics.duplicates.increment(1);
+        self.metrics.processed("skipped");
+        if delivery.reply_to.is_some() {
+            let unknown = || Answer::Error("handled before, and not as a call".to_owned());
+            let answer = answer.map(|answer| answer.to_vec());
+            let answer = answer.or_else(|| serde_json::to_vec(&unknown()).ok());
+            self.reply(delivery, answer.unwrap_or_default()).await;
+        }
+        Settlement::Ack
+    }
+
     /// Waits; `None` on shutdown.
     async fn pause(&self, time: Duration) -> Option<()> {
         let mut stopped = self.shared.stopped.clone();

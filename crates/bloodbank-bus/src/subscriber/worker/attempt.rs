@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bloodbank_core::Envelope;
+use tokio::time::timeout;
 use tracing::warn;
 
 use super::Worker;
-use crate::reading::{self, Fault};
+use crate::reading::{self, Escaped, Fault};
 use crate::subscriber::handlers::{Handled, Incoming};
 use crate::{Answer, Delivery, Verdict};
 
@@ -26,7 +27,8 @@ impl Worker {
         let handled = self.attempt(envelope, delivery).await?;
         Ok(Some((handled, Arc::clone(delivery))))
     }
-    /// One call of the handler; a panic is a failure.
+    /// One call of the handler. It fails if it panics, and if it takes longer than it may: then it is
+    /// dropped where it is.
     async fn attempt(
         &self,
         envelope: Arc<Envelope>,
@@ -39,16 +41,18 @@ impl Worker {
             return Err(Fault::NoHandler(envelope.event_type.clone()));
         };
         let contracts = self.shared.contracts.current();
+        let _entry = self.running.begin(envelope.clone());
         let mut running = handler(Incoming { contracts, envelope, delivery: delivery.clone() });
         let caught = std::future::poll_fn(move |context| {
             std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)))
                 .map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
         });
-        caught.await.unwrap_or_else(|panic| {
-            let reason = format!("the handler panicked: {}", words_of(&*panic));
-            let answer = Some(Answer::Error(reason.clone()));
-            Ok(Handled { verdict: Verdict::Retry(reason), answer })
-        })
+        let patience = self.shared.options.timeout;
+        match timeout(patience, caught).await {
+            Ok(Ok(handled)) => handled,
+            Ok(Err(panic)) => Ok(failed(format!("the handler panicked: {}", words_of(&*panic)))),
+            Err(_) => Ok(failed(format!("the handler was not done in {patience:?}"))),
+        }
     }
 
     /// Calls the handler until it is done, as often as the policy says, without letting go. Gives what
@@ -67,7 +71,7 @@ impl Worker {
             let Some(after) = self.retry.after(delivery.attempt) else {
                 return Ok(Some((handled, delivery)));
             };
-            warn!(attempt = delivery.attempt, error = %reason, "tried again in {after:?}");
+            warn!(attempt = delivery.attempt, error = %Escaped(reason), "tried again in {after:?}");
             self.metrics.retries.increment(1);
             if self.pause(after).await.is_none() || !self.shared.transport.is_current(&delivery) {
                 return Ok(None);
@@ -78,6 +82,11 @@ impl Worker {
             delivery = Arc::new(next);
         }
     }
+}
+
+/// What stands for a handler that has not said anything.
+fn failed(reason: String) -> Handled {
+    Handled { answer: Some(Answer::Error(reason.clone())), verdict: Verdict::Retry(reason) }
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -1,13 +1,14 @@
 //! Conclusions: from what a handler said to what becomes of its message.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use tracing::{debug, error, warn};
 
 use super::{PAUSE, Worker};
-use crate::reading::{self, Fault};
+use crate::reading::{self, Escaped, Fault};
 use crate::subscriber::handlers::Handled;
 use crate::{Answer, Delivery, Reason, Settlement, TransportError, Verdict, headers};
-use std::time::Duration;
 
 /// The longest pause before a message is settled once more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -44,13 +45,13 @@ impl Worker {
                 Settlement::Ack
             }
             Verdict::Retry(reason) if told => {
-                warn!(error = %reason, "the caller was told of a failure");
+                warn!(error = %Escaped(&reason), "the caller was told of a failure");
                 self.metrics.processed("dropped");
                 Settlement::Ack
             }
             Verdict::Retry(reason) => match retry.after(delivery.attempt) {
                 Some(after) if !self.shared.options.strict_order => {
-                    warn!(error = %reason, "tried again in {after:?}");
+                    warn!(error = %Escaped(&reason), "tried again in {after:?}");
                     self.metrics.retries.increment(1);
                     self.metrics.processed("retried");
                     Settlement::Retry { after, headers: reading::retrying(delivery, &reason) }
@@ -59,7 +60,7 @@ impl Worker {
             },
             Verdict::Park(reason) => self.park(delivery, Reason::Parked, &reason),
             Verdict::Drop(reason) => {
-                warn!(%reason, "dropped");
+                warn!(reason = %Escaped(&reason), "dropped");
                 self.metrics.processed("dropped");
                 Settlement::Ack
             }
@@ -67,7 +68,7 @@ impl Worker {
     }
 
     pub(super) fn park(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settlement {
-        error!(%reason, %error, "parked");
+        error!(%reason, error = %Escaped(error), "parked");
         self.parking(delivery, reason, error)
     }
 
@@ -84,16 +85,20 @@ impl Worker {
         {
             self.reply(delivery, answer).await;
         }
-        error!(reason = %fault.reason(), error = fault.without_payload(), "parked");
+        error!(reason = %fault.reason(), error = %Escaped(&fault.without_payload()), "parked");
         self.parking(delivery, fault.reason(), &fault.to_string())
     }
 
-    /// Whether whoever called was told.
+    /// Whether the caller was told.
     pub(super) async fn reply(&self, delivery: &Delivery, answer: Vec<u8>) -> bool {
         match self.shared.transport.answer(delivery, answer).await {
             Ok(()) => true,
+            Err(TransportError::NoCaller) => {
+                warn!("the answer came too late: its caller no longer waits");
+                false
+            }
             Err(error) => {
-                warn!(%error, "nobody was told");
+                warn!(error = %Escaped(&error), "the caller was not told");
                 false
             }
         }
@@ -109,7 +114,10 @@ impl Worker {
                     debug!("settled too late: the message comes again");
                     return;
                 }
-                Err(error) => warn!(%error, queue = %delivery.queue, "not settled yet"),
+                Err(error) => {
+                    let error = Escaped(&error);
+                    warn!(%error, queue = %delivery.queue, "not settled yet");
+                }
             }
             if self.pause(pause).await.is_none() {
                 return;

@@ -1,0 +1,5 @@
+//! Handlers, on the bus in memory.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+mod timeouts;
