@@ -3,6 +3,7 @@
 mod consumer;
 mod handlers;
 mod plan;
+mod run;
 mod running;
 mod setup;
 mod worker;
@@ -25,6 +26,7 @@ use tracing::info;
 use self::consumer::Consumer;
 use self::handlers::Handlers;
 use self::plan::Planned;
+pub use self::run::{AnySubscriber, FailedService, RunError, run, run_until};
 pub use self::setup::SetupFault;
 use self::worker::Shared;
 use crate::{
@@ -47,6 +49,8 @@ pub struct Subscriber<S> {
     options: Options,
     /// What is wrong with what was said so far; told by `run_until`.
     faults: Vec<SetupFault>,
+    /// True once each queue is consumed.
+    ready: watch::Sender<bool>,
     service: PhantomData<fn() -> S>,
 }
 
@@ -140,6 +144,7 @@ impl<S: Service> Subscriber<S> {
                 timeout: TIMEOUT,
             },
             faults: Vec::new(),
+            ready: watch::Sender::new(false),
             service: PhantomData,
         }
     }
@@ -330,6 +335,7 @@ impl<S: Service> Subscriber<S> {
             }
         }
         if ended.is_ok() {
+            self.ready.send_replace(true);
             ended = tokio::select! {
                 () = shutdown => Ok(()),
                 queue = consumer::first_to_end(&mut consumers) => Err(why_ended(&shared, queue).await),

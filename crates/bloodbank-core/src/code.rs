@@ -194,6 +194,9 @@ codes! {
     SubscriberSetup, "subscriber-setup",
         "The subscriber cannot work as it was put together.",
         "Correct each fault in the code of the service or in registry.yaml.";
+    SignalsUnavailable, "signals-unavailable",
+        "The signals that end a process cannot be listened to.",
+        "End the subscribers with a future of your own, by `run_until`.";
     DrainTimeout, "drain-timeout",
         "Some handlers were not done when the time for draining was over.",
         "Do nothing, as their messages come again; or allow more time.";
