@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Confirm, Deliveries, Delivery, Encoded, Queue, Reason, Settlement, Subscription, Topology,
-    Transport, headers,
+    Confirm, Deliveries, Delivery, Encoded, Queue, ReadBackError, Reason, Settlement, Subscription,
+    Topology, Transport, headers,
 };
-use bloodbank_core::{Contracts, Envelope, Kind};
+use bloodbank_core::{Contracts, Kind};
 use chrono::Utc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, warn};
@@ -164,13 +164,18 @@ pub(crate) async fn send_due(
         }
         let mut attempted = Vec::with_capacity(due.len());
         for (message, started) in due.iter().zip(sending) {
+            // What breaks its contract is told with parts of the payload, which the log does not get.
+            let (id, key) = (message.id, &message.key);
             let outcome = match started {
-                Ok(confirm) => confirm.await.map_err(|error| error.to_string()),
-                Err(error) => Err(error),
+                Ok(confirm) => confirm.await.map_err(|error| {
+                    warn!(%id, key, %error, "due, and not sent yet");
+                    error.to_string()
+                }),
+                Err(error) => {
+                    warn!(%id, key, error = %error.code(), "due, and not sent yet");
+                    Err(error.to_string())
+                }
             };
-            if let Err(error) = &outcome {
-                warn!(id = %message.id, key = message.key, %error, "due, and not sent yet");
-            }
             attempted.push(Attempted { id: message.id, attempts: message.attempts, outcome });
         }
         store.attempted(attempted).await?;
@@ -182,12 +187,9 @@ async fn start(
     contracts: &Contracts,
     transport: &dyn Transport,
     message: &Scheduled,
-) -> Result<Confirm, String> {
-    let envelope =
-        Envelope::read(&message.key, &message.body).map_err(|error| error.to_string())?;
-    let envelope = contracts.validate(envelope).map_err(|error| error.to_string())?;
-    let headers = message.headers.clone();
-    let message = Encoded::new(envelope, headers).map_err(|error| error.to_string())?;
+) -> Result<Confirm, ReadBackError> {
+    let Scheduled { kind, key, headers, body, .. } = message;
+    let message = Encoded::read_back(contracts, *kind, key, body.clone(), headers.clone())?;
     let mut confirm = transport.publish(message);
     confirm.accepted().await;
     Ok(confirm)
