@@ -46,6 +46,8 @@ struct Log {
     longest: AtomicU64,
     /// For how long the machine let nothing of ours run, in microseconds.
     stalled: AtomicU64,
+    /// How often the memory of what was handled could not be asked.
+    unasked: AtomicU64,
     paused: AtomicBool,
     ended: AtomicBool,
 }
@@ -57,13 +59,22 @@ impl Log {
 }
 
 /// How the load is to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) struct Options {
     /// How long a publish may take, as the bus is configured.
     pub(crate) deadline: Duration,
     pub(crate) mistake: Option<Mistake>,
     /// Whether events may lie in the queue for what nobody listens to.
     pub(crate) unrouted: bool,
+    /// What remembers the events that were handled.
+    pub(crate) dedup: Arc<dyn Dedup>,
+}
+
+impl Options {
+    /// With a memory in this process, and without a mistake.
+    pub(crate) fn new(deadline: Duration) -> Self {
+        Options { deadline, mistake: None, unrouted: false, dedup: Arc::new(LocalDedup::default()) }
+    }
 }
 
 /// A running load.
@@ -94,15 +105,15 @@ impl Load {
         let watching = log.clone();
         std::thread::spawn(move || watch_machine(&watching));
         let (stop, stopped) = oneshot::channel();
-        let handler_log = log.clone();
+        let (handler_log, mistake) = (log.clone(), options.mistake);
         let subscriber = bus
             .subscriber::<services::LlmCostCalculator>()
             .on(move |received: Received<llm::Prompt>| {
-                handle(&handler_log, &received, options.mistake);
+                handle(&handler_log, &received, mistake);
                 std::future::ready(())
             })
             .skip_others()
-            .dedup(Counting { inner: LocalDedup::default(), log: log.clone() });
+            .dedup(Counting { inner: options.dedup.clone(), log: log.clone() });
         let subscribing = tokio::spawn(subscriber.run_until(async move {
             // An error says the same: it is over.
             let _ = stopped.await;
@@ -132,6 +143,11 @@ impl Load {
     /// How many calls of publish have failed.
     pub(crate) fn failed_calls(&self) -> u64 {
         self.log.checker().tally().failed_calls
+    }
+
+    /// How often the memory of what was handled could not be asked.
+    pub(crate) fn unasked(&self) -> u64 {
+        self.log.unasked.load(Ordering::Relaxed)
     }
 
     /// Publishes nothing until [`go_on`](Load::go_on), and waits until everything is handled.
@@ -283,14 +299,18 @@ async fn publish_one(
 
 /// A memory that writes down what it is asked: once for each delivery.
 struct Counting {
-    inner: LocalDedup,
+    inner: Arc<dyn Dedup>,
     log: Arc<Log>,
 }
 
 impl Dedup for Counting {
     fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Claim, DedupError>> {
         Box::pin(async move {
-            let claim = self.inner.begin(name).await?;
+            let claim = self.inner.begin(name).await.inspect_err(|_| {
+                // It is handled all the same.
+                self.log.checker().received(false);
+                self.log.unasked.fetch_add(1, Ordering::Relaxed);
+            })?;
             match claim {
                 Claim::New => self.log.checker().received(false),
                 Claim::Done(_) => self.log.checker().received(true),
@@ -319,7 +339,7 @@ pub(crate) async fn test() {
     for (mistake, expected) in
         [(None, (0, 0)), (Some(Mistake::Drop(17)), (1, 0)), (Some(Mistake::Double(17)), (0, 1))]
     {
-        let options = Options { deadline: Duration::from_secs(1), mistake, unrouted: false };
+        let options = Options { mistake, ..Options::new(Duration::from_secs(1)) };
         let mut load = Load::start(Bus::in_memory(events::contracts()), options).await;
         load.drain = Duration::from_millis(300);
         sleep(Duration::from_millis(200)).await;

@@ -1,10 +1,11 @@
 //! The faults, one scenario after the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank::{Bus, events};
-use bloodbank_testkit::{Broker, Cluster, Proxy};
+use bloodbank::{Bus, RedisDedup, events};
+use bloodbank_testkit::{Broker, Cluster, Proxy, Redis};
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
@@ -52,10 +53,11 @@ pub(crate) enum Scenario {
     HalfOpen,
     Delete,
     Leader,
+    Redis,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Scenario; 8] = [
+    pub(crate) const ALL: [Scenario; 9] = [
         Scenario::Kill,
         Scenario::Terminate,
         Scenario::Stop,
@@ -64,6 +66,7 @@ impl Scenario {
         Scenario::HalfOpen,
         Scenario::Delete,
         Scenario::Leader,
+        Scenario::Redis,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -76,6 +79,7 @@ impl Scenario {
             Scenario::HalfOpen => "connection_half_open",
             Scenario::Delete => "queue_deleted",
             Scenario::Leader => "leader_of_three_killed",
+            Scenario::Redis => "redis_stopped",
         }
     }
 
@@ -83,18 +87,27 @@ impl Scenario {
     pub(crate) async fn run(self, form: Form, broker: &Broker) -> Row {
         let vhost = broker.fresh_vhost();
         let proxy = Proxy::start(("127.0.0.1", broker.port())).await;
+        let options = options(self, form);
         if self == Scenario::Leader {
             let cluster = Cluster::start(3).await;
             let vhost = cluster.fresh_vhost();
-            let load = start(self, form, &cluster.urls(&vhost).join(",")).await;
+            let load = start(options, &cluster.urls(&vhost).join(",")).await;
             let faults = kill_leaders(form, &load, &cluster, &vhost).await;
+            return row(self, form, faults, load).await;
+        }
+        if self == Scenario::Redis {
+            let redis = Redis::start().await;
+            let dedup = RedisDedup::connect(&redis.url()).await.expect("Redis is up");
+            let options = Options { dedup: Arc::new(dedup), ..options };
+            let load = start(options, &broker.url(&vhost)).await;
+            let faults = stop_redis(form, &load, &redis).await;
             return row(self, form, faults, load).await;
         }
         let url = match self {
             Scenario::Cut | Scenario::HalfOpen => broker.url_via(&proxy, &vhost),
             _ => broker.url(&vhost),
         };
-        let load = start(self, form, &url).await;
+        let load = start(options, &url).await;
         let faults = match self {
             Scenario::Kill => kill(form, &load, broker).await,
             Scenario::Terminate => terminate(form, &load, broker).await,
@@ -103,7 +116,7 @@ impl Scenario {
             Scenario::Cut => cut(form, &load, &proxy).await,
             Scenario::HalfOpen => half_open(form, &load, &proxy).await,
             Scenario::Delete => delete(form, &load, broker, &vhost).await,
-            Scenario::Leader => Faults::default(),
+            Scenario::Leader | Scenario::Redis => Faults::default(),
         };
         row(self, form, faults, load).await
     }
@@ -112,11 +125,10 @@ impl Scenario {
 fn options(scenario: Scenario, form: Form) -> Options {
     // In the full form as users have it.
     let deadline = seconds(form.pick(2.0, 5.0));
-    Options { deadline, mistake: None, unrouted: scenario == Scenario::Delete }
+    Options { unrouted: scenario == Scenario::Delete, ..Options::new(deadline) }
 }
 
-async fn start(scenario: Scenario, form: Form, urls: &str) -> Load {
-    let options = options(scenario, form);
+async fn start(options: Options, urls: &str) -> Load {
     let mut config = AmqpConfig::from_urls(urls).expect("a URL");
     config.deadline = options.deadline;
     let amqp = Amqp::connect(config).await.expect("the broker is up");
@@ -247,6 +259,22 @@ async fn kill_leaders(form: Form, load: &Load, cluster: &Cluster, vhost: &str) -
         killed.restart().await;
         load.flows(form.steady()).await;
         leader(cluster, vhost).port() != killed.port()
+    })
+    .await
+}
+
+/// It hangs, and later dies and forgets everything; events are handled all the same.
+async fn stop_redis(form: Form, load: &Load, redis: &Redis) -> Faults {
+    repeat(form.pick(1, 2), async || {
+        let before = load.unasked();
+        block_in_place(|| redis.pause());
+        pass(4.0).await;
+        let while_hanging = load.unasked();
+        block_in_place(|| redis.resume());
+        load.flows(form.steady()).await;
+        redis.restart().await;
+        load.flows(form.steady()).await;
+        while_hanging > before
     })
     .await
 }
