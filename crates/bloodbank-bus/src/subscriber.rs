@@ -1,7 +1,9 @@
 //! Services on the listening side: handlers on queues.
 
+mod batch;
 mod consumer;
 mod handlers;
+mod layers;
 mod plan;
 mod run;
 mod running;
@@ -25,13 +27,14 @@ use tracing::info;
 
 use self::consumer::Consumer;
 use self::handlers::Handlers;
+use self::layers::Wrap;
 use self::plan::Planned;
 pub use self::run::{AnySubscriber, FailedService, RunError, run, run_until};
 pub use self::setup::SetupFault;
 use self::worker::Shared;
 use crate::{
-    Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Subscription,
-    Transport, TransportError,
+    Dedup, Exchange, IntoVerdict, IntoVerdicts, LocalDedup, Queue, Received, RetryPolicy,
+    Subscription, Transport, TransportError,
 };
 
 /// Consumes the queues of one service and hands each message to its handler.
@@ -46,6 +49,8 @@ pub struct Subscriber<S> {
     contracts: LiveContracts,
     queues: Vec<Queue>,
     handlers: Handlers,
+    /// The outermost first.
+    layers: Vec<Wrap>,
     options: Options,
     /// What is wrong with what was said so far; told by `run_until`.
     faults: Vec<SetupFault>,
@@ -132,6 +137,7 @@ impl<S: Service> Subscriber<S> {
             contracts: contracts.into(),
             queues: Vec::new(),
             handlers: Handlers::default(),
+            layers: Vec::new(),
             options: Options {
                 prefetch: 100,
                 concurrency: 8,
@@ -195,6 +201,25 @@ impl<S: Service> Subscriber<S> {
         self.handlers
             .insert_event(Old::KEYS, &handlers::of_older::<Old, New, F, R>(handler.clone()));
         self.handlers.insert_event(New::KEYS, &handlers::of_event(move |new| handler(new)));
+        self
+    }
+
+    /// Handles up to `most` messages of one event together; fewer once the first has waited for `wait`, and
+    /// at the shutdown.
+    ///
+    /// Each message has its own fate: the handler returns one verdict for all or a list with one for each
+    /// (see [`IntoVerdicts`]), and what is to be tried again comes again by itself, maybe in another
+    /// batch. What breaks its contract or was handled before is not in the batch. Batches of one handler
+    /// are handled one after the other, apart from [`concurrency`](Subscriber::concurrency). The queue
+    /// gives at least as many messages ahead as fit into a batch.
+    pub fn on_batch<E, F, R>(mut self, most: usize, wait: Duration, handler: F) -> Self
+    where
+        E: Event + ConsumedBy<S>,
+        F: Fn(Vec<Received<E>>) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoVerdicts> + Send + 'static,
+    {
+        let most = most.max(1);
+        self.handlers.insert_batch(E::KEYS, most, batch::of_batch(most, wait, handler));
         self
     }
 
@@ -319,6 +344,7 @@ impl<S: Service> Subscriber<S> {
             transport: self.transport,
             contracts: self.contracts,
             handlers: self.handlers,
+            layers: layers::all(&self.layers),
             options: self.options,
             dedup_fails: AtomicBool::new(false),
             stopped,
@@ -343,6 +369,7 @@ impl<S: Service> Subscriber<S> {
         }
         // An error would mean that no worker listens, which is what is wanted.
         let _ = stop.send(true);
+        shared.handlers.drain_batches();
         let drained = drain(&mut consumers, shared.options.drain).await;
         ended.and(drained)
     }

@@ -42,7 +42,8 @@ impl Consumer {
         queue: String,
         retry: RetryPolicy,
     ) -> Result<Self, TransportError> {
-        let mut prefetch = shared.options.prefetch;
+        let batch = u16::try_from(shared.handlers.largest_batch()).unwrap_or(u16::MAX);
+        let mut prefetch = shared.options.prefetch.max(batch);
         if shared.options.strict_order {
             prefetch = prefetch.min(MOST_IN_ORDER);
         }

@@ -20,7 +20,7 @@ use super::handlers::Handlers;
 use super::running::Running;
 use crate::metrics::QueueMetrics;
 use crate::reading::{Escaped, Fault};
-use crate::{Answer, Claim, Delivery, RetryPolicy, Settlement, Transport};
+use crate::{Answer, Claim, Delivery, Next, RetryPolicy, Settlement, Transport};
 
 /// How long to wait before something that failed for now is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -30,6 +30,8 @@ pub(super) struct Shared {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) contracts: LiveContracts,
     pub(super) handlers: Handlers,
+    /// What stands around all handlers.
+    pub(super) layers: Option<Next>,
     pub(super) options: Options,
     /// Whether the memory of what was handled has failed of late.
     pub(super) dedup_fails: AtomicBool,
@@ -107,7 +109,8 @@ impl Worker {
         let delivery = Arc::new(delivery);
         self.metrics.received.increment(1);
         self.metrics.size.record(delivery.body.len() as f64);
-        let mut place = Some(place);
+        // Who waits for the others of a batch takes nobody's place.
+        let mut place = Some((!self.shared.handlers.is_batched(&delivery.key)).then_some(place));
         while let Some(taken) = place {
             if !self.shared.transport.is_current(&delivery) {
                 return debug!(queue = %delivery.queue, "its connection is gone; it comes again");
@@ -117,7 +120,7 @@ impl Worker {
             if is_done || self.pause(PAUSE).await.is_none() {
                 return;
             }
-            place = self.place().await;
+            place = self.place().await.map(Some);
         }
     }
 

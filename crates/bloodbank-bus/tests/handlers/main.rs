@@ -1,6 +1,8 @@
 //! Handlers, on the bus in memory.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod batches;
+mod layers;
 mod running;
 mod support;
 mod timeouts;
