@@ -23,6 +23,7 @@ mod publish_error;
 mod publisher;
 mod reading;
 mod retry;
+mod state;
 mod subscriber;
 mod topology;
 mod transport;
@@ -48,6 +49,7 @@ pub use publisher::{
     Publishing, Receipt, Sealable,
 };
 pub use retry::RetryPolicy;
+pub use state::with_state;
 pub use subscriber::{
     AnySubscriber, FailedService, RunError, SetupFault, SubscribeError, Subscriber, run, run_until,
 };

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bloodbank_core::codec::Payload;
 use bloodbank_core::{
-    Code, Command, ConsumedBy, Event, HandledBy, LiveContracts, Service, TopicPattern,
+    Code, Command, ConsumedBy, Contract, Event, HandledBy, LiveContracts, Service, TopicPattern,
 };
 use serde::Serialize;
 use tokio::sync::watch;
@@ -284,6 +284,24 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
+    /// How many messages of one event or command are handled at a time, of those that
+    /// [`concurrency`](Subscriber::concurrency) allows, on all queues of this subscriber. While some wait
+    /// for their turn, others are handled, as long as the [`prefetch`](Subscriber::prefetch) has room for
+    /// both. It says nothing of batches, which are one at a time.
+    ///
+    /// ```
+    /// # use bloodbank_bus::Subscriber;
+    /// # use bloodbank_core::Contract;
+    /// # fn example<S: bloodbank_core::Service, SendMail: Contract>(subscriber: Subscriber<S>) {
+    /// // The mail server takes two connections.
+    /// subscriber.concurrency(16).concurrency_of::<SendMail>(2)
+    /// # ; }
+    /// ```
+    pub fn concurrency_of<C: Contract>(mut self, handlers: usize) -> Self {
+        self.handlers.limit_to(C::KEYS, handlers);
+        self
+    }
+
     /// One message at a time, in order: what fails is tried again in place, and parked at the end, so
     /// that nothing overtakes it. Order holds across processes, too, as one of them gets everything;
     /// a queue of registry.yaml must say `ordered: true` for that.
@@ -369,7 +387,7 @@ impl<S: Service> Subscriber<S> {
         }
         // An error would mean that no worker listens, which is what is wanted.
         let _ = stop.send(true);
-        shared.handlers.drain_batches();
+        shared.handlers.begin_no_more();
         let drained = drain(&mut consumers, shared.options.drain).await;
         ended.and(drained)
     }

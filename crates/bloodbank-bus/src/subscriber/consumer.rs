@@ -115,22 +115,26 @@ async fn hand_out(worker: Arc<Worker>, mut deliveries: Deliveries) -> Rest {
     let mut tasks = JoinSet::new();
     let mut place = None;
     loop {
-        tokio::select! {
+        let delivery = tokio::select! {
             biased;
             _ = &mut stopped => break,
-            Some(done) = tasks.join_next() => {
+            Some(done) = tasks.join_next() => match done {
+                Ok(()) => continue,
                 // Handlers' panics are caught before.
-                if let Err(error) = done {
+                Err(error) => {
                     error!(%error, queue = worker.queue(), "a message was dropped in the middle");
                     break;
                 }
+            },
+            free = worker.place(), if place.is_none() => {
+                place = free;
+                continue;
             }
-            free = worker.place(), if place.is_none() => place = free,
-            delivery = deliveries.recv(), if place.is_some() => {
-                let (Some(delivery), Some(place)) = (delivery, place.take()) else { break };
-                tasks.spawn(worker.clone().work(delivery, place));
-            }
-        }
+            delivery = deliveries.recv(), if place.is_some() => delivery,
+        };
+        let (Some(delivery), Some(place)) = (delivery, place.take()) else { break };
+        let turn = worker.turn(&delivery.key).await;
+        tasks.spawn(worker.clone().work(delivery, turn, place));
     }
     worker.begin_no_more();
     Rest { deliveries, tasks }

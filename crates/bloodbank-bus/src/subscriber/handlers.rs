@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bloodbank_core::Contract;
 use bloodbank_core::codec::Payload;
 use serde::Serialize;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use crate::layer::Handler;
 use crate::{Answer, Handled, IntoVerdict, Received, Verdict};
@@ -26,6 +26,8 @@ pub(super) struct Handlers {
     commands: HashMap<&'static str, Handler>,
     /// Handlers of batches, told by these that nothing more comes.
     batches: Vec<Batches>,
+    /// How many messages of a key are handled at a time, where that is limited.
+    limits: HashMap<&'static str, Arc<Semaphore>>,
     /// Keys that were given a second handler; `None` for any event.
     doubled: Vec<Option<&'static str>>,
 }
@@ -56,8 +58,23 @@ impl Handlers {
         self.batches.iter().map(|batches| batches.most).max().unwrap_or(0)
     }
 
-    /// Nothing more comes: batches are handled as they are.
-    pub(super) fn drain_batches(&self) {
+    /// Limits how many messages of these keys are handled at a time, together.
+    pub(super) fn limit_to(&mut self, routes: &[&'static str], handlers: usize) {
+        let limit = Arc::new(Semaphore::new(handlers.clamp(1, Semaphore::MAX_PERMITS)));
+        self.limits.extend(routes.iter().map(|&route| (route, limit.clone())));
+    }
+
+    /// How many messages of a key are handled at a time; `None` if that is not limited. The messages of
+    /// a batch are one.
+    pub(super) fn limit(&self, route: &str) -> Option<&Arc<Semaphore>> {
+        self.limits.get(route).filter(|_| !self.is_batched(route))
+    }
+
+    /// No handler begins any more, except those of batches, which are handled as they are.
+    pub(super) fn begin_no_more(&self) {
+        for limit in self.limits.values() {
+            limit.close();
+        }
         for batches in &self.batches {
             batches.drain.send_replace(true);
         }

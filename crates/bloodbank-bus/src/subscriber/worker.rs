@@ -3,6 +3,7 @@
 mod attempt;
 mod claim;
 mod conclude;
+mod places;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use bloodbank_core::{Envelope, LiveContracts};
 use chrono::Utc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 use tracing::{Instrument, debug, error_span};
 
 use self::claim::name_of;
+pub(super) use self::places::{Place, Turn};
 use super::Options;
 use super::handlers::Handlers;
 use super::running::Running;
@@ -89,29 +91,18 @@ impl Worker {
         self.shared.stopped.clone()
     }
 
-    /// From here on no handler begins; those that run go on.
-    pub(super) fn begin_no_more(&self) {
-        self.places.close();
-    }
-
     /// Tells of handlers that run long, for ever.
     pub(super) async fn watch(&self) {
         self.running.watch(&self.queue, &self.metrics).await;
     }
 
-    /// Waits until a handler may begin; `None` if none may any more.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.places.clone().acquire_owned().await.ok()
-    }
-
     /// Handles a message. While it waits for others it takes nobody's place.
-    pub(super) async fn work(self: Arc<Self>, delivery: Delivery, place: OwnedSemaphorePermit) {
+    pub(super) async fn work(self: Arc<Self>, delivery: Delivery, turn: Turn, place: Place) {
         let delivery = Arc::new(delivery);
         self.metrics.received.increment(1);
         self.metrics.size.record(delivery.body.len() as f64);
-        // Who waits for the others of a batch takes nobody's place.
-        let mut place = Some((!self.shared.handlers.is_batched(&delivery.key)).then_some(place));
-        while let Some(taken) = place {
+        let mut permits = self.enter(&delivery.key, turn, Some(place)).await;
+        while let Some(taken) = permits {
             if !self.shared.transport.is_current(&delivery) {
                 return debug!(queue = %delivery.queue, "its connection is gone; it comes again");
             }
@@ -120,7 +111,8 @@ impl Worker {
             if is_done || self.pause(PAUSE).await.is_none() {
                 return;
             }
-            place = self.place().await.map(Some);
+            let turn = self.turn(&delivery.key).await;
+            permits = self.enter(&delivery.key, turn, None).await;
         }
     }
 

@@ -3,6 +3,8 @@
 
 mod batches;
 mod layers;
+mod limits;
 mod running;
+mod state;
 mod support;
 mod timeouts;
