@@ -24,6 +24,7 @@ mod publisher;
 mod reading;
 mod retry;
 mod state;
+mod status;
 mod subscriber;
 mod topology;
 mod transport;
@@ -50,8 +51,10 @@ pub use publisher::{
 };
 pub use retry::RetryPolicy;
 pub use state::with_state;
+pub use status::{BusStatus, Phase, ProbeAnswer, QueueStatus, SubscriberStatus, Trouble};
 pub use subscriber::{
-    AnySubscriber, FailedService, RunError, SetupFault, SubscribeError, Subscriber, run, run_until,
+    AnySubscriber, FailedService, RunError, SetupFault, SubscribeError, Subscriber,
+    SubscriberWatch, run, run_until,
 };
 pub use topology::{Binding, Durability, Exchange, Queue, Topology, dead_letters_of};
 pub use transport::{BoxFuture, Subscription, Transport};

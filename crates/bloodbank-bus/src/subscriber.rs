@@ -8,6 +8,7 @@ mod plan;
 mod run;
 mod running;
 mod setup;
+mod watched;
 mod worker;
 
 use std::fmt;
@@ -31,9 +32,11 @@ use self::layers::Wrap;
 use self::plan::Planned;
 pub use self::run::{AnySubscriber, FailedService, RunError, run, run_until};
 pub use self::setup::SetupFault;
+pub use self::watched::SubscriberWatch;
+use self::watched::UntilEnded;
 use self::worker::Shared;
 use crate::{
-    Dedup, Exchange, IntoVerdict, IntoVerdicts, LocalDedup, Queue, Received, RetryPolicy,
+    Dedup, Exchange, IntoVerdict, IntoVerdicts, LocalDedup, Phase, Queue, Received, RetryPolicy,
     Subscription, Transport, TransportError,
 };
 
@@ -56,6 +59,7 @@ pub struct Subscriber<S> {
     faults: Vec<SetupFault>,
     /// True once each queue is consumed.
     ready: watch::Sender<bool>,
+    watched: UntilEnded,
     service: PhantomData<fn() -> S>,
 }
 
@@ -151,6 +155,7 @@ impl<S: Service> Subscriber<S> {
             },
             faults: Vec::new(),
             ready: watch::Sender::new(false),
+            watched: UntilEnded(SubscriberWatch::new(S::NAME)),
             service: PhantomData,
         }
     }
@@ -371,7 +376,10 @@ impl<S: Service> Subscriber<S> {
         let mut ended = Ok(());
         for Planned { queue, retry } in queues {
             match Consumer::start(shared.clone(), queue, retry).await {
-                Ok(consumer) => consumers.push(consumer),
+                Ok(consumer) => {
+                    self.watched.0.consumes(consumer.worker());
+                    consumers.push(consumer);
+                }
                 Err(error) => {
                     ended = Err(error.into());
                     break;
@@ -379,6 +387,7 @@ impl<S: Service> Subscriber<S> {
             }
         }
         if ended.is_ok() {
+            self.watched.0.enter(Phase::Running);
             self.ready.send_replace(true);
             ended = tokio::select! {
                 () = shutdown => Ok(()),
@@ -387,6 +396,7 @@ impl<S: Service> Subscriber<S> {
         }
         // An error would mean that no worker listens, which is what is wanted.
         let _ = stop.send(true);
+        self.watched.0.enter(Phase::Draining);
         shared.handlers.begin_no_more();
         let drained = drain(&mut consumers, shared.options.drain).await;
         ended.and(drained)

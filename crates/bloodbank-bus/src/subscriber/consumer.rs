@@ -71,6 +71,10 @@ impl Consumer {
         }
     }
 
+    pub(super) fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
     /// How many messages are being handled.
     pub(super) fn working(&self) -> usize {
         self.worker.working()

@@ -82,6 +82,11 @@ impl Worker {
         self.working.load(Ordering::Relaxed)
     }
 
+    /// How long the oldest handler has been running.
+    pub(super) fn oldest_handler(&self) -> Option<Duration> {
+        self.running.oldest()
+    }
+
     pub(super) fn is_ordered(&self) -> bool {
         self.shared.options.strict_order
     }

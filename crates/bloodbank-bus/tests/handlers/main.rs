@@ -6,5 +6,6 @@ mod layers;
 mod limits;
 mod running;
 mod state;
+mod status;
 mod support;
 mod timeouts;
