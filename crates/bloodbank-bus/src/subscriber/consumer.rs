@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::error;
 
 use super::worker::{Shared, Worker};
-use crate::{Deliveries, RetryPolicy, Subscription, TransportError};
+use crate::{Deliveries, Delivery, RetryPolicy, Subscription, TransportError};
 
 /// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
 const MOST_IN_ORDER: u16 = 32;
@@ -117,11 +117,13 @@ async fn hand_out(worker: Arc<Worker>, mut deliveries: Deliveries) -> Rest {
     let stopped = stopped.wait_for(|stopped| *stopped);
     pin!(stopped);
     let mut tasks = JoinSet::new();
-    let mut place = None;
+    // The next message, which waits for a place. No place waits for a message: others need it.
+    let mut next: Option<Delivery> = None;
     loop {
-        let delivery = tokio::select! {
+        let place = tokio::select! {
             biased;
             _ = &mut stopped => break,
+            place = worker.place(), if next.is_some() => place,
             Some(done) = tasks.join_next() => match done {
                 Ok(()) => continue,
                 // Handlers' panics are caught before.
@@ -130,13 +132,15 @@ async fn hand_out(worker: Arc<Worker>, mut deliveries: Deliveries) -> Rest {
                     break;
                 }
             },
-            free = worker.place(), if place.is_none() => {
-                place = free;
-                continue;
+            delivery = deliveries.recv(), if next.is_none() => match delivery {
+                Some(delivery) => {
+                    next = Some(delivery);
+                    continue;
+                }
+                None => break,
             }
-            delivery = deliveries.recv(), if place.is_some() => delivery,
         };
-        let (Some(delivery), Some(place)) = (delivery, place.take()) else { break };
+        let (Some(delivery), Some(place)) = (next.take(), place) else { break };
         let turn = worker.turn(&delivery.key).await;
         tasks.spawn(worker.clone().work(delivery, turn, place));
     }

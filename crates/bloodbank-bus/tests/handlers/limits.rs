@@ -9,7 +9,7 @@ use bloodbank_bus::{
 };
 use bloodbank_testkit::catalog::{Any, MooringCreated, Parcel, contracts, mooring};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::support::{Bus, parcel};
 
@@ -115,6 +115,24 @@ async fn a_message_that_somebody_else_handles_gives_up_its_turn() {
         parcel(&bus, 0).await;
         parcel(&bus, 1).await;
         assert_eq!((seen.recv().await, seen.recv().await), (Some(1), Some(0)));
+    };
+    subscriber.run_until(doing).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_somebody_else_handles_finds_a_place_again_though_nothing_else_comes() {
+    let bus: Bus = Arc::new(InMemory::new());
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let dedup = Taken { asked: AtomicUsize::new(0), rest: LocalDedup::default() };
+    let subscriber = on_both(&bus).skip_others().concurrency(1).dedup(dedup);
+    let subscriber = subscriber.on(move |received: Received<Parcel>| {
+        sender.send(received.payload.n).unwrap();
+        async {}
+    });
+    let doing = async {
+        parcel(&bus, 0).await;
+        let found = timeout(Duration::from_secs(60), seen.recv()).await;
+        assert_eq!(found, Ok(Some(0)));
     };
     subscriber.run_until(doing).await.unwrap();
 }
