@@ -18,6 +18,8 @@ mod inbox;
 mod layer;
 mod memory;
 mod metrics;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod properties;
 mod publish_error;
 mod publisher;
@@ -43,6 +45,8 @@ pub use headers::{HeaderValue, Headers};
 pub use inbox::{Inbox, Received};
 pub use layer::{BoxError, Handled, Message, Next};
 pub use memory::InMemory;
+#[cfg(feature = "prometheus")]
+pub use prometheus::{Prometheus, PrometheusError};
 pub use properties::Properties;
 pub use publish_error::PublishError;
 pub use publisher::{
