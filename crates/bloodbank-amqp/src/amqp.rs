@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bloodbank_bus::{
     BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Request, Settlement,
-    Subscription, Topology, Transport, TransportError, Verbatim, headers,
+    Subscription, Topology, Transport, TransportError, Trouble, Verbatim, headers,
 };
 use bloodbank_core::Kind;
 use tokio::sync::{Notify, oneshot};
@@ -230,6 +230,10 @@ impl Transport for Amqp {
 
     fn unrouted_queue(&self) -> Option<String> {
         Some(self.inner.config.exchanges.unrouted())
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.inner.link.trouble()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

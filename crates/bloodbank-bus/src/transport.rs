@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use crate::{
     Confirm, Deliveries, Delivery, Destination, Encoded, Request, Settlement, Topology,
-    TransportError, Verbatim,
+    TransportError, Trouble, Verbatim,
 };
 
 /// A boxed future, so that `dyn Transport` works.
@@ -90,6 +90,11 @@ pub trait Transport: Send + Sync + 'static {
 
     /// The queue in which events lie that nobody listens to; `None` where the bus keeps none.
     fn unrouted_queue(&self) -> Option<String> {
+        None
+    }
+
+    /// Why nothing can be published at the moment, as far as it is known without asking the other side.
+    fn trouble(&self) -> Option<Trouble> {
         None
     }
 
