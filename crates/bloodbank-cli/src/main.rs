@@ -10,6 +10,7 @@ mod folder;
 mod hints;
 mod list;
 mod logging;
+mod outbox;
 mod place;
 mod pretty;
 mod progress;
@@ -82,6 +83,9 @@ enum Command {
     /// Look at the dead letters, bring them back, let them go.
     #[command(subcommand)]
     Dlq(dlq::Dlq),
+    /// Look at the messages that wait in a service's own database; print the tables for them.
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
     /// Send events of the past again. A dry run without `--yes`.
     Replay(replay::Replay),
     /// Look into the record of every event.
@@ -126,6 +130,7 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::Send(publish) => publish.run(Kind::Command, source),
         Command::Tail(tail) => tail.run(source),
         Command::Dlq(dlq) => dlq.run(source),
+        Command::Outbox(outbox) => outbox.run(),
         Command::Replay(replay) => replay.run(source),
         Command::Store(store) => store.run(source),
         Command::Topology(topology) => topology.run(source),
