@@ -7,4 +7,5 @@ mod ordering;
 mod outages;
 mod place;
 mod relaying;
+mod sqlx;
 mod writing;
