@@ -8,4 +8,5 @@ mod outages;
 mod place;
 mod relaying;
 mod sqlx;
+mod watching;
 mod writing;
