@@ -47,7 +47,7 @@ enum Task {
     /// `test faults` runs the long form of the fault tests instead, some minutes; a part of a name
     /// after it chooses scenarios, `--list` shows them. `test crash` does the same for the crash tests
     /// of the store, on an optimised build; `kill`, `race`, `handle`, `sqlite`, `postgres` or
-    /// `postgres::kill` choose.
+    /// `postgres::kill` choose. `test crash outbox` runs those of the outbox.
     Test {
         /// Arguments for `cargo test`, or `faults`, or `crash`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -130,11 +130,16 @@ fn faults(scenarios: &[String]) -> anyhow::Result<u8> {
     exit_code(command.env("BLOODBANK_FAULTS", "full"))
 }
 
-/// The crash tests of the store in their long form.
+/// The crash tests of the store in their long form, or those of the outbox if `outbox` is named first.
 fn crash(parts: &[String]) -> anyhow::Result<u8> {
+    let (package, parts) = match parts.split_first() {
+        Some((first, parts)) if first == "outbox" => ("bloodbank-outbox", parts),
+        _ => ("candystore", parts),
+    };
     let mut command = Command::new("cargo");
-    command.args(["test", "--release", "--package", "candystore", "--test", "crash", "--"]);
-    exit_code(command.args(parts).env("BLOODBANK_CRASH", "full"))
+    command.args(["test", "--release", "--package", package, "--test", "crash", "--"]);
+    command.args(parts).env("BLOODBANK_CRASH", "full");
+    exit_code(command.env(provision::PYTHON, provision::python()))
 }
 
 /// Runs cargo and gives its exit code.

@@ -9,7 +9,7 @@ use bloodbank_bus::{
     PublishError, Publisher, Queue, Reason, Request, RetryPolicy, Settlement, Subscription,
     Topology, Transport, TransportError, Verbatim, headers,
 };
-use bloodbank_core::{Envelope, Kind, Meta, SealError};
+use bloodbank_core::{Code, Envelope, Kind, Meta, SealError};
 use bloodbank_testkit::catalog::{
     Any, Board, CreateMooring, Idle, MooringCreated, bus, contracts, mooring, queue,
 };
@@ -301,4 +301,26 @@ fn the_retries_of_a_service_hold_for_its_own_queues_only() {
     let limited = contracts.bundle().service("limited").unwrap();
     assert!(RetryPolicy::of_queue(limited, "limited").is_some());
     assert_eq!(RetryPolicy::of_queue(limited, "somebody.elses"), None);
+}
+
+#[test]
+fn what_was_sealed_earlier_is_read_back_with_its_bytes() {
+    let read = |kind, key: &str, body: &str| {
+        Encoded::read_back(&contracts(), kind, key, body.as_bytes().into(), Headers::new())
+    };
+    // As nobody here would write it, and valid.
+    let body = r#"{ "data": {"n": 1.50}, "source": "s", "event_type": "lot.parcel",
+        "timestamp": "2026-01-31T12:00:00Z", "id": "0190b0a0-0000-7000-8000-000000000001" }"#;
+    let message = read(Kind::Event, "lot.parcel", body).unwrap();
+    assert_eq!((&**message.body(), message.key()), (body.as_bytes(), "lot.parcel"));
+    assert_eq!(message.envelope().data, json!({"n": 1.5}));
+
+    let code = |kind, key: &str, body: &str| read(kind, key, body).unwrap_err().code();
+    assert_eq!(code(Kind::Command, "lot.parcel", body), Code::WrongKind);
+    assert_eq!(code(Kind::Event, "lot.other", body), Code::EnvelopeOtherKey);
+    assert_eq!(code(Kind::Event, "lot.parcel", "{}"), Code::EnvelopeMalformed);
+    let unknown = body.replace("lot.parcel", "lot.other");
+    assert_eq!(code(Kind::Event, "lot.other", &unknown), Code::UnknownKey);
+    let refused = body.replace("lot.parcel", "terminal.mooring.created");
+    assert_eq!(code(Kind::Event, "terminal.mooring.created", &refused), Code::PayloadRefused);
 }

@@ -10,6 +10,7 @@ use bloodbank::candystore::{
     CursorError, FieldError, LineError, RecordError, ReplayError, StoreError, UrlError,
 };
 use bloodbank::codec::DecodeError;
+use bloodbank::outbox::{DatabaseError, OutboxError, RelayError};
 use bloodbank::{
     BusError, CheckError, Code, EnvelopeError, PublishError, ReadError, Refusal, SealError,
     SubscribeError, TransportError, UnknownKey,
@@ -69,6 +70,9 @@ fn code(error: &(dyn Error + 'static)) -> Option<Code> {
         CursorError,
         FieldError,
         LineError,
+        DatabaseError,
+        OutboxError,
+        RelayError,
     )
 }
 

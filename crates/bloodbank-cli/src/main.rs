@@ -10,6 +10,7 @@ mod folder;
 mod hints;
 mod list;
 mod logging;
+mod outbox;
 mod place;
 mod pretty;
 mod progress;
@@ -86,6 +87,9 @@ enum Command {
     /// Look at messages that are not due yet, cancel them, send them when they are due.
     #[command(subcommand)]
     Scheduled(scheduled::Scheduled),
+    /// Look at the messages that wait in a service's own database; print the tables for them.
+    #[command(subcommand)]
+    Outbox(outbox::Outbox),
     /// Send events of the past again. A dry run without `--yes`.
     Replay(replay::Replay),
     /// Look into the record of every event.
@@ -131,6 +135,7 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::Tail(tail) => tail.run(source),
         Command::Dlq(dlq) => dlq.run(source),
         Command::Scheduled(scheduled) => scheduled.run(source),
+        Command::Outbox(outbox) => outbox.run(),
         Command::Replay(replay) => replay.run(source),
         Command::Store(store) => store.run(source),
         Command::Topology(topology) => topology.run(source),

@@ -6,17 +6,22 @@ use std::fmt;
 use bloodbank_bus::TransportError;
 use bloodbank_core::{Code, Refusal, SealError};
 
-/// What a database client says. Its own error is the [`source`](Error::source), to be downcast by
-/// callers that repeat a transaction.
+/// What a database client says, in its words.
 #[derive(Debug)]
 pub struct DatabaseError {
-    source: Box<dyn Error + Send + Sync>,
+    client: Box<dyn Error + Send + Sync>,
 }
 
 impl DatabaseError {
     /// From the error of a client.
-    pub fn new(source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        DatabaseError { source: source.into() }
+    pub fn new(client: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        DatabaseError { client: client.into() }
+    }
+
+    /// The error of the client, to be downcast by callers that repeat a transaction which the database
+    /// has ended for the sake of another.
+    pub fn client_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.client
     }
 
     /// Its code, [`Code::DatabaseError`].
@@ -28,8 +33,8 @@ impl DatabaseError {
 impl fmt::Display for DatabaseError {
     /// The client's words with those of what caused it, which some clients keep apart.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.source.to_string();
-        let mut cause = self.source.source();
+        let mut said = self.client.to_string();
+        let mut cause = self.client.source();
         while let Some(error) = cause {
             let more = error.to_string();
             if !said.contains(&more) {
@@ -41,11 +46,8 @@ impl fmt::Display for DatabaseError {
     }
 }
 
-impl Error for DatabaseError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&*self.source)
-    }
-}
+/// Its text says all causes, so that it names none.
+impl Error for DatabaseError {}
 
 /// Why a message was not written.
 #[derive(Debug, thiserror::Error)]

@@ -30,6 +30,14 @@ use crate::{Dialect, Draft, Tables};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What the registry does not give to the service does not compile:
+///
+/// ```compile_fail,E0277
+/// # use bloodbank_testkit::catalog::{Idle, contracts, mooring};
+/// let outbox = bloodbank_outbox::Outbox::<Idle>::new(contracts());
+/// outbox.event(&mooring("t")).row();
+/// ```
 pub struct Outbox<S> {
     pub(crate) desk: Desk,
     service: PhantomData<fn() -> S>,

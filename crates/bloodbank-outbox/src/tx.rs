@@ -4,6 +4,8 @@
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 
 use std::sync::Arc;
 
@@ -20,6 +22,9 @@ pub(crate) use self::sqlite::{execute as execute_sqlite, query as query_sqlite};
 /// rusqlite, `&mut *tx` of sqlx.
 ///
 /// On a connection outside of a transaction each statement is committed at once.
+///
+/// It is implemented for sqlx on PostgreSQL. For any other client a type of the caller's own does, around
+/// a borrowed connection; or no `Tx` at all: [`Draft::row`](crate::Draft::row).
 pub trait Tx: Sized {
     /// What [`execute`](Tx::execute) gives. A client that blocks gives a [`Ready`](std::future::Ready).
     type Executing: Future<Output = Result<u64, DatabaseError>> + Unpin;

@@ -8,6 +8,7 @@ mod dlq;
 mod embedded;
 mod foreign;
 mod machine;
+mod outbox;
 mod recording;
 mod registry;
 mod replay;

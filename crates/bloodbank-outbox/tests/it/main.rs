@@ -7,4 +7,6 @@ mod ordering;
 mod outages;
 mod place;
 mod relaying;
+mod sqlx;
+mod watching;
 mod writing;

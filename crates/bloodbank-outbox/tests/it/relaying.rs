@@ -108,7 +108,7 @@ async fn what_is_behind_a_failure_is_sent_twice_at_most() {
 }
 
 /// The catalog, where a mooring's topic has at most 5 characters.
-fn stricter() -> Contracts {
+pub(crate) fn stricter() -> Contracts {
     let mut bundle = json!(catalog::contracts().bundle());
     bundle["$defs"]["mooring"]["properties"]["topic"]["maxLength"] = json!(5);
     Contracts::from_json(&bundle.to_string()).unwrap()

@@ -197,7 +197,6 @@ async fn the_error_of_the_client_is_at_hand() {
     let error = outbox.publish(&*client, &Parcel { n: 1 }).await.unwrap_err();
     assert!(error.to_string().contains("\"bloodbank_outbox\" does not exist"), "{error}");
     let OutboxError::Database(error) = error else { panic!("{error}") };
-    let source = std::error::Error::source(&error).unwrap();
-    let source = source.downcast_ref::<tokio_postgres::Error>().unwrap();
-    assert_eq!(source.code().unwrap().code(), "42P01");
+    let client = error.client_error().downcast_ref::<tokio_postgres::Error>().unwrap();
+    assert_eq!(client.code().unwrap().code(), "42P01");
 }

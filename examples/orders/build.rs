@@ -1,0 +1,5 @@
+//! Compiles the contracts of this folder.
+
+fn main() {
+    holyfields_build::compile("schemas");
+}
