@@ -12,6 +12,7 @@ mod decoded;
 mod dedup;
 mod delivery;
 mod encoded;
+mod expiry;
 pub mod headers;
 mod inbox;
 mod memory;

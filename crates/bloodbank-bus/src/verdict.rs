@@ -89,19 +89,22 @@ pub enum Reason {
     Parked,
     /// The broker gave up: it was delivered too often without an answer.
     DeliveryLimit,
+    /// It came to its handler when nobody waited for it any more, as its sender had said.
+    Expired,
     /// Nobody listens to it. It was not parked, and lies in the queue of unrouted events.
     Unrouted,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 8] = [
         Reason::NoEnvelope,
         Reason::BreaksContract,
         Reason::NoHandler,
         Reason::Exhausted,
         Reason::Parked,
         Reason::DeliveryLimit,
+        Reason::Expired,
         Reason::Unrouted,
     ];
 
@@ -114,6 +117,7 @@ impl Reason {
             Reason::Exhausted => "exhausted",
             Reason::Parked => "parked",
             Reason::DeliveryLimit => "delivery-limit",
+            Reason::Expired => "expired",
             Reason::Unrouted => "unrouted",
         }
     }

@@ -12,6 +12,7 @@ pub mod commands;
 pub mod consuming;
 pub mod dead_letters;
 pub mod dedup;
+pub mod expiry;
 pub mod flow;
 pub mod handlers;
 pub mod order;
@@ -70,6 +71,10 @@ macro_rules! behaviours {
                 what_was_parked_is_not_remembered,
                 each_queue_remembers_for_itself,
                 without_memory_every_copy_is_handled;
+            expiry: a_message_that_has_expired_is_parked_and_one_that_has_not_is_handled,
+                a_command_that_has_expired_is_not_carried_out_and_its_caller_is_told,
+                a_command_of_a_caller_who_is_gone_is_carried_out_unless_it_expires,
+                what_is_brought_back_or_replayed_does_not_expire;
             flow: as_many_handlers_run_at_a_time_as_were_asked_for,
                 prefetch_bounds_what_is_under_way,
                 a_shutdown_waits_for_the_handler_in_flight_and_leaves_the_rest,
@@ -153,6 +158,7 @@ mod tests {
             ("consuming", include_str!("suite/consuming.rs")),
             ("dead_letters", include_str!("suite/dead_letters.rs")),
             ("dedup", include_str!("suite/dedup.rs")),
+            ("expiry", include_str!("suite/expiry.rs")),
             ("flow", include_str!("suite/flow.rs")),
             ("handlers", include_str!("suite/handlers.rs")),
             ("order", include_str!("suite/order.rs")),

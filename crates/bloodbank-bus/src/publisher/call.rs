@@ -96,13 +96,14 @@ pub(super) async fn call<R: DeserializeOwned>(
     transport: &dyn Transport,
     contracts: &LiveContracts,
     command: Validated<Envelope>,
+    mut headers: Headers,
     within: Duration,
 ) -> Result<R, CallError> {
     let (id, within) = (command.id, within.min(LONGEST_WAIT));
     let key = command.event_type.clone();
     let wait = TimeDelta::from_std(within).unwrap_or_default();
     let until = (Utc::now() + wait).to_rfc3339_opts(SecondsFormat::Millis, true);
-    let headers = Headers::from([(headers::ANSWER_BY.to_owned(), until.into())]);
+    headers.insert(headers::ANSWER_BY.to_owned(), until.into());
     let command = Encoded::new(command, headers)
         .map_err(|error| PublishError::Seal(SealError::Encode(error)))?;
     let Request { confirm, answer } = transport.request(command);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::call;
 use super::dynamic::DynamicPublisher;
 use super::publishing::{Publishing, State};
-use crate::{BoxFuture, CallError, PublishError};
+use crate::{BoxFuture, CallError, Headers, PublishError, expiry, headers};
 
 /// How long a call waits for its answer, unless it says otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,6 +36,8 @@ pub struct Draft<'p, C, M = Confirmed> {
     publisher: &'p DynamicPublisher,
     content: C,
     meta: Meta,
+    /// After how long nobody waits for it any more.
+    expires: Option<Duration>,
     wait: M,
 }
 
@@ -81,7 +83,7 @@ impl Sealable for Json<'_> {
 
 impl<'p, C: Sealable> Draft<'p, C> {
     pub(super) fn new(publisher: &'p DynamicPublisher, content: C) -> Self {
-        Draft { publisher, content, meta: Meta::new(), wait: Confirmed }
+        Draft { publisher, content, meta: Meta::new(), expires: None, wait: Confirmed }
     }
 
     /// Waits only until the transport has room for the message; its outcome comes with the future
@@ -94,9 +96,9 @@ impl<'p, C: Sealable> Draft<'p, C> {
     }
 
     pub(super) fn answered<R>(self) -> Draft<'p, C, Answered<R>> {
-        let Draft { publisher, content, meta, wait: Confirmed } = self;
+        let Draft { publisher, content, meta, expires, wait: Confirmed } = self;
         let wait = Answered { within: CALL_TIMEOUT, answer: PhantomData };
-        Draft { publisher, content, meta, wait }
+        Draft { publisher, content, meta, expires, wait }
     }
 }
 
@@ -156,8 +158,21 @@ impl<C: Sealable, M> Draft<'_, C, M> {
         self
     }
 
+    /// Sets after how long nobody waits for the message any more, counted from when this is awaited.
+    /// What comes to a handler later is not handled, but parked as
+    /// [`Expired`](crate::Reason::Expired); who called is told. A call never outlives its own
+    /// [`within`](Draft::within). Without it, a message does not expire, and a command whose caller is
+    /// gone is carried out all the same.
+    ///
+    /// Two clocks are compared: that of the publisher and that of the subscriber. A replay of the
+    /// message does not expire, nor does it once it was brought back from the dead letters.
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        self.expires = Some(time);
+        self
+    }
+
     /// Validates it and seals its envelope, and sends nothing. What is sealed can be written down, or
-    /// sent later with `publish_sealed`.
+    /// sent later with `publish_sealed`; it does not expire, as the envelope does not say when.
     ///
     /// # Errors
     /// See [`SealError`].
@@ -179,9 +194,9 @@ impl<C: Sealable> IntoFuture for Draft<'_, C> {
     type IntoFuture = Publishing;
 
     fn into_future(self) -> Publishing {
-        let publisher = self.publisher;
+        let (publisher, headers) = (self.publisher, expiring(self.expires));
         match self.seal() {
-            Ok(envelope) => publisher.publish_sealed(envelope),
+            Ok(envelope) => publisher.publish_with(envelope, headers),
             Err(error) => Publishing { state: State::Failed(Some(error.into())) },
         }
     }
@@ -193,13 +208,20 @@ impl<'p, C: Sealable, R: DeserializeOwned + 'p> IntoFuture for Draft<'p, C, Answ
 
     fn into_future(self) -> Self::IntoFuture {
         let (publisher, within) = (self.publisher, self.wait.within);
+        let headers = expiring(self.expires.map(|time| time.min(within)));
         let sealed = self.seal();
         Box::pin(async move {
             let command = sealed.map_err(PublishError::from)?;
             let contracts = publisher.sealer.contracts();
-            call::call(&*publisher.transport, contracts, command, within).await
+            call::call(&*publisher.transport, contracts, command, headers, within).await
         })
     }
+}
+
+/// What travels beside a message that expires.
+fn expiring(after: Option<Duration>) -> Headers {
+    let at = after.and_then(expiry::after);
+    at.into_iter().map(|at| (headers::EXPIRES_AT.to_owned(), at)).collect()
 }
 
 impl<C, M> fmt::Debug for Draft<'_, C, M> {

@@ -76,8 +76,17 @@ impl DynamicPublisher {
     /// # Errors
     /// [`PublishError::Transport`](crate::PublishError::Transport).
     pub fn publish_sealed(&self, envelope: Validated<Envelope>) -> Publishing {
+        self.publish_with(envelope, Headers::new())
+    }
+
+    /// The same with what travels beside it.
+    pub(super) fn publish_with(
+        &self,
+        envelope: Validated<Envelope>,
+        headers: Headers,
+    ) -> Publishing {
         let (id, kind) = (envelope.id, envelope.kind());
-        let state = match Encoded::new(envelope, Headers::new()) {
+        let state = match Encoded::new(envelope, headers) {
             Ok(message) => {
                 let confirm = self.transport.publish(message);
                 State::UnderWay(UnderWay { id, kind, since: Instant::now(), confirm })

@@ -20,7 +20,7 @@ use crate::metrics::QueueMetrics;
 use crate::reading::{self, Fault};
 use crate::{
     Answer, Claim, Deliveries, Delivery, Reason, RetryPolicy, Settlement, Subscription, Transport,
-    TransportError, Verdict, headers,
+    TransportError, Verdict, expiry, headers,
 };
 
 /// How long to wait before something that failed for now is tried again.
@@ -274,6 +274,7 @@ impl Worker {
             }
             return Err(Fault::NoHandler(envelope.event_type.clone()));
         };
+        expiry::check(delivery)?;
         let contracts = self.shared.contracts.current();
         let mut running = handler(Incoming { contracts, envelope, delivery: delivery.clone() });
         let caught = std::future::poll_fn(move |context| {
