@@ -8,8 +8,9 @@ use crate::amqp::{Amqp, AmqpConfig, ConnectError, Exchanges};
 use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
 use crate::{
-    Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher, Queue,
-    SealError, Sealer, Service, Subscriber, Subscription, Topology, Transport, TransportError,
+    Code, Durability, DynamicPublisher, EnvelopeForm, InMemory, Inbox, LiveContracts, Publisher,
+    Queue, SealError, Sealer, Service, Subscriber, Subscription, Topology, Transport,
+    TransportError,
 };
 
 /// Why there is no bus.
@@ -59,12 +60,19 @@ impl BusError {
 pub struct Bus {
     transport: Arc<dyn Transport>,
     contracts: LiveContracts,
+    form: EnvelopeForm,
 }
 
 impl Bus {
     /// A bus on any transport.
     pub fn new(transport: Arc<dyn Transport>, contracts: impl Into<LiveContracts>) -> Self {
-        Bus { transport, contracts: contracts.into() }
+        Bus { transport, contracts: contracts.into(), form: EnvelopeForm::Native }
+    }
+
+    /// The same bus, whose publishers publish in these words: our own unless said. All are understood.
+    pub fn in_form(mut self, form: EnvelopeForm) -> Self {
+        self.form = form;
+        self
     }
 
     /// A bus inside this process: for tests, and to try things out. Nothing outlives the process.
@@ -134,7 +142,7 @@ impl Bus {
 
     /// A publisher that may do what registry.yaml lets the service do.
     pub fn publisher<S: Service>(&self) -> Publisher<S> {
-        Publisher::new(self.transport.clone(), self.contracts.clone())
+        Publisher::new(self.transport.clone(), self.contracts.clone()).in_form(self.form)
     }
 
     /// The same for a service that is named at run time, and payloads as JSON.
@@ -146,7 +154,7 @@ impl Bus {
             return Err(SealError::UnknownService { service: service.to_owned() });
         }
         let sealer = Sealer::for_service(self.contracts.clone(), service);
-        Ok(DynamicPublisher::new(self.transport.clone(), sealer))
+        Ok(DynamicPublisher::new(self.transport.clone(), sealer).in_form(self.form))
     }
 
     /// A publisher of JSON that the registry does not bind, for tools: it may say whatever keeps its

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bloodbank_core::{Envelope, Kind, Validated};
+use bloodbank_core::{Envelope, Kind, SealError, Validated};
 use uuid::Uuid;
 
-use crate::Headers;
+use crate::{EnvelopeForm, Headers, Properties};
 
 /// An envelope that has passed its contract, as it is published: its bytes, and what travels beside
 /// them. The one place where envelopes are encoded, whatever carries them.
@@ -23,7 +23,8 @@ use crate::Headers;
 /// ```compile_fail,E0451
 /// # use bloodbank_bus::{Encoded, Headers};
 /// # fn swap(envelope: bloodbank_core::Validated<bloodbank_core::Envelope>) {
-/// let encoded = Encoded { envelope, body: [0].into(), headers: Headers::new() };
+/// let form = Default::default();
+/// let encoded = Encoded { envelope, body: [0].into(), headers: Headers::new(), form };
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -31,16 +32,31 @@ pub struct Encoded {
     envelope: Validated<Envelope>,
     body: Arc<[u8]>,
     headers: Headers,
+    form: EnvelopeForm,
 }
 
 impl Encoded {
-    /// Encodes an envelope. `headers` travel beside it; mostly there are none.
+    /// Encodes an envelope in our own words. `headers` travel beside it; mostly there are none.
     ///
     /// # Errors
     /// If the envelope has no JSON form.
     pub fn new(envelope: Validated<Envelope>, headers: Headers) -> Result<Self, serde_json::Error> {
         let body = envelope.to_bytes()?.into();
-        Ok(Encoded { envelope, body, headers })
+        Ok(Encoded { envelope, body, headers, form: EnvelopeForm::Native })
+    }
+
+    /// The same in any words.
+    ///
+    /// # Errors
+    /// [`SealError::Encode`] if the envelope has no JSON form, [`SealError::CloudEvent`] if it has none
+    /// as a CloudEvent and is to be one.
+    pub fn in_form(
+        envelope: Validated<Envelope>,
+        mut headers: Headers,
+        form: EnvelopeForm,
+    ) -> Result<Self, SealError> {
+        let body = form.write(&envelope, &mut headers)?.into();
+        Ok(Encoded { envelope, body, headers, form })
     }
 
     /// The envelope that the bytes say.
@@ -65,7 +81,14 @@ impl Encoded {
 
     /// The media type of the bytes.
     pub fn content_type(&self) -> &'static str {
-        crate::properties::JSON
+        self.form.content_type()
+    }
+
+    /// Properties that do not only repeat what the envelope says.
+    pub fn properties(&self) -> Option<Box<Properties>> {
+        let mut properties = Properties::of(&self.envelope);
+        properties.content_type = Some(self.content_type().to_owned());
+        properties.beyond(&self.envelope).boxed()
     }
 
     /// The bytes.

@@ -8,6 +8,7 @@
 
 pub mod answers;
 pub mod beside;
+pub mod cloud_events;
 pub mod commands;
 pub mod consuming;
 pub mod dead_letters;
@@ -42,6 +43,11 @@ macro_rules! behaviours {
                 a_handler_whose_answer_breaks_its_contract_fails_and_has_carried_it_out,
                 a_caller_refuses_an_answer_that_breaks_its_contract,
                 a_caller_without_types_refuses_it_too;
+            cloud_events: what_is_published_as_a_cloud_event_reaches_its_handler_whole,
+                a_call_as_a_cloud_event_is_answered,
+                cloud_events_of_strangers_are_understood,
+                what_is_not_a_cloud_event_of_json_is_parked_with_the_reason,
+                a_cloud_event_survives_retries_parking_and_redriving;
             commands: a_call_gets_the_result_of_its_handler,
                 a_call_gets_the_error_of_its_handler_and_nothing_is_retried,
                 a_call_that_is_not_answered_ends_at_its_deadline,
@@ -154,6 +160,7 @@ mod tests {
         let modules = [
             ("answers", include_str!("suite/answers.rs")),
             ("beside", include_str!("suite/beside.rs")),
+            ("cloud_events", include_str!("suite/cloud_events.rs")),
             ("commands", include_str!("suite/commands.rs")),
             ("consuming", include_str!("suite/consuming.rs")),
             ("dead_letters", include_str!("suite/dead_letters.rs")),

@@ -212,8 +212,7 @@ impl<'p, C: Sealable, R: DeserializeOwned + 'p> IntoFuture for Draft<'p, C, Answ
         let sealed = self.seal();
         Box::pin(async move {
             let command = sealed.map_err(PublishError::from)?;
-            let contracts = publisher.sealer.contracts();
-            call::call(&*publisher.transport, contracts, command, headers, within).await
+            call::call(publisher, command, headers, within).await
         })
     }
 }
