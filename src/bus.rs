@@ -10,9 +10,9 @@ use crate::codec::Payload;
 #[cfg(feature = "outbox")]
 use crate::outbox::{Outbox, Relay, Source};
 use crate::{
-    AnySubscriber, BusStatus, Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts,
-    Phase, Publisher, Queue, RunError, SealError, Sealer, Service, Subscriber, SubscriberWatch,
-    Subscription, Topology, Transport, TransportError,
+    AnySubscriber, BusStatus, Code, Durability, DynamicPublisher, EnvelopeForm, InMemory, Inbox,
+    LiveContracts, Phase, Publisher, Queue, RunError, SealError, Sealer, Service, Subscriber,
+    SubscriberWatch, Subscription, Topology, Transport, TransportError,
 };
 
 /// Why there is no bus.
@@ -62,6 +62,7 @@ impl BusError {
 pub struct Bus {
     transport: Arc<dyn Transport>,
     contracts: LiveContracts,
+    form: EnvelopeForm,
     /// The subscribers that were made, for their status.
     subscribers: Arc<Mutex<Vec<SubscriberWatch>>>,
 }
@@ -69,7 +70,14 @@ pub struct Bus {
 impl Bus {
     /// A bus on any transport.
     pub fn new(transport: Arc<dyn Transport>, contracts: impl Into<LiveContracts>) -> Self {
-        Bus { transport, contracts: contracts.into(), subscribers: Arc::default() }
+        let (contracts, form) = (contracts.into(), EnvelopeForm::Native);
+        Bus { transport, contracts, form, subscribers: Arc::default() }
+    }
+
+    /// The same bus, whose publishers publish in these words: our own unless said. All are understood.
+    pub fn in_form(mut self, form: EnvelopeForm) -> Self {
+        self.form = form;
+        self
     }
 
     /// A bus inside this process: for tests, and to try things out. Nothing outlives the process.
@@ -139,7 +147,7 @@ impl Bus {
 
     /// A publisher that may do what registry.yaml lets the service do.
     pub fn publisher<S: Service>(&self) -> Publisher<S> {
-        Publisher::new(self.transport.clone(), self.contracts.clone())
+        Publisher::new(self.transport.clone(), self.contracts.clone()).in_form(self.form)
     }
 
     /// The same for a service that is named at run time, and payloads as JSON.
@@ -151,7 +159,7 @@ impl Bus {
             return Err(SealError::UnknownService { service: service.to_owned() });
         }
         let sealer = Sealer::for_service(self.contracts.clone(), service);
-        Ok(DynamicPublisher::new(self.transport.clone(), sealer))
+        Ok(DynamicPublisher::new(self.transport.clone(), sealer).in_form(self.form))
     }
 
     /// A publisher of JSON that the registry does not bind, for tools: it may say whatever keeps its

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod away;
+mod cloud_events;
 mod comeback;
 mod connecting;
 mod dedup;

@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 pub(crate) const PYTHON: &str = "BLOODBANK_PYTHON";
 
 /// What our Python has.
-const PACKAGES: [&str; 2] = ["aio-pika==9.5.7", "pydantic==2.11.7"];
+const PACKAGES: [&str; 3] = ["aio-pika==9.5.7", "pydantic==2.11.7", "cloudevents==2.2.0"];
 
 /// Asked before a service is started after an installation; by this file the answer is no.
 const POLICY: &str = "/usr/sbin/policy-rc.d";

@@ -234,9 +234,12 @@ async fn bring_back(
 }
 
 /// What is noted on a message that is parked.
-const NOTES: [&str; 6] = [
+///
+/// Nor does it expire any more: who brings it back wants it to be handled.
+const NOTES: [&str; 7] = [
     headers::ATTEMPTS,
     headers::ERROR,
+    headers::EXPIRES_AT,
     headers::FIRST_FAILED,
     headers::PARKED_AT,
     headers::PARKED_FROM,

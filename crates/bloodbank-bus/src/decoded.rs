@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bloodbank_core::{Envelope, EnvelopeError};
 
-use crate::{Headers, headers};
+use crate::{Headers, Properties, headers, read_envelope};
 
 /// The envelope of a message or why there is none, once somebody has asked. Copies of a message share
 /// what was read before they were made.
@@ -19,8 +19,9 @@ impl Decoded {
         key: &str,
         body: &[u8],
         headers: &Headers,
+        properties: Option<&Properties>,
     ) -> Result<&Arc<Envelope>, &EnvelopeError> {
-        let read = || match Envelope::read(key, body) {
+        let read = || match read_envelope(key, body, headers, properties) {
             Ok(mut envelope) => {
                 let header = |name| headers::text(headers, name);
                 envelope.adopt_trace(header(headers::TRACEPARENT), header(headers::TRACESTATE));

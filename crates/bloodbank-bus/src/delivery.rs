@@ -93,7 +93,7 @@ impl Delivery {
     /// # Errors
     /// Why the bytes are not an envelope that can be taken in.
     pub fn envelope(&self) -> Result<&Arc<Envelope>, &EnvelopeError> {
-        self.decoded.get(&self.key, &self.body, &self.headers)
+        self.decoded.get(&self.key, &self.body, &self.headers, self.properties.as_deref())
     }
 
     /// The id of the envelope, if there is one.

@@ -6,7 +6,7 @@ use bloodbank_core::{Code, Contracts, Envelope, EnvelopeError, Kind, SealError, 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::{Headers, headers};
+use crate::{EnvelopeForm, Headers, Properties, Verbatim, headers, read_envelope};
 
 /// An envelope that has passed its contract, as it is published: its bytes, and what travels beside
 /// them. The one place where envelopes are encoded, whatever carries them.
@@ -24,7 +24,8 @@ use crate::{Headers, headers};
 /// ```compile_fail,E0451
 /// # use bloodbank_bus::{Encoded, Headers};
 /// # fn swap(envelope: bloodbank_core::Validated<bloodbank_core::Envelope>) {
-/// let encoded = Encoded { envelope, body: [0].into(), headers: Headers::new() };
+/// let form = Default::default();
+/// let encoded = Encoded { envelope, body: [0].into(), headers: Headers::new(), form };
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -32,16 +33,31 @@ pub struct Encoded {
     envelope: Validated<Envelope>,
     body: Arc<[u8]>,
     headers: Headers,
+    form: EnvelopeForm,
 }
 
 impl Encoded {
-    /// Encodes an envelope. `headers` travel beside it; mostly there are none.
+    /// Encodes an envelope in our own words. `headers` travel beside it; mostly there are none.
     ///
     /// # Errors
     /// If the envelope has no JSON form.
     pub fn new(envelope: Validated<Envelope>, headers: Headers) -> Result<Self, serde_json::Error> {
         let body = envelope.to_bytes()?.into();
-        Ok(Encoded { envelope, body, headers })
+        Ok(Encoded { envelope, body, headers, form: EnvelopeForm::Native })
+    }
+
+    /// The same in any words.
+    ///
+    /// # Errors
+    /// [`SealError::Encode`] if the envelope has no JSON form, [`SealError::CloudEvent`] if it has none
+    /// as a CloudEvent and is to be one.
+    pub fn in_form(
+        envelope: Validated<Envelope>,
+        mut headers: Headers,
+        form: EnvelopeForm,
+    ) -> Result<Self, SealError> {
+        let body = form.write(&envelope, &mut headers)?.into();
+        Ok(Encoded { envelope, body, headers, form })
     }
 
     /// Reads a message that was sealed earlier and kept as bytes, as an outbox does. The contracts judge
@@ -53,17 +69,17 @@ impl Encoded {
     pub fn read_back(
         contracts: &Contracts,
         kind: Kind,
-        key: &str,
-        body: Arc<[u8]>,
-        headers: Headers,
+        message: Verbatim,
     ) -> Result<Self, ReadBackError> {
-        let envelope = Envelope::read(key, &body)?;
+        let Verbatim { key, body, headers, properties, .. } = message;
+        let form = EnvelopeForm::of(&headers, properties.as_deref());
+        let envelope = read_envelope(&key, &body, &headers, properties.as_deref())?;
         let envelope = contracts.validate(envelope).map_err(SealError::from)?;
         if envelope.kind() != kind {
-            let error = SealError::WrongKind { key: key.to_owned(), kind: envelope.kind() };
+            let error = SealError::WrongKind { key: key.to_string(), kind: envelope.kind() };
             return Err(ReadBackError::Contract(error));
         }
-        Ok(Encoded { envelope, body, headers })
+        Ok(Encoded { envelope, body, headers, form })
     }
 
     /// The envelope that the bytes say.
@@ -88,7 +104,14 @@ impl Encoded {
 
     /// The media type of the bytes.
     pub fn content_type(&self) -> &'static str {
-        crate::properties::JSON
+        self.form.content_type()
+    }
+
+    /// Properties that do not only repeat what the envelope says.
+    pub fn properties(&self) -> Option<Box<Properties>> {
+        let mut properties = Properties::of(&self.envelope);
+        properties.content_type = Some(self.content_type().to_owned());
+        properties.beyond(&self.envelope).boxed()
     }
 
     /// The bytes.

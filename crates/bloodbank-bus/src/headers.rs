@@ -19,6 +19,8 @@ pub const ATTEMPTS: &str = "x-bloodbank-attempts";
 pub const CAUSATION_ID: &str = "x-bloodbank-causation-id";
 /// What a handler said when it last failed.
 pub const ERROR: &str = "x-bloodbank-error";
+/// When nobody waits for the message any more, RFC 3339 in UTC: from then on it is not handled.
+pub const EXPIRES_AT: &str = "x-bloodbank-expires-at";
 /// When the message first failed, RFC 3339 in UTC.
 pub const FIRST_FAILED: &str = "x-bloodbank-first-failed";
 /// The routing key that the message was published under, where it had to travel under another.

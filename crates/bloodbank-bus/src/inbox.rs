@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bloodbank_core::codec::Payload;
 use bloodbank_core::{Envelope, LiveContracts, Meta};
 
+use crate::expiry;
 use crate::reading::{self, Fault};
 use crate::{
     Deliveries, Delivery, Extensions, Headers, Properties, Reason, Settlement, Subscription,
@@ -176,6 +177,7 @@ impl<P: Payload> Inbox<P> {
 
     fn read(&self, delivery: &Delivery) -> Result<(Arc<Envelope>, P), Fault> {
         let envelope = delivery.envelope().map_err(|error| error.clone())?.clone();
+        expiry::check(delivery)?;
         let payload = reading::payload(&self.contracts.current(), &envelope)?;
         Ok((envelope, payload))
     }

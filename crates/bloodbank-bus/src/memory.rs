@@ -60,8 +60,10 @@ impl InMemory {
 
     fn publish_now(&self, message: Encoded, reply_to: Option<Arc<str>>) -> Outcome {
         let kind = message.kind();
+        let properties = message.properties();
         let (envelope, body, headers) = message.into_parts();
-        let message = Verbatim::stored(envelope.event_type.as_str(), body, headers);
+        let message = Verbatim::stored(envelope.event_type.as_str(), body, headers)
+            .with_properties(properties);
         let message = Message::new(message, reply_to);
         let mut state = self.state();
         state.check_open()?;

@@ -20,7 +20,7 @@ use futures_core::Stream;
 use serde_json::Value;
 
 use self::batch::Batch;
-use crate::Transport;
+use crate::{EnvelopeForm, Transport};
 
 pub use self::batch::Published;
 pub use self::call::{Answer, CallError};
@@ -47,6 +47,11 @@ impl<S: Service> Publisher<S> {
     /// Names another source in its envelopes: an instance, a host. What it may publish stays.
     pub fn named(self, source: &str) -> Self {
         Publisher { publisher: self.publisher.named(source), service: PhantomData }
+    }
+
+    /// Publishes and sends in these words: our own unless said.
+    pub fn in_form(self, form: EnvelopeForm) -> Self {
+        Publisher { publisher: self.publisher.in_form(form), service: PhantomData }
     }
 
     /// Publishes an event. Done when the bus has it.

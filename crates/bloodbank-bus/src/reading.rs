@@ -4,7 +4,7 @@ use std::fmt;
 
 use bloodbank_core::codec::{self, DecodeError, Payload};
 use bloodbank_core::{Contracts, Envelope, EnvelopeError, escape_control};
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use crate::{Delivery, HeaderValue, Headers, Reason, headers};
 
@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     NoHandler(String),
     #[error(transparent)]
     Payload(#[from] DecodeError),
+    #[error("it expired at {}", .0.to_rfc3339_opts(SecondsFormat::Millis, true))]
+    Expired(DateTime<Utc>),
 }
 
 impl Fault {
@@ -31,6 +33,7 @@ impl Fault {
             Fault::Envelope(_) => Reason::NoEnvelope,
             Fault::NoHandler(_) | Fault::Payload(DecodeError::UnknownKey(_)) => Reason::NoHandler,
             Fault::Payload(_) => Reason::BreaksContract,
+            Fault::Expired(_) => Reason::Expired,
         }
     }
 

@@ -60,7 +60,7 @@ impl Verbatim {
     /// # Errors
     /// Why they are none that can be taken in.
     pub fn envelope(&self) -> Result<&Arc<Envelope>, &EnvelopeError> {
-        self.decoded.get(&self.key, &self.body, &self.headers)
+        self.decoded.get(&self.key, &self.body, &self.headers, self.properties.as_deref())
     }
 
     /// All of it, for a delivery.

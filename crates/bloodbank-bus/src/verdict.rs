@@ -135,19 +135,22 @@ pub enum Reason {
     Parked,
     /// It was delivered too often without an answer: its consumers crashed, or were lost otherwise.
     DeliveryLimit,
+    /// It came to its handler when nobody waited for it any more, as its sender had said.
+    Expired,
     /// Nobody listens to it. It was not parked, and lies in the queue of unrouted events.
     Unrouted,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 8] = [
         Reason::NoEnvelope,
         Reason::BreaksContract,
         Reason::NoHandler,
         Reason::Exhausted,
         Reason::Parked,
         Reason::DeliveryLimit,
+        Reason::Expired,
         Reason::Unrouted,
     ];
 
@@ -160,6 +163,7 @@ impl Reason {
             Reason::Exhausted => "exhausted",
             Reason::Parked => "parked",
             Reason::DeliveryLimit => "delivery-limit",
+            Reason::Expired => "expired",
             Reason::Unrouted => "unrouted",
         }
     }

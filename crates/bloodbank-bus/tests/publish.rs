@@ -306,7 +306,8 @@ fn the_retries_of_a_service_hold_for_its_own_queues_only() {
 #[test]
 fn what_was_sealed_earlier_is_read_back_with_its_bytes() {
     let read = |kind, key: &str, body: &str| {
-        Encoded::read_back(&contracts(), kind, key, body.as_bytes().into(), Headers::new())
+        let kept = Verbatim::stored(key, body.as_bytes(), Headers::new());
+        Encoded::read_back(&contracts(), kind, kept)
     };
     // As nobody here would write it, and valid.
     let body = r#"{ "data": {"n": 1.50}, "source": "s", "event_type": "lot.parcel",

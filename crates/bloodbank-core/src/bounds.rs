@@ -65,7 +65,7 @@ pub(crate) fn violations_when_written(envelope: &Envelope) -> Vec<Violation> {
 }
 
 /// The fields that have a place of their own.
-const FIELDS: [&str; 11] = [
+pub(crate) const FIELDS: [&str; 11] = [
     "id",
     "event_type",
     "source",

@@ -224,6 +224,9 @@ codes! {
     AnswerLost, "answer-lost",
         "The command was sent, and the connection was lost before the answer came.",
         "Call again with the same idempotency key to wait for the same work.";
+    NotACloudEvent, "not-a-cloud-event",
+        "The envelope has no form as a CloudEvent.",
+        "Correct the field that is named, or publish in the form of this bus.";
     AnswerRefused, "answer-refused",
         "The answer to the command breaks what the schema of the command says of it.",
         "Correct the handler, or `x-bloodbank-reply` in the schema; the violations name the fields.";

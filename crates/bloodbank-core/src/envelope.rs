@@ -135,7 +135,10 @@ impl Envelope {
         Envelope::judged(key, Envelope::from_stored(bytes))
     }
 
-    fn judged(key: &str, said: Result<Self, serde_json::Error>) -> Result<Self, EnvelopeError> {
+    pub(crate) fn judged(
+        key: &str,
+        said: Result<Self, serde_json::Error>,
+    ) -> Result<Self, EnvelopeError> {
         let envelope =
             said.map_err(|error| EnvelopeError::Malformed(escape_control(&error.to_string())))?;
         if envelope.event_type != key {

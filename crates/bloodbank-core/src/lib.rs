@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod bounds;
+pub mod cloud_event;
 mod code;
 pub mod codec;
 mod contract;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::cloud_event::NotACloudEvent;
 use crate::{
     BundledContract, BundledService, CheckError, Code, Contract, Contracts, Envelope, Kind,
     LiveContracts, Meta, Refusal, Service, UnknownKey, Validated,
@@ -179,6 +180,9 @@ pub enum SealError {
     /// The payload has no JSON form.
     #[error("the payload cannot be written as JSON")]
     Encode(#[source] serde_json::Error),
+    /// It was to be published as a CloudEvent, and has no form as one.
+    #[error(transparent)]
+    CloudEvent(#[from] NotACloudEvent),
 }
 
 impl SealError {
@@ -192,6 +196,7 @@ impl SealError {
             SealError::WrongKind { .. } => Code::WrongKind,
             SealError::Schema { .. } => Code::SchemaUnusable,
             SealError::Encode(_) => Code::NotEncodable,
+            SealError::CloudEvent(error) => error.code(),
         }
     }
 

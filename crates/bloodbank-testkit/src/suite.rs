@@ -9,10 +9,12 @@
 pub mod answers;
 pub mod batches;
 pub mod beside;
+pub mod cloud_events;
 pub mod commands;
 pub mod consuming;
 pub mod dead_letters;
 pub mod dedup;
+pub mod expiry;
 pub mod flow;
 pub mod handlers;
 pub mod order;
@@ -44,6 +46,11 @@ macro_rules! behaviours {
                 a_handler_whose_answer_breaks_its_contract_fails_and_has_carried_it_out,
                 a_caller_refuses_an_answer_that_breaks_its_contract,
                 a_caller_without_types_refuses_it_too;
+            cloud_events: what_is_published_as_a_cloud_event_reaches_its_handler_whole,
+                a_call_as_a_cloud_event_is_answered,
+                cloud_events_of_strangers_are_understood,
+                what_is_not_a_cloud_event_of_json_is_parked_with_the_reason,
+                a_cloud_event_survives_retries_parking_and_redriving;
             commands: a_call_gets_the_result_of_its_handler,
                 a_call_gets_the_error_of_its_handler_and_nothing_is_retried,
                 a_call_that_is_not_answered_ends_at_its_deadline,
@@ -75,6 +82,10 @@ macro_rules! behaviours {
                 what_was_parked_is_not_remembered,
                 each_queue_remembers_for_itself,
                 without_memory_every_copy_is_handled;
+            expiry: a_message_that_has_expired_is_parked_and_one_that_has_not_is_handled,
+                a_command_that_has_expired_is_not_carried_out_and_its_caller_is_told,
+                a_command_of_a_caller_who_is_gone_is_carried_out_unless_it_expires,
+                what_is_brought_back_or_replayed_does_not_expire;
             flow: as_many_handlers_run_at_a_time_as_were_asked_for,
                 prefetch_bounds_what_is_under_way,
                 a_shutdown_waits_for_the_handler_in_flight_and_leaves_the_rest,
@@ -154,10 +165,12 @@ mod tests {
         let modules = [
             ("answers", include_str!("suite/answers.rs")),
             ("beside", include_str!("suite/beside.rs")),
+            ("cloud_events", include_str!("suite/cloud_events.rs")),
             ("commands", include_str!("suite/commands.rs")),
             ("consuming", include_str!("suite/consuming.rs")),
             ("dead_letters", include_str!("suite/dead_letters.rs")),
             ("dedup", include_str!("suite/dedup.rs")),
+            ("expiry", include_str!("suite/expiry.rs")),
             ("flow", include_str!("suite/flow.rs")),
             ("handlers", include_str!("suite/handlers.rs")),
             ("order", include_str!("suite/order.rs")),

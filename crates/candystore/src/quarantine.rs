@@ -78,9 +78,22 @@ fn is_same_data(one: &[u8], other: &[u8]) -> bool {
     if one == other {
         return true;
     }
-    match (Envelope::from_stored(one), Envelope::from_stored(other)) {
-        (Ok(one), Ok(other)) => same_value(&one.data, &other.data),
+    match (data(one), data(other)) {
+        (Some(one), Some(other)) => same_value(&one, &other),
         _ => false,
+    }
+}
+
+/// The payload in the bytes of an envelope, in whichever form they are: those of a CloudEvent in its
+/// binary form are the payload.
+fn data(body: &[u8]) -> Option<serde_json::Value> {
+    if let Ok(envelope) = Envelope::from_stored(body) {
+        return Some(envelope.data);
+    }
+    let mut said: serde_json::Value = serde_json::from_slice(body).ok()?;
+    match said.get("specversion").is_some() {
+        true => said.get_mut("data").map(serde_json::Value::take),
+        false => Some(said),
     }
 }
 

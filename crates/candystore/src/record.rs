@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use bloodbank_bus::{Delivery, Encoded, Headers, Properties};
+use bloodbank_bus::{Delivery, Encoded, EnvelopeForm, Headers, Properties, read_envelope};
 use bloodbank_core::{CheckError, Contracts, Envelope, EnvelopeError, Kind};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -101,9 +101,11 @@ impl Record {
             incoming.key = key.into();
         }
         // What is imported may be from an earlier version.
-        let said = match incoming.received {
-            Some(_) => Envelope::read_stored(&incoming.key, &incoming.body),
-            None => Envelope::read(&incoming.key, &incoming.body),
+        let Incoming { key, body, headers, properties, .. } = &incoming;
+        let properties = properties.as_deref();
+        let said = match (incoming.received, EnvelopeForm::of(headers, properties)) {
+            (Some(_), EnvelopeForm::Native) => Envelope::read_stored(key, body),
+            _ => read_envelope(key, body, headers, properties),
         };
         match said {
             Ok(envelope) => {
@@ -127,7 +129,7 @@ impl Record {
         let record = match event.standing {
             Standing::Malformed => Record::malformed(incoming, String::new()),
             standing => Record::with(
-                &stored_envelope(&incoming.key, &incoming.body)?,
+                &stored_envelope(event).map_err(|error| error.to_string())?,
                 incoming,
                 standing,
                 event.schema,
@@ -138,9 +140,10 @@ impl Record {
 
     /// The record of an envelope that has passed its contract.
     pub(crate) fn of_valid(message: Encoded) -> Self {
+        let properties = message.properties();
         let (envelope, body, headers) = message.into_parts();
         let incoming = Incoming::new(envelope.kind(), envelope.event_type.as_str(), body);
-        let incoming = incoming.with_headers(headers);
+        let incoming = incoming.with_headers(headers).with_properties(properties);
         Record::with(&envelope, incoming, Standing::Valid, Some(envelope.schema()))
     }
 
@@ -171,8 +174,14 @@ impl Record {
     }
 
     fn malformed(incoming: Incoming, violation: String) -> Self {
-        // The same bytes under the same key are the same message, also when they come again.
-        let name = [incoming.key.as_bytes(), b"\n", &incoming.body].concat();
+        // The same bytes under the same key are the same message, also when they come again; of a
+        // CloudEvent in its binary form the bytes are not all.
+        let Incoming { key, body, headers, properties, .. } = &incoming;
+        let beside = match EnvelopeForm::of(headers, properties.as_deref()) {
+            EnvelopeForm::CloudEventBinary => beside::text(headers, None).unwrap_or_default(),
+            _ => String::new(),
+        };
+        let name = [key.as_bytes(), b"\n", body, beside.as_bytes()].concat();
         Record {
             id: Uuid::new_v5(&MALFORMED, &name),
             kind: incoming.kind,
@@ -270,26 +279,31 @@ pub(crate) const ROW: [(&str, Type); 17] = [
 /// The first thing that is wrong with an event by these contracts, if anything is.
 ///
 /// It is judged as those who get it judge it, who do not take the forms of earlier versions.
-pub(crate) fn violation(contracts: &Contracts, key: &str, body: &[u8]) -> Option<String> {
-    match Envelope::read(key, body) {
+pub(crate) fn violation(contracts: &Contracts, event: &StoredEvent) -> Option<String> {
+    let StoredEvent { key, body, headers, properties, .. } = event;
+    match read_envelope(key, body, headers, properties.as_deref()) {
         Ok(envelope) => standing(contracts.check(key, &envelope.data)).1,
         Err(error) => Some(error.to_string()),
     }
 }
 
 /// The envelope that was taken for one when it was stored, by whatever its schema said then.
-fn stored_envelope(key: &str, body: &[u8]) -> Result<Envelope, String> {
-    let said = match Envelope::from_stored(body) {
-        Ok(envelope) if envelope.event_type == key => return Ok(envelope),
-        said => said,
-    };
-    let error = match said {
-        Ok(envelope) => {
-            EnvelopeError::OtherKey { key: key.to_owned(), event_type: envelope.event_type }
+///
+/// # Errors
+/// Why it is none any more.
+pub(crate) fn stored_envelope(event: &StoredEvent) -> Result<Envelope, EnvelopeError> {
+    let StoredEvent { key, body, headers, properties, .. } = event;
+    let properties = properties.as_deref();
+    if EnvelopeForm::of(headers, properties) != EnvelopeForm::Native {
+        return read_envelope(key, body, headers, properties);
+    }
+    match Envelope::from_stored(body) {
+        Ok(envelope) if envelope.event_type == *key => Ok(envelope),
+        Ok(Envelope { event_type, .. }) => {
+            Err(EnvelopeError::OtherKey { key: key.clone(), event_type })
         }
-        Err(error) => EnvelopeError::Malformed(error.to_string()),
-    };
-    Err(error.to_string())
+        Err(error) => Err(EnvelopeError::Malformed(error.to_string())),
+    }
 }
 
 fn standing(checked: Result<(), CheckError>) -> (Standing, Option<String>) {

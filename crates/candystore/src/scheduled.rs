@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bloodbank_bus::Headers;
+use bloodbank_bus::{Headers, Properties};
 use bloodbank_core::Kind;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -43,6 +43,8 @@ pub struct Scheduled {
     pub error: Option<String>,
     /// What travels beside it.
     pub headers: Headers,
+    /// What else does, and does not only repeat what the envelope says.
+    pub properties: Option<Box<Properties>>,
     /// Its envelope, as it came.
     pub body: Arc<[u8]>,
 }
@@ -178,11 +180,22 @@ impl Scheduled {
         due: DateTime<Utc>,
         body: Arc<[u8]>,
     ) -> Self {
-        let (key, since, headers) = (key.into(), Utc::now(), Headers::new());
-        Scheduled { id, kind, key, due, since, attempts: 0, error: None, headers, body }
+        Scheduled {
+            id,
+            kind,
+            key: key.into(),
+            due,
+            since: Utc::now(),
+            attempts: 0,
+            error: None,
+            headers: Headers::new(),
+            properties: None,
+            body,
+        }
     }
 
     fn of(row: &Row) -> Result<Self, StoreError> {
+        let (headers, properties) = beside::read(row.maybe_text(7)?)?;
         Ok(Scheduled {
             id: row.id(0)?,
             kind: kind_of(row.text(1)?)?,
@@ -191,7 +204,8 @@ impl Scheduled {
             since: micros_to_time(row.int(4)?)?,
             attempts: u32::try_from(row.int(5)?).unwrap_or(u32::MAX),
             error: row.maybe_text(6)?.map(str::to_owned),
-            headers: beside::read(row.maybe_text(7)?)?.0,
+            headers,
+            properties,
             body: row.bytes(8)?,
         })
     }
@@ -206,7 +220,7 @@ impl Scheduled {
             Value::Int(time_to_micros(self.since)),
             due,
             Value::Int(self.attempts.into()),
-            Value::maybe(beside::text(&self.headers, None), Value::Text),
+            Value::maybe(beside::text(&self.headers, self.properties.as_deref()), Value::Text),
             Value::Bytes(self.body.clone()),
         ]
     }

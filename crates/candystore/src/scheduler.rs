@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bloodbank_bus::{
     Confirm, Deliveries, Delivery, Encoded, Queue, ReadBackError, Reason, Settlement, Subscription,
-    Topology, Transport, headers,
+    Topology, Transport, Verbatim, headers,
 };
 use bloodbank_core::{Contracts, Kind};
 use chrono::Utc;
@@ -137,7 +137,8 @@ fn read(contracts: &Contracts, delivery: &Delivery) -> Result<Scheduled, String>
     let kind = contracts.contract(&delivery.key).map_or(Kind::Event, |contract| contract.kind);
     let body = delivery.body.clone();
     let message = Scheduled::new(envelope.id, kind, &*delivery.key, due, body);
-    Ok(Scheduled { headers: delivery.headers.clone(), ..message })
+    let (headers, properties) = (delivery.headers.clone(), delivery.properties.clone());
+    Ok(Scheduled { headers, properties, ..message })
 }
 
 /// Publishes what is due, until nothing is.
@@ -188,8 +189,9 @@ async fn start(
     transport: &dyn Transport,
     message: &Scheduled,
 ) -> Result<Confirm, ReadBackError> {
-    let Scheduled { kind, key, headers, body, .. } = message;
-    let message = Encoded::read_back(contracts, *kind, key, body.clone(), headers.clone())?;
+    let Scheduled { kind, key, headers, properties, body, .. } = message;
+    let kept = Verbatim::stored(key.as_str(), body.clone(), headers.clone());
+    let message = Encoded::read_back(contracts, *kind, kept.with_properties(properties.clone()))?;
     let mut confirm = transport.publish(message);
     confirm.accepted().await;
     Ok(confirm)

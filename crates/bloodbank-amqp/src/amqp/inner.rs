@@ -66,7 +66,8 @@ impl Inner {
             exchange: short(self.config.exchanges.entry(exchange))?,
             routing_key: short(message.key())?,
             body: message.body().clone(),
-            properties: wire::mirrored(message.envelope(), message.headers())?,
+            properties: wire::mirrored(message.envelope(), message.headers())?
+                .with_content_type(message.content_type().into()),
             mandatory: exchange.is_mandatory(),
         })
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bloodbank_core::codec::{self, DecodeError};
-use bloodbank_core::{Code, Envelope, LiveContracts, Refusal, SealError, Validated};
+use bloodbank_core::{Code, Envelope, Refusal, Validated};
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
-use crate::{Encoded, Headers, PublishError, Request, Transport, TransportError, headers};
+use super::dynamic::DynamicPublisher;
+use crate::{Encoded, Headers, PublishError, Request, TransportError, headers};
 
 /// What a handler answers, as it travels: `{"ok": <reply>}`, or `{"error": "<why there is none>"}`.
 ///
@@ -91,21 +92,20 @@ impl CallError {
 /// No call waits longer: a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Sends a command and waits for its answer, which `contracts` judge.
+/// Sends a command and waits for its answer, which the publisher's contracts judge.
 pub(super) async fn call<R: DeserializeOwned>(
-    transport: &dyn Transport,
-    contracts: &LiveContracts,
+    publisher: &DynamicPublisher,
     command: Validated<Envelope>,
+    mut headers: Headers,
     within: Duration,
 ) -> Result<R, CallError> {
     let (id, within) = (command.id, within.min(LONGEST_WAIT));
     let key = command.event_type.clone();
     let wait = TimeDelta::from_std(within).unwrap_or_default();
     let until = (Utc::now() + wait).to_rfc3339_opts(SecondsFormat::Millis, true);
-    let headers = Headers::from([(headers::ANSWER_BY.to_owned(), until.into())]);
-    let command = Encoded::new(command, headers)
-        .map_err(|error| PublishError::Seal(SealError::Encode(error)))?;
-    let Request { confirm, answer } = transport.request(command);
+    headers.insert(headers::ANSWER_BY.to_owned(), until.into());
+    let command = Encoded::in_form(command, headers, publisher.form).map_err(PublishError::from)?;
+    let Request { confirm, answer } = publisher.transport.request(command);
     let since = Instant::now();
     let not_sent = |source| PublishError::Transport { id, source };
     match timeout(within, confirm).await {
@@ -118,8 +118,10 @@ pub(super) async fn call<R: DeserializeOwned>(
         .map_err(|_| CallError::WayBackLost { id })?;
     let decode = |error: serde_json::Error| CallError::Decode { id, reason: error.to_string() };
     match serde_json::from_slice(&answer).map_err(decode)? {
-        Answer::Ok(reply) => codec::read_reply(&contracts.current(), &key, &reply)
-            .map_err(|error| unreadable(id, error)),
+        Answer::Ok(reply) => {
+            let contracts = publisher.sealer.contracts().current();
+            codec::read_reply(&contracts, &key, &reply).map_err(|error| unreadable(id, error))
+        }
         Answer::Error(reason) => Err(CallError::Handler { id, reason }),
     }
 }

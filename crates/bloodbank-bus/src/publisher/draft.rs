@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::call;
 use super::dynamic::DynamicPublisher;
 use super::publishing::{Publishing, State};
-use crate::{BoxFuture, CallError, PublishError, headers};
+use crate::{BoxFuture, CallError, Headers, PublishError, expiry, headers};
 
 /// How long a call waits for its answer, unless it says otherwise.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,7 +36,10 @@ pub struct Draft<'p, C, M = Confirmed> {
     publisher: &'p DynamicPublisher,
     content: C,
     meta: Meta,
+    /// When it is due.
     not_before: Option<DateTime<Utc>>,
+    /// After how long nobody waits for it any more.
+    expires: Option<Duration>,
     wait: M,
 }
 
@@ -82,7 +85,8 @@ impl Sealable for Json<'_> {
 
 impl<'p, C: Sealable> Draft<'p, C> {
     pub(super) fn new(publisher: &'p DynamicPublisher, content: C) -> Self {
-        Draft { publisher, content, meta: Meta::new(), not_before: None, wait: Confirmed }
+        let (meta, wait) = (Meta::new(), Confirmed);
+        Draft { publisher, content, meta, not_before: None, expires: None, wait }
     }
 
     /// Schedules it: no queue gets it before this time, which a restart does not change. A time that
@@ -108,9 +112,9 @@ impl<'p, C: Sealable> Draft<'p, C> {
     }
 
     pub(super) fn answered<R>(self) -> Draft<'p, C, Answered<R>> {
-        let Draft { publisher, content, meta, not_before, wait: Confirmed } = self;
+        let Draft { publisher, content, meta, not_before, expires, wait: Confirmed } = self;
         let wait = Answered { within: CALL_TIMEOUT, answer: PhantomData };
-        Draft { publisher, content, meta, not_before, wait }
+        Draft { publisher, content, meta, not_before, expires, wait }
     }
 }
 
@@ -170,8 +174,22 @@ impl<C: Sealable, M> Draft<'_, C, M> {
         self
     }
 
+    /// Sets after how long nobody waits for the message any more, counted from when this is awaited, or
+    /// from when it is [due](Draft::not_before).
+    /// What comes to a handler later is not handled, but parked as
+    /// [`Expired`](crate::Reason::Expired); who called is told. A call never outlives its own
+    /// [`within`](Draft::within). Without it, a message does not expire, and a command whose caller is
+    /// gone is carried out all the same.
+    ///
+    /// Two clocks are compared: that of the publisher and that of the subscriber. A replay of the
+    /// message does not expire, nor does it once it was brought back from the dead letters.
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        self.expires = Some(time);
+        self
+    }
+
     /// Validates it and seals its envelope, and sends nothing. What is sealed can be written down, or
-    /// sent later with `publish_sealed`; when it is due is not part of the envelope.
+    /// sent later with `publish_sealed`; the envelope does not say when it is due, or when it expires.
     ///
     /// # Errors
     /// See [`SealError`].
@@ -193,10 +211,8 @@ impl<C: Sealable> IntoFuture for Draft<'_, C> {
     type IntoFuture = Publishing;
 
     fn into_future(self) -> Publishing {
+        let headers = beside(self.not_before, self.expires);
         let publisher = self.publisher;
-        let headers =
-            self.not_before.map(|due| (headers::NOT_BEFORE.to_owned(), headers::of_time(due)));
-        let headers = headers.into_iter().collect();
         match self.seal() {
             Ok(envelope) => publisher.publish_with(envelope, headers),
             Err(error) => Publishing { state: State::Failed(Some(error.into())) },
@@ -210,13 +226,22 @@ impl<'p, C: Sealable, R: DeserializeOwned + 'p> IntoFuture for Draft<'p, C, Answ
 
     fn into_future(self) -> Self::IntoFuture {
         let (publisher, within) = (self.publisher, self.wait.within);
+        let headers = beside(None, self.expires.map(|time| time.min(within)));
         let sealed = self.seal();
         Box::pin(async move {
             let command = sealed.map_err(PublishError::from)?;
-            let contracts = publisher.sealer.contracts();
-            call::call(&*publisher.transport, contracts, command, within).await
+            call::call(publisher, command, headers, within).await
         })
     }
+}
+
+/// What travels beside a message that is due at a time, or expires after a time.
+fn beside(not_before: Option<DateTime<Utc>>, expires: Option<Duration>) -> Headers {
+    let due = not_before.map(|due| (headers::NOT_BEFORE.to_owned(), headers::of_time(due)));
+    let from = not_before.unwrap_or_default().max(Utc::now());
+    let expiry = expires.and_then(|time| expiry::after(from, time));
+    let expiry = expiry.map(|at| (headers::EXPIRES_AT.to_owned(), at));
+    due.into_iter().chain(expiry).collect()
 }
 
 impl<C, M> fmt::Debug for Draft<'_, C, M> {

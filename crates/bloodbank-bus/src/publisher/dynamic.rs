@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bloodbank_core::{Envelope, Kind, SealError, Sealer, Validated};
+use bloodbank_core::{Envelope, Kind, Sealer, Validated};
 use serde_json::Value;
 
 use super::draft::{Answered, Draft, Json, Sealable};
 use super::publishing::{State, UnderWay};
-use crate::{Encoded, Headers, Publishing, Transport};
+use crate::{Encoded, EnvelopeForm, Headers, Publishing, Transport};
 
 /// Publishes and sends by key and JSON, for a service that is named at run time: gateways, bridges,
 /// tools.
@@ -20,12 +20,19 @@ use crate::{Encoded, Headers, Publishing, Transport};
 pub struct DynamicPublisher {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) sealer: Sealer,
+    pub(super) form: EnvelopeForm,
 }
 
 impl DynamicPublisher {
     /// A publisher of what the sealer seals.
     pub fn new(transport: Arc<dyn Transport>, sealer: Sealer) -> Self {
-        DynamicPublisher { transport, sealer }
+        DynamicPublisher { transport, sealer, form: EnvelopeForm::Native }
+    }
+
+    /// Publishes and sends in these words.
+    pub fn in_form(mut self, form: EnvelopeForm) -> Self {
+        self.form = form;
+        self
     }
 
     /// Names another source in its envelopes: an instance, a host. What it may publish stays.
@@ -79,18 +86,19 @@ impl DynamicPublisher {
         self.publish_with(envelope, Headers::new())
     }
 
+    /// The same with what travels beside it.
     pub(super) fn publish_with(
         &self,
         envelope: Validated<Envelope>,
         headers: Headers,
     ) -> Publishing {
         let (id, kind) = (envelope.id, envelope.kind());
-        let state = match Encoded::new(envelope, headers) {
+        let state = match Encoded::in_form(envelope, headers, self.form) {
             Ok(message) => {
                 let confirm = self.transport.publish(message);
                 State::UnderWay(UnderWay { id, kind, since: Instant::now(), confirm })
             }
-            Err(error) => State::Failed(Some(SealError::Encode(error).into())),
+            Err(error) => State::Failed(Some(error.into())),
         };
         Publishing { state }
     }

@@ -156,6 +156,7 @@ fn a_contract_is_shown_with_its_fields() {
             schema       https://contracts.bakery.example/oven/commands/batch.bake.v1.json
             sent by      counter
             handled by   oven
+            answered     with object
 
             FIELD       REQUIRED  TYPE                       DESCRIPTION
             event_type  yes       "oven.batch.bake"          The key of this contract.
@@ -163,6 +164,10 @@ fn a_contract_is_shown_with_its_fields() {
             bread       yes       "rye" | "wheat" | "spelt"  What to bake.
             crust       yes       "soft" | "crisp"           How the crust is to be.
             note        no        string                     A word for the baker.
+
+            FIELD OF THE ANSWER  REQUIRED  TYPE     DESCRIPTION
+            loaves               yes       integer  How many came out well.
+            note                 no        string   A word from the baker.
             exit 0
         "#]],
     );

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bloodbank_bus::{Confirm, Encoded, Headers, Transport};
+use bloodbank_bus::{Confirm, Encoded, Headers, Transport, Verbatim};
 use bloodbank_core::{Contracts, Kind};
 
 use super::failure::{Cause, Failure};
@@ -142,5 +142,6 @@ fn encoded(contracts: &Contracts, key: &str, content: Content) -> Result<Encoded
         None => Headers::new(),
         Some(text) => serde_json::from_str(&text).map_err(|_| Cause::Damaged("headers"))?,
     };
-    Encoded::read_back(contracts, kind, key, body, headers).map_err(Cause::Refused)
+    Encoded::read_back(contracts, kind, Verbatim::stored(key, body, headers))
+        .map_err(Cause::Refused)
 }

@@ -1,6 +1,6 @@
 //! What is written, and what is not.
 
-use bloodbank_bus::Encoded;
+use bloodbank_bus::{Encoded, Headers, Verbatim};
 use bloodbank_core::{Code, Kind, Meta};
 use bloodbank_outbox::{Dialect, Outbox, OutboxError, Pg, Tables, create_tables, list};
 use bloodbank_testkit::catalog::{self, Any, Board, CreateMooring, Parcel, mooring};
@@ -94,13 +94,8 @@ async fn what_is_published_is_byte_for_byte_what_was_written() {
         relay.stop().await;
         let sent = bodies(&bus).await;
         assert_eq!(sent, std::slice::from_ref(&row.envelope));
-        let read = Encoded::read_back(
-            &catalog::contracts(),
-            Kind::Event,
-            "lot.parcel",
-            row.envelope,
-            bloodbank_bus::Headers::new(),
-        );
+        let kept = Verbatim::stored("lot.parcel", row.envelope, Headers::new());
+        let read = Encoded::read_back(&catalog::contracts(), Kind::Event, kept);
         let envelope = read.unwrap().into_parts().0;
         assert_eq!((envelope.id, envelope.source.as_str()), (row.id, "crane-7"));
         assert_eq!(envelope.causation_id, Some(cause.id));

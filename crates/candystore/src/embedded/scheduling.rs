@@ -20,9 +20,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// A message as it is kept until it is due.
 pub(super) fn scheduled(message: Encoded, due: DateTime<Utc>) -> Scheduled {
+    let properties = message.properties();
     let (envelope, body, headers) = message.into_parts();
     let kept = Scheduled::new(envelope.id, envelope.kind(), &*envelope.event_type, due, body);
-    Scheduled { headers, ..kept }
+    Scheduled { headers, properties, ..kept }
 }
 
 /// Sends what is due, until the bus is closed or dropped.

@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use bloodbank_core::{Code, Envelope, Kind, TopicPattern, same_value};
+use bloodbank_core::{Code, Kind, TopicPattern, same_value};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::event::kind_of;
-use crate::record::indexed;
-use crate::{Position, Standing};
+use crate::record::{indexed, stored_envelope};
+use crate::{Position, Standing, StoredEvent};
 
 /// Which events are meant: those that pass everything that is set. The default is all of them.
 ///
@@ -184,11 +184,11 @@ impl Filter {
     }
 
     /// Whether the fields of a payload are as they must be. What is not an envelope has none.
-    pub(crate) fn passes(&self, body: &[u8]) -> bool {
+    pub(crate) fn passes(&self, event: &StoredEvent) -> bool {
         if self.fields.is_empty() {
             return true;
         }
-        let Ok(envelope) = Envelope::from_stored(body) else { return false };
+        let Ok(envelope) = stored_envelope(event) else { return false };
         self.fields.iter().all(|field| field.is_in(&envelope.data))
     }
 }

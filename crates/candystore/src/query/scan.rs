@@ -165,7 +165,7 @@ impl<'a> Scan<'a> {
             let event = StoredEvent::of(row)?;
             let bytes = event.body.len() as u64;
             (last, self.read) = (event.position, self.read + bytes);
-            if self.filter.passes(&event.body) {
+            if self.filter.passes(&event) {
                 self.bytes += bytes;
                 self.events.push(event);
             }

@@ -40,7 +40,7 @@ impl Reader {
     async fn judge(&self, events: Vec<StoredEvent>) -> Result<VecDeque<Read>, StoreError> {
         let contracts = self.contracts.clone();
         let judge = move |event: StoredEvent| {
-            let violation = violation(&contracts, &event.key, &event.body);
+            let violation = violation(&contracts, &event);
             Read { event, violation }
         };
         let judging = tokio::task::spawn_blocking(move || events.into_iter().map(judge).collect());

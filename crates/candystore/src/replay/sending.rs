@@ -5,7 +5,6 @@ use std::future::pending;
 use std::time::Duration;
 
 use bloodbank_bus::{Confirm, Outcome, Properties, Transport, Verbatim, headers};
-use bloodbank_core::Envelope;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -14,6 +13,7 @@ use super::pacer::Pacer;
 use super::plan::{Unfit, time_of};
 use super::reader::{Read, Reader};
 use super::run::ReplayRun;
+use crate::record::stored_envelope;
 use crate::{EventStore, Position};
 
 /// The most events under way.
@@ -132,7 +132,8 @@ impl<'a> Sending<'a> {
 
     fn message(&self, Read { event, .. }: Read) -> Verbatim {
         // Beside what its envelope says, where it is one.
-        let properties = event.properties.map(|said| match Envelope::from_stored(&event.body) {
+        let envelope = stored_envelope(&event);
+        let properties = event.properties.map(|said| match envelope {
             Ok(envelope) => Box::new(said.or(Properties::of(&envelope))),
             Err(_) => said,
         });

@@ -3,6 +3,7 @@
 
 mod appending;
 mod chains;
+mod cloud_events;
 mod counting;
 mod databases;
 mod embedded;

@@ -12,7 +12,7 @@ use tracing::warn;
 use super::Worker;
 use crate::layer::{self, Message};
 use crate::reading::{self, Escaped, Fault};
-use crate::{Answer, Delivery, Handled, Verdict};
+use crate::{Answer, Delivery, Handled, Verdict, expiry};
 
 impl Worker {
     /// As many attempts as are made without letting go, and the delivery as the last one saw it;
@@ -41,6 +41,7 @@ impl Worker {
             }
             return Err(Fault::NoHandler(envelope.event_type.clone()));
         };
+        expiry::check(delivery)?;
         let contracts = self.shared.contracts.current();
         let _entry = self.running.begin(envelope.clone());
         let message = Message::new(envelope, delivery.clone(), contracts, handler.clone());
