@@ -14,7 +14,7 @@ use bloodbank_core::Kind;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use self::inner::{Inner, confirm, undeclared};
+use self::inner::{Inner, confirm};
 use crate::config::AmqpConfig;
 use crate::connect::ConnectError;
 use crate::consumer::Intakes;
@@ -202,9 +202,8 @@ impl Transport for Amqp {
         let forwarding = confirm(self.inner.forward(&message, &to));
         match to {
             Destination::Queue(queue) => {
-                Confirm::of(
-                    async move { forwarding.await.map_err(|error| undeclared(error, &queue)) },
-                )
+                let inner = self.inner.clone();
+                Confirm::of(async move { inner.named_for(&queue, forwarding).await })
             }
             _ => forwarding,
         }

@@ -21,6 +21,7 @@ use crate::assert;
 use crate::config::AmqpConfig;
 use crate::connect::channel_error;
 use crate::link::{Generation, Link};
+use crate::plan::{is_filling, limit_of};
 use crate::wire;
 
 /// How long an acknowledgement waits for others at most.
@@ -378,6 +379,7 @@ impl Consumer {
 
     async fn hand_out_all(&self, intake: &Intake, mut incoming: Incoming) -> End {
         let mut measure = tokio::time::interval(MEASURE);
+        let mut filling = false;
         loop {
             tokio::select! {
                 biased;
@@ -393,7 +395,7 @@ impl Consumer {
                         None => return End::Broken("the broker has cancelled the consumer".into()),
                     }
                 }
-                _ = measure.tick() => self.measure(intake).await,
+                _ = measure.tick() => filling = self.measure(intake, filling).await,
             }
         }
     }
@@ -403,13 +405,22 @@ impl Consumer {
         self.sender.send(delivery).await.is_ok()
     }
 
-    /// Looks up how many messages wait.
-    async fn measure(&self, intake: &Intake) {
+    /// Looks up how many messages wait. Tells when the queue begins to fill; gives whether it does.
+    async fn measure(&self, intake: &Intake, was_filling: bool) -> bool {
         let looked = assert::message_count(&intake.channel, &self.queue);
-        if let Ok(Ok(count)) = timeout(LOOK, looked).await {
-            gauge!("bloodbank_queue_depth", "queue" => self.queue.to_string())
-                .set(f64::from(count));
+        let Ok(Ok(count)) = timeout(LOOK, looked).await else { return was_filling };
+        gauge!("bloodbank_queue_depth", "queue" => self.queue.to_string()).set(f64::from(count));
+        let limit = {
+            let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = declared.queues.iter().find(|known| *known.name == *self.queue);
+            known.and_then(limit_of)
+        };
+        let Some(limit) = limit else { return false };
+        let filling = is_filling(usize::try_from(count).unwrap_or(usize::MAX), limit);
+        if filling && !was_filling {
+            warn!(queue = %self.queue, messages = count, limit, "the queue is filling up");
         }
+        filling
     }
 
     async fn leave(&self, opened: &Opened) {

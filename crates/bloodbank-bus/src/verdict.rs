@@ -89,17 +89,20 @@ pub enum Reason {
     Parked,
     /// The broker gave up: it was delivered too often without an answer.
     DeliveryLimit,
+    /// It was the oldest of a queue of events that was full.
+    QueueFull,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 7] = [
         Reason::NoEnvelope,
         Reason::BreaksContract,
         Reason::NoHandler,
         Reason::Exhausted,
         Reason::Parked,
         Reason::DeliveryLimit,
+        Reason::QueueFull,
     ];
 
     /// Its word in [`headers::REASON`](crate::headers::REASON).
@@ -111,6 +114,7 @@ impl Reason {
             Reason::Exhausted => "exhausted",
             Reason::Parked => "parked",
             Reason::DeliveryLimit => "delivery-limit",
+            Reason::QueueFull => "queue-full",
         }
     }
 }

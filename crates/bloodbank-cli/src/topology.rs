@@ -185,9 +185,15 @@ fn print(exchanges: &Exchanges, topology: &Topology) -> anyhow::Result<()> {
     say("")?;
     queues(&plan.queues, topology)?;
     say(
-        "\nThe dead-letter queues are of the same kind, and so are the queues beside each in which messages",
+        "\nA queue of events without a limit takes whatever comes; one that is full lets its oldest go to its",
     )?;
-    say("wait until they are tried again. All of them have room for 1,000,000 messages.")?;
+    say(
+        "dead letters. Full queues of commands refuse more. The dead-letter queues are of the same kind, and so",
+    )?;
+    say(
+        "are the queues beside each in which messages wait until they are tried again. All of these have room",
+    )?;
+    say("for 1,000,000 messages, and refuse more.")?;
     let waits: BTreeSet<Duration> = topology.delays.values().flatten().copied().collect();
     for wait in waits {
         let name = plan.queues.iter().find(|queue| queue.waits == Some(wait));

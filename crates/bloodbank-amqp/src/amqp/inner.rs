@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Headers, Settlement,
-    Subscription, Topology, TransportError, Verbatim, dead_letters_of, headers,
+    Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, FullQueue, Headers, Outcome,
+    Queue, Settlement, Subscription, Topology, TransportError, Verbatim, dead_letters_of, headers,
 };
 use lapin::types::ShortString;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
@@ -18,6 +18,7 @@ use crate::consumer::{Consumer, Intakes};
 use crate::exchanges::waiting_queue_of;
 use crate::lane::Lane;
 use crate::link::Link;
+use crate::plan::{is_filling, limit_of};
 use crate::replies::{REPLY_TO, Replies};
 use crate::wire::{self, Outgoing, short};
 use crate::{assert, browse};
@@ -83,10 +84,17 @@ impl Inner {
         }
         let mut sending = self.commands.publish(command);
         let inner = self.clone();
+        let worker_queue = Queue::of_command(message.routing_key.as_str());
         let follow = move |sending: Confirm| {
             let (outcome, receiver) = oneshot::channel();
             let following = async move {
-                let sent = sending.await;
+                let sent = match sending.await {
+                    Err(error) => Err(match worker_queue {
+                        Some(queue) => inner.named(error, &queue.name).await,
+                        None => error,
+                    }),
+                    sent => sent,
+                };
                 let copy = sent.is_ok().then(|| inner.record(&message));
                 // An error means that nobody waits for the outcome.
                 let _ = outcome.send(sent);
@@ -207,8 +215,7 @@ impl Inner {
             properties: wire::forwarded(&Verbatim::of(delivery), &headers)?,
             mandatory: true,
         };
-        let published = self.forwards.publish(message).await;
-        published.map_err(|error| undeclared(error, &waiting_queue))
+        self.named_for(&waiting_queue, self.forwards.publish(message)).await
     }
 
     pub(super) async fn park(
@@ -227,8 +234,33 @@ impl Inner {
         let Some(dead_letters) = dead_letters else { return Ok(()) };
         let mut message = Verbatim::of(delivery);
         message.headers.extend(more);
-        let parked = self.forward(&message, &Destination::queue(&dead_letters))?.await;
-        parked.map_err(|error| undeclared(error, &dead_letters))
+        let parking = self.forward(&message, &Destination::queue(&dead_letters))?;
+        self.named_for(&dead_letters, parking).await
+    }
+
+    /// The outcome of a message for one queue, with the queue in the error.
+    pub(super) async fn named_for(&self, queue: &str, sending: Confirm) -> Outcome {
+        match sending.await {
+            Err(error) => Err(self.named(undeclared(error, queue), queue).await),
+            sent => sent,
+        }
+    }
+
+    /// The same error, with the queue that is full: the broker does not say which one refused.
+    async fn named(&self, error: TransportError, queue: &str) -> TransportError {
+        let TransportError::Nacked { full: None } = error else { return error };
+        let Ok(depth) = self.depth(queue).await else { return error };
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
+        let limit = {
+            let declared = self.declared();
+            let known = declared.queues.iter().find(|known| known.name == queue);
+            known.and_then(limit_of)
+        };
+        // Who only sends to a queue does not know its limit: it is what lies there.
+        let limit = limit.unwrap_or(depth);
+        let name = queue.to_owned();
+        let full = (depth > 0 && is_filling(depth, limit)).then_some(FullQueue { name, limit });
+        TransportError::Nacked { full }
     }
 
     pub(super) async fn settle(
@@ -332,7 +364,7 @@ impl Inner {
 }
 
 /// A message for one queue is unroutable where there is no such queue.
-pub(super) fn undeclared(error: TransportError, queue: &str) -> TransportError {
+fn undeclared(error: TransportError, queue: &str) -> TransportError {
     match error {
         TransportError::Unroutable { .. } => TransportError::Undeclared { queue: queue.to_owned() },
         other => other,
