@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, FullQueue, Headers, Outcome,
-    Queue, Settlement, Subscription, Topology, TransportError, Verbatim, dead_letters_of, headers,
+    Confirm, Conflict, Deliveries, Delivery, Destination, Encoded, Exchange, FullQueue, Headers,
+    Outcome, Queue, Settlement, Subscription, Topology, TransportError, Verbatim, dead_letters_of,
+    headers,
 };
 use lapin::types::ShortString;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
@@ -79,8 +80,11 @@ impl Inner {
         };
         let mut command = message.clone();
         if is_call {
-            // Not on the record: nobody there may answer, and the broker refuses it elsewhere.
-            command.properties = command.properties.with_reply_to(REPLY_TO.into());
+            // Not on the record: nobody there may answer, and the broker refuses it elsewhere. What the
+            // answer is to name is said as everywhere on AMQP; the envelope has its own correlation id.
+            let id = message.properties.message_id().clone().unwrap_or_default();
+            command.properties =
+                command.properties.with_reply_to(REPLY_TO.into()).with_correlation_id(id);
         }
         let mut sending = self.commands.publish(command);
         let inner = self.clone();
@@ -139,10 +143,15 @@ impl Inner {
     /// Fails if nobody waits at an address for answers. The broker drops answers silently, but the
     /// address looks like a queue to whoever asks.
     pub(super) async fn look_for_caller(&self, to: &str) -> Result<(), TransportError> {
-        self.depth(to).await.map(|_| ()).map_err(|error| match error {
-            TransportError::Undeclared { queue } => TransportError::Unroutable { key: queue },
-            other => other,
-        })
+        match self.depth(to).await {
+            Ok(_) => Ok(()),
+            // An exclusive queue of the caller's own connection, so it is there.
+            Err(TransportError::Conflict { conflict: Conflict::Locked { .. }, .. }) => Ok(()),
+            Err(TransportError::Undeclared { queue }) => {
+                Err(TransportError::Unroutable { key: queue })
+            }
+            Err(other) => Err(other),
+        }
     }
 
     pub(super) async fn answer(

@@ -173,7 +173,7 @@ async fn the_topology_is_compared_and_declared() {
     let off = machine.with("RABBIT_TOPOLOGY", "off");
     off.says(&["topology", "--apply", "--history"]).well();
     let after = off.says(&["topology", "--check"]).well();
-    assert!(after.ends_with("bindings were not compared: AMQP has no way to look at them\n"));
+    assert!(after.contains("bindings were not compared, as AMQP cannot list them"), "{after}");
     off.says(&send).well();
 
     // The history begins with its declaration.
