@@ -131,10 +131,7 @@ async fn on_rabbitmq(mut config: AmqpConfig, topology: &Topology) -> anyhow::Res
         say(format_args!("the broker has all {queues} queues and their exchanges"))?;
     }
     say(
-        "bindings were not compared, as AMQP cannot list them: `bloodbank topology --apply` makes those",
-    )?;
-    say(
-        "that are missing, and `rabbitmqctl list_bindings` shows those that nobody asks for any more",
+        "bindings were not compared, as AMQP cannot list them; --apply makes those that are missing",
     )?;
     Ok(differences)
 }
@@ -243,9 +240,10 @@ fn delay(wait: Duration) -> String {
     }
 }
 
-/// With commas: `1,000,000`.
+/// With commas: `1,000,000`; or `none`.
 fn limit(queue: &PlannedQueue) -> String {
-    let digits = queue.max_len.map(|len| len.to_string()).unwrap_or_default();
+    let Some(most) = queue.max_len else { return "none".to_owned() };
+    let digits = most.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
