@@ -271,6 +271,7 @@ async fn publish_one(
                     TransportError::Unknown => sleep(AGAIN).await,
                     TransportError::Disconnected { .. }
                     | TransportError::Blocked
+                    | TransportError::Refused { .. }
                     | TransportError::Nacked { .. } => return,
                     other => panic!("event {number}: {other}"),
                 }
