@@ -272,6 +272,7 @@ async fn publish_one(
                     TransportError::Disconnected { .. }
                     | TransportError::Blocked
                     | TransportError::Refused { .. }
+                    | TransportError::NoExchange { .. }
                     | TransportError::Nacked { .. } => return,
                     other => panic!("event {number}: {other}"),
                 }

@@ -259,17 +259,17 @@ async fn delete(form: Form, load: &Load, broker: &Broker, vhost: &str) -> Faults
     .await
 }
 
-/// The exchange that events are published to is declared again.
+/// The exchange that events are published to is declared again, at the latest by a new connection.
 async fn delete_exchange(form: Form, load: &Load, url: &str) -> Faults {
     let properties = lapin::ConnectionProperties::default();
     let connection = lapin::Connection::connect(url, properties).await.expect("a connection");
     let channel = connection.create_channel().await.expect("a channel");
     repeat(3, async || {
-        let before = repairs();
+        let before = repairs() + reconnects();
         let options = lapin::options::ExchangeDeleteOptions::default();
         channel.exchange_delete(EVENTS.into(), options).await.expect("it was there");
         load.flows(form.steady()).await;
-        repairs() > before
+        repairs() + reconnects() > before
     })
     .await
 }
