@@ -287,6 +287,8 @@ async fn publish_one(
                     TransportError::Unknown => sleep(AGAIN).await,
                     TransportError::Disconnected { .. }
                     | TransportError::Blocked
+                    | TransportError::Refused { .. }
+                    | TransportError::NoExchange { .. }
                     | TransportError::Nacked { .. } => return,
                     other => panic!("event {number}: {other}"),
                 }

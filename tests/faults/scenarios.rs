@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
-use bloodbank::{Bus, RedisDedup, events};
+use bloodbank::{Bus, Exchange, Queue, RedisDedup, Topology, Transport, events};
 use bloodbank_testkit::{Broker, Cluster, Proxy, Redis};
 use tokio::task::block_in_place;
 use tokio::time::sleep;
 
 use crate::load::{Load, Options, QUEUE};
-use crate::signs::reconnects;
+use crate::signs::{reconnects, repairs};
 use crate::table::{Faults, Row};
+
+/// Where events are published.
+const EVENTS: &str = "bloodbank.events.v1";
 
 /// How long and how often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +55,16 @@ pub(crate) enum Scenario {
     Cut,
     HalfOpen,
     Delete,
+    Exchange,
+    Password,
+    Flapping,
+    Full,
     Leader,
     Redis,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Scenario; 9] = [
+    pub(crate) const ALL: [Scenario; 13] = [
         Scenario::Kill,
         Scenario::Terminate,
         Scenario::Stop,
@@ -65,6 +72,10 @@ impl Scenario {
         Scenario::Cut,
         Scenario::HalfOpen,
         Scenario::Delete,
+        Scenario::Exchange,
+        Scenario::Password,
+        Scenario::Flapping,
+        Scenario::Full,
         Scenario::Leader,
         Scenario::Redis,
     ];
@@ -78,6 +89,10 @@ impl Scenario {
             Scenario::Cut => "connection_cut",
             Scenario::HalfOpen => "connection_half_open",
             Scenario::Delete => "queue_deleted",
+            Scenario::Exchange => "exchange_deleted",
+            Scenario::Password => "password_wrong_for_a_while",
+            Scenario::Flapping => "network_flapping",
+            Scenario::Full => "queue_of_a_dead_service_full",
             Scenario::Leader => "leader_of_three_killed",
             Scenario::Redis => "redis_stopped",
         }
@@ -104,7 +119,9 @@ impl Scenario {
             return row(self, form, faults, load).await;
         }
         let url = match self {
-            Scenario::Cut | Scenario::HalfOpen => broker.url_via(&proxy, &vhost),
+            Scenario::Cut | Scenario::HalfOpen | Scenario::Password | Scenario::Flapping => {
+                broker.url_via(&proxy, &vhost)
+            }
             _ => broker.url(&vhost),
         };
         let load = start(options, &url).await;
@@ -116,6 +133,10 @@ impl Scenario {
             Scenario::Cut => cut(form, &load, &proxy).await,
             Scenario::HalfOpen => half_open(form, &load, &proxy).await,
             Scenario::Delete => delete(form, &load, broker, &vhost).await,
+            Scenario::Exchange => delete_exchange(form, &load, &url).await,
+            Scenario::Password => change_password(form, &load, broker, &proxy).await,
+            Scenario::Flapping => flap(form, &load, &proxy).await,
+            Scenario::Full => fill(form, &load, &url).await,
             Scenario::Leader | Scenario::Redis => Faults::default(),
         };
         row(self, form, faults, load).await
@@ -131,6 +152,7 @@ fn options(scenario: Scenario, form: Form) -> Options {
 async fn start(options: Options, urls: &str) -> Load {
     let mut config = AmqpConfig::from_urls(urls).expect("a URL");
     config.deadline = options.deadline;
+    config.refused_pause = seconds(1.0);
     let amqp = Amqp::connect(config).await.expect("the broker is up");
     let load = Load::start(Bus::new(std::sync::Arc::new(amqp), events::contracts()), options).await;
     pass(1.5).await;
@@ -247,6 +269,67 @@ async fn delete(form: Form, load: &Load, broker: &Broker, vhost: &str) -> Faults
         !before.is_empty() && !after.is_empty() && before != after
     })
     .await
+}
+
+/// The exchange that events are published to is declared again, at the latest by a new connection.
+async fn delete_exchange(form: Form, load: &Load, url: &str) -> Faults {
+    let properties = lapin::ConnectionProperties::default();
+    let connection = lapin::Connection::connect(url, properties).await.expect("a connection");
+    let channel = connection.create_channel().await.expect("a channel");
+    repeat(3, async || {
+        let before = repairs() + reconnects();
+        let options = lapin::options::ExchangeDeleteOptions::default();
+        channel.exchange_delete(EVENTS.into(), options).await.expect("it was there");
+        load.flows(form.steady()).await;
+        repairs() + reconnects() > before
+    })
+    .await
+}
+
+/// Connections are cut while the broker takes another password.
+async fn change_password(form: Form, load: &Load, broker: &Broker, proxy: &Proxy) -> Faults {
+    repeat(2, async || {
+        let before = load.failed_calls();
+        block_in_place(|| broker.ctl(&["change_password", "guest", "another"]));
+        proxy.cut();
+        pass(2.0).await;
+        block_in_place(|| broker.ctl(&["change_password", "guest", "guest"]));
+        load.flows(form.steady()).await;
+        load.failed_calls() > before
+    })
+    .await
+}
+
+/// Each cut comes before all is well again.
+async fn flap(form: Form, load: &Load, proxy: &Proxy) -> Faults {
+    repeat(form.pick(1, 3), async || {
+        let before = reconnects();
+        for _ in 0..8 {
+            proxy.cut();
+            pass(0.3).await;
+        }
+        load.flows(form.steady()).await;
+        reconnects() > before
+    })
+    .await
+}
+
+/// Another service hears the same events, has room for few, and is not there.
+async fn fill(form: Form, load: &Load, url: &str) -> Faults {
+    let amqp = Amqp::connect(AmqpConfig::from_urls(url).expect("a URL")).await;
+    let amqp = amqp.expect("the broker is up");
+    let pattern = events::keys::LLM_PROMPT.parse().expect("a key");
+    let dead = Queue::new("dead").bind(Exchange::Events, pattern).with_max_len(100);
+    amqp.declare(&Topology::new().with_parked_queue(dead)).await.expect("it is new");
+    let faults = repeat(1, async || {
+        let before = load.failed_calls();
+        load.flows(form.steady()).await;
+        let overflown = amqp.depth("dead.dlq").await.is_ok_and(|depth| depth > 0);
+        overflown && load.failed_calls() == before
+    });
+    let faults = faults.await;
+    amqp.close().await;
+    faults
 }
 
 /// Another node leads the queue afterwards.

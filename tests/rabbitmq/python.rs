@@ -8,7 +8,9 @@ use bloodbank::amqp::Amqp;
 use bloodbank::dead_letters::{self, DeadLetter, Filter};
 use bloodbank::events::{self, llm, services};
 use bloodbank::serde_json::{self, Value};
-use bloodbank::{Bus, Reason, Received};
+use bloodbank::uuid::Uuid;
+use bloodbank::{Bus, Meta, Publisher, Queue, Reason, Received, Subscriber, Topology, Transport};
+use bloodbank_testkit::catalog::{self, Any, CreateMooring};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
@@ -137,4 +139,67 @@ async fn garbage_from_python_is_parked_byte_for_byte() {
     let (letter, body) = parked(&python, "garbage").await;
     assert_eq!((letter.reason, letter.id), (Some(Reason::NoEnvelope), None));
     assert_eq!((letter.key.as_str(), &*letter.body), ("llm.prompt", &*body));
+}
+
+/// The worker queue of [`CreateMooring`].
+async fn workers(amqp: &Amqp) -> String {
+    let queue = Queue::of_command("terminal.mooring.create").unwrap();
+    amqp.declare(&Topology::new().with_parked_queue(queue.clone())).await.unwrap();
+    queue.name
+}
+
+#[tokio::test]
+async fn a_worker_in_python_answers_as_workers_do_on_amqp() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let Some(python) = bloodbank_testkit::python() else { return };
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    let queue = workers(&amqp).await;
+    let mut child = script(&python, "worker.py", &[&space.url(), &queue]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let (ready, _lines) = spawn_blocking(move || (lines.next(), lines)).await.unwrap();
+    assert_eq!(ready.unwrap().unwrap(), "ready");
+    let publisher = Publisher::<Any>::new(std::sync::Arc::new(amqp), catalog::contracts());
+    // Its own correlation id is not what the answer is matched with.
+    let correlation_id = Uuid::now_v7();
+    for (topic, meta) in
+        [("first", Meta::new()), ("second", Meta::new().with_correlation_id(correlation_id))]
+    {
+        let command = CreateMooring { topic: topic.to_owned() };
+        let said: Value = publisher.call(&command).meta(meta.clone()).await.unwrap();
+        assert_eq!(said["topic"], topic);
+        let expected = serde_json::to_value(meta.correlation_id).unwrap();
+        assert_eq!(said["correlation_id"], expected);
+    }
+    assert!(spawn_blocking(move || child.wait().unwrap().success()).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_caller_in_python_gets_its_own_correlation_id_back() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let Some(python) = bloodbank_testkit::python() else { return };
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    workers(&amqp).await;
+    let handler =
+        |received: Received<CreateMooring>| async move { Ok::<_, String>(received.payload.topic) };
+    let bus = std::sync::Arc::new(amqp);
+    let subscriber = Subscriber::<Any>::new(bus, catalog::contracts()).handle(handler);
+    let calling = async {
+        // With one of its own; with none, where the id of its message is named; and as callers of
+        // ours once did.
+        for kind in ["own", "none", "old"] {
+            let mut command = script(&python, "call.py", &[&space.url(), kind]);
+            let output = spawn_blocking(move || command.output().unwrap()).await.unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            let said: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(said["answer"], serde_json::json!({"ok": kind}));
+            assert_eq!(said["correlation_id"], said["expected"], "{kind}");
+        }
+    };
+    subscriber.run_until(calling).await.unwrap();
 }

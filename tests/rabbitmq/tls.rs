@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError};
+use bloodbank::amqp::{Amqp, AmqpConfig, ConnectError, HostError, probe};
 use bloodbank::events::{self, llm, services};
 use bloodbank::{Bus, Code};
 use bloodbank_testkit::{Broker, Certificates};
@@ -72,4 +72,32 @@ async fn a_client_shows_its_certificate_where_the_broker_demands_one() {
     let mut config = config(&broker, Some(&certificates));
     config.tls.identity = Some((certificates.client_cert(), certificates.client_key()));
     publish_and_consume(config).await;
+}
+
+#[tokio::test]
+async fn a_url_that_mixes_tls_up_is_refused_with_what_to_write() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let certificates = Certificates::generate();
+    let broker = Broker::options().tls(&certificates).start().await;
+    let vhost = broker.fresh_vhost();
+    let (tls, plain) = (broker.tls_port(), broker.port());
+    for (url, expected) in [
+        (
+            format!("amqp://guest:guest@localhost:{tls}/{vhost}"),
+            "the port speaks TLS; use amqps://",
+        ),
+        (
+            format!("amqps://guest:guest@localhost:{plain}/{vhost}"),
+            "the port does not speak TLS; use amqp://",
+        ),
+    ] {
+        let error = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap_err();
+        assert_eq!(error.code(), Code::TlsMismatch, "{url}: {error:?}");
+        // At once: what waits for its patience is unreachable.
+        let ConnectError::Refused(failure) = &error else { panic!("{url}: {error:?}") };
+        assert!(failure.to_string().contains(expected), "{failure}");
+    }
+    assert_eq!(probe::version("localhost", tls).await, Err(HostError::SpeaksTls));
 }

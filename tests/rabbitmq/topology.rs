@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use bloodbank::amqp::{Amqp, Difference};
 use bloodbank::events::{self, services};
-use bloodbank::{Bus, Conflict, Exchange, Queue, Topology, Transport, TransportError};
+use bloodbank::{
+    Bus, Conflict, Exchange, Queue, Subscription, Topology, Transport, TransportError,
+};
 
-use crate::support::{Space, prompt, prompts, until_depth};
+use crate::support::{Space, Warnings, prompt, prompts, until, until_depth};
 
 /// Type and arguments of each queue, as the broker prints them.
 fn queues(space: &Space) -> HashMap<String, String> {
@@ -30,6 +32,10 @@ fn assert_has(queue: &str, arguments: &[&str]) {
     }
 }
 
+fn queue(name: &str) -> Queue {
+    Queue::new(name).bind(Exchange::Events, "llm.prompt".parse().unwrap())
+}
+
 async fn publish(amqp: &Amqp) {
     let bus = Bus::new(std::sync::Arc::new(amqp.clone()), events::contracts());
     bus.publisher::<services::LlmCollector>().publish(&prompt()).await.unwrap();
@@ -44,6 +50,8 @@ async fn queues_are_quorum_with_limits_and_a_place_for_dead_letters() {
     let amqp = space.amqp().await;
     let topology = prompts("work")
         .with_queue(Queue::new("ordered").with_max_len(10).ordered())
+        .with_parked_queue(queue("small").with_max_len(10))
+        .with_queue(Queue::of_command("llm.prompt.send").unwrap())
         .with_delays([std::time::Duration::from_secs(10)]);
     amqp.declare(&topology).await.unwrap();
     // A second time changes nothing.
@@ -51,9 +59,20 @@ async fn queues_are_quorum_with_limits_and_a_place_for_dead_letters() {
     let queues = queues(&space);
     let mut names: Vec<&str> = queues.keys().map(String::as_str).collect();
     names.sort_unstable();
-    assert_eq!(names, ["bloodbank.unrouted", "ordered", "work", "work.dlq", "work.retry.10s"]);
+    let expected = [
+        "bloodbank.unrouted",
+        "commands.llm.prompt.send",
+        "ordered",
+        "small",
+        "small.dlq",
+        "small.retry.10s",
+        "work",
+        "work.dlq",
+        "work.retry.10s",
+    ];
+    assert_eq!(names, expected);
     for queue in queues.values() {
-        assert_has(queue, &["quorum", "{\"x-max-length\","]);
+        assert_has(queue, &["quorum"]);
     }
     let refuses = "{\"x-overflow\",\"reject-publish\"}";
     let strategy = "{\"x-dead-letter-strategy\",\"at-least-once\"}";
@@ -63,11 +82,25 @@ async fn queues_are_quorum_with_limits_and_a_place_for_dead_letters() {
         &[
             "{\"x-delivery-limit\",200}",
             "{\"x-dead-letter-routing-key\",\"work.dlq\"}",
-            "{\"x-max-length\",1000000}",
             refuses,
             strategy,
         ],
     );
+    // Those who publish events do not depend on those who hear them.
+    assert!(!queues["work"].contains("x-max-length"), "{}", queues["work"]);
+    assert_has(
+        &queues["small"],
+        &[
+            "{\"x-max-length\",10}",
+            "{\"x-overflow\",\"drop-head\"}",
+            "{\"x-dead-letter-strategy\",\"at-most-once\"}",
+            "{\"x-dead-letter-routing-key\",\"small.dlq\"}",
+        ],
+    );
+    let limited = "{\"x-max-length\",1000000}";
+    for queue in ["work.dlq", "work.retry.10s", "commands.llm.prompt.send"] {
+        assert_has(&queues[queue], &[limited, refuses]);
+    }
     assert!(queues["work"].contains(exchange) || queues["work"].contains("exchange\",\"\"}"));
     assert_has(&queues["work.dlq"], &["{\"x-delivery-limit\",2147483647}", refuses]);
     assert_has(
@@ -142,4 +175,32 @@ async fn the_exchange_of_events_can_have_another_name() {
     assert_eq!(space.raw().await.get("work").await.exchange.as_str(), "acme.events");
     let exchanges = space.broker.ctl(&["list_exchanges", "-q", "-p", &space.vhost, "name"]);
     assert!(!exchanges.contains("bloodbank.events.v1"), "{exchanges}");
+}
+
+#[tokio::test]
+async fn a_queue_that_fills_up_is_named_before_it_is_full() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let warnings = Warnings::listen();
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    let topology = Topology::new()
+        .with_parked_queue(queue("low").with_max_len(20))
+        .with_parked_queue(queue("high").with_max_len(10));
+    amqp.declare(&topology).await.unwrap();
+    for _ in 0..9 {
+        publish(&amqp).await;
+    }
+    for name in ["low", "high"] {
+        let subscription = Subscription::new(name).with_prefetch(1);
+        let mut deliveries = amqp.subscribe(subscription).await.unwrap();
+        deliveries.recv().await.unwrap();
+        if name == "high" {
+            let most = std::time::Duration::from_secs(10);
+            until("told", most, async || warnings.hold("the queue is filling up")).await;
+        }
+        deliveries.close().await;
+    }
+    assert!(warnings.hold("high") && !warnings.hold("low"));
 }

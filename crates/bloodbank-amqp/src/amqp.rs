@@ -11,10 +11,11 @@ use bloodbank_bus::{
     Subscription, Topology, Transport, TransportError, Trouble, Verbatim, headers,
 };
 use bloodbank_core::Kind;
+use lapin::types::ShortString;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use self::inner::{Inner, confirm, undeclared};
+use self::inner::{Inner, confirm};
 use crate::config::AmqpConfig;
 use crate::connect::ConnectError;
 use crate::consumer::Intakes;
@@ -184,11 +185,7 @@ impl Transport for Amqp {
 
     fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm {
         let Some(to) = command.reply_to.clone() else { return Confirm::settled(Ok(())) };
-        // Our own callers wait for the id of the envelope; others for what they have said themselves.
-        let is_ours = command.headers.contains_key(headers::ANSWER_BY);
-        let properties = command.properties.as_deref().filter(|_| !is_ours);
-        let said = properties.and_then(|properties| properties.correlation_id.as_deref());
-        let name = said.and_then(|said| short(said).ok()).or_else(|| command.id().map(text_of));
+        let name = answered_name(command);
         let inner = self.inner.clone();
         Confirm::of(async move {
             inner.look_for_caller(&to).await?;
@@ -200,9 +197,8 @@ impl Transport for Amqp {
         let forwarding = confirm(self.inner.forward(&message, &to));
         match to {
             Destination::Queue(queue) => {
-                Confirm::of(
-                    async move { forwarding.await.map_err(|error| undeclared(error, &queue)) },
-                )
+                let inner = self.inner.clone();
+                Confirm::of(async move { inner.named_for(&queue, forwarding).await })
             }
             _ => forwarding,
         }
@@ -250,6 +246,20 @@ impl Transport for Amqp {
             let _ = watch.wait_for(|status| matches!(status.state, State::Closed)).await;
         })
     }
+}
+
+/// What an answer names: the correlation id that the caller has said, else the id of its message.
+fn answered_name(command: &Delivery) -> Option<ShortString> {
+    let properties = command.properties.as_deref();
+    let said = properties.and_then(|properties| properties.correlation_id.as_deref());
+    // Callers of ours once said the correlation id of their envelope, and waited for its id.
+    let is_mirrored = command.headers.contains_key(headers::ANSWER_BY)
+        && command.envelope().is_ok_and(|envelope| {
+            envelope.correlation_id.is_some_and(|id| said == Some(text_of(id).as_str()))
+        });
+    let said = said.filter(|_| !is_mirrored).and_then(|said| short(said).ok());
+    let message_id = || short(properties?.message_id.as_deref()?).ok();
+    said.or_else(|| command.id().map(text_of)).or_else(message_id)
 }
 
 impl fmt::Debug for Amqp {

@@ -8,13 +8,13 @@ use bloodbank_bus::{Outage, TransportError};
 use bloodbank_core::Code;
 use lapin::protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError};
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
-use lapin::uri::AMQPUri;
+use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{Connection, ConnectionProperties, ErrorKind};
 use tokio::time::timeout;
 
 use crate::config::{AmqpConfig, Tls};
 use crate::host::{HostError, HostFailure};
-use crate::quiet;
+use crate::{probe, quiet};
 
 /// Why there is no connection.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,8 +62,21 @@ pub(crate) async fn connect(
     let attempt = Connection::connect_uri_with_config(uri.clone(), properties, tls, runtime);
     match timeout(config.connect_timeout, quiet::quiet(attempt)).await {
         Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(meaning(uri, &error)),
+        Ok(Err(error)) => Err(match meaning(uri, &error) {
+            cause @ HostError::Other { .. } if uri.scheme == AMQPScheme::AMQP => {
+                tls_or(cause, uri).await
+            }
+            cause => cause,
+        }),
         Err(_) => Err(HostError::Silent { waited: Some(config.connect_timeout) }),
+    }
+}
+
+/// That the port speaks TLS, which the client library cannot tell from garbage; else the cause.
+async fn tls_or(cause: HostError, uri: &AMQPUri) -> HostError {
+    match probe::greets(uri).await {
+        Err(HostError::SpeaksTls) => HostError::SpeaksTls,
+        _ => cause,
     }
 }
 
@@ -75,6 +88,8 @@ impl HostError {
             | HostError::Vhost { .. }
             | HostError::Untrusted { .. }
             | HostError::Certificate { .. }
+            | HostError::SpeaksTls
+            | HostError::SpeaksNoTls { .. }
             | HostError::Runtime { .. } => true,
             HostError::Topology(_)
             | HostError::Silent { .. }
@@ -121,6 +136,10 @@ fn meaning(uri: &AMQPUri, error: &lapin::Error) -> HostError {
     }
     if says(error, "UnknownIssuer") || says(error, "BadSignature") {
         return HostError::Untrusted { reason };
+    }
+    // What came was not a record of TLS.
+    if says(error, "InvalidContentType") {
+        return HostError::SpeaksNoTls { reason };
     }
     HostError::Other { reason }
 }

@@ -24,6 +24,7 @@ use crate::assert;
 use crate::config::AmqpConfig;
 use crate::connect::channel_error;
 use crate::link::{Generation, Link};
+use crate::plan::{is_filling, limit_of};
 
 /// The pause before a consumer that the broker has ended subscribes again.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -229,6 +230,7 @@ impl Consumer {
 
     async fn hand_out_all(&self, opened: &mut Opened) -> End {
         let mut measure = tokio::time::interval(MEASURE);
+        let mut filling = false;
         loop {
             let ended = tokio::select! {
                 biased;
@@ -242,7 +244,7 @@ impl Consumer {
                     Err(error) => return End::Broken(error.to_string()),
                 },
                 _ = measure.tick() => {
-                    self.measure(&opened.intake).await;
+                    filling = self.measure(&opened.intake, filling).await;
                     None
                 }
             };
@@ -318,13 +320,22 @@ impl Consumer {
         Ok(())
     }
 
-    /// Looks up how many messages wait.
-    async fn measure(&self, intake: &Intake) {
+    /// Looks up how many messages wait. Tells when the queue begins to fill; gives whether it does.
+    async fn measure(&self, intake: &Intake, was_filling: bool) -> bool {
         let looked = assert::message_count(&intake.channel, &self.queue);
-        if let Ok(Ok(count)) = timeout(LOOK, looked).await {
-            gauge!("bloodbank_queue_depth", "queue" => self.queue.to_string())
-                .set(f64::from(count));
+        let Ok(Ok(count)) = timeout(LOOK, looked).await else { return was_filling };
+        gauge!("bloodbank_queue_depth", "queue" => self.queue.to_string()).set(f64::from(count));
+        let limit = {
+            let declared = self.declared.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = declared.queues.iter().find(|known| *known.name == *self.queue);
+            known.and_then(limit_of)
+        };
+        let Some(limit) = limit else { return false };
+        let filling = is_filling(usize::try_from(count).unwrap_or(usize::MAX), limit);
+        if filling && !was_filling {
+            warn!(queue = %self.queue, messages = count, limit, "the queue is filling up");
         }
+        filling
     }
 
     async fn leave(&self, opened: &Opened, end: &End) {

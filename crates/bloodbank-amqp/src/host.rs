@@ -116,6 +116,15 @@ pub enum HostError {
     /// What listens there is not a broker that speaks AMQP 0-9-1.
     #[error("it does not speak AMQP 0-9-1")]
     NotABroker,
+    /// The URL says `amqp`, and the port speaks TLS.
+    #[error("the port speaks TLS; use amqps://")]
+    SpeaksTls,
+    /// The URL says `amqps`, and the port does not speak TLS.
+    #[error("the port does not speak TLS; use amqp:// ({reason})")]
+    SpeaksNoTls {
+        /// What the TLS library says.
+        reason: String,
+    },
     /// It was connected to, and what was declared before cannot be declared there.
     #[error(transparent)]
     Topology(TransportError),
@@ -141,6 +150,7 @@ impl HostError {
             HostError::Runtime { .. } => Code::NoRuntime,
             HostError::Silent { .. } => Code::BrokerSilent,
             HostError::NotABroker => Code::NotABroker,
+            HostError::SpeaksTls | HostError::SpeaksNoTls { .. } => Code::TlsMismatch,
             HostError::Topology(error) => error.code(),
             HostError::Ended(_) => Code::Disconnected,
             HostError::Other { .. } => Code::BrokerUnreachable,

@@ -30,7 +30,9 @@ const LONGEST: usize = 64 * 1024;
 /// [`HostError`]: nothing listens there, or it speaks something else.
 pub async fn version(host: &str, port: u16) -> Result<String, HostError> {
     match timeout(PATIENCE, greeting(host, port)).await {
-        Ok(Ok(version)) => version.ok_or(HostError::NotABroker),
+        Ok(Ok(Greeting::Broker(version))) => Ok(version),
+        Ok(Ok(Greeting::Tls)) => Err(HostError::SpeaksTls),
+        Ok(Ok(Greeting::Stranger)) => Err(HostError::NotABroker),
         Ok(Err(error)) => Err(HostError::Other { reason: error.to_string() }),
         Err(_) => Err(HostError::Silent { waited: Some(PATIENCE) }),
     }
@@ -57,17 +59,31 @@ pub(crate) async fn greets(uri: &AMQPUri) -> Result<(), HostError> {
     }
 }
 
-/// What the broker names, `None` if it does not speak AMQP 0-9-1.
-async fn greeting(host: &str, port: u16) -> std::io::Result<Option<String>> {
+/// What answers to AMQP's header.
+enum Greeting {
+    /// A broker, with its product and version.
+    Broker(String),
+    /// A server that wants TLS first.
+    Tls,
+    Stranger,
+}
+
+/// How a TLS server begins to say that it has not understood: an alert, of SSL 3 or later.
+const ALERT: [u8; 2] = [0x15, 3];
+
+async fn greeting(host: &str, port: u16) -> std::io::Result<Greeting> {
     let mut stream = TcpStream::connect((host, port)).await?;
     stream.write_all(b"AMQP\0\0\x09\x01").await?;
     let mut bytes = Vec::new();
     while bytes.len() < LONGEST && stream.read_buf(&mut bytes).await? > 0 {
+        if bytes.starts_with(&ALERT) {
+            return Ok(Greeting::Tls);
+        }
         if let Ok((_, frame)) = parse_frame(&bytes[..]) {
-            return Ok(named_in(&frame));
+            return Ok(named_in(&frame).map_or(Greeting::Stranger, Greeting::Broker));
         }
     }
-    Ok(None)
+    Ok(Greeting::Stranger)
 }
 
 fn named_in(frame: &AMQPFrame) -> Option<String> {

@@ -251,14 +251,21 @@ fn last_death(table: &FieldTable) -> Option<Death> {
 
 /// What the broker parked by itself says why and from where, as what we park does.
 fn note_death(headers: &mut Headers, death: &Death) {
-    if death.reason == "delivery_limit" && !headers.contains_key(headers::REASON) {
-        let mut note = |name: &str, value: HeaderValue| headers.insert(name.to_owned(), value);
-        note(headers::REASON, Reason::DeliveryLimit.as_str().into());
-        note(headers::PARKED_FROM, death.queue.as_str().into());
-        let time = death.time.and_then(|seconds| i64::try_from(seconds).ok());
-        if let Some(time) = time.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) {
-            note(headers::PARKED_AT, time.to_rfc3339().into());
-        }
+    let reason = match &*death.reason {
+        "delivery_limit" => Reason::DeliveryLimit,
+        "maxlen" => Reason::QueueFull,
+        // It was rejected or has waited, which says nothing more.
+        _ => return,
+    };
+    if headers.contains_key(headers::REASON) {
+        return;
+    }
+    let mut note = |name: &str, value: HeaderValue| headers.insert(name.to_owned(), value);
+    note(headers::REASON, reason.as_str().into());
+    note(headers::PARKED_FROM, death.queue.as_str().into());
+    let time = death.time.and_then(|seconds| i64::try_from(seconds).ok());
+    if let Some(time) = time.and_then(|seconds| DateTime::from_timestamp(seconds, 0)) {
+        note(headers::PARKED_AT, time.to_rfc3339().into());
     }
 }
 

@@ -24,8 +24,9 @@ use crate::{
 /// goes to the dead-letter queue with its reason. A command has exactly one worker queue, or declaring
 /// the second fails.
 ///
-/// Memory is bounded: a queue that does not say holds 100,000 messages. When one of the queues that
-/// want a message is full, none gets it and publishing fails with [`TransportError::Nacked`].
+/// A queue of events holds what it gets, unless it has a limit: then its oldest messages go to its dead
+/// letters. Any other queue that does not say holds 100,000 messages, and one that is full refuses more
+/// with [`TransportError::Nacked`].
 ///
 /// Clones are the same bus. Nothing here waits except for delays.
 #[derive(Clone, Debug, Default)]
@@ -87,6 +88,7 @@ impl InMemory {
                 let queue = state.queue(&name)?;
                 queue.has_room()?;
                 queue.push(message);
+                state.let_oldest_go(&name);
                 Ok(())
             }
         }

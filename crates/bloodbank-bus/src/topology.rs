@@ -147,8 +147,11 @@ pub struct Queue {
     pub bindings: Vec<Binding>,
     /// Whether it outlives its consumers.
     pub durability: Durability,
-    /// The most messages it holds, delivered and not settled ones included. When it is full,
-    /// publishing fails; nothing is dropped. `None` leaves it to the transport, which documents it.
+    /// The most messages it holds. A queue of events that is full lets its oldest go to its dead
+    /// letters, since those who publish an event must not wait for the slowest who hears it; any other
+    /// queue refuses more, and publishing fails. `None` is no limit for a queue of events, and for
+    /// others leaves it to the transport, which documents it. Transports may count a little late, and
+    /// a log, which has the events anyway, holds nobody's events to it.
     pub max_len: Option<usize>,
     /// The queue for parked messages. `None` drops them.
     pub dead_letters: Option<String>,
@@ -218,6 +221,14 @@ impl Queue {
     /// The same with its dead-letter queue, `<name>.dlq`.
     fn parked(&self) -> Self {
         self.clone().with_dead_letters(dead_letters_of(&self.name))
+    }
+
+    /// Whether it is a queue of events, in any case not one of commands: it is bound to events, or
+    /// to nothing yet, and has dead letters.
+    pub fn is_of_events(&self) -> bool {
+        let is_bound = |exchange| self.bindings.iter().any(|b| b.exchange == exchange);
+        let is_bound_yet = is_bound(Exchange::Events) || self.dead_letters.is_some();
+        is_bound_yet && !is_bound(Exchange::Commands)
     }
 
     /// Whether a message with this key on this exchange goes here.

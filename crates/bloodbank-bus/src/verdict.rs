@@ -139,11 +139,13 @@ pub enum Reason {
     Expired,
     /// Nobody listens to it. It was not parked, and lies in the queue of unrouted events.
     Unrouted,
+    /// It was the oldest of a queue of events that was full.
+    QueueFull,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Reason; 8] = [
+    pub const ALL: [Reason; 9] = [
         Reason::NoEnvelope,
         Reason::BreaksContract,
         Reason::NoHandler,
@@ -152,6 +154,7 @@ impl Reason {
         Reason::DeliveryLimit,
         Reason::Expired,
         Reason::Unrouted,
+        Reason::QueueFull,
     ];
 
     /// Its word in [`headers::REASON`](crate::headers::REASON).
@@ -165,6 +168,7 @@ impl Reason {
             Reason::DeliveryLimit => "delivery-limit",
             Reason::Expired => "expired",
             Reason::Unrouted => "unrouted",
+            Reason::QueueFull => "queue-full",
         }
     }
 }

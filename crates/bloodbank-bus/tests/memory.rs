@@ -186,21 +186,35 @@ async fn parked_messages_keep_their_bytes_and_get_the_reason() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_and_nobody_else_gets_it() {
-    let (bus, _) = bus([queue("small", &["#"]).with_max_len(2), queue("large", &["#"])]).await;
+async fn a_full_queue_of_events_lets_its_oldest_go_and_others_get_all() {
+    let small = queue("small", &["#"]).with_max_len(2).with_dead_letters("dead");
+    let none = queue("none", &["#"]).with_max_len(2);
+    let (bus, _) = bus([small, none, queue("large", &["#"]), Queue::new("dead")]).await;
+    for n in 0..5 {
+        publish(&bus, n).await;
+    }
+    assert_eq!(["small", "none", "dead", "large"].map(|name| bus.depth(name)), [2, 2, 3, 5]);
+    for name in ["small", "none"] {
+        let rest = drain(&mut subscribe(&bus, name, 10).await);
+        assert_eq!(numbers(&rest), [json!(3), json!(4)]);
+    }
+    let dead = drain(&mut subscribe(&bus, "dead", 10).await);
+    assert_eq!(numbers(&dead), [json!(0), json!(1), json!(2)]);
+    assert_eq!(dead[0].headers[headers::REASON], "queue-full");
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_what_is_no_event() {
+    let (bus, _) = bus([Queue::new("small").with_max_len(2)]).await;
+    let message = || Verbatim::stored(PARCEL, *b"{}", Headers::new());
+    for _ in 0..2 {
+        bus.forward(message(), Destination::queue("small")).await.unwrap();
+    }
     let mut consumer = subscribe(&bus, "small", 1).await;
-    publish(&bus, 0).await;
-    publish(&bus, 1).await;
-    let error = bus
-        .publish(Encoded::new(envelope(PARCEL, json!({"n": 2})), Headers::new()).unwrap())
-        .await
-        .unwrap_err();
+    let error = bus.forward(message(), Destination::queue("small")).await.unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains("`small` is full"), "{error}");
-    assert_eq!(bus.depth("large"), 2);
-    let delivery = consumer.recv().await.unwrap();
-    settle(&bus, &delivery, Settlement::Ack).await;
-    publish(&bus, 2).await;
-    assert_eq!(bus.depth("large"), 3);
+    settle(&bus, &consumer.recv().await.unwrap(), Settlement::Ack).await;
+    bus.forward(message(), Destination::queue("small")).await.unwrap();
 }
 
 #[tokio::test]
@@ -220,13 +234,11 @@ async fn a_full_dead_letter_queue_loses_nothing() {
 
 #[tokio::test]
 async fn forwarding_keeps_bytes() {
-    let (bus, _) = bus([queue("q", &["lot.#"]).with_max_len(2)]).await;
+    let (bus, _) = bus([queue("q", &["lot.#"])]).await;
     let garbage = Verbatim::stored("lot.parcel", *b"{not json", Headers::new())
         .with_header(headers::ATTEMPTS, "3");
     bus.forward(garbage.clone(), Destination::queue("q")).await.unwrap();
     bus.forward(garbage.clone(), Destination::Exchange(Exchange::Events)).await.unwrap();
-    let full = bus.forward(garbage.clone(), Destination::queue("q")).await.unwrap_err();
-    assert!(full.is_retryable(), "{full}");
     let mut consumer = subscribe(&bus, "q", 10).await;
     for _ in 0..2 {
         let delivery = consumer.recv().await.unwrap();
@@ -241,19 +253,22 @@ async fn forwarding_keeps_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_retried_waits_and_takes_room() {
-    let (bus, _) = bus([queue("q", &["lot.#"]).with_max_len(2)]).await;
+    let work = Queue::new("q").bind(Exchange::Replay, "lot.#".parse().unwrap()).with_max_len(2);
+    let (bus, _) = bus([work]).await;
+    let replay = async |n| {
+        let envelope = envelope(PARCEL, json!({ "n": n })).to_bytes().unwrap();
+        let message = Verbatim::stored(PARCEL, envelope, Headers::new());
+        bus.forward(message, Destination::Exchange(Exchange::Replay)).await
+    };
     let mut consumer = subscribe(&bus, "q", 10).await;
-    publish(&bus, 0).await;
+    replay(0).await.unwrap();
     let first = consumer.recv().await.unwrap();
     let after = Duration::from_secs(60);
     let noted = Headers::from([(headers::ATTEMPTS.into(), "1".into())]);
     settle(&bus, &first, Settlement::Retry { after, headers: noted.clone() }).await;
     assert_eq!((bus.depth("q"), bus.unsettled("q")), (0, 0));
-    publish(&bus, 1).await;
-    let full = bus
-        .publish(Encoded::new(envelope(PARCEL, json!({"n": 2})), Headers::new()).unwrap())
-        .await
-        .unwrap_err();
+    replay(1).await.unwrap();
+    let full = replay(2).await.unwrap_err();
     assert!(full.is_retryable(), "what waits counts, too: {full}");
     let started = tokio::time::Instant::now();
     assert_eq!(data(&consumer.recv().await.unwrap()), json!({"n": 1}));

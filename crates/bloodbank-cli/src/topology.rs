@@ -130,7 +130,9 @@ async fn on_rabbitmq(mut config: AmqpConfig, topology: &Topology) -> anyhow::Res
         let queues = topology.queues.len();
         say(format_args!("the broker has all {queues} queues and their exchanges"))?;
     }
-    say("bindings were not compared: AMQP has no way to look at them")?;
+    say(
+        "bindings were not compared, as AMQP cannot list them; --apply makes those that are missing",
+    )?;
     Ok(differences)
 }
 
@@ -185,9 +187,15 @@ fn print(exchanges: &Exchanges, topology: &Topology) -> anyhow::Result<()> {
     say("")?;
     queues(&plan.queues, topology)?;
     say(
-        "\nThe dead-letter queues are of the same kind, and so are the queues beside each in which messages",
+        "\nA queue of events without a limit takes whatever comes; one that is full lets its oldest go to its",
     )?;
-    say("wait until they are tried again. All of them have room for 1,000,000 messages.")?;
+    say(
+        "dead letters. Full queues of commands refuse more. The dead-letter queues are of the same kind, and so",
+    )?;
+    say(
+        "are the queues beside each in which messages wait until they are tried again. All of these have room",
+    )?;
+    say("for 1,000,000 messages, and refuse more.")?;
     let waits: BTreeSet<Duration> = topology.delays.values().flatten().copied().collect();
     for wait in waits {
         let name = plan.queues.iter().find(|queue| queue.waits == Some(wait));
@@ -232,9 +240,10 @@ fn delay(wait: Duration) -> String {
     }
 }
 
-/// With commas: `1,000,000`.
+/// With commas: `1,000,000`; or `none`.
 fn limit(queue: &PlannedQueue) -> String {
-    let digits = queue.max_len.map(|len| len.to_string()).unwrap_or_default();
+    let Some(most) = queue.max_len else { return "none".to_owned() };
+    let digits = most.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {

@@ -111,7 +111,8 @@ macro_rules! behaviours {
                 an_inbox_parks_what_is_wrong_and_hands_out_the_rest;
             publishing: enqueued_events_keep_their_order,
                 a_batch_keeps_its_order_and_names_what_was_refused,
-                a_full_queue_refuses_and_drops_nothing,
+                a_full_queue_of_events_refuses_nobody_and_drops_nothing,
+                a_full_queue_of_commands_refuses_and_is_named,
                 headers_and_bytes_are_forwarded_as_they_are;
             registered: the_retries_of_the_registry_are_obeyed,
                 what_the_code_says_of_retries_counts_more,

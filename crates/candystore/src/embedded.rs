@@ -38,9 +38,10 @@
 //!
 //! # Bounds
 //!
-//! The log holds what queues have not read, so a queue without [`max_len`](bloodbank_bus::Queue::max_len)
-//! has no limit but the disk. With it, publishing is [`Nacked`](TransportError::Nacked) while the queue
-//! holds that many; then nothing is stored. 4,096 messages may be on their way to the log at a time;
+//! The log holds what queues have not read, so a queue of events has no limit but the disk: the log has
+//! them anyway, and a [`max_len`](bloodbank_bus::Queue::max_len) changes nothing. Nor has another queue
+//! without `max_len`. With it, publishing is [`Nacked`](TransportError::Nacked) while the queue holds
+//! that many; then nothing is stored. 4,096 messages may be on their way to the log at a time;
 //! up to 1,024 share a transaction.
 
 mod calls;

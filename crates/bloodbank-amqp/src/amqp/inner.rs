@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Headers, Settlement,
-    Subscription, Topology, TransportError, Verbatim, Waiting, dead_letters_of, headers,
+    Confirm, Conflict, Deliveries, Delivery, Destination, Encoded, Exchange, FullQueue, Headers,
+    Outcome, Queue, Settlement, Subscription, Topology, TransportError, Verbatim, Waiting,
+    dead_letters_of, headers,
 };
 use lapin::types::ShortString;
 use tokio::sync::{Notify, RwLock, mpsc, oneshot};
@@ -18,6 +19,7 @@ use crate::consumer::{Consumer, Intakes};
 use crate::exchanges::waiting_queue_of;
 use crate::lane::Lane;
 use crate::link::Link;
+use crate::plan::{is_filling, limit_of};
 use crate::replies::{REPLY_TO, Replies};
 use crate::wire::{self, Outgoing, short};
 use crate::{assert, browse};
@@ -92,15 +94,25 @@ impl Inner {
         };
         let mut command = message.clone();
         if is_call {
-            // Not on the record: nobody there may answer, and the broker refuses it elsewhere.
-            command.properties = command.properties.with_reply_to(REPLY_TO.into());
+            // Not on the record: nobody there may answer, and the broker refuses it elsewhere. What the
+            // answer is to name is said as everywhere on AMQP; the envelope has its own correlation id.
+            let id = message.properties.message_id().clone().unwrap_or_default();
+            command.properties =
+                command.properties.with_reply_to(REPLY_TO.into()).with_correlation_id(id);
         }
         let mut sending = self.commands.publish(command);
         let inner = self.clone();
+        let worker_queue = Queue::of_command(message.routing_key.as_str());
         let follow = move |sending: Confirm| {
             let (outcome, receiver) = oneshot::channel();
             let following = async move {
-                let sent = sending.await;
+                let sent = match sending.await {
+                    Err(error) => Err(match worker_queue {
+                        Some(queue) => inner.named(error, &queue.name).await,
+                        None => error,
+                    }),
+                    sent => sent,
+                };
                 let copy = sent.is_ok().then(|| inner.record(&message));
                 // An error means that nobody waits for the outcome.
                 let _ = outcome.send(sent);
@@ -145,10 +157,13 @@ impl Inner {
     /// Fails if nobody waits at an address for answers. The broker drops answers silently, but the
     /// address looks like a queue to whoever asks.
     pub(super) async fn look_for_caller(&self, to: &str) -> Result<(), TransportError> {
-        self.depth(to).await.map(|_| ()).map_err(|error| match error {
-            TransportError::Undeclared { .. } => TransportError::NoCaller,
-            other => other,
-        })
+        match self.depth(to).await {
+            Ok(_) => Ok(()),
+            // An exclusive queue of the caller's own connection, so it is there.
+            Err(TransportError::Conflict { conflict: Conflict::Locked { .. }, .. }) => Ok(()),
+            Err(TransportError::Undeclared { .. }) => Err(TransportError::NoCaller),
+            Err(other) => Err(other),
+        }
     }
 
     pub(super) async fn answer(
@@ -226,8 +241,7 @@ impl Inner {
             properties: wire::forwarded(&Verbatim::of(delivery), &headers)?,
             mandatory: true,
         };
-        let published = self.forwards.publish(message).await;
-        published.map_err(|error| undeclared(error, &waiting_queue))
+        self.named_for(&waiting_queue, self.forwards.publish(message)).await
     }
 
     pub(super) async fn park(
@@ -246,8 +260,33 @@ impl Inner {
         let Some(dead_letters) = dead_letters else { return Ok(()) };
         let mut message = Verbatim::of(delivery);
         message.headers.extend(more);
-        let parked = self.forward(&message, &Destination::queue(&dead_letters))?.await;
-        parked.map_err(|error| undeclared(error, &dead_letters))
+        let parking = self.forward(&message, &Destination::queue(&dead_letters))?;
+        self.named_for(&dead_letters, parking).await
+    }
+
+    /// The outcome of a message for one queue, with the queue in the error.
+    pub(super) async fn named_for(&self, queue: &str, sending: Confirm) -> Outcome {
+        match sending.await {
+            Err(error) => Err(self.named(undeclared(error, queue), queue).await),
+            sent => sent,
+        }
+    }
+
+    /// The same error, with the queue that is full: the broker does not say which one refused.
+    async fn named(&self, error: TransportError, queue: &str) -> TransportError {
+        let TransportError::Nacked { full: None } = error else { return error };
+        let Ok(depth) = self.depth(queue).await else { return error };
+        let depth = usize::try_from(depth).unwrap_or(usize::MAX);
+        let limit = {
+            let declared = self.declared();
+            let known = declared.queues.iter().find(|known| known.name == queue);
+            known.and_then(limit_of)
+        };
+        // Who only sends to a queue does not know its limit: it is what lies there.
+        let limit = limit.unwrap_or(depth);
+        let name = queue.to_owned();
+        let full = (depth > 0 && is_filling(depth, limit)).then_some(FullQueue { name, limit });
+        TransportError::Nacked { full }
     }
 
     pub(super) async fn settle(
@@ -356,7 +395,7 @@ impl Inner {
 }
 
 /// A message for one queue is unroutable where there is no such queue.
-pub(super) fn undeclared(error: TransportError, queue: &str) -> TransportError {
+fn undeclared(error: TransportError, queue: &str) -> TransportError {
     match error {
         TransportError::Unroutable { .. } => TransportError::Undeclared { queue: queue.to_owned() },
         other => other,

@@ -9,7 +9,7 @@ use crate::{
     Delivery, DeliveryTag, Durability, FullQueue, Headers, Queue, TransportError, Verbatim,
 };
 
-/// The most messages of a queue that does not say.
+/// The most messages of a queue that does not say, if it is not one of events.
 pub(super) const DEFAULT_MAX_LEN: usize = 100_000;
 
 /// A message as it lies in a queue. Copies share key and body.
@@ -86,9 +86,19 @@ impl QueueState {
         receiver
     }
 
+    /// Takes out what is too much for a queue of events, the oldest first.
+    pub(super) fn take_oldest(&mut self) -> Vec<Message> {
+        let most = self.spec.max_len.filter(|_| self.spec.is_of_events()).unwrap_or(usize::MAX);
+        let too_many = self.ready.len().saturating_sub(most);
+        self.ready.drain(..too_many).collect()
+    }
+
     /// # Errors
-    /// If it can take no more.
+    /// If it can take no more. A queue of events always can.
     pub(super) fn has_room(&self) -> Result<(), TransportError> {
+        if self.spec.is_of_events() {
+            return Ok(());
+        }
         let most = self.spec.max_len.unwrap_or(DEFAULT_MAX_LEN);
         if self.depth() + self.delayed + self.unsettled() < most {
             return Ok(());

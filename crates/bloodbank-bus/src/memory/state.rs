@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::queue::{Message, QueueState};
 use crate::{
-    Delivery, DeliveryTag, Exchange, Queue, Settlement, Subscription, Topology, TransportError,
+    Delivery, DeliveryTag, Exchange, Queue, Reason, Settlement, Subscription, Topology,
+    TransportError, headers,
 };
 
 #[derive(Debug, Default)]
@@ -67,13 +69,13 @@ impl State {
         Ok(())
     }
 
-    /// To every queue that wants it, or to none if one of them is full.
+    /// To every queue that wants it, or to none if one of them refuses.
     pub(super) fn route(
         &mut self,
         exchange: Exchange,
         message: &Message,
     ) -> Result<(), TransportError> {
-        let mut targets: Vec<&mut QueueState> = self
+        let targets: Vec<&mut QueueState> = self
             .queues
             .values_mut()
             .filter(|queue| queue.spec.wants(exchange, &message.message.key))
@@ -85,22 +87,50 @@ impl State {
             self.unrouted += 1;
         }
         targets.iter().try_for_each(|queue| queue.has_room())?;
-        targets.iter_mut().for_each(|queue| queue.push(message.clone()));
+        let mut names = Vec::with_capacity(targets.len());
+        for queue in targets {
+            queue.push(message.clone());
+            names.push(queue.spec.name.clone());
+        }
+        names.iter().for_each(|name| self.let_oldest_go(name));
         Ok(())
     }
 
-    /// To every queue that listens, or to none if one of them is full.
+    /// To every queue that listens, or to none if one of them refuses.
     pub(super) fn tell_listeners(&mut self, message: &Message) -> Result<(), TransportError> {
         let key = &*message.message.key;
         let listens = |queue: &Queue| !queue.recorder && queue.wants(Exchange::Events, key);
-        let mut targets: Vec<&mut QueueState> =
+        let targets: Vec<&mut QueueState> =
             self.queues.values_mut().filter(|queue| listens(&queue.spec)).collect();
         if targets.is_empty() {
             return Err(TransportError::Unroutable { key: key.to_owned() });
         }
         targets.iter().try_for_each(|queue| queue.has_room())?;
-        targets.iter_mut().for_each(|queue| queue.push(message.clone()));
+        let mut names = Vec::with_capacity(targets.len());
+        for queue in targets {
+            queue.push(message.clone());
+            names.push(queue.spec.name.clone());
+        }
+        names.iter().for_each(|name| self.let_oldest_go(name));
         Ok(())
+    }
+
+    /// Puts what is too much for a queue of events among its dead letters, as far as these have room.
+    pub(super) fn let_oldest_go(&mut self, name: &str) {
+        let Ok(queue) = self.queue(name) else { return };
+        let (dead_letters, oldest) = (queue.spec.dead_letters.clone(), queue.take_oldest());
+        let Some(Ok(dead_letters)) = dead_letters.map(|dead| self.queue(&dead)) else { return };
+        for message in oldest {
+            if dead_letters.has_room().is_ok() {
+                let notes = [
+                    (headers::REASON, Reason::QueueFull.as_str().to_owned()),
+                    (headers::PARKED_FROM, name.to_owned()),
+                    (headers::PARKED_AT, Utc::now().to_rfc3339()),
+                ];
+                let notes = notes.map(|(name, value)| (name.to_owned(), value.into()));
+                dead_letters.push(message.again_with(notes.into()));
+            }
+        }
     }
 
     pub(super) fn subscribe(

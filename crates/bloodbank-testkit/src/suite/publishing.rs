@@ -1,11 +1,15 @@
 //! Many events, full queues, and bytes that are passed on.
 
+use bloodbank_bus::dead_letters::{self, Filter};
 use bloodbank_bus::{
-    Destination, Exchange, Headers, PublishError, Publisher, Topology, TransportError, Verbatim,
+    Destination, Exchange, FullQueue, Headers, PublishError, Publisher, Queue, Reason,
+    TransportError, Verbatim,
 };
 
-use super::tools::{Bus, Each, PARCEL, declare, declare_q, holds, inbox, next, number};
-use crate::catalog::{Any, MooringCreated, Parcel, contracts, mooring, queue};
+use super::tools::{
+    Bus, Each, PARCEL, browse, declare, declare_q, eventually, holds, inbox, next, number,
+};
+use crate::catalog::{Any, CreateMooring, MooringCreated, Parcel, contracts, mooring, queue};
 
 pub async fn enqueued_events_keep_their_order(bus: Bus) {
     declare_q(&bus).await;
@@ -46,25 +50,53 @@ pub async fn a_batch_keeps_its_order_and_names_what_was_refused(bus: Bus) {
     assert_eq!(none.all().unwrap(), 0);
 }
 
-pub async fn a_full_queue_refuses_and_drops_nothing(bus: Bus) {
+pub async fn a_full_queue_of_events_refuses_nobody_and_drops_nothing(bus: Bus) {
     let small = queue("small", &[PARCEL]).with_max_len(5);
-    bus.declare(&Topology::new().with_queue(small)).await.unwrap();
+    declare(&bus, [small, queue("large", &[PARCEL])]).await;
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
-    let mut taken = Vec::new();
+    for n in 0..12 {
+        publisher.publish(&Parcel { n }).await.unwrap();
+    }
+    holds(&bus, "large", 12).await;
+    // What has no room lies among the dead letters; a log has room for all.
+    let all = eventually("all of them", async || {
+        let mut all: Vec<u32> = browse(&bus, "small.dlq").await.iter().map(number).collect();
+        all.sort_unstable();
+        all.extend(browse(&bus, "small").await.iter().map(number));
+        (all.len() >= 12).then_some(all)
+    });
+    assert_eq!(all.await, (0..12).collect::<Vec<_>>());
+    let letters = dead_letters::list(&*bus, "small.dlq", &Filter::all()).await.unwrap();
+    for letter in &letters {
+        assert_eq!(letter.reason, Some(Reason::QueueFull));
+        assert_eq!((letter.parked_from.as_deref(), letter.key.as_str()), (Some("small"), PARCEL));
+        assert!(letter.parked_at.is_some());
+    }
+    let count = letters.len() as u64;
+    // They come back to where there is room by then.
+    dead_letters::purge(&*bus, "small", &Filter::all()).await.unwrap();
+    let redriven = dead_letters::redrive(&*bus, "small.dlq", &Filter::all(), 1_000).await.unwrap();
+    assert_eq!((redriven.count, redriven.failed.len()), (count, 0));
+}
+
+pub async fn a_full_queue_of_commands_refuses_and_is_named(bus: Bus) {
+    let workers = Queue::of_command("terminal.mooring.create").unwrap().with_max_len(5);
+    declare(&bus, [workers.clone()]).await;
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+    let mut taken = 0;
     // A broker may count a little late.
     let error = loop {
-        let n = taken.len() as u32;
-        assert!(n < 100, "a queue of 5 has taken 100");
-        match publisher.publish(&Parcel { n }).await {
-            Ok(_) => taken.push(n),
+        assert!(taken < 100, "a queue of 5 has taken 100");
+        match publisher.send(&CreateMooring { topic: taken.to_string() }).await {
+            Ok(_) => taken += 1,
             Err(error) => break error,
         }
     };
     let PublishError::Transport { source, .. } = &error else { panic!("{error}") };
-    assert!(matches!(source, TransportError::Nacked { .. }) && source.is_retryable(), "{error}");
-    assert!(taken.len() >= 5, "{taken:?}");
-    let held: Vec<u32> = holds(&bus, "small", taken.len()).await.iter().map(number).collect();
-    assert_eq!(held, taken);
+    let full = FullQueue { name: workers.name.clone(), limit: 5 };
+    assert_eq!(*source, TransportError::Nacked { full: Some(full) });
+    assert!(source.is_retryable() && taken >= 5, "{taken}: {error}");
+    holds(&bus, &workers.name, taken).await;
 }
 
 pub async fn headers_and_bytes_are_forwarded_as_they_are(bus: Bus) {

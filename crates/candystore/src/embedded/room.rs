@@ -28,7 +28,7 @@ impl Rooms {
     /// Whether the queues must be [counted](Rooms::count) before anything goes into them.
     pub(super) fn is_unknown(&self, queues: &[Arc<QueueRow>]) -> bool {
         let is_unknown = |queue: &QueueRow| {
-            queue.spec.max_len.is_some()
+            limit(queue).is_some()
                 && matches!(self.0.get(&queue.number), None | Some(Room::AtLeast(0)))
         };
         queues.iter().any(|queue| is_unknown(queue))
@@ -41,7 +41,7 @@ impl Rooms {
         queues: &[Arc<QueueRow>],
     ) -> Result<(), StoreError> {
         for queue in queues {
-            let Some(most) = queue.spec.max_len else { continue };
+            let Some(most) = limit(queue) else { continue };
             let room = match room(transaction, queue, most).await? {
                 0 => Room::Full,
                 room => Room::AtLeast(room),
@@ -56,7 +56,7 @@ impl Rooms {
         let is_full =
             |queue: &&Arc<QueueRow>| matches!(self.0.get(&queue.number), Some(Room::Full));
         if let Some(full) = queues.iter().find(is_full) {
-            let limit = full.spec.max_len.unwrap_or_default();
+            let limit = limit(full).unwrap_or_default();
             let full = FullQueue { name: full.name.to_string(), limit };
             return Err(TransportError::Nacked { full: Some(full) });
         }
@@ -67,6 +67,12 @@ impl Rooms {
         }
         Ok(())
     }
+}
+
+/// The most messages of a queue that refuses more. The log has all events anyway, and those who publish
+/// one must not wait for the slowest who hears it.
+fn limit(queue: &QueueRow) -> Option<usize> {
+    queue.spec.max_len.filter(|_| !queue.spec.is_of_events())
 }
 
 /// How many more a queue takes, at least; 0 only if it is full.

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use bloodbank_amqp::{Amqp, AmqpConfig};
 use bloodbank_bus::{
-    Delivery, InMemory, Received, Settlement, Subscriber, Subscription, Topology, Transport,
-    headers,
+    Delivery, Exchange, InMemory, Queue, Received, Settlement, Subscriber, Subscription, Topology,
+    Transport, headers,
 };
 use bloodbank_core::{Contracts, Kind, Meta};
 use bloodbank_testkit::Broker;
@@ -328,7 +328,8 @@ async fn a_replay_keeps_to_its_rate_and_to_its_time_scale() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_holds_a_replay_up_and_costs_nothing() {
     let (_database, store) = sqlite().await;
-    let small = queue("q", &["#"]).hear_replays().with_max_len(50);
+    // A queue that gets nothing but replays holds them up.
+    let small = Queue::new("q").bind(Exchange::Replay, "#".parse().unwrap()).with_max_len(50);
     let (_memory, bus) = bloodbank_testkit::catalog::bus([small]).await;
     store.append(parcels(500)).await.unwrap();
     let running = tokio::spawn(begin(&store, &bus, options()).await.unwrap().run_until(pending()));

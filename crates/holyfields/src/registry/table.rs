@@ -172,9 +172,10 @@ const SERVICE: Fields = Fields {
         },
         Field {
             name: "max_length",
-            description: "The most messages that a queue holds. When it is full, publishing \
-                          fails and nothing is dropped. Holds for commands and for queues that \
-                          do not say it themselves.",
+            description: "The most messages that a queue holds. When it is full, a queue of \
+                          events lets its oldest go to its dead letters, and commands are \
+                          refused. Queues of events have no limit unless said. Holds for commands \
+                          and for queues that do not say it themselves.",
             required: false,
             form: MAX_LENGTH,
         },
@@ -231,8 +232,8 @@ const QUEUE: Fields = Fields {
         },
         Field {
             name: "max_length",
-            description: "The most messages that it holds. When it is full, publishing fails and \
-                          nothing is dropped.",
+            description: "The most messages that it holds. When it is full, its oldest go to its \
+                          dead letters. It has no limit unless said.",
             required: false,
             form: MAX_LENGTH,
         },

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Destination, Encoded, Exchange, Headers, Publisher, Settlement, Transport, Verbatim,
+    Destination, Encoded, Exchange, Headers, Publisher, Queue, Settlement, Transport, Verbatim,
 };
-use bloodbank_testkit::catalog::{Any, Parcel, contracts, envelope, queue};
+use bloodbank_testkit::catalog::{Any, CreateMooring, Parcel, contracts, envelope, queue};
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 use tokio::time::{sleep, timeout};
@@ -108,11 +108,14 @@ async fn what_another_message_of_the_same_id_says_is_refused(database: Database)
 
 async fn a_full_queue_counts_only_what_it_wants(database: Database) {
     let bus = bus(&database).await;
-    declare(&bus, queue("small", &[PARCEL]).with_max_len(3)).await;
+    let workers = Queue::of_command("terminal.mooring.create").unwrap().with_max_len(3);
+    let name = workers.name.clone();
+    declare(&bus, workers).await;
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
-    let full = "queue `small` is full with 3 messages";
+    let create = async |n: u32| publisher.send(&CreateMooring { topic: n.to_string() }).await;
+    let full = format!("queue `{name}` is full with 3 messages");
     for n in 0..3 {
-        publisher.publish(&Parcel { n }).await.unwrap();
+        create(n).await.unwrap();
         for _ in 0..5 {
             let other = envelope("lot.session.started", json!({}));
             bus.publish(Encoded::new(other, Headers::new()).unwrap()).await.unwrap();
@@ -120,19 +123,19 @@ async fn a_full_queue_counts_only_what_it_wants(database: Database) {
     }
     let stored = bus.store().position().await.unwrap();
     for _ in 0..2 {
-        let error = publisher.publish(&Parcel { n: 3 }).await.unwrap_err().to_string();
-        assert!(error.contains(full), "{error}");
+        let error = create(3).await.unwrap_err().to_string();
+        assert!(error.contains(&full), "{error}");
     }
     assert_eq!(bus.store().position().await.unwrap(), stored, "nothing is stored");
     // What is delivered and not settled counts, too.
-    let mut deliveries = consume(&bus, "small", 1).await;
+    let mut deliveries = consume(&bus, &name, 1).await;
     let first = recv(&mut deliveries).await;
-    publisher.publish(&Parcel { n: 3 }).await.unwrap_err();
+    create(3).await.unwrap_err();
     bus.settle(&first, Settlement::Ack).await.unwrap();
-    publisher.publish(&Parcel { n: 3 }).await.unwrap();
+    create(3).await.unwrap();
     let copy = Verbatim::stored(PARCEL, *b"{}", Headers::new());
-    let error = bus.forward(copy, Destination::queue("small")).await.unwrap_err();
-    assert!(error.is_retryable() && error.to_string().contains(full), "{error}");
+    let error = bus.forward(copy, Destination::queue(&name)).await.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains(&full), "{error}");
 }
 
 async fn what_is_forwarded_waits_behind_what_was_published_before(database: Database) {
