@@ -8,8 +8,9 @@ use crate::amqp::{Amqp, AmqpConfig, ConnectError, Exchanges};
 use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
 use crate::{
-    Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher, Queue,
-    SealError, Sealer, Service, Subscriber, Subscription, Topology, Transport, TransportError,
+    AnySubscriber, Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher,
+    Queue, RunError, SealError, Sealer, Service, Subscriber, Subscription, Topology, Transport,
+    TransportError,
 };
 
 /// Why there is no bus.
@@ -180,6 +181,38 @@ impl Bus {
         };
         self.transport.declare(&topology).await?;
         Inbox::open(self.transport.clone(), self.contracts.clone(), subscription).await
+    }
+
+    /// Runs subscribers until the process is told to end (SIGTERM, or Ctrl-C): then they take nothing
+    /// new, let handlers finish, and end. The bus stays open.
+    ///
+    /// ```no_run
+    /// # use bloodbank::events::{self, services, theboard};
+    /// # use bloodbank::{Bus, Received};
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bus = Bus::from_env(events::contracts()).await?;
+    /// let meetings = bus
+    ///     .subscriber::<services::TheboardSync>()
+    ///     .on(async |meeting: Received<theboard::MeetingCreatedV2>| {})
+    ///     .skip_others();
+    /// let ready = meetings.ready();
+    /// tokio::spawn(async move {
+    ///     if ready.await {
+    ///         println!("every queue is consumed");
+    ///     }
+    /// });
+    /// bus.run([meetings.into()]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RunError::Failed`] with each service that failed. When one fails, the others are drained, too.
+    pub async fn run(
+        &self,
+        subscribers: impl IntoIterator<Item = AnySubscriber>,
+    ) -> Result<(), RunError> {
+        crate::run(subscribers).await
     }
 
     /// Waits until everything accepted has its answer, and lets go of the bus; see

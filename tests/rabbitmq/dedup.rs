@@ -73,24 +73,114 @@ async fn without_redis_messages_are_handled_with_a_warning() {
     let bus = space.bus().await;
     bus.transport().declare(&prompts("work")).await.unwrap();
     let handled = Arc::new(AtomicUsize::new(0));
-    let _process = process(&space, &redis.url(), &handled).await;
-    redis.kill();
     let warnings = Warnings::listen();
+    let process = process(&space, &redis.url(), &handled).await;
+    redis.kill();
     let publisher = bus.publisher::<services::LlmCollector>();
     for _ in 0..2 {
         publisher.publish(&prompt()).await.unwrap();
     }
     until("handled", Duration::from_secs(15), async || handled.load(Ordering::Relaxed) == 2).await;
-    assert!(warnings.hold("handled without a look"), "no warning");
-    // And it comes back by itself.
+    assert_eq!(warnings.count("handled without a look"), 1, "told once, not with each message");
+    // And it comes back by itself: sooner or later a second copy is known.
     redis.restart().await;
-    let meta = Meta::new().with_id(Uuid::now_v7());
-    sleep(Duration::from_secs(2)).await;
-    for _ in 0..2 {
-        publisher.publish(&prompt()).meta(meta.clone()).await.unwrap();
+    until("Redis is asked again", Duration::from_secs(60), async || {
+        let before = handled.load(Ordering::Relaxed);
+        let meta = Meta::new().with_id(Uuid::now_v7());
+        for _ in 0..2 {
+            publisher.publish(&prompt()).meta(meta.clone()).await.unwrap();
+        }
+        until_depth(&process, "work", 0).await;
+        sleep(Duration::from_secs(1)).await;
+        handled.load(Ordering::Relaxed) == before + 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_process_was_handling_when_it_died_holds_nothing_up_and_is_soon_handled() {
+    if !bloodbank_testkit::redis() {
+        return;
     }
-    sleep(Duration::from_secs(2)).await;
-    assert_eq!(handled.load(Ordering::Relaxed), 3);
+    let redis = Redis::shared().await;
+    let lease = Duration::from_secs(2);
+    let dead = RedisDedup::connect(&redis.url()).await.unwrap().with_lease(lease);
+    let dedup = RedisDedup::connect(&redis.url()).await.unwrap().with_lease(lease);
+    let queue = format!("work-{}", Uuid::now_v7());
+    let (sender, mut handled) = tokio::sync::mpsc::unbounded_channel();
+    let bus = Bus::in_memory(events::contracts());
+    let subscriber = bus.subscriber::<services::LlmCostCalculator>().queue(&*queue);
+    let subscriber = subscriber.bind("llm.prompt").dedup(dedup).concurrency(1);
+    let subscriber = subscriber.on(move |received: Received<llm::Prompt>| {
+        sender.send(received.envelope.id).unwrap();
+        async {}
+    });
+    let publisher = bus.publisher::<services::LlmCollector>();
+    let (first, second) = (Uuid::now_v7(), Uuid::now_v7());
+    let seen = async {
+        // It has taken the name, and never says anything again.
+        let name = format!("{queue}/{first}");
+        assert_eq!(dead.begin(&name).await, Ok(Claim::New));
+        for id in [first, second] {
+            publisher.publish(&prompt()).id(id).await.unwrap();
+        }
+        assert_eq!(handled.recv().await, Some(second), "it does not wait for the first");
+        assert_eq!(handled.recv().await, Some(first), "once its lease is over");
+    };
+    timeout(Duration::from_secs(30), subscriber.run_until(seen)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_name_is_held_while_its_handler_runs_however_long() {
+    if !bloodbank_testkit::redis() {
+        return;
+    }
+    let redis = Redis::shared().await;
+    let connect = async || {
+        let dedup = RedisDedup::connect(&redis.url()).await.unwrap();
+        dedup.with_lease(Duration::from_secs(1))
+    };
+    let (dedup, other) = (connect().await, connect().await);
+    let queue = format!("work-{}", Uuid::now_v7());
+    let (sender, mut started) = tokio::sync::mpsc::unbounded_channel();
+    let bus = Bus::in_memory(events::contracts());
+    let subscriber = bus.subscriber::<services::LlmCostCalculator>().queue(&*queue);
+    let subscriber = subscriber.bind("llm.prompt").dedup(dedup);
+    let subscriber = subscriber.on(move |received: Received<llm::Prompt>| {
+        sender.send(received.envelope.id).unwrap();
+        sleep(Duration::from_secs(3))
+    });
+    let publisher = bus.publisher::<services::LlmCollector>();
+    let seen = async {
+        publisher.publish(&prompt()).await.unwrap();
+        let name = format!("{queue}/{}", started.recv().await.unwrap());
+        for _ in 0..5 {
+            assert_eq!(other.begin(&name).await, Ok(Claim::Busy));
+            sleep(Duration::from_millis(500)).await;
+        }
+    };
+    subscriber.run_until(seen).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_hangs_is_asked_once_and_then_left_alone() {
+    if !bloodbank_testkit::redis() {
+        return;
+    }
+    let redis = Redis::start().await;
+    let dedup = RedisDedup::connect(&redis.url()).await.unwrap();
+    assert_eq!(dedup.begin("a").await, Ok(Claim::New));
+    redis.pause();
+    let hangs = dedup.begin("b").await.unwrap_err();
+    assert!(!hangs.reason.contains("left alone"), "{hangs}");
+    for name in ["b", "c", "d"] {
+        let error = dedup.begin(name).await.unwrap_err();
+        assert!(error.reason.contains("left alone"), "{error}");
+    }
+    redis.resume();
+    until("it is asked again", Duration::from_secs(20), async || dedup.begin("e").await.is_ok())
+        .await;
+    dedup.begin("f").await.unwrap();
 }
 
 #[tokio::test]

@@ -127,7 +127,11 @@ impl Warnings {
     }
 
     pub(crate) fn hold(&self, word: &str) -> bool {
-        self.texts.lock().unwrap().iter().any(|text| text.contains(word))
+        self.count(word) > 0
+    }
+
+    pub(crate) fn count(&self, word: &str) -> usize {
+        self.texts.lock().unwrap().iter().filter(|text| text.contains(word)).count()
     }
 }
 

@@ -1,10 +1,13 @@
 //! Knowing what was handled before.
 
+#[cfg(feature = "redis")]
+mod breaker;
 mod local;
 #[cfg(feature = "redis")]
 mod redis;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bloodbank_core::Code;
 
@@ -24,7 +27,7 @@ pub trait Dedup: Send + Sync + 'static {
     /// If the memory cannot be asked. The message is then handled: at least once is the promise.
     fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Claim, DedupError>>;
 
-    /// A handler is still at it. Told every 20 seconds, so that a name may be let go of that nobody
+    /// A handler is still at it. Told every [`renewal`](Dedup::renewal), so that a name may be let go of that nobody
     /// speaks for any more.
     ///
     /// # Errors
@@ -32,6 +35,17 @@ pub trait Dedup: Send + Sync + 'static {
     fn renew<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DedupError>> {
         let _ = name;
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// How often [`renew`](Dedup::renew) is called while a handler is at it; every 5 seconds unless said.
+    fn renewal(&self) -> Duration {
+        Duration::from_secs(5)
+    }
+
+    /// Whether other processes ask the same memory. Where it is not shared, a message that comes to two
+    /// processes, as a command that is sent twice may, is handled by both.
+    fn is_shared(&self) -> bool {
+        false
     }
 
     /// The message was handled, and this was the answer if somebody asked for one.

@@ -44,7 +44,9 @@ pub use publisher::{
     Publishing, Receipt, Sealable,
 };
 pub use retry::RetryPolicy;
-pub use subscriber::{SetupFault, SubscribeError, Subscriber};
+pub use subscriber::{
+    AnySubscriber, FailedService, RunError, SetupFault, SubscribeError, Subscriber, run, run_until,
+};
 pub use topology::{Binding, Durability, Exchange, Queue, Topology, dead_letters_of};
 pub use transport::{BoxFuture, Subscription, Transport};
 pub use transport_error::{Conflict, FullQueue, Outage, QueueProperty, TransportError};

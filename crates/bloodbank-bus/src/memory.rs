@@ -136,8 +136,7 @@ impl Transport for InMemory {
         let Some(to) = &command.reply_to else { return Confirm::settled(Ok(())) };
         let waiting = self.state().waiting.remove(to);
         let answered = waiting.is_some_and(|waiting| waiting.send(body.into()).is_ok());
-        let nobody = || TransportError::Unroutable { key: to.to_string() };
-        Confirm::settled(answered.then_some(()).ok_or_else(nobody))
+        Confirm::settled(answered.then_some(()).ok_or(TransportError::NoCaller))
     }
 
     fn forward(&self, message: Verbatim, to: Destination) -> Confirm {

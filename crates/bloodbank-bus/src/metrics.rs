@@ -14,6 +14,8 @@ pub(crate) struct QueueMetrics {
     pub(crate) in_process: Gauge,
     pub(crate) duration: Histogram,
     pub(crate) lag: Gauge,
+    /// How long the oldest handler that runs has been running; 0 if none runs.
+    pub(crate) oldest: Gauge,
     pub(crate) retries: Counter,
     pub(crate) duplicates: Counter,
     queue: String,
@@ -31,6 +33,7 @@ impl QueueMetrics {
                 "handler" => label()
             ),
             lag: gauge!("bloodbank_consumer_lag_seconds", "handler" => label()),
+            oldest: gauge!("bloodbank_oldest_handler_seconds", "handler" => label()),
             retries: counter!("bloodbank_retries_total", "handler" => label()),
             duplicates: counter!("bloodbank_duplicates_total", "handler" => label()),
             queue: queue.to_owned(),

@@ -1,5 +1,7 @@
 //! From a delivery to what it says, or why it says nothing.
 
+use std::fmt;
+
 use bloodbank_core::codec::{self, DecodeError, Payload};
 use bloodbank_core::{Contracts, Envelope, EnvelopeError, escape_control};
 use chrono::{SecondsFormat, Utc};
@@ -56,6 +58,15 @@ impl Fault {
             }
             other => other.to_string(),
         }
+    }
+}
+
+/// Words from outside on their way into a log: they cannot end its line, nor begin another.
+pub(crate) struct Escaped<'a, T: ?Sized>(pub(crate) &'a T);
+
+impl<T: fmt::Display + ?Sized> fmt::Display for Escaped<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&escape_control(&self.0.to_string()))
     }
 }
 

@@ -1,13 +1,17 @@
 //! Services on the listening side: handlers on queues.
 
+mod consumer;
 mod handlers;
 mod plan;
+mod run;
+mod running;
 mod setup;
 mod worker;
 
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bloodbank_core::codec::Payload;
@@ -17,11 +21,14 @@ use bloodbank_core::{
 use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::info;
 
+use self::consumer::Consumer;
 use self::handlers::Handlers;
 use self::plan::Planned;
+pub use self::run::{AnySubscriber, FailedService, RunError, run, run_until};
 pub use self::setup::SetupFault;
-use self::worker::{Consumer, Shared};
+use self::worker::Shared;
 use crate::{
     Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Subscription,
     Transport, TransportError,
@@ -42,8 +49,13 @@ pub struct Subscriber<S> {
     options: Options,
     /// What is wrong with what was said so far; told by `run_until`.
     faults: Vec<SetupFault>,
+    /// True once each queue is consumed.
+    ready: watch::Sender<bool>,
     service: PhantomData<fn() -> S>,
 }
+
+/// How long a handler may take: half of what RabbitMQ gives it.
+const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// How a subscriber works.
 #[derive(Clone)]
@@ -57,6 +69,8 @@ struct Options {
     retry: Option<RetryPolicy>,
     dedup: Arc<dyn Dedup>,
     drain: Duration,
+    /// How long a handler may take.
+    timeout: Duration,
 }
 
 /// Why a subscriber does not run, or runs no more.
@@ -127,8 +141,10 @@ impl<S: Service> Subscriber<S> {
                 retry: None,
                 dedup: Arc::new(LocalDedup::default()),
                 drain: Duration::from_secs(30),
+                timeout: TIMEOUT,
             },
             faults: Vec::new(),
+            ready: watch::Sender::new(false),
             service: PhantomData,
         }
     }
@@ -260,8 +276,26 @@ impl<S: Service> Subscriber<S> {
     }
 
     /// What remembers the messages that were handled; the last 100,000 in this process unless said.
+    ///
+    /// The memory of one process knows nothing of the others. A command that is sent twice, under one
+    /// idempotency key, may come to two processes, and is then carried out twice. Where several processes
+    /// handle the commands of a service, let them share their memory (`RedisDedup`, with the feature
+    /// `redis`), or let the handler note the envelope's id in the database that it writes to, in the same
+    /// transaction.
     pub fn dedup(mut self, dedup: impl Dedup) -> Self {
         self.options.dedup = Arc::new(dedup);
+        self
+    }
+
+    /// How long a handler may take with one message; 15 minutes unless said. Then its future is dropped,
+    /// and the message has failed: it is tried again, like after any other failure.
+    ///
+    /// Keep it below the time that the broker gives: RabbitMQ takes back what is not settled after 30
+    /// minutes, and gives it to somebody else. `Duration::MAX` lets handlers take as long as they do. A
+    /// handler that blocks its thread cannot be dropped; one that has been running for 30 seconds is named
+    /// in the log, and again each time its age has doubled.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.options.timeout = time;
         self
     }
 
@@ -278,6 +312,7 @@ impl<S: Service> Subscriber<S> {
     /// See [`SubscribeError`]. Broken connections are none: the transport subscribes again.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), SubscribeError> {
         let (topology, queues) = self.plan()?;
+        self.tell_of_commands();
         self.transport.declare(&topology).await?;
         let (stop, stopped) = watch::channel(false);
         let shared = Arc::new(Shared {
@@ -285,6 +320,7 @@ impl<S: Service> Subscriber<S> {
             contracts: self.contracts,
             handlers: self.handlers,
             options: self.options,
+            dedup_fails: AtomicBool::new(false),
             stopped,
         });
         let mut consumers = Vec::new();
@@ -299,15 +335,31 @@ impl<S: Service> Subscriber<S> {
             }
         }
         if ended.is_ok() {
+            self.ready.send_replace(true);
             ended = tokio::select! {
                 () = shutdown => Ok(()),
-                queue = worker::first_to_end(&mut consumers) => Err(why_ended(&shared, queue).await),
+                queue = consumer::first_to_end(&mut consumers) => Err(why_ended(&shared, queue).await),
             };
         }
         // An error would mean that no worker listens, which is what is wanted.
         let _ = stop.send(true);
         let drained = drain(&mut consumers, shared.options.drain).await;
         ended.and(drained)
+    }
+}
+
+impl<S: Service> Subscriber<S> {
+    /// An idempotency key does less than its name says where processes do not share a memory.
+    fn tell_of_commands(&self) {
+        if self.options.dedup.is_shared() || self.handlers.commands().is_empty() {
+            return;
+        }
+        info!(
+            service = S::NAME,
+            "a command that is sent twice under one idempotency key is carried out once per process, as \
+             processes do not share their memory of what was handled; where there are several, give \
+             them `.dedup(RedisDedup::connect(url).await?)`, or note each id in the handler's database"
+        );
     }
 }
 

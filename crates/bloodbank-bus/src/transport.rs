@@ -47,8 +47,8 @@ pub trait Transport: Send + Sync + 'static {
     /// Answers a command that came with [`Delivery::reply_to`].
     ///
     /// # Errors
-    /// [`TransportError::Unroutable`] if nobody waits for the answer any more; otherwise if it cannot
-    /// be sent.
+    /// [`TransportError::NoCaller`] if nobody is known to wait for the answer any more; otherwise if it
+    /// cannot be sent.
     fn answer(&self, command: &Delivery, body: Vec<u8>) -> Confirm;
 
     /// Passes bytes on as they are. Done when the bus is responsible for them, like

@@ -16,6 +16,10 @@ pub enum TransportError {
         /// The routing key.
         key: String,
     },
+    /// An answer whose caller no longer waits: its deadline is over, its process is gone, or it has an
+    /// answer. Nobody gets it.
+    #[error("the caller no longer waits for the answer")]
+    NoCaller,
     /// The bus refused to take it; nothing holds it, or not everything that should.
     #[error("the bus refused the message: {}", fullness(full.as_ref()))]
     Nacked {
@@ -123,6 +127,7 @@ impl TransportError {
     pub fn code(&self) -> Code {
         match self {
             TransportError::Unroutable { .. } => Code::Unroutable,
+            TransportError::NoCaller => Code::CallerGone,
             TransportError::Nacked { .. } => Code::Nacked,
             TransportError::Unknown => Code::OutcomeUnknown,
             TransportError::Blocked => Code::BusBlocked,

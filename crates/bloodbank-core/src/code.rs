@@ -149,6 +149,9 @@ codes! {
     Unroutable, "unroutable",
         "No queue takes the message: no service that wants it has declared its queue.",
         "Start the service that handles it, or declare the queues of registry.yaml.";
+    CallerGone, "caller-gone",
+        "The caller of the command no longer waits for the answer.",
+        "Do nothing, or let callers wait longer with `within`; the same idempotency key asks again.";
     Nacked, "nacked",
         "The bus rejected the message, as a queue that should get it is full or failed.",
         "Let the queue be read; then try again with the same id.";
@@ -191,6 +194,9 @@ codes! {
     SubscriberSetup, "subscriber-setup",
         "The subscriber cannot work as it was put together.",
         "Correct each fault in the code of the service or in registry.yaml.";
+    SignalsUnavailable, "signals-unavailable",
+        "The signals that end a process cannot be listened to.",
+        "End the subscribers with a future of your own, by `run_until`.";
     DrainTimeout, "drain-timeout",
         "Some handlers were not done when the time for draining was over.",
         "Do nothing, as their messages come again; or allow more time.";

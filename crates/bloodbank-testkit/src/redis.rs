@@ -69,6 +69,16 @@ impl Redis {
         process.wait_gone(Duration::from_secs(20));
     }
 
+    /// Lets the server hang: it takes connections and questions, and answers nothing.
+    pub fn pause(&self) {
+        self.inner.process.lock().unwrap().signal("STOP");
+    }
+
+    /// Lets a server that hangs go on.
+    pub fn resume(&self) {
+        self.inner.process.lock().unwrap().signal("CONT");
+    }
+
     /// Starts the server again on the same port, empty, and waits until it answers. Ends it first
     /// if it is running.
     ///

@@ -39,6 +39,7 @@ macro_rules! behaviours {
             commands: a_call_gets_the_result_of_its_handler,
                 a_call_gets_the_error_of_its_handler_and_nothing_is_retried,
                 a_call_that_is_not_answered_ends_at_its_deadline,
+                an_answer_that_is_late_says_so,
                 a_failed_call_whose_caller_is_gone_is_retried,
                 a_call_without_a_worker_queue_is_unroutable,
                 a_call_whose_handler_panics_is_told,
@@ -61,6 +62,7 @@ macro_rules! behaviours {
                 what_does_not_say_where_it_came_from_stays,
                 purging_takes_only_what_the_filter_chooses;
             dedup: the_same_id_twice_is_handled_once,
+                copies_of_what_is_being_handled_hold_up_nothing_else,
                 what_is_published_again_with_its_id_is_handled_once,
                 what_was_parked_is_not_remembered,
                 each_queue_remembers_for_itself,

@@ -132,7 +132,7 @@ impl Inner {
     /// address looks like a queue to whoever asks.
     pub(super) async fn look_for_caller(&self, to: &str) -> Result<(), TransportError> {
         self.depth(to).await.map(|_| ()).map_err(|error| match error {
-            TransportError::Undeclared { queue } => TransportError::Unroutable { key: queue },
+            TransportError::Undeclared { .. } => TransportError::NoCaller,
             other => other,
         })
     }

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use ::redis::{Client, Cmd, FromRedisValue, RedisError, cmd};
-
 use uuid::Uuid;
 
+use super::breaker::Breaker;
 use super::{Claim, Dedup, DedupError};
 use crate::BoxFuture;
 
-/// How long a name is taken by somebody who never says what came of it; in seconds.
-const LEASE: u64 = 60;
+/// How long a name is taken by somebody who never says what came of it.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often a name is taken anew within its lease.
+const RENEWALS: u32 = 3;
 /// How long it is known that a message was handled; in seconds.
 const KEPT: u64 = 24 * 60 * 60;
 /// How long Redis may take for an answer before it counts as away.
@@ -25,7 +27,7 @@ const PREFIX: &str = "bloodbank:handled:";
 const RELEASE: &str =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0";
 const RENEW: &str = "if redis.call('GET', KEYS[1]) == ARGV[1] then \
-    return redis.call('EXPIRE', KEYS[1], ARGV[2]) end return 0";
+    return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
 
 /// The start of the value of a name that is taken; who has taken it follows.
 const BUSY: &str = "busy:";
@@ -37,12 +39,16 @@ const DONE_WITH_ANSWER: &[u8] = b"done:";
 /// another.
 ///
 /// Handled messages are known for 24 hours. A process that dies while it handles a message holds its
-/// name for another 60 seconds at most. While Redis is away, messages are handled without it.
+/// name for another 15 seconds at most; meanwhile other messages are handled. While Redis is away,
+/// messages are handled without it: after a failure it is not asked for 2 seconds, then once, and after
+/// each further failure not for twice as long, up to 30 seconds.
 #[derive(Clone)]
 pub struct RedisDedup {
     connection: ConnectionManager,
     /// The value of the names that this process has taken.
     busy: String,
+    lease: Duration,
+    breaker: Arc<Breaker>,
 }
 
 impl RedisDedup {
@@ -58,17 +64,39 @@ impl RedisDedup {
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(PATIENCE));
         let connection = ConnectionManager::new_with_config(client, config).await?;
-        Ok(RedisDedup { connection, busy: format!("{BUSY}{}", Uuid::now_v7()) })
+        let busy = format!("{BUSY}{}", Uuid::now_v7());
+        Ok(RedisDedup { connection, busy, lease: LEASE, breaker: Arc::default() })
+    }
+
+    /// How long a process that died holds the names of what it was handling; 15 seconds unless said. A
+    /// process that lives renews its names three times as often.
+    ///
+    /// Redis counts in milliseconds. A process that cannot renew a name for so long, as it or Redis is
+    /// too busy, loses it, and its message may be handled twice.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(Duration::from_millis(u64::from(RENEWALS)));
+        self
     }
 
     async fn ask<T: FromRedisValue>(&self, question: &Cmd) -> Result<T, DedupError> {
+        if !self.breaker.lets_through() {
+            let reason = "it did not answer, and is left alone for some seconds".to_owned();
+            return Err(DedupError { reason });
+        }
         let mut connection = self.connection.clone();
-        Ok(question.query_async(&mut connection).await?)
+        let answer = question.query_async(&mut connection).await;
+        self.breaker.note(answer.is_ok());
+        Ok(answer?)
+    }
+
+    /// In milliseconds.
+    fn lease(&self) -> u64 {
+        u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX)
     }
 
     async fn claim(&self, name: &str) -> Result<Claim, DedupError> {
         let mut take = cmd("SET");
-        take.arg(key(name)).arg(&self.busy).arg("NX").arg("EX").arg(LEASE);
+        take.arg(key(name)).arg(&self.busy).arg("NX").arg("PX").arg(self.lease());
         let mut look = cmd("GET");
         look.arg(key(name));
         loop {
@@ -105,9 +133,17 @@ impl Dedup for RedisDedup {
     fn renew<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), DedupError>> {
         Box::pin(async move {
             let mut keep = cmd("EVAL");
-            keep.arg(RENEW).arg(1).arg(key(name)).arg(&self.busy).arg(LEASE);
+            keep.arg(RENEW).arg(1).arg(key(name)).arg(&self.busy).arg(self.lease());
             self.ask(&keep).await
         })
+    }
+
+    fn renewal(&self) -> Duration {
+        self.lease / RENEWALS
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn finish<'a>(

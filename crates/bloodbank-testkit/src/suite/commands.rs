@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bloodbank_bus::{
-    CallError, Exchange, PublishError, Publisher, Queue, Received, Subscriber, Topology,
-    TransportError, dead_letters_of,
+    CallError, Exchange, PublishError, Publisher, Queue, Received, Settlement, Subscriber,
+    Topology, TransportError, dead_letters_of,
 };
 use bloodbank_core::Meta;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Barrier;
 use tokio::time::sleep;
 
-use super::tools::{Bus, declare, holds, inbox, ladder, log, ms, next, run};
+use super::tools::{Bus, consume, declare, holds, inbox, ladder, log, ms, next, recv, run};
 use crate::catalog::{Any, CreateMooring, contracts};
 
 const CREATE: &str = "terminal.mooring.create";
@@ -96,6 +96,19 @@ pub async fn a_call_that_is_not_answered_ends_at_its_deadline(bus: Bus) {
     publisher.call::<()>(&create("x")).meta(meta).within(ms(10_000)).await.unwrap();
     calls.ends().await;
     running.stop().await.unwrap();
+}
+
+pub async fn an_answer_that_is_late_says_so(bus: Bus) {
+    declare_workers(&bus).await;
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+    let gone = publisher.call::<()>(&create("x")).within(ms(200)).await.unwrap_err();
+    assert!(matches!(gone, CallError::NoAnswer { .. }), "{gone}");
+    let mut worker = consume(&bus, WORKERS, 1).await;
+    let command = recv(&mut worker).await;
+    // RabbitMQ only knows whether the caller's connection is there.
+    let told = bus.answer(&command, b"{\"ok\":null}".to_vec()).await;
+    assert!(matches!(told, Ok(()) | Err(TransportError::NoCaller)), "{told:?}");
+    bus.settle(&command, Settlement::Ack).await.unwrap();
 }
 
 pub async fn a_failed_call_whose_caller_is_gone_is_retried(bus: Bus) {

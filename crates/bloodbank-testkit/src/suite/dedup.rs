@@ -33,6 +33,38 @@ pub async fn the_same_id_twice_is_handled_once(bus: Bus) {
     holds(&bus, "q", 0).await;
 }
 
+pub async fn copies_of_what_is_being_handled_hold_up_nothing_else(bus: Bus) {
+    let (sender, mut calls) = log();
+    let (release, released) = tokio::sync::watch::channel(false);
+    declare_q(&bus).await;
+    // Fewer places than copies.
+    let running = run(on_q(&bus).concurrency(2).on(move |received: Received<Parcel>| {
+        let (sender, mut released) = (sender.clone(), released.clone());
+        async move {
+            sender.send(received.payload.n).unwrap();
+            if received.payload.n == 0 {
+                released.wait_for(|released| *released).await.unwrap();
+            }
+        }
+    }));
+    let id = Uuid::now_v7();
+    put(&bus, 0, id).await;
+    assert_eq!(calls.next().await, 0);
+    for _ in 0..3 {
+        put(&bus, 0, id).await;
+    }
+    for n in 1..4 {
+        put(&bus, n, Uuid::now_v7()).await;
+    }
+    let mut others = calls.take(3).await;
+    others.sort_unstable();
+    assert_eq!(others, [1, 2, 3]);
+    release.send(true).unwrap();
+    calls.ends().await;
+    running.stop().await.unwrap();
+    holds(&bus, "q", 0).await;
+}
+
 pub async fn what_is_published_again_with_its_id_is_handled_once(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;

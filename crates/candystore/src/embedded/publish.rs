@@ -123,8 +123,7 @@ impl<'a> Posting<'a> {
                 }
                 What::Answer { address, body } => {
                     let is_awaited = calls::answer(self.transaction, &address, &body).await?;
-                    self.outcomes[index] =
-                        is_awaited.then_some(()).ok_or_else(|| unroutable(&address));
+                    self.outcomes[index] = is_awaited.then_some(()).ok_or(TransportError::NoCaller);
                 }
             }
         }

@@ -1,0 +1,136 @@
+//! The consumer of one queue: it hands out deliveries, each to a task of its own.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::pin;
+use tokio::task::{JoinHandle, JoinSet};
+use tracing::error;
+
+use super::worker::{Shared, Worker};
+use crate::{Deliveries, RetryPolicy, Subscription, TransportError};
+
+/// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
+const MOST_IN_ORDER: u16 = 32;
+
+/// The consumer of one queue.
+pub(super) struct Consumer {
+    worker: Arc<Worker>,
+    intake: Intake,
+    /// Watches for handlers that run long.
+    watching: JoinSet<()>,
+}
+
+/// Whether deliveries are still taken.
+enum Intake {
+    Open(JoinHandle<Rest>),
+    Ended(Rest),
+    /// Its task is gone, and with it everything.
+    Lost,
+}
+
+/// What is left when nothing new is taken.
+struct Rest {
+    deliveries: Deliveries,
+    tasks: JoinSet<()>,
+}
+
+impl Consumer {
+    pub(super) async fn start(
+        shared: Arc<Shared>,
+        queue: String,
+        retry: RetryPolicy,
+    ) -> Result<Self, TransportError> {
+        let mut prefetch = shared.options.prefetch;
+        if shared.options.strict_order {
+            prefetch = prefetch.min(MOST_IN_ORDER);
+        }
+        let subscription = Subscription::new(&*queue).with_prefetch(prefetch);
+        let deliveries = shared.transport.subscribe(subscription).await?;
+        let worker = Arc::new(Worker::new(shared, queue, retry));
+        let mut watching = JoinSet::new();
+        let watched = worker.clone();
+        watching.spawn(async move { watched.watch().await });
+        let intake = Intake::Open(tokio::spawn(hand_out(worker.clone(), deliveries)));
+        Ok(Consumer { worker, intake, watching })
+    }
+
+    /// Waits until nothing new is taken and everything that was taken is done with. Safe to drop
+    /// before it is done.
+    pub(super) async fn finish(&mut self) {
+        if let Intake::Open(handing_out) = &mut self.intake {
+            self.intake = match handing_out.await {
+                Ok(rest) => Intake::Ended(rest),
+                Err(_) => Intake::Lost,
+            };
+        }
+        if let Intake::Ended(rest) = &mut self.intake {
+            while rest.tasks.join_next().await.is_some() {}
+        }
+    }
+
+    /// How many messages are being handled.
+    pub(super) fn working(&self) -> usize {
+        self.worker.working()
+    }
+
+    /// Ends handlers that are left, and gives back what they have not settled.
+    pub(super) async fn close(self) {
+        let rest = match self.intake {
+            Intake::Open(handing_out) => handing_out.await.ok(),
+            Intake::Ended(rest) => Some(rest),
+            Intake::Lost => None,
+        };
+        if let Some(Rest { deliveries, mut tasks }) = rest {
+            tasks.shutdown().await;
+            deliveries.close().await;
+        }
+        drop(self.watching);
+    }
+}
+
+/// Waits until a consumer takes nothing new any more, and says on which queue.
+pub(super) async fn first_to_end(consumers: &mut [Consumer]) -> String {
+    std::future::poll_fn(|context| {
+        for consumer in consumers.iter_mut() {
+            let Intake::Open(handing_out) = &mut consumer.intake else { continue };
+            if let Poll::Ready(ended) = Pin::new(handing_out).poll(context) {
+                consumer.intake = ended.map_or(Intake::Lost, Intake::Ended);
+                return Poll::Ready(consumer.worker.queue().to_owned());
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Gives each delivery a task once a handler may begin, in order, until the shutdown or the end of the
+/// deliveries. A message that must wait gives up its place to the next.
+async fn hand_out(worker: Arc<Worker>, mut deliveries: Deliveries) -> Rest {
+    let mut stopped = worker.stopped();
+    let stopped = stopped.wait_for(|stopped| *stopped);
+    pin!(stopped);
+    let mut tasks = JoinSet::new();
+    let mut place = None;
+    loop {
+        tokio::select! {
+            biased;
+            _ = &mut stopped => break,
+            Some(done) = tasks.join_next() => {
+                // Handlers' panics are caught before.
+                if let Err(error) = done {
+                    error!(%error, queue = worker.queue(), "a message was dropped in the middle");
+                    break;
+                }
+            }
+            free = worker.place(), if place.is_none() => place = free,
+            delivery = deliveries.recv(), if place.is_some() => {
+                let (Some(delivery), Some(place)) = (delivery, place.take()) else { break };
+                tasks.spawn(worker.clone().work(delivery, place));
+            }
+        }
+    }
+    worker.begin_no_more();
+    Rest { deliveries, tasks }
+}

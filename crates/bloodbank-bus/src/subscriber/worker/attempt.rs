@@ -1,0 +1,95 @@
+//! Attempts: the calls of a handler.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bloodbank_core::Envelope;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::Worker;
+use crate::reading::{self, Escaped, Fault};
+use crate::subscriber::handlers::{Handled, Incoming};
+use crate::{Answer, Delivery, Verdict};
+
+impl Worker {
+    /// As many attempts as are made without letting go, and the delivery as the last one saw it;
+    /// `None` on shutdown.
+    pub(super) async fn attempt_all(
+        &self,
+        envelope: Arc<Envelope>,
+        delivery: &Arc<Delivery>,
+    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
+        if self.shared.options.strict_order {
+            return self.attempt_in_place(envelope, delivery).await;
+        }
+        let handled = self.attempt(envelope, delivery).await?;
+        Ok(Some((handled, Arc::clone(delivery))))
+    }
+    /// One call of the handler. It fails if it panics, and if it takes longer than it may: then it is
+    /// dropped where it is.
+    async fn attempt(
+        &self,
+        envelope: Arc<Envelope>,
+        delivery: &Arc<Delivery>,
+    ) -> Result<Handled, Fault> {
+        let Some(handler) = self.shared.handlers.find(&envelope.event_type) else {
+            if self.shared.options.skip_others {
+                return Ok(Handled { verdict: Verdict::Done, answer: None });
+            }
+            return Err(Fault::NoHandler(envelope.event_type.clone()));
+        };
+        let contracts = self.shared.contracts.current();
+        let _entry = self.running.begin(envelope.clone());
+        let mut running = handler(Incoming { contracts, envelope, delivery: delivery.clone() });
+        let caught = std::future::poll_fn(move |context| {
+            std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)))
+                .map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
+        });
+        let patience = self.shared.options.timeout;
+        match timeout(patience, caught).await {
+            Ok(Ok(handled)) => handled,
+            Ok(Err(panic)) => Ok(failed(format!("the handler panicked: {}", words_of(&*panic)))),
+            Err(_) => Ok(failed(format!("the handler was not done in {patience:?}"))),
+        }
+    }
+
+    /// Calls the handler until it is done, as often as the policy says, without letting go. Gives what
+    /// it made of the message, and the delivery with what the last attempt knew; `None` on shutdown.
+    async fn attempt_in_place(
+        &self,
+        envelope: Arc<Envelope>,
+        delivery: &Arc<Delivery>,
+    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
+        let mut delivery = Arc::clone(delivery);
+        loop {
+            let handled = self.attempt(envelope.clone(), &delivery).await?;
+            let (Verdict::Retry(reason), None) = (&handled.verdict, &delivery.reply_to) else {
+                return Ok(Some((handled, delivery)));
+            };
+            let Some(after) = self.retry.after(delivery.attempt) else {
+                return Ok(Some((handled, delivery)));
+            };
+            warn!(attempt = delivery.attempt, error = %Escaped(reason), "tried again in {after:?}");
+            self.metrics.retries.increment(1);
+            if self.pause(after).await.is_none() || !self.shared.transport.is_current(&delivery) {
+                return Ok(None);
+            }
+            let mut next = Delivery::clone(&delivery);
+            next.headers.extend(reading::retrying(&delivery, reason));
+            next.attempt += 1;
+            delivery = Arc::new(next);
+        }
+    }
+}
+
+/// What stands for a handler that has not said anything.
+fn failed(reason: String) -> Handled {
+    Handled { answer: Some(Answer::Error(reason.clone())), verdict: Verdict::Retry(reason) }
+}
+
+fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}

@@ -1,0 +1,134 @@
+//! Conclusions: from what a handler said to what becomes of its message.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use tracing::{debug, error, warn};
+
+use super::{PAUSE, Worker};
+use crate::reading::{self, Escaped, Fault};
+use crate::subscriber::handlers::Handled;
+use crate::{Answer, Delivery, Reason, Settlement, TransportError, Verdict, headers};
+
+/// The longest pause before a message is settled once more.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+impl Worker {
+    /// From what the handler said to what becomes of the message.
+    pub(super) async fn conclude(
+        &self,
+        name: &str,
+        handled: Handled,
+        delivery: &Delivery,
+    ) -> Settlement {
+        let Handled { verdict, answer } = handled;
+        let answer = answer.and_then(|answer| serde_json::to_vec(&answer).ok());
+        // Who calls is told of a failure at once, and decides whether to call again.
+        let called = delivery.reply_to.is_some();
+        let told = match &answer {
+            Some(answer) if called => {
+                self.reply(delivery, answer.clone()).await && !is_late(delivery)
+            }
+            _ => false,
+        };
+        let retry = &self.retry;
+        match verdict {
+            Verdict::Done | Verdict::Drop(_) => {
+                // Whoever sends it again is answered as whoever called.
+                self.finish(name, answer.filter(|_| called)).await;
+            }
+            _ => self.release(name).await,
+        }
+        match verdict {
+            Verdict::Done => {
+                self.metrics.processed("acked");
+                Settlement::Ack
+            }
+            Verdict::Retry(reason) if told => {
+                warn!(error = %Escaped(&reason), "the caller was told of a failure");
+                self.metrics.processed("dropped");
+                Settlement::Ack
+            }
+            Verdict::Retry(reason) => match retry.after(delivery.attempt) {
+                Some(after) if !self.shared.options.strict_order => {
+                    warn!(error = %Escaped(&reason), "tried again in {after:?}");
+                    self.metrics.retries.increment(1);
+                    self.metrics.processed("retried");
+                    Settlement::Retry { after, headers: reading::retrying(delivery, &reason) }
+                }
+                _ => self.park(delivery, Reason::Exhausted, &reason),
+            },
+            Verdict::Park(reason) => self.park(delivery, Reason::Parked, &reason),
+            Verdict::Drop(reason) => {
+                warn!(reason = %Escaped(&reason), "dropped");
+                self.metrics.processed("dropped");
+                Settlement::Ack
+            }
+        }
+    }
+
+    pub(super) fn park(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settlement {
+        error!(%reason, error = %Escaped(error), "parked");
+        self.parking(delivery, reason, error)
+    }
+
+    pub(super) fn parking(&self, delivery: &Delivery, reason: Reason, error: &str) -> Settlement {
+        self.metrics.parked(reason.as_str());
+        self.metrics.processed("parked");
+        Settlement::Park { headers: reading::parking(delivery, reason, error) }
+    }
+
+    /// Parks what no handler can take, and tells whoever called.
+    pub(super) async fn park_fault(&self, delivery: &Delivery, fault: &Fault) -> Settlement {
+        if delivery.reply_to.is_some()
+            && let Ok(answer) = serde_json::to_vec(&Answer::Error(fault.to_string()))
+        {
+            self.reply(delivery, answer).await;
+        }
+        error!(reason = %fault.reason(), error = %Escaped(&fault.without_payload()), "parked");
+        self.parking(delivery, fault.reason(), &fault.to_string())
+    }
+
+    /// Whether the caller was told.
+    pub(super) async fn reply(&self, delivery: &Delivery, answer: Vec<u8>) -> bool {
+        match self.shared.transport.answer(delivery, answer).await {
+            Ok(()) => true,
+            Err(TransportError::NoCaller) => {
+                warn!("the answer came too late: its caller no longer waits");
+                false
+            }
+            Err(error) => {
+                warn!(error = %Escaped(&error), "the caller was not told");
+                false
+            }
+        }
+    }
+
+    /// Settles until it is settled; what cannot be put where it should go stays in the queue.
+    pub(super) async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
+        let mut pause = PAUSE;
+        loop {
+            match self.shared.transport.settle(delivery, settlement.clone()).await {
+                Ok(()) => return,
+                Err(TransportError::Stale | TransportError::Closed) => {
+                    debug!("settled too late: the message comes again");
+                    return;
+                }
+                Err(error) => {
+                    let error = Escaped(&error);
+                    warn!(%error, queue = %delivery.queue, "not settled yet");
+                }
+            }
+            if self.pause(pause).await.is_none() {
+                return;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Whether the caller of a command has given up by now.
+fn is_late(command: &Delivery) -> bool {
+    let until = headers::time(&command.headers, headers::ANSWER_BY);
+    until.is_some_and(|until| until < Utc::now())
+}
