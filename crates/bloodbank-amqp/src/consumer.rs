@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use self::intake::MOST_IN_ORDER;
 pub(crate) use self::intake::{Intake, Intakes};
 use self::pace::{Pace, Step};
 use crate::assert;
@@ -330,12 +331,13 @@ impl Consumer {
     }
 
     async fn leave(&self, opened: &Opened, end: &End) {
-        match end {
-            End::Again(_) => opened.intake.let_go().await,
-            _ => {
-                opened.intake.cancel(&opened.incoming).await;
-                opened.intake.close().await;
-            }
+        // Without a goodbye: the next consumer must not begin before what is open is put back.
+        let in_one = opened.sort == Sort::Ordered && usize::from(self.prefetch) <= MOST_IN_ORDER;
+        if in_one || matches!(end, End::Again(_)) {
+            opened.intake.let_go().await;
+        } else {
+            opened.intake.cancel(&opened.incoming).await;
+            opened.intake.close().await;
         }
         self.intakes.remove(opened.intake.number);
     }
