@@ -6,7 +6,9 @@ use bloodbank_bus::{Publisher, Reason, Received, SetupFault, SubscribeError, Sub
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::tools::{Bus, PARCEL, declare, holds, ladder, log, ms, number, parcels, run};
+use super::tools::{
+    Bus, PARCEL, consume, declare, holds, ladder, log, ms, number, parcels, recv, run,
+};
 use crate::catalog::{Any, MooringCreated, Parcel, contracts, mooring, queue};
 
 const MOORING: &str = "terminal.mooring.created";
@@ -175,7 +177,11 @@ pub async fn a_failing_key_waits_and_takes_no_handler_from_the_others(bus: Bus) 
     calls.ends().await;
     // Not after a minute: the wait for the next attempt is given up.
     running.stop().await.unwrap();
-    holds(&bus, "k.p00", 2).await;
+    let mut left = consume(&bus, "k.p00", 10).await;
+    for rounds in [1, 2] {
+        let delivery = recv(&mut left).await;
+        assert_eq!(delivery.envelope().unwrap().data["max_rounds"], rounds);
+    }
 }
 
 pub async fn what_keeps_failing_is_parked_and_its_key_goes_on(bus: Bus) {
