@@ -15,10 +15,11 @@ use super::worker::{PAUSE, Worker};
 use crate::{Deliveries, Delivery, Subscription, TransportError};
 
 /// After how long a process makes room for others that wait for a partition, at the earliest: the one
-/// that was there first would have all of them for ever.
-const TURN: Duration = Duration::from_secs(15);
+/// that was there first would have all of them for ever. Not more often, as RabbitMQ counts what was
+/// taken ahead then as lost once more.
+const TURN: Duration = Duration::from_secs(60);
 /// How much later each partition does so than the one before, so that not all do at once.
-const LATER: Duration = Duration::from_millis(500);
+const LATER: Duration = Duration::from_secs(1);
 /// How long it waits then for what is being handled.
 const MOST_WAIT: Duration = Duration::from_secs(2);
 
