@@ -93,6 +93,7 @@ impl Consumer {
         generation: &Arc<Generation>,
         is_again: bool,
     ) -> Result<Opened, TransportError> {
+        let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
         let sort = self.sort();
         let pace = pace.unwrap_or(match sort {
             Sort::Shared => Pace::Alone,
@@ -100,10 +101,10 @@ impl Consumer {
             Sort::Ordered | Sort::Other => Pace::Full,
         });
         if is_again && pace == Pace::Alone {
-            // What nobody begins with must not be counted as lost.
+            // What nobody begins with must not be counted as lost; but the queue must be there.
+            assert::message_count(&channel, &self.queue).await?;
             self.waiting.wait().await;
         }
-        let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
         let prefetch = pace.prefetch(self.prefetch);
         let started = self.start(&channel, prefetch).await;
         let incoming = started.map_err(|error| match crate::connect::code(&error) {
