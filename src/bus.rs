@@ -1,6 +1,6 @@
 //! The bus: one transport, and publishers and subscribers on it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "amqp")]
 use crate::amqp::{Amqp, AmqpConfig, ConnectError, Exchanges};
@@ -8,9 +8,9 @@ use crate::amqp::{Amqp, AmqpConfig, ConnectError, Exchanges};
 use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
 use crate::{
-    AnySubscriber, Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts, Publisher,
-    Queue, RunError, SealError, Sealer, Service, Subscriber, Subscription, Topology, Transport,
-    TransportError,
+    AnySubscriber, BusStatus, Code, Durability, DynamicPublisher, InMemory, Inbox, LiveContracts,
+    Phase, Publisher, Queue, RunError, SealError, Sealer, Service, Subscriber, SubscriberWatch,
+    Subscription, Topology, Transport, TransportError,
 };
 
 /// Why there is no bus.
@@ -60,12 +60,14 @@ impl BusError {
 pub struct Bus {
     transport: Arc<dyn Transport>,
     contracts: LiveContracts,
+    /// The subscribers that were made, for their status.
+    subscribers: Arc<Mutex<Vec<SubscriberWatch>>>,
 }
 
 impl Bus {
     /// A bus on any transport.
     pub fn new(transport: Arc<dyn Transport>, contracts: impl Into<LiveContracts>) -> Self {
-        Bus { transport, contracts: contracts.into() }
+        Bus { transport, contracts: contracts.into(), subscribers: Arc::default() }
     }
 
     /// A bus inside this process: for tests, and to try things out. Nothing outlives the process.
@@ -159,7 +161,32 @@ impl Bus {
 
     /// A subscriber that gives the handlers of a service the messages of its queues.
     pub fn subscriber<S: Service>(&self) -> Subscriber<S> {
-        Subscriber::new(self.transport.clone(), self.contracts.clone())
+        let subscriber = Subscriber::new(self.transport.clone(), self.contracts.clone());
+        let mut watched = self.watched();
+        // One that ended and is made anew takes the place of the old one.
+        watched.retain(|it| it.status().service != S::NAME || it.status().phase != Phase::Ended);
+        watched.push(subscriber.watch());
+        subscriber
+    }
+
+    /// How the transport and the subscribers of this bus are doing at the moment. Asks nobody, so that it
+    /// can be called as often as one likes.
+    ///
+    /// ```
+    /// # use bloodbank::Bus;
+    /// # use bloodbank::events;
+    /// # let bus = Bus::in_memory(events::contracts());
+    /// // In the handler of `GET /ready`, of any web framework:
+    /// let answer = bus.status().probe();
+    /// assert_eq!(answer.code, 200);
+    /// ```
+    pub fn status(&self) -> BusStatus {
+        let subscribers = self.watched().iter().map(SubscriberWatch::status).collect();
+        BusStatus::new(self.transport.trouble(), subscribers)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, Vec<SubscriberWatch>> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Declares a queue, with its dead letters, and hands out its messages one at a time, to be settled by hand; what breaks

@@ -12,6 +12,7 @@ mod embedded;
 mod errors;
 mod goldens;
 mod mutants;
+mod prometheus;
 mod scratch;
 mod spine;
 mod ui;

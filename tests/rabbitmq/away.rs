@@ -70,8 +70,13 @@ async fn publishing_fails_in_time_while_the_broker_is_away_and_goes_on_when_it_i
         sleep(Duration::from_millis(20)).await;
     }
     assert!(at_once > 3, "{at_once}");
+    let trouble = bus.status().trouble.unwrap();
+    assert!(matches!(trouble.error, TransportError::Disconnected { .. }), "{trouble:?}");
+    assert!(trouble.lasting >= GRACE, "{trouble:?}");
+    assert_eq!(bus.status().probe().code, 503);
     broker.restart().await;
     until_published(&prompts, Duration::from_secs(20)).await;
+    assert_eq!((bus.status().trouble, bus.status().probe().code), (None, 200));
     // A quorum queue counts from its log after a boot, some time.
     until("it is in its queue", Duration::from_secs(10), async || {
         amqp.depth("work").await.is_ok_and(|depth| depth > 0)
@@ -96,6 +101,7 @@ async fn publishing_fails_as_blocked_during_an_alarm_and_goes_on_after_it() {
     })
     .await;
     assert!(amqp.is_blocked());
+    assert_eq!(bus.status().trouble.unwrap().error, TransportError::Blocked);
     sleep(GRACE).await;
     let (outcome, took) = publish(&prompts).await;
     assert_eq!(outcome, Err(TransportError::Blocked));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bloodbank_bus::{
     BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Request, Settlement,
-    Subscription, Topology, Transport, TransportError, Verbatim, headers,
+    Subscription, Topology, Transport, TransportError, Trouble, Verbatim, headers,
 };
 use bloodbank_core::Kind;
 use tokio::sync::{Notify, oneshot};
@@ -228,6 +228,10 @@ impl Transport for Amqp {
         settlement: Settlement,
     ) -> BoxFuture<'a, Result<(), TransportError>> {
         Box::pin(self.inner.settle(delivery, settlement))
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        self.inner.link.trouble()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

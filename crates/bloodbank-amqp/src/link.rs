@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bloodbank_bus::{Outage, TransportError};
+use bloodbank_bus::{Outage, TransportError, Trouble};
 use lapin::{Channel, Connection};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -95,6 +95,14 @@ impl Link {
 
     pub(crate) fn status(&self) -> Status {
         self.sender.borrow().clone()
+    }
+
+    /// Why nothing can be published at the moment, and for how long that has been so.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        let status = self.sender.borrow();
+        let works = matches!(status.state, State::Up(_)) && !status.blocked;
+        let lasting = status.since.map(|since| since.elapsed()).unwrap_or_default();
+        (!works).then(|| Trouble::new(status.error(), lasting))
     }
 
     /// The breaker: why publishing fails at once, if it does.

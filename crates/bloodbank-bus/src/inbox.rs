@@ -9,8 +9,8 @@ use bloodbank_core::{Envelope, LiveContracts, Meta};
 
 use crate::reading::{self, Fault};
 use crate::{
-    Deliveries, Delivery, Headers, Properties, Reason, Settlement, Subscription, Transport,
-    TransportError, headers,
+    Deliveries, Delivery, Extensions, Headers, Properties, Reason, Settlement, Subscription,
+    Transport, TransportError, headers,
 };
 
 /// A message that keeps its contract.
@@ -21,16 +21,22 @@ pub struct Received<P> {
     /// What was said.
     pub payload: P,
     delivery: Arc<Delivery>,
+    extensions: Extensions,
 }
 
 impl<P> Received<P> {
     pub(crate) fn new(envelope: Arc<Envelope>, payload: P, delivery: Arc<Delivery>) -> Self {
-        Received { envelope, payload, delivery }
+        Received { envelope, payload, delivery, extensions: Extensions::default() }
+    }
+
+    pub(crate) fn with_extensions(self, extensions: Extensions) -> Self {
+        Received { extensions, ..self }
     }
 
     /// The same message with another payload, made from this one.
     pub fn map<Q>(self, convert: impl FnOnce(P) -> Q) -> Received<Q> {
-        Received::new(self.envelope, convert(self.payload), self.delivery)
+        let Received { envelope, payload, delivery, extensions } = self;
+        Received::new(envelope, convert(payload), delivery).with_extensions(extensions)
     }
 
     /// Which attempt this is, from 1.
@@ -56,6 +62,11 @@ impl<P> Received<P> {
     /// The replay that it is part of; `None` if it is live.
     pub fn replay(&self) -> Option<&str> {
         headers::text(self.headers(), headers::REPLAY)
+    }
+
+    /// What a layer gave the message on its way here; see [`Subscriber::layer`](crate::Subscriber::layer).
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.extensions.get()
     }
 
     /// For a message that follows from this one: cause, correlation, session and trace are passed on.

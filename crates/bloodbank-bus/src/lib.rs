@@ -12,15 +12,21 @@ mod decoded;
 mod dedup;
 mod delivery;
 mod encoded;
+mod extensions;
 pub mod headers;
 mod inbox;
+mod layer;
 mod memory;
 mod metrics;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod properties;
 mod publish_error;
 mod publisher;
 mod reading;
 mod retry;
+mod state;
+mod status;
 mod subscriber;
 mod topology;
 mod transport;
@@ -34,9 +40,13 @@ pub use dedup::RedisDedup;
 pub use dedup::{Claim, Dedup, DedupError, LocalDedup, NoDedup};
 pub use delivery::{Deliveries, Delivery, DeliveryTag, Settlement, Waiting};
 pub use encoded::Encoded;
+pub use extensions::Extensions;
 pub use headers::{HeaderValue, Headers};
 pub use inbox::{Inbox, Received};
+pub use layer::{BoxError, Handled, Message, Next};
 pub use memory::InMemory;
+#[cfg(feature = "prometheus")]
+pub use prometheus::{Prometheus, PrometheusError};
 pub use properties::Properties;
 pub use publish_error::PublishError;
 pub use publisher::{
@@ -44,11 +54,14 @@ pub use publisher::{
     Publishing, Receipt, Sealable,
 };
 pub use retry::RetryPolicy;
+pub use state::with_state;
+pub use status::{BusStatus, Phase, ProbeAnswer, QueueStatus, SubscriberStatus, Trouble};
 pub use subscriber::{
-    AnySubscriber, FailedService, RunError, SetupFault, SubscribeError, Subscriber, run, run_until,
+    AnySubscriber, FailedService, RunError, SetupFault, SubscribeError, Subscriber,
+    SubscriberWatch, run, run_until,
 };
 pub use topology::{Binding, Durability, Exchange, Queue, Topology, dead_letters_of};
 pub use transport::{BoxFuture, Subscription, Transport};
 pub use transport_error::{Conflict, FullQueue, Outage, QueueProperty, TransportError};
 pub use verbatim::{Destination, Verbatim};
-pub use verdict::{IntoVerdict, Reason, Verdict};
+pub use verdict::{IntoVerdict, IntoVerdicts, Reason, Verdict};

@@ -13,7 +13,7 @@ use self::queue::Message;
 use self::state::State;
 use crate::{
     BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Outcome, Request,
-    Settlement, Subscription, Topology, Transport, TransportError, Verbatim,
+    Settlement, Subscription, Topology, Transport, TransportError, Trouble, Verbatim,
 };
 
 /// A bus in one process, with the semantics of RabbitMQ's topic exchanges.
@@ -168,6 +168,11 @@ impl Transport for InMemory {
         settlement: Settlement,
     ) -> BoxFuture<'a, Result<(), TransportError>> {
         Box::pin(std::future::ready(self.settle_now(delivery, settlement)))
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        let closed = self.state().check_open().err()?;
+        Some(Trouble::new(closed, Duration::ZERO))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -1,14 +1,17 @@
 //! Services on the listening side: handlers on queues.
 
+mod batch;
 mod chains;
 mod consumer;
 mod handlers;
+mod layers;
 mod partitions;
 mod plan;
 mod relay;
 mod run;
 mod running;
 mod setup;
+mod watched;
 mod worker;
 
 use std::fmt;
@@ -19,7 +22,7 @@ use std::time::Duration;
 
 use bloodbank_core::codec::Payload;
 use bloodbank_core::{
-    Code, Command, ConsumedBy, Event, HandledBy, LiveContracts, Service, TopicPattern,
+    Code, Command, ConsumedBy, Contract, Event, HandledBy, LiveContracts, Service, TopicPattern,
 };
 use serde::Serialize;
 use tokio::sync::watch;
@@ -28,13 +31,16 @@ use tracing::info;
 
 use self::consumer::Consumer;
 use self::handlers::Handlers;
+use self::layers::Wrap;
 use self::plan::Planned;
 pub use self::run::{AnySubscriber, FailedService, RunError, run, run_until};
 pub use self::setup::SetupFault;
+pub use self::watched::SubscriberWatch;
+use self::watched::UntilEnded;
 use self::worker::Shared;
 use crate::{
-    Dedup, Exchange, IntoVerdict, LocalDedup, Queue, Received, RetryPolicy, Subscription,
-    Transport, TransportError,
+    Dedup, Exchange, IntoVerdict, IntoVerdicts, LocalDedup, Phase, Queue, Received, RetryPolicy,
+    Subscription, Transport, TransportError,
 };
 
 /// Consumes the queues of one service and hands each message to its handler.
@@ -49,11 +55,14 @@ pub struct Subscriber<S> {
     contracts: LiveContracts,
     queues: Vec<Queue>,
     handlers: Handlers,
+    /// The outermost first.
+    layers: Vec<Wrap>,
     options: Options,
     /// What is wrong with what was said so far; told by `run_until`.
     faults: Vec<SetupFault>,
     /// True once each queue is consumed.
     ready: watch::Sender<bool>,
+    watched: UntilEnded,
     service: PhantomData<fn() -> S>,
 }
 
@@ -138,6 +147,7 @@ impl<S: Service> Subscriber<S> {
             contracts: contracts.into(),
             queues: Vec::new(),
             handlers: Handlers::default(),
+            layers: Vec::new(),
             options: Options {
                 prefetch: 100,
                 concurrency: 8,
@@ -153,6 +163,7 @@ impl<S: Service> Subscriber<S> {
             },
             faults: Vec::new(),
             ready: watch::Sender::new(false),
+            watched: UntilEnded(SubscriberWatch::new(S::NAME)),
             service: PhantomData,
         }
     }
@@ -203,6 +214,25 @@ impl<S: Service> Subscriber<S> {
         self.handlers
             .insert_event(Old::KEYS, &handlers::of_older::<Old, New, F, R>(handler.clone()));
         self.handlers.insert_event(New::KEYS, &handlers::of_event(move |new| handler(new)));
+        self
+    }
+
+    /// Handles up to `most` messages of one event together; fewer once the first has waited for `wait`, and
+    /// at the shutdown.
+    ///
+    /// Each message has its own fate: the handler returns one verdict for all or a list with one for each
+    /// (see [`IntoVerdicts`]), and what is to be tried again comes again by itself, maybe in another
+    /// batch. What breaks its contract or was handled before is not in the batch. Batches of one handler
+    /// are handled one after the other, apart from [`concurrency`](Subscriber::concurrency). The queue
+    /// gives at least as many messages ahead as fit into a batch.
+    pub fn on_batch<E, F, R>(mut self, most: usize, wait: Duration, handler: F) -> Self
+    where
+        E: Event + ConsumedBy<S>,
+        F: Fn(Vec<Received<E>>) -> R + Send + Sync + 'static,
+        R: Future<Output: IntoVerdicts> + Send + 'static,
+    {
+        let most = most.max(1);
+        self.handlers.insert_batch(E::KEYS, most, batch::of_batch(most, wait, handler));
         self
     }
 
@@ -264,6 +294,24 @@ impl<S: Service> Subscriber<S> {
     /// How many messages of each queue are handled at a time; 8 unless said.
     pub fn concurrency(mut self, handlers: usize) -> Self {
         self.options.concurrency = handlers.max(1);
+        self
+    }
+
+    /// How many messages of one event or command are handled at a time, of those that
+    /// [`concurrency`](Subscriber::concurrency) allows, on all queues of this subscriber. While some wait
+    /// for their turn, others are handled, as long as the [`prefetch`](Subscriber::prefetch) has room for
+    /// both. It says nothing of batches, which are one at a time.
+    ///
+    /// ```
+    /// # use bloodbank_bus::Subscriber;
+    /// # use bloodbank_core::Contract;
+    /// # fn example<S: bloodbank_core::Service, SendMail: Contract>(subscriber: Subscriber<S>) {
+    /// // The mail server takes two connections.
+    /// subscriber.concurrency(16).concurrency_of::<SendMail>(2)
+    /// # ; }
+    /// ```
+    pub fn concurrency_of<C: Contract>(mut self, handlers: usize) -> Self {
+        self.handlers.limit_to(C::KEYS, handlers);
         self
     }
 
@@ -360,6 +408,7 @@ impl<S: Service> Subscriber<S> {
             transport: self.transport,
             contracts: self.contracts,
             handlers: self.handlers,
+            layers: layers::all(&self.layers),
             options: self.options,
             dedup_fails: AtomicBool::new(false),
             stopped,
@@ -368,7 +417,10 @@ impl<S: Service> Subscriber<S> {
         let mut ended = Ok(());
         for Planned { queue, retry, role } in queues {
             match Consumer::start(shared.clone(), queue, retry, role).await {
-                Ok(consumer) => consumers.push(consumer),
+                Ok(consumer) => {
+                    self.watched.0.consumes(consumer.worker());
+                    consumers.push(consumer);
+                }
                 Err(error) => {
                     ended = Err(error.into());
                     break;
@@ -376,6 +428,7 @@ impl<S: Service> Subscriber<S> {
             }
         }
         if ended.is_ok() {
+            self.watched.0.enter(Phase::Running);
             self.ready.send_replace(true);
             ended = tokio::select! {
                 () = shutdown => Ok(()),
@@ -384,6 +437,8 @@ impl<S: Service> Subscriber<S> {
         }
         // An error would mean that no worker listens, which is what is wanted.
         let _ = stop.send(true);
+        self.watched.0.enter(Phase::Draining);
+        shared.handlers.begin_no_more();
         let drained = drain(&mut consumers, shared.options.drain).await;
         ended.and(drained)
     }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use crate::{
     Confirm, Deliveries, Delivery, Destination, Encoded, Request, Settlement, Topology,
-    TransportError, Verbatim,
+    TransportError, Trouble, Verbatim,
 };
 
 /// A boxed future, so that `dyn Transport` works.
@@ -85,6 +85,11 @@ pub trait Transport: Send + Sync + 'static {
         delivery: &'a Delivery,
         settlement: Settlement,
     ) -> BoxFuture<'a, Result<(), TransportError>>;
+
+    /// Why nothing can be published at the moment, as far as it is known without asking the other side.
+    fn trouble(&self) -> Option<Trouble> {
+        None
+    }
 
     /// Waits until everything accepted has its answer, and lets go of the bus. Everything asked
     /// afterwards is [`TransportError::Closed`].

@@ -45,6 +45,47 @@ impl<T: IntoVerdict, E: fmt::Display + 'static> IntoVerdict for Result<T, E> {
     }
 }
 
+/// What handlers of batches may return: what becomes of all messages of the batch, as for
+/// [`IntoVerdict`], or a list that says it of each, in their order.
+pub trait IntoVerdicts {
+    /// A verdict for each of so many messages.
+    fn into_verdicts(self, count: usize) -> Vec<Verdict>;
+}
+
+impl IntoVerdicts for () {
+    fn into_verdicts(self, count: usize) -> Vec<Verdict> {
+        vec![Verdict::Done; count]
+    }
+}
+
+impl IntoVerdicts for Verdict {
+    fn into_verdicts(self, count: usize) -> Vec<Verdict> {
+        vec![self; count]
+    }
+}
+
+/// As many as there are messages, or all of them are tried again.
+impl<V: IntoVerdict> IntoVerdicts for Vec<V> {
+    fn into_verdicts(self, count: usize) -> Vec<Verdict> {
+        if self.len() == count {
+            return self.into_iter().map(IntoVerdict::into_verdict).collect();
+        }
+        let verdicts = self.len();
+        let reason =
+            format!("the handler gave {verdicts} verdicts for a batch of {count} messages");
+        Verdict::Retry(reason).into_verdicts(count)
+    }
+}
+
+impl<T: IntoVerdicts, E: fmt::Display + 'static> IntoVerdicts for Result<T, E> {
+    fn into_verdicts(self, count: usize) -> Vec<Verdict> {
+        match self {
+            Ok(verdicts) => verdicts.into_verdicts(count),
+            Err(error) => Verdict::of_error(&error).into_verdicts(count),
+        }
+    }
+}
+
 impl Verdict {
     /// An error that is a verdict is taken as it is, any other means retry.
     pub(crate) fn of_error<E: fmt::Display + 'static>(error: &E) -> Self {
@@ -53,6 +94,11 @@ impl Verdict {
             // The alternate form shows the causes of an `anyhow::Error`, too.
             None => Verdict::Retry(format!("{error:#}")),
         }
+    }
+
+    /// Whether the message was not handled.
+    pub(crate) fn is_failure(&self) -> bool {
+        !matches!(self, Verdict::Done)
     }
 
     /// What the handler said.

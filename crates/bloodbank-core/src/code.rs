@@ -197,6 +197,9 @@ codes! {
     SignalsUnavailable, "signals-unavailable",
         "The signals that end a process cannot be listened to.",
         "End the subscribers with a future of your own, by `run_until`.";
+    FiguresTaken, "figures-taken",
+        "Something else takes the figures of this process already.",
+        "Install one exporter of metrics, once.";
     DrainTimeout, "drain-timeout",
         "Some handlers were not done when the time for draining was over.",
         "Do nothing, as their messages come again; or allow more time.";

@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, reason = "the names of tests say what they are about")]
 
+pub mod batches;
 pub mod beside;
 pub mod commands;
 pub mod consuming;
@@ -31,6 +32,8 @@ pub mod topology;
 macro_rules! behaviours {
     ($make:expr) => {
         $crate::behaviours! { @each $make;
+            batches: messages_that_are_handled_together_have_each_a_fate_of_their_own,
+                a_batch_that_fails_comes_again;
             beside: what_a_stranger_says_beside_its_bytes_survives_parking_and_redriving,
                 what_a_stranger_says_beside_an_envelope_survives_retries,
                 fields_that_this_version_does_not_know_reach_the_handler,

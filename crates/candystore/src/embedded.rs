@@ -65,7 +65,7 @@ use std::time::Duration;
 
 use bloodbank_bus::{
     BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, HeaderValue, Request,
-    Settlement, Subscription, Topology, Transport, TransportError, Verbatim, headers,
+    Settlement, Subscription, Topology, Transport, TransportError, Trouble, Verbatim, headers,
 };
 use bloodbank_core::Kind;
 use tokio::sync::mpsc::error::TrySendError;
@@ -277,6 +277,11 @@ impl Transport for Embedded {
             sent.map_err(|_| TransportError::Closed)?;
             outcome.await.unwrap_or(Err(TransportError::Closed))
         })
+    }
+
+    fn trouble(&self) -> Option<Trouble> {
+        let closed = self.shared.check_open().err()?;
+        Some(Trouble::new(closed, Duration::ZERO))
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {

@@ -76,7 +76,8 @@ pub(super) async fn follow_all(
 async fn follow(worker: Arc<Worker>, chains: Arc<Chains>, key: Arc<str>) {
     while let Some(delivery) = chains.next(&key) {
         let Some(place) = worker.place().await else { return };
-        Arc::clone(&worker).work(delivery, place).await;
+        let turn = worker.turn(&delivery.key).await;
+        Arc::clone(&worker).work(delivery, turn, place).await;
     }
 }
 

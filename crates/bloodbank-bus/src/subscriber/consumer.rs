@@ -12,7 +12,7 @@ use super::chains::{self, Partition};
 use super::plan::Role;
 use super::relay;
 use super::worker::{Shared, Worker};
-use crate::{Deliveries, RetryPolicy, Subscription, TransportError};
+use crate::{Deliveries, Delivery, RetryPolicy, Subscription, TransportError};
 
 /// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
 const MOST_IN_ORDER: u16 = 32;
@@ -47,7 +47,8 @@ impl Consumer {
         retry: RetryPolicy,
         role: Role,
     ) -> Result<Self, TransportError> {
-        let mut prefetch = shared.options.prefetch;
+        let batch = u16::try_from(shared.handlers.largest_batch()).unwrap_or(u16::MAX);
+        let mut prefetch = shared.options.prefetch.max(batch);
         if shared.options.strict_order {
             prefetch = prefetch.min(MOST_IN_ORDER);
         }
@@ -94,6 +95,10 @@ impl Consumer {
         }
     }
 
+    pub(super) fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
     /// How many messages are being handled.
     pub(super) fn working(&self) -> usize {
         self.worker.working()
@@ -138,24 +143,32 @@ async fn hand_out(worker: Arc<Worker>, mut deliveries: Deliveries) -> Rest {
     let stopped = stopped.wait_for(|stopped| *stopped);
     pin!(stopped);
     let mut tasks = JoinSet::new();
-    let mut place = None;
+    // The next message, which waits for a place. No place waits for a message: others need it.
+    let mut next: Option<Delivery> = None;
     loop {
-        tokio::select! {
+        let place = tokio::select! {
             biased;
             _ = &mut stopped => break,
-            Some(done) = tasks.join_next() => {
+            place = worker.place(), if next.is_some() => place,
+            Some(done) = tasks.join_next() => match done {
+                Ok(()) => continue,
                 // Handlers' panics are caught before.
-                if let Err(error) = done {
+                Err(error) => {
                     error!(%error, queue = worker.queue(), "a message was dropped in the middle");
                     break;
                 }
+            },
+            delivery = deliveries.recv(), if next.is_none() => match delivery {
+                Some(delivery) => {
+                    next = Some(delivery);
+                    continue;
+                }
+                None => break,
             }
-            free = worker.place(), if place.is_none() => place = free,
-            delivery = deliveries.recv(), if place.is_some() => {
-                let (Some(delivery), Some(place)) = (delivery, place.take()) else { break };
-                tasks.spawn(worker.clone().work(delivery, place));
-            }
-        }
+        };
+        let (Some(delivery), Some(place)) = (next.take(), place) else { break };
+        let turn = worker.turn(&delivery.key).await;
+        tasks.spawn(worker.clone().work(delivery, turn, place));
     }
     worker.begin_no_more();
     Rest { deliveries: Some(deliveries), tasks }

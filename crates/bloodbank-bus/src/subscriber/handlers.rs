@@ -3,45 +3,31 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bloodbank_core::Contract;
 use bloodbank_core::codec::Payload;
-use bloodbank_core::{Contract, Contracts, Envelope};
 use serde::Serialize;
+use tokio::sync::{Semaphore, watch};
 
-use crate::reading::{self, Fault};
-use crate::{Answer, BoxFuture, Delivery, IntoVerdict, Received, Verdict};
+use crate::layer::Handler;
+use crate::{Answer, Handled, IntoVerdict, Received, Verdict};
 
-/// A message on its way into a handler.
-#[derive(Clone)]
-pub(super) struct Incoming {
-    pub(super) contracts: Contracts,
-    pub(super) envelope: Arc<Envelope>,
-    pub(super) delivery: Arc<Delivery>,
+/// Routes whose messages are handled in batches.
+struct Batches {
+    routes: &'static [&'static str],
+    most: usize,
+    drain: watch::Sender<bool>,
 }
-
-impl Incoming {
-    fn read<P: Payload>(self) -> Result<Received<P>, Fault> {
-        let payload = reading::payload(&self.contracts, &self.envelope)?;
-        Ok(Received::new(self.envelope, payload, self.delivery))
-    }
-}
-
-/// What a handler made of a message.
-pub(super) struct Handled {
-    pub(super) verdict: Verdict,
-    /// For whoever called; commands only.
-    pub(super) answer: Option<Answer>,
-}
-
-/// A handler of any type.
-pub(super) type Handler =
-    Arc<dyn Fn(Incoming) -> BoxFuture<'static, Result<Handled, Fault>> + Send + Sync>;
 
 /// The handlers of a subscriber.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(super) struct Handlers {
     events: HashMap<&'static str, Handler>,
     any_event: Option<Handler>,
     commands: HashMap<&'static str, Handler>,
+    /// Handlers of batches, told by these that nothing more comes.
+    batches: Vec<Batches>,
+    /// How many messages of a key are handled at a time, where that is limited.
+    limits: HashMap<&'static str, Arc<Semaphore>>,
     /// Keys that were given a second handler; `None` for any event.
     doubled: Vec<Option<&'static str>>,
 }
@@ -49,6 +35,49 @@ pub(super) struct Handlers {
 impl Handlers {
     pub(super) fn insert_event(&mut self, routes: &[&'static str], handler: &Handler) {
         insert(&mut self.events, &mut self.doubled, routes, handler);
+    }
+
+    /// A handler of batches of at most so many messages.
+    pub(super) fn insert_batch(
+        &mut self,
+        routes: &'static [&'static str],
+        most: usize,
+        (handler, drain): (Handler, watch::Sender<bool>),
+    ) {
+        self.insert_event(routes, &handler);
+        self.batches.push(Batches { routes, most, drain });
+    }
+
+    /// Whether messages of this key are handled in batches.
+    pub(super) fn is_batched(&self, route: &str) -> bool {
+        self.batches.iter().any(|batches| batches.routes.contains(&route))
+    }
+
+    /// The most messages of a batch; 0 if there are none.
+    pub(super) fn largest_batch(&self) -> usize {
+        self.batches.iter().map(|batches| batches.most).max().unwrap_or(0)
+    }
+
+    /// Limits how many messages of these keys are handled at a time, together.
+    pub(super) fn limit_to(&mut self, routes: &[&'static str], handlers: usize) {
+        let limit = Arc::new(Semaphore::new(handlers.clamp(1, Semaphore::MAX_PERMITS)));
+        self.limits.extend(routes.iter().map(|&route| (route, limit.clone())));
+    }
+
+    /// How many messages of a key are handled at a time; `None` if that is not limited. The messages of
+    /// a batch are one.
+    pub(super) fn limit(&self, route: &str) -> Option<&Arc<Semaphore>> {
+        self.limits.get(route).filter(|_| !self.is_batched(route))
+    }
+
+    /// No handler begins any more, except those of batches, which are handled as they are.
+    pub(super) fn begin_no_more(&self) {
+        for limit in self.limits.values() {
+            limit.close();
+        }
+        for batches in &self.batches {
+            batches.drain.send_replace(true);
+        }
     }
 
     pub(super) fn insert_any_event(&mut self, handler: Handler) {
@@ -116,12 +145,9 @@ where
     R: Future<Output: IntoVerdict> + Send + 'static,
 {
     let handler = Arc::new(handler);
-    Arc::new(move |incoming| {
+    Arc::new(move |message| {
         let handler = handler.clone();
-        Box::pin(async move {
-            let verdict = handler(incoming.read()?).await.into_verdict();
-            Ok(Handled { verdict, answer: None })
-        })
+        Box::pin(async move { Ok(handler(message.read()?).await.into_verdict().into()) })
     })
 }
 
@@ -146,10 +172,10 @@ where
     E: std::fmt::Display + 'static,
 {
     let handler = Arc::new(handler);
-    Arc::new(move |incoming| {
+    Arc::new(move |message| {
         let handler = handler.clone();
         Box::pin(async move {
-            let (verdict, answer) = match handler(incoming.read()?).await {
+            let (verdict, answer) = match handler(message.read()?).await {
                 Err(error) => {
                     let verdict = Verdict::of_error(&error);
                     let answer = Answer::Error(verdict.reason().to_owned());

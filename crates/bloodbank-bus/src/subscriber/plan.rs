@@ -42,6 +42,9 @@ impl<S: Service> Subscriber<S> {
         if commands.is_empty() && !self.handlers.takes_events() {
             faults.push(SetupFault::NoHandler);
         }
+        if self.options.strict_order && self.handlers.largest_batch() > 0 {
+            faults.push(SetupFault::BatchInOrder);
+        }
         let doubled = self.handlers.doubled().iter();
         faults.extend(doubled.map(|&key| SetupFault::TwoHandlers { key }));
         faults.extend(self.unhandled(&queues));

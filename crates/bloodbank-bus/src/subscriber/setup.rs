@@ -39,6 +39,8 @@ pub enum SetupFault {
         /// The queue.
         queue: String,
     },
+    /// It handles batches, and is to consume in strict order, one message at a time.
+    BatchInOrder,
     /// It gets events and does not have a handler for them.
     Unhandled {
         /// Their routing keys.
@@ -77,6 +79,10 @@ impl fmt::Display for SetupFault {
                 f,
                 "`{queue}` is to be consumed in strict order: say `ordered: true` of this service in \
                  services/registry.yaml, so that one process at a time gets all of it"
+            ),
+            SetupFault::BatchInOrder => f.write_str(
+                "it has a handler of batches and consumes in strict order, one message at a time: \
+                 leave out `.strict_order()` or `.on_batch(…)`",
             ),
             SetupFault::Unhandled { keys } => {
                 let keys: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();

@@ -3,6 +3,7 @@
 mod attempt;
 mod claim;
 mod conclude;
+mod places;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,17 +11,18 @@ use std::time::{Duration, Instant};
 
 use bloodbank_core::{Envelope, LiveContracts};
 use chrono::Utc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 use tracing::{Instrument, debug, error_span};
 
 use self::claim::name_of;
+pub(super) use self::places::{Place, Turn};
 use super::Options;
 use super::handlers::Handlers;
 use super::running::Running;
 use crate::metrics::QueueMetrics;
 use crate::reading::{Escaped, Fault};
-use crate::{Answer, Claim, Delivery, Reason, RetryPolicy, Settlement, Transport};
+use crate::{Answer, Claim, Delivery, Next, Reason, RetryPolicy, Settlement, Transport};
 
 /// How long to wait before something that failed for now is tried again.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
@@ -32,6 +34,8 @@ pub(super) struct Shared {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) contracts: LiveContracts,
     pub(super) handlers: Handlers,
+    /// What stands around all handlers.
+    pub(super) layers: Option<Next>,
     pub(super) options: Options,
     /// Whether the memory of what was handled has failed of late.
     pub(super) dedup_fails: AtomicBool,
@@ -99,6 +103,11 @@ impl Worker {
         self.working.load(Ordering::Relaxed)
     }
 
+    /// How long the oldest handler has been running.
+    pub(super) fn oldest_handler(&self) -> Option<Duration> {
+        self.running.oldest()
+    }
+
     pub(super) fn is_ordered(&self) -> bool {
         self.shared.options.strict_order
     }
@@ -108,28 +117,18 @@ impl Worker {
         self.shared.stopped.clone()
     }
 
-    /// From here on no handler begins; those that run go on.
-    pub(super) fn begin_no_more(&self) {
-        self.places.close();
-    }
-
     /// Tells of handlers that run long, for ever.
     pub(super) async fn watch(&self) {
         self.running.watch(&self.queue, &self.metrics).await;
     }
 
-    /// Waits until a handler may begin; `None` if none may any more.
-    pub(super) async fn place(&self) -> Option<OwnedSemaphorePermit> {
-        self.places.clone().acquire_owned().await.ok()
-    }
-
     /// Handles a message. While it waits for others it takes nobody's place.
-    pub(super) async fn work(self: Arc<Self>, delivery: Delivery, place: OwnedSemaphorePermit) {
+    pub(super) async fn work(self: Arc<Self>, delivery: Delivery, turn: Turn, place: Place) {
         let delivery = Arc::new(delivery);
         self.metrics.received.increment(1);
         self.metrics.size.record(delivery.body.len() as f64);
-        let mut place = Some(place);
-        while let Some(taken) = place {
+        let mut permits = self.enter(&delivery.key, turn, Some(place)).await;
+        while let Some(taken) = permits {
             if !self.shared.transport.is_current(&delivery) {
                 return debug!(queue = %delivery.queue, "its connection is gone; it comes again");
             }
@@ -138,7 +137,8 @@ impl Worker {
             if is_done || self.pause(PAUSE).await.is_none() {
                 return;
             }
-            place = self.place().await;
+            let turn = self.turn(&delivery.key).await;
+            permits = self.enter(&delivery.key, turn, None).await;
         }
     }
 

@@ -1,6 +1,11 @@
 //! Handlers, on the bus in memory.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod batches;
+mod layers;
+mod limits;
 mod running;
+mod state;
+mod status;
 mod support;
 mod timeouts;

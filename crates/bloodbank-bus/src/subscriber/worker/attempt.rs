@@ -7,12 +7,13 @@ use std::task::Poll;
 use bloodbank_core::Envelope;
 use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
+use tower_service::Service;
 use tracing::warn;
 
 use super::Worker;
+use crate::layer::{self, Message};
 use crate::reading::{self, Escaped, Fault};
-use crate::subscriber::handlers::{Handled, Incoming};
-use crate::{Answer, Delivery, Verdict};
+use crate::{Answer, Delivery, Handled, Verdict};
 
 impl Worker {
     /// As many attempts as are made without letting go, and the delivery as the last one saw it;
@@ -37,20 +38,25 @@ impl Worker {
     ) -> Result<Handled, Fault> {
         let Some(handler) = self.shared.handlers.find(&envelope.event_type) else {
             if self.shared.options.skip_others {
-                return Ok(Handled { verdict: Verdict::Done, answer: None });
+                return Ok(Verdict::Done.into());
             }
             return Err(Fault::NoHandler(envelope.event_type.clone()));
         };
         let contracts = self.shared.contracts.current();
         let _entry = self.running.begin(envelope.clone());
-        let mut running = handler(Incoming { contracts, envelope, delivery: delivery.clone() });
+        let message = Message::new(envelope, delivery.clone(), contracts, handler.clone());
+        let mut running = match &self.shared.layers {
+            None => handler(message),
+            Some(layers) => layers.clone().call(message),
+        };
         let caught = std::future::poll_fn(move |context| {
             std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)))
                 .map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
         });
         let patience = self.shared.options.timeout;
         match timeout(patience, caught).await {
-            Ok(Ok(handled)) => handled,
+            Ok(Ok(Ok(handled))) => Ok(handled),
+            Ok(Ok(Err(error))) => layer::verdict_of(error).map(Handled::from),
             Ok(Err(panic)) => Ok(failed(format!("the handler panicked: {}", words_of(&*panic)))),
             Err(_) => Ok(failed(format!("the handler was not done in {patience:?}"))),
         }

@@ -7,8 +7,7 @@ use tracing::{debug, error, warn};
 
 use super::{PAUSE, Worker};
 use crate::reading::{self, Escaped, Fault};
-use crate::subscriber::handlers::Handled;
-use crate::{Answer, Delivery, Reason, Settlement, TransportError, Verdict, headers};
+use crate::{Answer, Delivery, Handled, Reason, Settlement, TransportError, Verdict, headers};
 
 /// The longest pause before a message is settled once more.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -22,6 +21,9 @@ impl Worker {
         delivery: &Delivery,
     ) -> Settlement {
         let Handled { verdict, answer } = handled;
+        // A layer that stops a message need not know whether somebody calls.
+        let reason = || verdict.reason().to_owned();
+        let answer = answer.or_else(|| verdict.is_failure().then(|| Answer::Error(reason())));
         let answer = answer.and_then(|answer| serde_json::to_vec(&answer).ok());
         // Who calls is told of a failure at once, and decides whether to call again.
         let called = delivery.reply_to.is_some();
