@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
+use self::intake::MOST_IN_ORDER;
 pub(crate) use self::intake::{Intake, Intakes};
 use self::pace::{Pace, Step};
 use crate::assert;
@@ -93,6 +94,7 @@ impl Consumer {
         generation: &Arc<Generation>,
         is_again: bool,
     ) -> Result<Opened, TransportError> {
+        let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
         let sort = self.sort();
         let pace = pace.unwrap_or(match sort {
             Sort::Shared => Pace::Alone,
@@ -100,10 +102,10 @@ impl Consumer {
             Sort::Ordered | Sort::Other => Pace::Full,
         });
         if is_again && pace == Pace::Alone {
-            // What nobody begins with must not be counted as lost.
+            // What nobody begins with must not be counted as lost; but the queue must be there.
+            assert::message_count(&channel, &self.queue).await?;
             self.waiting.wait().await;
         }
-        let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
         let prefetch = pace.prefetch(self.prefetch);
         let started = self.start(&channel, prefetch).await;
         let incoming = started.map_err(|error| match crate::connect::code(&error) {
@@ -339,12 +341,13 @@ impl Consumer {
     }
 
     async fn leave(&self, opened: &Opened, end: &End) {
-        match end {
-            End::Again(_) => opened.intake.let_go().await,
-            _ => {
-                opened.intake.cancel(&opened.incoming).await;
-                opened.intake.close().await;
-            }
+        // Without a goodbye: the next consumer must not begin before what is open is put back.
+        let in_one = opened.sort == Sort::Ordered && usize::from(self.prefetch) <= MOST_IN_ORDER;
+        if in_one || matches!(end, End::Again(_)) {
+            opened.intake.let_go().await;
+        } else {
+            opened.intake.cancel(&opened.incoming).await;
+            opened.intake.close().await;
         }
         self.intakes.remove(opened.intake.number);
     }

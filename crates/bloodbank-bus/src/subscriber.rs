@@ -1,10 +1,13 @@
 //! Services on the listening side: handlers on queues.
 
 mod batch;
+mod chains;
 mod consumer;
 mod handlers;
 mod layers;
+mod partitions;
 mod plan;
+mod relay;
 mod run;
 mod running;
 mod setup;
@@ -73,6 +76,9 @@ struct Options {
     prefetch: u16,
     concurrency: usize,
     strict_order: bool,
+    /// Where the key stands whose order is kept.
+    ordered_by: Option<String>,
+    partitions: u16,
     skip_others: bool,
     hear_replays: bool,
     /// What the code says, which counts more than registry.yaml.
@@ -147,6 +153,8 @@ impl<S: Service> Subscriber<S> {
                 prefetch: 100,
                 concurrency: 8,
                 strict_order: false,
+                ordered_by: None,
+                partitions: partitions::PARTITIONS,
                 skip_others: false,
                 hear_replays: false,
                 retry: None,
@@ -321,6 +329,39 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
+    /// Keeps the order of events that have the same value at this JSON pointer in their payload
+    /// (`"/meeting_id"`), and handles those of different values side by side, over any number of
+    /// processes. What fails is tried again in place, and the other keys go on meanwhile; what keeps
+    /// failing is parked, and its key goes on.
+    ///
+    /// Each queue is divided into [`partitions`](Subscriber::partitions), queues of their own. One process
+    /// at a time passes on what comes to the queue itself; a partition is handled by one process at a
+    /// time, which makes room for others now and then. An event may come twice when a process ends,
+    /// but never before one that it follows. [`concurrency`](Subscriber::concurrency) says how many
+    /// handlers run at a time for all partitions of a queue.
+    ///
+    /// A text counts as it is, another value as its JSON (so `7` and `"7"` are one key); events without a
+    /// value, or with null, have the empty key, and their order among each other is kept. A partition
+    /// gives 32 messages ahead: when those behind a failing one have taken all of its places, its other
+    /// keys wait with it. As with [`strict_order`](Subscriber::strict_order) a queue of registry.yaml
+    /// must say `ordered: true`.
+    pub fn ordered_by(mut self, pointer: &str) -> Self {
+        if partitions::is_pointer(pointer) {
+            (self.options.strict_order, self.options.ordered_by) = (true, Some(pointer.to_owned()));
+        } else {
+            self.faults.push(SetupFault::BadPointer { pointer: pointer.to_owned() });
+        }
+        self
+    }
+
+    /// How many partitions each queue has with [`ordered_by`](Subscriber::ordered_by); 16 unless said,
+    /// at most 256. All processes of a service must say the same. Change it only when the queue and its
+    /// partitions are empty: a key may then be in another partition.
+    pub fn partitions(mut self, count: u16) -> Self {
+        self.options.partitions = count.clamp(1, partitions::MOST_PARTITIONS);
+        self
+    }
+
     /// When a failed message is tried again, on every queue of this subscriber, whatever registry.yaml
     /// says. Without it, each queue has the `retries` that registry.yaml names for it, else 1 s, 10 s,
     /// 1 min and 10 min.
@@ -380,8 +421,8 @@ impl<S: Service> Subscriber<S> {
         });
         let mut consumers = Vec::new();
         let mut ended = Ok(());
-        for Planned { queue, retry } in queues {
-            match Consumer::start(shared.clone(), queue, retry).await {
+        for Planned { queue, retry, role } in queues {
+            match Consumer::start(shared.clone(), queue, retry, role).await {
                 Ok(consumer) => {
                     self.watched.0.consumes(consumer.worker());
                     consumers.push(consumer);

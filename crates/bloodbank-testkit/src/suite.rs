@@ -101,7 +101,13 @@ macro_rules! behaviours {
                 what_travels_with_a_message_reaches_its_handler;
             order: what_fails_is_tried_again_before_the_next,
                 what_keeps_failing_is_parked_and_the_next_goes_on,
-                a_shutdown_between_attempts_leaves_the_message;
+                a_shutdown_between_attempts_leaves_the_message,
+                each_key_keeps_its_order_over_two_subscribers,
+                keys_of_one_partition_are_handled_side_by_side,
+                a_failing_key_waits_and_takes_no_handler_from_the_others,
+                what_keeps_failing_is_parked_and_its_key_goes_on,
+                events_without_a_key_keep_their_order,
+                order_by_something_else_than_a_pointer_is_refused;
             parking: what_is_no_envelope_is_parked_as_it_came,
                 what_travelled_under_another_key_is_parked,
                 what_breaks_its_contract_is_parked,

@@ -21,7 +21,7 @@ const GATHER: Duration = Duration::from_millis(5);
 /// How many acknowledgements one frame tells at most.
 const MOST_GATHERED: u64 = 100;
 /// The most messages that a quorum queue puts back in order, if they come back at once.
-const MOST_IN_ORDER: usize = 32;
+pub(super) const MOST_IN_ORDER: usize = 32;
 
 /// Numbers channels that consume; a delivery tag means nothing without it.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);

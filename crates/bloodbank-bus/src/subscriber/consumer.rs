@@ -8,6 +8,9 @@ use tokio::pin;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::error;
 
+use super::chains::{self, Partition};
+use super::plan::Role;
+use super::relay;
 use super::worker::{Shared, Worker};
 use crate::{Deliveries, Delivery, RetryPolicy, Subscription, TransportError};
 
@@ -31,9 +34,10 @@ enum Intake {
 }
 
 /// What is left when nothing new is taken.
-struct Rest {
-    deliveries: Deliveries,
-    tasks: JoinSet<()>,
+pub(super) struct Rest {
+    /// `None` if they are closed.
+    pub(super) deliveries: Option<Deliveries>,
+    pub(super) tasks: JoinSet<()>,
 }
 
 impl Consumer {
@@ -41,6 +45,7 @@ impl Consumer {
         shared: Arc<Shared>,
         queue: String,
         retry: RetryPolicy,
+        role: Role,
     ) -> Result<Self, TransportError> {
         let batch = u16::try_from(shared.handlers.largest_batch()).unwrap_or(u16::MAX);
         let mut prefetch = shared.options.prefetch.max(batch);
@@ -48,12 +53,31 @@ impl Consumer {
             prefetch = prefetch.min(MOST_IN_ORDER);
         }
         let subscription = Subscription::new(&*queue).with_prefetch(prefetch);
-        let deliveries = shared.transport.subscribe(subscription).await?;
-        let worker = Arc::new(Worker::new(shared, queue, retry));
+        let deliveries = shared.transport.subscribe(subscription.clone()).await?;
+        let worker = match &role {
+            Role::Partition(partitions, _) => {
+                // In each partition as many keys side by side as there can be messages.
+                let places = usize::from(MOST_IN_ORDER);
+                let slots = partitions.slots.clone();
+                Worker::new(shared, queue, retry).with_places(places).with_slots(slots)
+            }
+            _ => Worker::new(shared, queue, retry),
+        };
+        let worker = Arc::new(worker);
         let mut watching = JoinSet::new();
         let watched = worker.clone();
         watching.spawn(async move { watched.watch().await });
-        let intake = Intake::Open(tokio::spawn(hand_out(worker.clone(), deliveries)));
+        let same = worker.clone();
+        let intake = Intake::Open(match role {
+            Role::Plain => tokio::spawn(hand_out(same, deliveries)),
+            Role::Relay(partitions) => {
+                tokio::spawn(relay::pass_on_all(same, partitions, deliveries))
+            }
+            Role::Partition(partitions, number) => {
+                let partition = Partition { partitions, number, subscription };
+                tokio::spawn(chains::follow_all(same, partition, deliveries))
+            }
+        });
         Ok(Consumer { worker, intake, watching })
     }
 
@@ -89,7 +113,9 @@ impl Consumer {
         };
         if let Some(Rest { deliveries, mut tasks }) = rest {
             tasks.shutdown().await;
-            deliveries.close().await;
+            if let Some(deliveries) = deliveries {
+                deliveries.close().await;
+            }
         }
         drop(self.watching);
     }
@@ -145,5 +171,5 @@ async fn hand_out(worker: Arc<Worker>, mut deliveries: Deliveries) -> Rest {
         tasks.spawn(worker.clone().work(delivery, turn, place));
     }
     worker.begin_no_more();
-    Rest { deliveries, tasks }
+    Rest { deliveries: Some(deliveries), tasks }
 }

@@ -1,8 +1,11 @@
 //! From what was said to queues and bindings.
 
+use std::sync::Arc;
+
 use bloodbank_core::{BundledService, Kind, Service};
 
-use super::{SetupFault, SubscribeError, Subscriber};
+use super::partitions::Partitions;
+use super::{Options, SetupFault, SubscribeError, Subscriber};
 use crate::{Exchange, Queue, RetryPolicy, Topology};
 
 /// A queue that is consumed.
@@ -11,6 +14,19 @@ pub(super) struct Planned {
     pub(super) queue: String,
     /// When its messages are tried again.
     pub(super) retry: RetryPolicy,
+    /// What becomes of its messages.
+    pub(super) role: Role,
+}
+
+/// What becomes of the messages of a queue.
+#[derive(Clone)]
+pub(super) enum Role {
+    /// They are handled.
+    Plain,
+    /// They are passed on to the partitions.
+    Relay(Arc<Partitions>),
+    /// They are handled key by key; the number of the partition.
+    Partition(Arc<Partitions>, usize),
 }
 
 impl<S: Service> Subscriber<S> {
@@ -39,13 +55,32 @@ impl<S: Service> Subscriber<S> {
         let (mut topology, mut planned) = (Topology::new(), Vec::new());
         for queue in queues {
             let (name, retry) = (queue.name.clone(), self.retry_of(&queue.name));
+            let roles = self.roles(&queue);
+            if let Some((Role::Relay(partitions), _)) = roles.first() {
+                topology = partitions.declared(&queue).fold(topology, Topology::with_queue);
+            }
             topology = topology.with_parked_queue(queue);
             if !self.options.strict_order {
                 topology = topology.with_delays_of(&*name, retry.delays().iter().copied());
             }
-            planned.push(Planned { queue: name, retry });
+            let plan = |(role, queue)| Planned { queue, retry: retry.clone(), role };
+            planned.extend(roles.into_iter().map(plan));
         }
         Ok((topology, planned))
+    }
+
+    /// What is consumed for a queue, and how.
+    fn roles(&self, queue: &Queue) -> Vec<(Role, String)> {
+        let name = queue.name.clone();
+        let is_of_events = queue.bindings.iter().any(|bound| bound.exchange != Exchange::Commands);
+        let Some(pointer) = self.options.ordered_by.as_ref().filter(|_| is_of_events) else {
+            return vec![(Role::Plain, name)];
+        };
+        let Options { partitions, concurrency, .. } = self.options;
+        let partitions = Arc::new(Partitions::new(&name, pointer, partitions, concurrency));
+        let names = partitions.queues().iter().enumerate();
+        let roles = names.map(|(n, name)| (Role::Partition(partitions.clone(), n), name.clone()));
+        [(Role::Relay(partitions.clone()), name)].into_iter().chain(roles).collect()
     }
 
     /// What registry.yaml says of the service.

@@ -15,6 +15,11 @@ pub enum SetupFault {
         /// What is wrong with it.
         error: KeyError,
     },
+    /// Order was to be kept by something that is not a JSON pointer (RFC 6901).
+    BadPointer {
+        /// The text.
+        pointer: String,
+    },
     /// `bind` was called before `queue`.
     BindBeforeQueue {
         /// What was to be bound.
@@ -53,6 +58,9 @@ impl fmt::Display for SetupFault {
         match self {
             SetupFault::BadPattern { pattern, error } => {
                 write!(f, "`{pattern}` is not a topic pattern: {error}")
+            }
+            SetupFault::BadPointer { pointer } => {
+                write!(f, "`{pointer}` is not a JSON pointer, such as `/meeting_id`")
             }
             SetupFault::BindBeforeQueue { pattern } => {
                 write!(f, "bind(\"{pattern}\") before any queue(name)")

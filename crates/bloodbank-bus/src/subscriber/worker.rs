@@ -25,7 +25,7 @@ use crate::reading::{Escaped, Fault};
 use crate::{Answer, Claim, Delivery, Next, Reason, RetryPolicy, Settlement, Transport};
 
 /// How long to wait before something that failed for now is tried again.
-const PAUSE: Duration = Duration::from_millis(200);
+pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// How often a message may be lost with its consumer before it is parked.
 const MOST_LOST: u32 = 20;
 
@@ -52,6 +52,8 @@ pub(super) struct Worker {
     retry: RetryPolicy,
     /// As many as handlers may run at a time. Closed when none may begin any more.
     places: Arc<Semaphore>,
+    /// Where messages wait in their places: as many as handlers may run at a time.
+    slots: Arc<Semaphore>,
     /// How many messages are being handled.
     working: AtomicUsize,
     running: Running,
@@ -72,7 +74,24 @@ impl Worker {
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         let metrics = QueueMetrics::new(&queue);
         let (working, running) = (AtomicUsize::new(0), Running::default());
-        Worker { shared, queue, metrics, retry, places, working, running }
+        let slots = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
+        Worker { shared, queue, metrics, retry, places, slots, working, running }
+    }
+
+    /// So many messages may be begun with at a time.
+    pub(super) fn with_places(mut self, places: usize) -> Self {
+        self.places = Arc::new(Semaphore::new(places));
+        self
+    }
+
+    /// As many handlers as this has room for may run at a time, beside those of others.
+    pub(super) fn with_slots(mut self, slots: Arc<Semaphore>) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    pub(super) fn transport(&self) -> &dyn Transport {
+        &*self.shared.transport
     }
 
     pub(super) fn queue(&self) -> &str {
@@ -179,11 +198,8 @@ impl Worker {
         // Only now: where this process is still at it, its connection was cut and nothing was lost.
         if delivery.lost > MOST_LOST {
             self.release(&name).await;
-            return Step::Settle(self.park(
-                delivery,
-                Reason::DeliveryLimit,
-                &lost_too_often(delivery),
-            ));
+            let lost = lost_too_often(delivery);
+            return Step::Settle(self.park(delivery, Reason::DeliveryLimit, &lost));
         }
         let attempted = tokio::select! {
             attempted = self.attempt_all(envelope, delivery) => attempted,
@@ -217,7 +233,7 @@ impl Worker {
     }
 
     /// Waits; `None` on shutdown.
-    async fn pause(&self, time: Duration) -> Option<()> {
+    pub(super) async fn pause(&self, time: Duration) -> Option<()> {
         let mut stopped = self.shared.stopped.clone();
         tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => None,

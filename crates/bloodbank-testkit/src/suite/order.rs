@@ -1,9 +1,17 @@
-//! Strict order.
+//! Strict order, of everything or key by key.
 
-use bloodbank_bus::{Reason, Received, Subscriber, headers};
+use std::sync::Arc;
 
-use super::tools::{Bus, PARCEL, declare, holds, ladder, log, number, parcels, run};
-use crate::catalog::{Any, Parcel, contracts, queue};
+use bloodbank_bus::{Publisher, Reason, Received, SetupFault, SubscribeError, Subscriber, headers};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use super::tools::{
+    Bus, PARCEL, consume, declare, holds, ladder, log, ms, number, parcels, recv, run,
+};
+use crate::catalog::{Any, MooringCreated, Parcel, contracts, mooring, queue};
+
+const MOORING: &str = "terminal.mooring.created";
 
 fn on_o(bus: &Bus) -> Subscriber<Any> {
     Subscriber::<Any>::new(bus.clone(), contracts()).queue("o").bind(PARCEL).strict_order()
@@ -71,4 +79,151 @@ pub async fn a_shutdown_between_attempts_leaves_the_message(bus: Bus) {
     }));
     assert_eq!(calls.take(3).await, [0, 1, 2]);
     running.stop().await.unwrap();
+}
+
+/// Keeps the order of moorings of one topic.
+fn by_topic(bus: &Bus) -> Subscriber<Any> {
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts());
+    subscriber.queue("k").bind(MOORING).ordered_by("/topic")
+}
+
+async fn declare_k(bus: &Bus) {
+    declare(bus, [queue("k", &[MOORING]).ordered()]).await;
+}
+
+/// Publishes moorings; their rounds say which is which.
+async fn moorings(bus: &Bus, all: impl IntoIterator<Item = (&str, u32)>) {
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+    for (topic, max_rounds) in all {
+        let mooring = MooringCreated { max_rounds, ..mooring(topic) };
+        publisher.publish(&mooring).await.unwrap();
+    }
+}
+
+fn topic_and_rounds(received: &Received<MooringCreated>) -> (String, u32) {
+    (received.payload.topic.clone(), received.payload.max_rounds)
+}
+
+fn of<'a>(topic: &str, done: &'a [(String, u32)]) -> impl Iterator<Item = u32> + use<'a> {
+    let topic = topic.to_owned();
+    done.iter().filter(move |(other, _)| *other == topic).map(|(_, rounds)| *rounds)
+}
+
+pub async fn each_key_keeps_its_order_over_two_subscribers(bus: Bus) {
+    let (sender, mut done) = log();
+    declare_k(&bus).await;
+    let start = || {
+        let sender = sender.clone();
+        run(by_topic(&bus).partitions(4).on(move |received: Received<MooringCreated>| {
+            let (sender, (topic, rounds)) = (sender.clone(), topic_and_rounds(&received));
+            async move {
+                // Those that come first take longest.
+                sleep(ms(u64::from(10 - rounds))).await;
+                sender.send((topic, rounds)).unwrap();
+            }
+        }))
+    };
+    let running = [start(), start()];
+    let topics = ["a", "b", "c", "d", "e", "f", "g"];
+    for rounds in 1..=10 {
+        moorings(&bus, topics.map(|topic| (topic, rounds))).await;
+    }
+    let done = done.take(70).await;
+    for topic in topics {
+        assert!(of(topic, &done).eq(1..=10), "{topic}: {done:?}");
+    }
+    for subscriber in running {
+        subscriber.stop().await.unwrap();
+    }
+}
+
+pub async fn keys_of_one_partition_are_handled_side_by_side(bus: Bus) {
+    let (sender, mut done) = log();
+    let gate = Arc::new(Semaphore::new(0));
+    let at_gate = gate.clone();
+    declare_k(&bus).await;
+    let running =
+        run(by_topic(&bus).partitions(1).on(move |received: Received<MooringCreated>| {
+            let (sender, gate, (topic, rounds)) =
+                (sender.clone(), at_gate.clone(), topic_and_rounds(&received));
+            async move {
+                if (&*topic, rounds) == ("slow", 1) {
+                    gate.acquire().await.unwrap().forget();
+                }
+                sender.send((topic, rounds)).unwrap();
+            }
+        }));
+    moorings(&bus, [("slow", 1), ("slow", 2), ("fast", 1), ("fast", 2), ("fast", 3)]).await;
+    assert!(of("fast", &done.take(3).await).eq(1..=3));
+    done.ends().await;
+    gate.add_permits(1);
+    assert!(of("slow", &done.take(2).await).eq(1..=2));
+    running.stop().await.unwrap();
+}
+
+pub async fn a_failing_key_waits_and_takes_no_handler_from_the_others(bus: Bus) {
+    let (sender, mut calls) = log();
+    declare_k(&bus).await;
+    let subscriber = by_topic(&bus).partitions(1).concurrency(1).retry(ladder([60_000]));
+    let running = run(subscriber.on(move |received: Received<MooringCreated>| {
+        let call = topic_and_rounds(&received);
+        let is_bad = call.0 == "bad";
+        sender.send(call).unwrap();
+        async move { if is_bad { Err("not today") } else { Ok(()) } }
+    }));
+    moorings(&bus, [("bad", 1), ("bad", 2), ("good", 1), ("good", 2)]).await;
+    let seen = calls.take(3).await;
+    assert!(of("bad", &seen).eq([1]) && of("good", &seen).eq([1, 2]), "{seen:?}");
+    calls.ends().await;
+    // Not after a minute: the wait for the next attempt is given up.
+    running.stop().await.unwrap();
+    let mut left = consume(&bus, "k.p00", 10).await;
+    for rounds in [1, 2] {
+        let delivery = recv(&mut left).await;
+        assert_eq!(delivery.envelope().unwrap().data["max_rounds"], rounds);
+    }
+}
+
+pub async fn what_keeps_failing_is_parked_and_its_key_goes_on(bus: Bus) {
+    let (sender, mut calls) = log();
+    declare_k(&bus).await;
+    let subscriber = by_topic(&bus).partitions(3).retry(ladder([50]));
+    let running = run(subscriber.on(move |received: Received<MooringCreated>| {
+        let call = topic_and_rounds(&received);
+        let is_bad = call == ("bad".to_owned(), 2);
+        sender.send(call).unwrap();
+        async move { if is_bad { Err("never") } else { Ok(()) } }
+    }));
+    moorings(&bus, [("bad", 1), ("bad", 2), ("bad", 3)]).await;
+    assert!(of("bad", &calls.take(4).await).eq([1, 2, 2, 3]));
+    let parked = holds(&bus, "k.dlq", 1).await.remove(0);
+    assert_eq!(parked.headers[headers::REASON], Reason::Exhausted.as_str());
+    let from = parked.headers[headers::PARKED_FROM].to_string();
+    assert!(from.starts_with("k.p0"), "{from}");
+    running.stop().await.unwrap();
+}
+
+pub async fn events_without_a_key_keep_their_order(bus: Bus) {
+    let (sender, mut done) = log();
+    declare_k(&bus).await;
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("k").bind(MOORING);
+    let subscriber = subscriber.ordered_by("/nothing/of/this");
+    let running = run(subscriber.on(move |received: Received<MooringCreated>| {
+        let (sender, rounds) = (sender.clone(), received.payload.max_rounds);
+        async move {
+            sleep(ms(u64::from(10 - rounds))).await;
+            sender.send(rounds).unwrap();
+        }
+    }));
+    moorings(&bus, (1..=10).map(|rounds| ("t", rounds))).await;
+    assert_eq!(done.take(10).await, (1..=10).collect::<Vec<_>>());
+    running.stop().await.unwrap();
+}
+
+pub async fn order_by_something_else_than_a_pointer_is_refused(bus: Bus) {
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("k").bind(PARCEL);
+    let subscriber = subscriber.ordered_by("meeting_id").on(async |_: Received<Parcel>| {});
+    let refused = run(subscriber).end().await.unwrap_err();
+    let SubscribeError::Setup { faults, .. } = refused else { panic!("{refused}") };
+    assert_eq!(faults, [SetupFault::BadPointer { pointer: "meeting_id".to_owned() }]);
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bloodbank_core::Envelope;
+use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 use tower_service::Service;
 use tracing::warn;
@@ -62,6 +63,15 @@ impl Worker {
         }
     }
 
+    /// Waits until one more handler may run; `None` on shutdown.
+    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        let mut stopped = self.shared.stopped.clone();
+        tokio::select! {
+            slot = self.slots.acquire() => slot.ok(),
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+        }
+    }
+
     /// Calls the handler until it is done, as often as the policy says, without letting go. Gives what
     /// it made of the message, and the delivery with what the last attempt knew; `None` on shutdown.
     async fn attempt_in_place(
@@ -71,7 +81,9 @@ impl Worker {
     ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
         let mut delivery = Arc::clone(delivery);
         loop {
+            let Some(slot) = self.slot().await else { return Ok(None) };
             let handled = self.attempt(envelope.clone(), &delivery).await?;
+            drop(slot);
             let (Verdict::Retry(reason), None) = (&handled.verdict, &delivery.reply_to) else {
                 return Ok(Some((handled, delivery)));
             };

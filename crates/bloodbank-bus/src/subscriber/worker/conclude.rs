@@ -107,7 +107,7 @@ impl Worker {
     }
 
     /// Settles until it is settled; what cannot be put where it should go stays in the queue.
-    pub(super) async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
+    pub(in crate::subscriber) async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
         let mut pause = PAUSE;
         loop {
             match self.shared.transport.settle(delivery, settlement.clone()).await {
