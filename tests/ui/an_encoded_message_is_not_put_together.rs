@@ -1,7 +1,7 @@
-use bloodbank::{Encoded, Envelope, Headers, Validated};
+use bloodbank::{Encoded, Envelope, EnvelopeForm, Headers, Validated};
 
-fn put_together(envelope: Validated<Envelope>) -> Encoded {
-    Encoded { envelope, body: [0].into(), headers: Headers::new() }
+fn put_together(envelope: Validated<Envelope>, form: EnvelopeForm) -> Encoded {
+    Encoded { envelope, body: [0].into(), headers: Headers::new(), form }
 }
 
 fn main() {
