@@ -23,6 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The first of the two numbers of the advisory lock; the second is the table's own.
 const LOCK: i64 = 0x0B10_0D0B;
 
+/// The server notices within half a minute that a relay's machine is gone, and gives the lock to another.
+/// By default it takes two hours.
+const KEEPALIVES: [&str; 3] = [
+    "SET tcp_keepalives_idle = 15",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
+];
+
 /// An outbox in PostgreSQL, read over one connection of its own.
 ///
 /// An advisory lock of the session makes it the only one that sends; the server drops the lock when the
@@ -90,6 +98,9 @@ impl Postgres {
         let connecting = timeout(PATIENCE, (self.connect)(self.news.clone())).await;
         let client = connecting.map_err(DatabaseError::new)?.map_err(DatabaseError::new)?;
         self.client = Some(client);
+        for setting in KEEPALIVES {
+            self.execute(setting, Vec::new()).await?;
+        }
         Ok(())
     }
 

@@ -53,6 +53,7 @@ fn trials(kills: Kills) -> Vec<Trial> {
     vec![
         trial("sqlite::kill", kills::sqlite, || true),
         trial("postgres::kill", kills::postgres, bloodbank_testkit::postgres),
+        trial("broker::kill", kills::broker, || true),
         trial("judge::what_is_wrong_on_purpose_is_seen", judge::test, || true),
     ]
 }
