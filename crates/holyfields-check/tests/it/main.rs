@@ -4,6 +4,7 @@
 mod contracts;
 mod corpus;
 mod examples;
+mod replies;
 mod schemas;
 
 use std::fs;
