@@ -22,6 +22,8 @@ use crate::worker::{self, Worker};
 const POISON: &str = "poison";
 /// The name of the log of workers that keep the order.
 const ORDERED: &str = "ordered";
+/// How long a handler takes with a healthy message.
+const HANDLING: Duration = Duration::from_millis(60);
 const LONG: Duration = Duration::from_secs(120);
 
 fn subscriber(bus: &Bus) -> Subscriber<services::LlmCostCalculator> {
@@ -55,7 +57,7 @@ async fn a_worker() {
             if received.payload.prompt == POISON {
                 std::process::abort();
             }
-            sleep(Duration::from_millis(10)).await;
+            sleep(HANDLING).await;
             worker::note(&log, &received.payload.prompt);
         }
     });
@@ -105,8 +107,8 @@ async fn only_the_poison_is_parked(workers: usize, name: &str) {
     let mut topology = prompts("work");
     topology.queues[0].ordered = name == ORDERED;
     bus.transport().declare(&topology).await.unwrap();
-    // Where the first that is taken is not it, and the first process has it nevertheless.
-    let texts = (0..200).map(|n| if n == 50 { POISON.to_owned() } else { n.to_string() });
+    // Among the first, so that it ends its process before any other message is done.
+    let texts = (0..200).map(|n| if n == 3 { POISON.to_owned() } else { n.to_string() });
     let ids = publish(&bus, texts).await;
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join(name);
