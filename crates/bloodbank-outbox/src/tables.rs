@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Dialect {
     /// PostgreSQL 11 and later.
     Postgres,
-    /// SQLite 3.35 and later.
+    /// SQLite 3.42 and later.
     Sqlite,
 }
 

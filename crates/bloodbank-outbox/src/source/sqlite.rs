@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use bloodbank_bus::BoxFuture;
@@ -12,8 +13,12 @@ use tokio::time::sleep;
 use super::{Source, not_connected};
 use crate::{DatabaseError, Dialect, Tables, Value, tx};
 
-/// How long to wait for a lock that the caller's writers hold.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to sleep before another try at a lock that the caller's writers hold. SQLite's own sleeps
+/// grow to 100 ms, in which writers that do nothing else take it again and again.
+const NAP: Duration = Duration::from_micros(500);
+
+/// How often to try: for half a minute.
+const TRIES: i32 = 60_000;
 
 /// An outbox in a SQLite file, read over one connection of its own.
 ///
@@ -75,9 +80,14 @@ impl Sqlite {
 
 fn open(path: &Path) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(DatabaseError::new)?;
-    connection.busy_timeout(PATIENCE).map_err(DatabaseError::new)?;
+    let mut connection = Connection::open_with_flags(path, flags).map_err(DatabaseError::new)?;
+    connection.busy_handler(Some(nap)).map_err(DatabaseError::new)?;
     Ok(connection)
+}
+
+fn nap(tries: i32) -> bool {
+    thread::sleep(NAP);
+    tries < TRIES
 }
 
 /// The lock, unless another relay has it. The file stays; only the lock on it means something.

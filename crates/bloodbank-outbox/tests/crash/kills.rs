@@ -49,12 +49,13 @@ pub(crate) fn broker(kills: Kills) -> Result<(), Failed> {
     Runtime::new().unwrap().block_on(async {
         let broker = Broker::start().await;
         let mut shop = Running::start(&url, &broker.fresh_url()).await;
-        for _ in 0..kills.times / 3 {
+        let times = (kills.times / 3).min(8);
+        for _ in 0..times {
             shop.until_more_is_sent().await;
             a_while(kills).await;
             broker.restart().await;
         }
-        shop.end(kills.times / 3).await
+        shop.end(times).await
     })
 }
 

@@ -23,7 +23,7 @@ use crate::kills::Kills;
 /// The environment variable that asks for the full form by the value `full`.
 const FORM: &str = "BLOODBANK_CRASH";
 
-const SHORT: Kills = Kills { times: 6, longest: Duration::from_millis(500) };
+const SHORT: Kills = Kills { times: 6, longest: Duration::from_millis(1_500) };
 const FULL: Kills = Kills { times: 60, longest: Duration::from_secs(3) };
 
 fn main() -> ExitCode {

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bloodbank_bus::{Received, Subscriber};
 use bloodbank_testkit::catalog::{self, Any, Parcel};
@@ -12,6 +13,9 @@ use tokio::sync::Mutex;
 
 use crate::relaying::{self, HANDLED, KEY};
 use crate::shop::{AGGREGATES, Shop};
+
+/// Between two transactions of a writer.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// What a process does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +64,8 @@ async fn work(role: Role, url: &str, broker: &str) {
             loop {
                 // Every tenth is rolled back: its number is given again, to an event with another id.
                 shop.change(random(AGGREGATES.into()) as u32, random(10) > 0).await;
-                tokio::task::yield_now().await;
+                // On SQLite one writes at a time; the others want to, too.
+                tokio::time::sleep(PAUSE).await;
             }
         }
         Role::Handle => {

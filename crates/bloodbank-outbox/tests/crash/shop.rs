@@ -1,5 +1,7 @@
 //! The database of a service: aggregates that events tell of, and effects of what was handled.
 
+use std::time::Duration;
+
 use bloodbank_bus::Received;
 use bloodbank_outbox::{Once, Outbox};
 use bloodbank_testkit::catalog::{self, Any, Parcel};
@@ -29,11 +31,17 @@ pub(crate) enum Shop {
     Postgres(Box<Client>),
 }
 
+/// Lets everybody have the lock in turn, for a minute.
+fn nap(tries: i32) -> bool {
+    std::thread::sleep(Duration::from_micros(500));
+    tries < 120_000
+}
+
 impl Shop {
     pub(crate) async fn open(url: &str) -> Self {
         if let Some(path) = url.strip_prefix("sqlite:") {
-            let connection = rusqlite::Connection::open(path).unwrap();
-            connection.busy_timeout(std::time::Duration::from_secs(60)).unwrap();
+            let mut connection = rusqlite::Connection::open(path).unwrap();
+            connection.busy_handler(Some(nap)).unwrap();
             connection.pragma_update(None, "journal_mode", "wal").unwrap();
             return Shop::Sqlite(connection);
         }
