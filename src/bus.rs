@@ -200,7 +200,8 @@ impl Bus {
     }
 
     /// An outbox: writes what a publisher of the service would publish into the caller's own database
-    /// transaction. A [`relay`](Bus::relay) sends it.
+    /// transaction, in our own form whatever [`in_form`](Bus::in_form) says. A [`relay`](Bus::relay) sends
+    /// it.
     #[cfg(feature = "outbox")]
     pub fn outbox<S: Service>(&self) -> Outbox<S> {
         Outbox::new(self.contracts.clone())

@@ -1,4 +1,4 @@
-//! What tools do with an outbox, and the statements of the relay.
+//! What tools do with an outbox: make its tables, list what waits, put it back.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;

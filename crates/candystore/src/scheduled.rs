@@ -20,6 +20,9 @@ const MOST_LISTED: u64 = 10_000;
 /// of any transport. Another process sends it then.
 const CLAIM: i64 = 120_000_000;
 
+/// How long a message that was cancelled is known after it would have been due, in microseconds.
+const DAY: i64 = 86_400_000_000;
+
 /// The shortest and the longest pause after sending has failed, in microseconds.
 const PAUSES: (i64, i64) = (1_000_000, 600_000_000);
 
@@ -84,19 +87,24 @@ impl EventStore {
     /// # Errors
     /// If the database cannot be asked.
     pub async fn scheduled(&self, limit: u64) -> Result<Vec<Scheduled>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM scheduled ORDER BY due, id LIMIT $1");
+        let sql = format!(
+            "SELECT {COLUMNS} FROM scheduled WHERE cancelled IS NULL \
+             ORDER BY due, id LIMIT $1"
+        );
         let values = [Value::position(limit.min(MOST_LISTED))];
         let rows = self.readers().run(async move |c: &mut Connection| c.query(&sql, &values).await);
         rows.await?.iter().map(Scheduled::of).collect()
     }
 
     /// Takes a scheduled message back, by the id of its envelope. Whether it was still there: what is
-    /// being sent at this moment can no longer be cancelled.
+    /// being sent at this moment can no longer be cancelled. The same id means the same message, so that
+    /// scheduling it once more does not bring it back.
     ///
     /// # Errors
     /// If the database cannot be written to.
     pub async fn cancel_scheduled(&self, id: Uuid) -> Result<bool, StoreError> {
-        let sql = "DELETE FROM scheduled WHERE id = $1 AND (claimed IS NULL OR claimed <= $2)";
+        let sql = "UPDATE scheduled SET cancelled = $2 WHERE id = $1 AND cancelled IS NULL \
+             AND (claimed IS NULL OR claimed <= $2)";
         let cancel = async move |transaction: &mut Transaction| {
             let values = [Value::Id(id), Value::Int(time_to_micros(Utc::now()))];
             transaction.execute(sql, &values).await
@@ -113,7 +121,7 @@ impl EventStore {
 
     /// When the next message is sent; `None` if there is none.
     pub(crate) async fn next_scheduled(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
-        let sql = "SELECT next FROM scheduled ORDER BY next LIMIT 1";
+        let sql = "SELECT next FROM scheduled WHERE cancelled IS NULL ORDER BY next LIMIT 1";
         let asked = async move |c: &mut Connection| c.query(sql, &[]).await;
         let rows = self.readers().run(asked).await?;
         rows.first().map(|row| micros_to_time(row.int(0)?)).transpose()
@@ -123,23 +131,23 @@ impl EventStore {
     /// this process has.
     pub(crate) async fn claim_due(&self, limit: usize) -> Result<Vec<Scheduled>, StoreError> {
         let contracts = self.contracts();
-        let sql = format!(
-            "SELECT {COLUMNS} FROM scheduled WHERE next <= $1 AND (claimed IS NULL OR claimed <= $1) \
-             ORDER BY next, since, id LIMIT $2"
-        );
         let claim = async move |transaction: &mut Transaction| {
             let now = time_to_micros(Utc::now());
-            let values = [Value::Int(now), Value::position(MOST_LISTED)];
-            let rows = transaction.connection().query(&sql, &values).await?;
-            let mut due: Vec<Scheduled> =
-                rows.iter().map(Scheduled::of).collect::<Result<_, _>>()?;
-            due.retain(|message| contracts.contract(&message.key).is_some());
+            let keys = due_keys(transaction.connection(), now).await?;
+            let known = keys.into_iter().filter(|key| contracts.contract(key).is_some());
+            let mut due = Vec::new();
+            for key in known {
+                due.extend(due_of(transaction.connection(), &key, now, limit).await?);
+            }
+            due.sort_by_key(|message| (message.due, message.since, message.id));
             due.truncate(limit);
             let claimed =
                 |message: &Scheduled| vec![Value::Int(now + CLAIM), Value::Id(message.id)];
             let claims: Vec<Vec<Value>> = due.iter().map(claimed).collect();
             let sql = "UPDATE scheduled SET claimed = $1 WHERE id = $2";
             transaction.execute_each(sql, &claims).await?;
+            let sql = "DELETE FROM scheduled WHERE cancelled IS NOT NULL AND next <= $1";
+            transaction.execute(sql, &[Value::Int(now - DAY)]).await?;
             Ok(due)
         };
         self.writer().run(claim).await
@@ -160,6 +168,29 @@ impl EventStore {
         };
         self.writer().run(note).await
     }
+}
+
+/// The keys of what is due and not claimed.
+async fn due_keys(connection: &mut Connection, now: i64) -> Result<Vec<String>, StoreError> {
+    let sql = "SELECT DISTINCT key FROM scheduled \
+         WHERE next <= $1 AND cancelled IS NULL AND (claimed IS NULL OR claimed <= $1)";
+    let rows = connection.query(sql, &[Value::Int(now)]).await?;
+    rows.iter().map(|row| row.text(0).map(str::to_owned)).collect()
+}
+
+/// What is due and not claimed of one key, the longest due first.
+async fn due_of(
+    connection: &mut Connection,
+    key: &str,
+    now: i64,
+    limit: usize,
+) -> Result<Vec<Scheduled>, StoreError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM scheduled WHERE key = $1 AND next <= $2 AND cancelled IS NULL \
+         AND (claimed IS NULL OR claimed <= $2) ORDER BY next, since, id LIMIT $3"
+    );
+    let values = [Value::text(key), Value::Int(now), Value::position(limit as u64)];
+    connection.query(&sql, &values).await?.iter().map(Scheduled::of).collect()
 }
 
 /// Keeps messages until they are due.

@@ -7,7 +7,7 @@ use bloodbank_bus::{
     Confirm, Deliveries, Delivery, Encoded, Queue, ReadBackError, Reason, Settlement, Subscription,
     Topology, Transport, Verbatim, headers,
 };
-use bloodbank_core::{Contracts, Kind};
+use bloodbank_core::{Contracts, Kind, escape_control};
 use chrono::Utc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, warn};
@@ -56,32 +56,44 @@ impl Scheduler {
         self.transport.declare(&Topology::new().with_parked_queue(queue)).await?;
         let subscription = Subscription::new(&*name).with_prefetch(MOST as u16);
         let mut deliveries = self.transport.subscribe(subscription).await?;
-        tokio::pin!(shutdown);
-        let mut looks = interval(LOOK);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let ended = loop {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => break Ok(()),
-                first = deliveries.recv() => match first {
-                    Some(first) => match self.keep(first, &mut deliveries).await {
-                        Ok(()) => {}
-                        Err(error) => break Err(error),
-                    },
-                    None => break Err(RecordError::Ended { queue: name }),
-                },
-                _ = looks.tick() => match send_due(&self.store, &*self.transport).await {
-                    Ok(()) => {}
-                    Err(error) if error.is_retryable() => {
-                        warn!(%error, "scheduled messages have to wait");
-                        sleep(PAUSE).await;
-                    }
-                    Err(error) => break Err(error.into()),
-                },
-            }
+        let ended = tokio::select! {
+            biased;
+            () = shutdown => Ok(()),
+            ended = self.run(&mut deliveries) => Err(ended),
         };
         deliveries.close().await;
         ended
+    }
+
+    /// Keeps and sends. May be dropped: what is not acknowledged comes again, and what was claimed is
+    /// sent by another process, with the same id, when the claim is over.
+    async fn run(&self, deliveries: &mut Deliveries) -> RecordError {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let done = tokio::select! {
+                biased;
+                _ = looks.tick() => self.send().await,
+                first = deliveries.recv() => match first {
+                    Some(first) => self.keep(first, deliveries).await,
+                    None => return RecordError::Ended { queue: Queue::of_scheduler().name },
+                },
+            };
+            if let Err(error) = done {
+                return error;
+            }
+        }
+    }
+
+    async fn send(&self) -> Result<(), RecordError> {
+        match send_due(&self.store, &*self.transport).await {
+            Err(error) if error.is_retryable() => {
+                warn!(%error, "scheduled messages have to wait");
+                sleep(PAUSE).await;
+                Ok(())
+            }
+            sent => sent.map_err(RecordError::Store),
+        }
     }
 
     /// Takes what has come into the store.
@@ -101,7 +113,9 @@ impl Scheduler {
                     kept.push(delivery);
                 }
                 Err(reason) => {
-                    error!(key = %delivery.key, %reason, "a scheduled message was parked");
+                    // The reason may repeat parts of the message, which the log does not get.
+                    let key = escape_control(&delivery.key);
+                    error!(key, reason = %Reason::NoEnvelope, "a scheduled message was parked");
                     let parking = Settlement::parked(&delivery, Reason::NoEnvelope, &reason);
                     self.settle(&delivery, parking).await;
                 }
@@ -190,8 +204,13 @@ async fn start(
     message: &Scheduled,
 ) -> Result<Confirm, ReadBackError> {
     let Scheduled { kind, key, headers, properties, body, .. } = message;
-    let kept = Verbatim::stored(key.as_str(), body.clone(), headers.clone());
-    let message = Encoded::read_back(contracts, *kind, kept.with_properties(properties.clone()))?;
+    // Whoever has kept it may not have known its contract.
+    let kind = contracts.contract(key).map_or(*kind, |contract| contract.kind);
+    let mut headers = headers.clone();
+    // A clock that was set back must not make it wait once more.
+    headers.remove(headers::NOT_BEFORE);
+    let kept = Verbatim::stored(key.as_str(), body.clone(), headers);
+    let message = Encoded::read_back(contracts, kind, kept.with_properties(properties.clone()))?;
     let mut confirm = transport.publish(message);
     confirm.accepted().await;
     Ok(confirm)

@@ -72,7 +72,9 @@ impl<'s> Sending<'s> {
             }
             let (tracked, content) = read(row)?;
             let has_failed = tracked.last_error.is_some();
-            match encoded(self.contracts, &tracked.key, content) {
+            let message =
+                content.and_then(|content| encoded(self.contracts, &tracked.key, content));
+            match message {
                 Ok(message) => {
                     let mut confirm = self.transport.publish(message);
                     // The next one is published behind it.
@@ -116,13 +118,38 @@ impl<'s> Sending<'s> {
     }
 }
 
-fn read(row: Vec<Value>) -> Result<(Tracked, Content), DatabaseError> {
+/// A row, and what of it is published, or the column in which it is damaged: a writer in another
+/// language may have put anything there, and the relay goes on with the rows before it.
+fn read(row: Vec<Value>) -> Result<(Tracked, Result<Content, Cause>), DatabaseError> {
     let mut cells = Cells(row.into_iter());
-    let (seq, id, kind, key) = (cells.number()?, cells.text()?, cells.number()?, cells.text()?);
-    let (envelope, headers) = (cells.next()?, cells.maybe_text()?);
-    let (attempts, last_error) = (cells.count()?, cells.maybe_text()?);
-    let content = Content { kind, envelope, headers };
+    let seq = cells.number()?;
+    let (id, kind, key) = (text(cells.next()?), number(&cells.next()?), text(cells.next()?));
+    let (envelope, headers) = (cells.next()?, cells.next()?);
+    let (attempts, last_error) = (number(&cells.next()?), text(cells.next()?));
+    let content = match (&id, kind, &key, headers) {
+        (None, ..) => Err(Cause::Damaged("id")),
+        (_, None, ..) => Err(Cause::Damaged("kind")),
+        (_, _, None, _) => Err(Cause::Damaged("key")),
+        (_, Some(kind), _, Value::Text(headers)) => Ok(Content { kind, envelope, headers }),
+        _ => Err(Cause::Damaged("headers")),
+    };
+    let attempts = attempts.and_then(|attempts| u32::try_from(attempts).ok()).unwrap_or_default();
+    let (id, key) = (id.unwrap_or_default(), key.unwrap_or_default());
     Ok((Tracked { seq, id, key, attempts, last_error }, content))
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::Text(text) => text,
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<i64> {
+    match value {
+        Value::Int(number) => Some(*number),
+        _ => None,
+    }
 }
 
 /// The message of a row, if the contracts in force accept it.
