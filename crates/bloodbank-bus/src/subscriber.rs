@@ -1,6 +1,7 @@
 //! Services on the listening side: handlers on queues.
 
 mod batch;
+mod call;
 mod chains;
 mod consumer;
 mod handlers;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 
+pub(crate) use self::call::Calling;
 use self::consumer::Consumer;
 use self::handlers::Handlers;
 use self::layers::Wrap;
@@ -224,8 +226,9 @@ impl<S: Service> Subscriber<S> {
     /// Each message has its own fate: the handler returns one verdict for all or a list with one for each
     /// (see [`IntoVerdicts`]), and what is to be tried again comes again by itself, maybe in another
     /// batch. What breaks its contract or was handled before is not in the batch. Batches of one handler
-    /// are handled one after the other, apart from [`concurrency`](Subscriber::concurrency). The queue
-    /// gives at least as many messages ahead as fit into a batch.
+    /// are handled one after the other, apart from [`concurrency`](Subscriber::concurrency), and
+    /// [`timeout`](Subscriber::timeout) says how long each may take; the wait for its turn is not counted.
+    /// The queue gives at least as many messages ahead as fit into a batch.
     pub fn on_batch<E, F, R>(mut self, most: usize, wait: Duration, handler: F) -> Self
     where
         E: Event + ConsumedBy<S>,
@@ -382,7 +385,7 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
-    /// How long a handler may take with one message; 15 minutes unless said. Then its future is dropped,
+    /// How long a handler may take with one message, or one batch; 15 minutes unless said. Then its future is dropped,
     /// and the message has failed: it is tried again, like after any other failure.
     ///
     /// Keep it below the time that the broker gives: RabbitMQ takes back what is not settled after 30

@@ -7,11 +7,12 @@ use bloodbank_core::codec::Payload;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::Calling;
 use crate::layer::Handler;
 use crate::{IntoVerdicts, Received, Verdict};
 
 /// What becomes of a message whose batch was never done.
-const NOT_DONE: &str = "the handler of its batch panicked, or was not done in time";
+const NOT_DONE: &str = "the call of its batch was dropped before it was done";
 
 /// The messages that wait to be handled together. The task of one of them leads: it waits for the
 /// others, calls the handler, and tells them what came of it. There is no task but theirs, so that
@@ -58,8 +59,9 @@ where
     let handler: Handler = Arc::new(move |message| {
         let (batch, handler) = (batch.clone(), handler.clone());
         Box::pin(async move {
+            let calling = message.calling().clone();
             let received = message.read()?;
-            Ok(batch.handle(received, &*handler).await.into())
+            Ok(batch.handle(received, &calling, &*handler).await.into())
         })
     });
     (handler, drain)
@@ -67,7 +69,7 @@ where
 
 impl<P: Send + 'static> Batch<P> {
     /// Waits until a message was handled with others; leads them if nobody does.
-    async fn handle<F, R>(&self, received: Received<P>, handler: &F) -> Verdict
+    async fn handle<F, R>(&self, received: Received<P>, calling: &Calling, handler: &F) -> Verdict
     where
         F: Fn(Vec<Received<P>>) -> R,
         R: Future<Output: IntoVerdicts>,
@@ -84,11 +86,14 @@ impl<P: Send + 'static> Batch<P> {
             self.gather().await;
             let (received, members) = self.take();
             let count = received.len();
-            if count == 0 {
+            let Some(first) = received.first().map(|first| first.envelope.clone()) else {
                 // Its own verdict came in the meantime.
                 continue;
-            }
-            let verdicts = handler(received).await.into_verdicts(count);
+            };
+            let verdicts = match calling.call(first, || handler(received)).await {
+                Ok(verdicts) => verdicts.into_verdicts(count),
+                Err(reason) => Verdict::Retry(reason).into_verdicts(count),
+            };
             for (member, verdict) in members.into_iter().zip(verdicts) {
                 // An error means that its task was ended; its message comes again.
                 let _ = member.send(verdict);

@@ -18,8 +18,8 @@ use tracing::{Instrument, debug, error_span};
 use self::claim::name_of;
 pub(super) use self::places::{Place, Turn};
 use super::Options;
+use super::call::Calling;
 use super::handlers::Handlers;
-use super::running::Running;
 use crate::metrics::QueueMetrics;
 use crate::reading::{Escaped, Fault};
 use crate::{Answer, Claim, Delivery, Next, Reason, RetryPolicy, Settlement, Transport};
@@ -56,7 +56,7 @@ pub(super) struct Worker {
     slots: Arc<Semaphore>,
     /// How many messages are being handled.
     working: AtomicUsize,
-    running: Running,
+    calling: Calling,
 }
 
 /// What is to be done with a message after a look at it.
@@ -73,9 +73,10 @@ impl Worker {
         let places = if shared.options.strict_order { 1 } else { shared.options.concurrency };
         let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         let metrics = QueueMetrics::new(&queue);
-        let (working, running) = (AtomicUsize::new(0), Running::default());
+        let calling = Calling::new(shared.options.timeout);
+        let working = AtomicUsize::new(0);
         let slots = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
-        Worker { shared, queue, metrics, retry, places, slots, working, running }
+        Worker { shared, queue, metrics, retry, places, slots, working, calling }
     }
 
     /// So many messages may be begun with at a time.
@@ -105,7 +106,7 @@ impl Worker {
 
     /// How long the oldest handler has been running.
     pub(super) fn oldest_handler(&self) -> Option<Duration> {
-        self.running.oldest()
+        self.calling.running.oldest()
     }
 
     pub(super) fn is_ordered(&self) -> bool {
@@ -119,7 +120,7 @@ impl Worker {
 
     /// Tells of handlers that run long, for ever.
     pub(super) async fn watch(&self) {
-        self.running.watch(&self.queue, &self.metrics).await;
+        self.calling.running.watch(&self.queue, &self.metrics).await;
     }
 
     /// Handles a message. While it waits for others it takes nobody's place.

@@ -1,15 +1,13 @@
 //! Attempts: the calls of a handler.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bloodbank_core::Envelope;
 use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
 use tower_service::Service;
 use tracing::warn;
 
+use super::super::call::caught;
 use super::Worker;
 use crate::layer::{self, Message};
 use crate::reading::{self, Escaped, Fault};
@@ -29,6 +27,7 @@ impl Worker {
         let handled = self.attempt(envelope, delivery).await?;
         Ok(Some((handled, Arc::clone(delivery))))
     }
+
     /// One call of the handler. It fails if it panics, and if it takes longer than it may: then it is
     /// dropped where it is.
     async fn attempt(
@@ -44,22 +43,22 @@ impl Worker {
         };
         expiry::check(delivery)?;
         let contracts = self.shared.contracts.current();
-        let _entry = self.running.begin(envelope.clone());
-        let message = Message::new(envelope, delivery.clone(), contracts, handler.clone());
-        let mut running = match &self.shared.layers {
+        let calling = self.calling.clone();
+        let message =
+            Message::new(envelope.clone(), delivery.clone(), contracts, handler.clone(), calling);
+        let begin = || match &self.shared.layers {
             None => handler(message),
             Some(layers) => layers.clone().call(message),
         };
-        let caught = std::future::poll_fn(move |context| {
-            std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)))
-                .map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
-        });
-        let patience = self.shared.options.timeout;
-        match timeout(patience, caught).await {
-            Ok(Ok(Ok(handled))) => Ok(handled),
-            Ok(Ok(Err(error))) => layer::verdict_of(error).map(Handled::from),
-            Ok(Err(panic)) => Ok(failed(format!("the handler panicked: {}", words_of(&*panic)))),
-            Err(_) => Ok(failed(format!("the handler was not done in {patience:?}"))),
+        let called = match self.shared.handlers.is_batched(&envelope.event_type) {
+            // The call of its handler is that of its batch, which it waits for.
+            true => caught(begin).await,
+            false => self.calling.call(envelope, begin).await,
+        };
+        match called {
+            Ok(Ok(handled)) => Ok(handled),
+            Ok(Err(error)) => layer::verdict_of(error).map(Handled::from),
+            Err(reason) => Ok(failed(reason)),
         }
     }
 
@@ -106,9 +105,4 @@ impl Worker {
 /// What stands for a handler that has not said anything.
 fn failed(reason: String) -> Handled {
     Handled { answer: Some(Answer::Error(reason.clone())), verdict: Verdict::Retry(reason) }
-}
-
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }
