@@ -72,6 +72,12 @@ pub struct Subscriber<S> {
 /// How long a handler may take: half of what RabbitMQ gives it.
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
+/// How long a message is tried again in place: less than the 30 minutes after which RabbitMQ closes the
+/// channel of a consumer that has not settled a message, which would bring back all that was taken ahead
+/// and begin with the first attempt anew. The default retries fit in, with a last handler that takes all
+/// of its time.
+const HOLD: Duration = Duration::from_secs(28 * 60);
+
 /// How a subscriber works.
 #[derive(Clone)]
 struct Options {
@@ -89,6 +95,8 @@ struct Options {
     drain: Duration,
     /// How long a handler may take.
     timeout: Duration,
+    /// How long a message is tried again in place.
+    hold: Duration,
 }
 
 /// Why a subscriber does not run, or runs no more.
@@ -163,6 +171,7 @@ impl<S: Service> Subscriber<S> {
                 dedup: Arc::new(LocalDedup::default()),
                 drain: Duration::from_secs(30),
                 timeout: TIMEOUT,
+                hold: HOLD,
             },
             faults: Vec::new(),
             ready: watch::Sender::new(false),
@@ -325,7 +334,7 @@ impl<S: Service> Subscriber<S> {
     }
 
     /// One message at a time, in order: what fails is tried again in place, and parked at the end, so
-    /// that nothing overtakes it. Order holds across processes, too, as one of them gets everything;
+    /// that nothing overtakes it; see [`hold_at_most`](Subscriber::hold_at_most). Order holds across processes, too, as one of them gets everything;
     /// a queue of registry.yaml must say `ordered: true` for that.
     pub fn strict_order(mut self) -> Self {
         self.options.strict_order = true;
@@ -362,6 +371,19 @@ impl<S: Service> Subscriber<S> {
     /// partitions are empty: a key may then be in another partition.
     pub fn partitions(mut self, count: u16) -> Self {
         self.options.partitions = count.clamp(1, partitions::MOST_PARTITIONS);
+        self
+    }
+
+    /// How long a message is tried again in place, where order is kept; 28 minutes unless said. When the
+    /// next attempt could end later (its pause and the [`timeout`](Subscriber::timeout) count, the
+    /// latter up to 15 minutes), the message is parked as exhausted, and its error says so.
+    ///
+    /// RabbitMQ takes back what is not settled after 30 minutes, and with it all that was taken ahead;
+    /// the attempts made in place would be forgotten. The messages behind a failing one count from when
+    /// they were taken ahead: where several fail one after the other, they may come back once, in their
+    /// order. Raise this only where the broker gives more (`consumer_timeout`), or on another transport.
+    pub fn hold_at_most(mut self, time: Duration) -> Self {
+        self.options.hold = time;
         self
     }
 

@@ -3,6 +3,7 @@
 mod attempt;
 mod claim;
 mod conclude;
+mod in_place;
 mod places;
 
 use std::sync::Arc;
@@ -12,9 +13,10 @@ use std::time::{Duration, Instant};
 use bloodbank_core::{Envelope, LiveContracts};
 use chrono::Utc;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::sleep;
+use tokio::time::{self, sleep};
 use tracing::{Instrument, debug, error_span};
 
+use self::attempt::Attempted;
 use self::claim::name_of;
 pub(super) use self::places::{Place, Turn};
 use super::Options;
@@ -189,7 +191,7 @@ impl Worker {
     }
 
     async fn handle(&self, envelope: Arc<Envelope>, delivery: &Arc<Delivery>) -> Step {
-        let name = name_of(&envelope, delivery);
+        let (name, since) = (name_of(&envelope, delivery), time::Instant::now());
         match self.claim(&name).await {
             None => return Step::Leave,
             Some(Claim::Done(answer)) => return Step::Settle(self.skip(delivery, answer).await),
@@ -203,20 +205,20 @@ impl Worker {
             return Step::Settle(self.park(delivery, Reason::DeliveryLimit, &lost));
         }
         let attempted = tokio::select! {
-            attempted = self.attempt_all(envelope, delivery) => attempted,
+            attempted = self.attempt_all(envelope, delivery, since) => attempted,
             never = self.keep_claim(&name) => match never {},
         };
-        match attempted {
-            Ok(Some((handled, last))) => Step::Settle(self.conclude(&name, handled, &last).await),
-            Ok(None) => {
-                self.release(&name).await;
-                Step::Leave
-            }
+        let Some(Attempted { outcome, delivery }) = attempted else {
+            self.release(&name).await;
+            return Step::Leave;
+        };
+        Step::Settle(match outcome {
+            Ok(handled) => self.conclude(&name, handled, &delivery).await,
             Err(fault) => {
                 self.release(&name).await;
-                Step::Settle(self.park_fault(delivery, &fault).await)
+                self.park_fault(&delivery, &fault).await
             }
-        }
+        })
     }
 
     /// What was handled before is not handled again; whoever calls is told what came of it.

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod batches;
+mod in_order;
 mod layers;
 mod limits;
 mod running;

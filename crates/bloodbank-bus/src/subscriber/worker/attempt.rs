@@ -3,34 +3,40 @@
 use std::sync::Arc;
 
 use bloodbank_core::Envelope;
-use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
 use tower_service::Service;
-use tracing::warn;
 
 use super::super::call::caught;
 use super::Worker;
 use crate::layer::{self, Message};
-use crate::reading::{self, Escaped, Fault};
+use crate::reading::Fault;
 use crate::{Answer, Delivery, Handled, Verdict, expiry};
 
+/// What came of the attempts at a message.
+pub(super) struct Attempted {
+    pub(super) outcome: Result<Handled, Fault>,
+    /// As the last attempt knew it.
+    pub(super) delivery: Arc<Delivery>,
+}
+
 impl Worker {
-    /// As many attempts as are made without letting go, and the delivery as the last one saw it;
-    /// `None` on shutdown.
+    /// As many attempts as are made without letting go; `None` on shutdown.
     pub(super) async fn attempt_all(
         &self,
         envelope: Arc<Envelope>,
         delivery: &Arc<Delivery>,
-    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
-        if self.shared.options.strict_order {
-            return self.attempt_in_place(envelope, delivery).await;
+        since: Instant,
+    ) -> Option<Attempted> {
+        if self.is_ordered() {
+            return self.attempt_in_place(envelope, delivery, since).await;
         }
-        let handled = self.attempt(envelope, delivery).await?;
-        Ok(Some((handled, Arc::clone(delivery))))
+        let outcome = self.attempt(envelope, delivery).await;
+        Some(Attempted { outcome, delivery: Arc::clone(delivery) })
     }
 
     /// One call of the handler. It fails if it panics, and if it takes longer than it may: then it is
     /// dropped where it is.
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         envelope: Arc<Envelope>,
         delivery: &Arc<Delivery>,
@@ -59,45 +65,6 @@ impl Worker {
             Ok(Ok(handled)) => Ok(handled),
             Ok(Err(error)) => layer::verdict_of(error).map(Handled::from),
             Err(reason) => Ok(failed(reason)),
-        }
-    }
-
-    /// Waits until one more handler may run; `None` on shutdown.
-    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        let mut stopped = self.shared.stopped.clone();
-        tokio::select! {
-            slot = self.slots.acquire() => slot.ok(),
-            _ = stopped.wait_for(|stopped| *stopped) => None,
-        }
-    }
-
-    /// Calls the handler until it is done, as often as the policy says, without letting go. Gives what
-    /// it made of the message, and the delivery with what the last attempt knew; `None` on shutdown.
-    async fn attempt_in_place(
-        &self,
-        envelope: Arc<Envelope>,
-        delivery: &Arc<Delivery>,
-    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
-        let mut delivery = Arc::clone(delivery);
-        loop {
-            let Some(slot) = self.slot().await else { return Ok(None) };
-            let handled = self.attempt(envelope.clone(), &delivery).await?;
-            drop(slot);
-            let (Verdict::Retry(reason), None) = (&handled.verdict, &delivery.reply_to) else {
-                return Ok(Some((handled, delivery)));
-            };
-            let Some(after) = self.retry.after(delivery.attempt) else {
-                return Ok(Some((handled, delivery)));
-            };
-            warn!(attempt = delivery.attempt, error = %Escaped(reason), "tried again in {after:?}");
-            self.metrics.retries.increment(1);
-            if self.pause(after).await.is_none() || !self.shared.transport.is_current(&delivery) {
-                return Ok(None);
-            }
-            let mut next = Delivery::clone(&delivery);
-            next.headers.extend(reading::retrying(&delivery, reason));
-            next.attempt += 1;
-            delivery = Arc::new(next);
         }
     }
 }

@@ -1,0 +1,80 @@
+//! Attempts in place, where order is kept: nothing overtakes a message that failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bloodbank_core::Envelope;
+use tokio::sync::SemaphorePermit;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::super::TIMEOUT;
+use super::Worker;
+use super::attempt::Attempted;
+use crate::reading::{self, Escaped};
+use crate::{Delivery, Verdict};
+
+impl Worker {
+    /// Calls the handler until it is done, as often as the policy says and the time for it lasts, which
+    /// began then. `None` on shutdown.
+    pub(super) async fn attempt_in_place(
+        &self,
+        envelope: Arc<Envelope>,
+        delivery: &Arc<Delivery>,
+        since: Instant,
+    ) -> Option<Attempted> {
+        let mut delivery = Arc::clone(delivery);
+        loop {
+            let slot = self.slot().await?;
+            let mut outcome = self.attempt(envelope.clone(), &delivery).await;
+            drop(slot);
+            let reason = match &mut outcome {
+                Ok(handled) if delivery.reply_to.is_none() => match &mut handled.verdict {
+                    Verdict::Retry(reason) => reason,
+                    _ => return Some(Attempted { outcome, delivery }),
+                },
+                _ => return Some(Attempted { outcome, delivery }),
+            };
+            let after = match self.retry.after(delivery.attempt) {
+                Some(after) if self.has_time(since, after) => after,
+                None => return Some(Attempted { outcome, delivery }),
+                Some(_) => {
+                    reason.push_str(&self.out_of_time());
+                    return Some(Attempted { outcome, delivery });
+                }
+            };
+            warn!(attempt = delivery.attempt, error = %Escaped(reason), "tried again in {after:?}");
+            self.metrics.retries.increment(1);
+            let mut next = Delivery::clone(&delivery);
+            next.headers.extend(reading::retrying(&delivery, reason));
+            next.attempt += 1;
+            self.pause(after).await?;
+            if !self.shared.transport.is_current(&delivery) {
+                return None;
+            }
+            delivery = Arc::new(next);
+        }
+    }
+
+    /// Waits until one more handler may run; `None` on shutdown.
+    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+        let mut stopped = self.shared.stopped.clone();
+        tokio::select! {
+            slot = self.slots.acquire() => slot.ok(),
+            _ = stopped.wait_for(|stopped| *stopped) => None,
+        }
+    }
+
+    /// Whether one more attempt after a pause would end in time. Handlers that may take longer than the
+    /// broker gives them are not held to that.
+    fn has_time(&self, since: Instant, pause: Duration) -> bool {
+        let options = &self.shared.options;
+        let needed = pause.saturating_add(options.timeout.min(TIMEOUT));
+        since.elapsed().saturating_add(needed) <= options.hold
+    }
+
+    fn out_of_time(&self) -> String {
+        let hold = self.shared.options.hold;
+        format!(" (not tried again: it would be held for longer than {hold:?}, with all behind it)")
+    }
+}
