@@ -234,7 +234,7 @@ impl<S: Service> Subscriber<S> {
     ///
     /// Each message has its own fate: the handler returns one verdict for all or a list with one for each
     /// (see [`IntoVerdicts`]), and what is to be tried again comes again by itself, maybe in another
-    /// batch. What breaks its contract or was handled before is not in the batch. Batches of one handler
+    /// batch. What was lost with its consumer more than once waits for no others. What breaks its contract or was handled before is not in the batch. Batches of one handler
     /// are handled one after the other, apart from [`concurrency`](Subscriber::concurrency), and
     /// [`timeout`](Subscriber::timeout) says how long each may take; the wait for its turn is not counted.
     /// The queue gives at least as many messages ahead as fit into a batch.

@@ -21,8 +21,8 @@ struct Batch<P> {
     most: usize,
     wait: Duration,
     waiting: Mutex<Vec<Member<P>>>,
-    /// Told when there are enough.
-    full: Notify,
+    /// Told when there is nothing more to wait for.
+    complete: Notify,
     /// Held by the one that leads.
     lead: tokio::sync::Mutex<()>,
     /// True once nothing more comes.
@@ -51,7 +51,7 @@ where
         most: most.max(1),
         wait,
         waiting: Mutex::default(),
-        full: Notify::new(),
+        complete: Notify::new(),
         lead: tokio::sync::Mutex::default(),
         draining,
     });
@@ -106,13 +106,13 @@ impl<P: Send + 'static> Batch<P> {
         let (verdict, told) = oneshot::channel();
         let mut waiting = self.waiting();
         waiting.push(Member { since: Instant::now(), received, verdict });
-        if waiting.len() >= self.most {
-            self.full.notify_one();
+        if self.is_complete(&waiting) {
+            self.complete.notify_one();
         }
         told
     }
 
-    /// Waits until there are enough, or the first has waited long enough, or nothing more comes.
+    /// Waits until it is complete, or the first has waited long enough, or nothing more comes.
     async fn gather(&self) {
         let mut draining = self.draining.clone();
         loop {
@@ -121,7 +121,7 @@ impl<P: Send + 'static> Batch<P> {
                 // Those whose tasks were ended come again.
                 waiting.retain(|member| !member.verdict.is_closed());
                 match waiting.first() {
-                    Some(first) if waiting.len() < self.most => first.since,
+                    Some(first) if !self.is_complete(&waiting) => first.since,
                     _ => return,
                 }
             };
@@ -129,10 +129,16 @@ impl<P: Send + 'static> Batch<P> {
             tokio::select! {
                 // An error means that nothing runs any more.
                 _ = draining.wait_for(|draining| *draining) => return,
-                () = self.full.notified() => {}
+                () = self.complete.notified() => {}
                 () = at(until) => return,
             }
         }
+    }
+
+    /// Whether there are enough, or one that is not to wait: while a suspect is not settled, its transport
+    /// gives nothing else.
+    fn is_complete(&self, waiting: &[Member<P>]) -> bool {
+        waiting.len() >= self.most || waiting.iter().any(|member| member.received.is_suspect())
     }
 
     /// The next batch, and who is told of it.

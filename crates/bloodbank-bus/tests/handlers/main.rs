@@ -9,4 +9,5 @@ mod running;
 mod state;
 mod status;
 mod support;
+mod suspects;
 mod timeouts;
