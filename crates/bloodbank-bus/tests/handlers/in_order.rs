@@ -7,8 +7,9 @@ use bloodbank_bus::{
     Delivery, InMemory, Publisher, Received, RetryPolicy, Subscriber, Subscription,
     dead_letters_of, headers,
 };
-use bloodbank_testkit::catalog::{Any, Parcel, contracts};
+use bloodbank_testkit::catalog::{Any, MooringCreated, Parcel, contracts, mooring};
 use chrono::Utc;
+use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use crate::support::{Bus, on_q, parcel};
@@ -80,6 +81,71 @@ async fn what_expires_between_attempts_in_place_is_parked_with_what_was_noted() 
         let parked = parked(&bus, &memory).await;
         assert_eq!(parked.headers[headers::REASON], "expired");
         assert_eq!(parked.headers[headers::ATTEMPTS], "2");
+    };
+    subscriber.run_until(doing).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_strict_order_nothing_overtakes_what_waits_for_its_turn() {
+    let bus: Bus = Arc::new(InMemory::new());
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let others = sender.clone();
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).strict_order();
+    let subscriber = subscriber.queue("p").bind("lot.parcel");
+    let subscriber = subscriber.queue("q").bind("lot.parcel").bind("terminal.mooring.created");
+    // The parcels of both queues take turns.
+    let subscriber = subscriber.concurrency_of::<Parcel>(1).on(move |it: Received<Parcel>| {
+        let sender = sender.clone();
+        async move {
+            sleep(MINUTE).await;
+            sender.send((it.queue().to_owned(), it.payload.n)).unwrap();
+        }
+    });
+    let subscriber = subscriber.on(move |it: Received<MooringCreated>| {
+        others.send((it.queue().to_owned(), it.payload.max_rounds)).unwrap();
+        async {}
+    });
+    let doing = async {
+        let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+        parcel(&bus, 1).await;
+        parcel(&bus, 2).await;
+        publisher.publish(&MooringCreated { max_rounds: 3, ..mooring("x") }).await.unwrap();
+        let mut of = [Vec::new(), Vec::new()];
+        for _ in 0..5 {
+            let (queue, n) = handled.recv().await.unwrap();
+            of[usize::from(queue == "q")].push(n);
+        }
+        assert_eq!(of, [vec![1, 2], vec![1, 2, 3]]);
+    };
+    subscriber.run_until(doing).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_fail_take_no_turns_from_the_others() {
+    let bus: Bus = Arc::new(InMemory::new());
+    let (sender, mut handled) = mpsc::unbounded_channel();
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q");
+    let subscriber = subscriber.bind("terminal.mooring.created").ordered_by("/topic");
+    let subscriber = subscriber.partitions(1).concurrency_of::<MooringCreated>(2);
+    let subscriber = subscriber.retry(RetryPolicy::ladder([MINUTE])).timeout(MINUTE);
+    let subscriber = subscriber.on(move |it: Received<MooringCreated>| {
+        let (topic, attempt) = (it.payload.topic.clone(), it.attempt());
+        let failed = topic.starts_with("bad") && attempt == 1;
+        sender.send((topic, attempt)).unwrap();
+        async move { if failed { Err("not yet") } else { Ok(()) } }
+    });
+    let doing = async {
+        let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+        for topic in ["bad 1", "bad 2", "good"] {
+            publisher.publish(&mooring(topic)).await.unwrap();
+        }
+        let mut all = Vec::new();
+        for _ in 0..5 {
+            all.push(handled.recv().await.unwrap());
+        }
+        let (first, again) = all.split_at(3);
+        assert!(first.contains(&("good".to_owned(), 1)), "{all:?}");
+        assert!(again.iter().all(|(_, attempt)| *attempt == 2), "{all:?}");
     };
     subscriber.run_until(doing).await.unwrap();
 }

@@ -14,6 +14,12 @@ use super::attempt::Attempted;
 use crate::reading::{self, Escaped};
 use crate::{Delivery, Verdict};
 
+/// What an attempt needs while it runs.
+struct Room<'a> {
+    _turn: Option<SemaphorePermit<'a>>,
+    _slot: SemaphorePermit<'a>,
+}
+
 impl Worker {
     /// Calls the handler until it is done, as often as the policy says and the time for it lasts, which
     /// began then. `None` on shutdown.
@@ -25,9 +31,9 @@ impl Worker {
     ) -> Option<Attempted> {
         let mut delivery = Arc::clone(delivery);
         loop {
-            let slot = self.slot().await?;
+            let room = self.room(&delivery.key).await?;
             let mut outcome = self.attempt(envelope.clone(), &delivery).await;
-            drop(slot);
+            drop(room);
             let reason = match &mut outcome {
                 Ok(handled) if delivery.reply_to.is_none() => match &mut handled.verdict {
                     Verdict::Retry(reason) => reason,
@@ -56,11 +62,20 @@ impl Worker {
         }
     }
 
-    /// Waits until one more handler may run; `None` on shutdown.
-    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits until one more handler may run, of those of this key and of all; `None` on shutdown. An
+    /// attempt has that, and not its message: while it pauses, others are handled.
+    async fn room(&self, key: &str) -> Option<Room<'_>> {
         let mut stopped = self.shared.stopped.clone();
+        let room = async {
+            // In this order: who waits for its turn takes nobody's slot.
+            let turn = match self.shared.handlers.limit(key) {
+                Some(limit) => Some(limit.acquire().await.ok()?),
+                None => None,
+            };
+            Some(Room { _turn: turn, _slot: self.slots.acquire().await.ok()? })
+        };
         tokio::select! {
-            slot = self.slots.acquire() => slot.ok(),
+            room = room => room,
             _ = stopped.wait_for(|stopped| *stopped) => None,
         }
     }
