@@ -356,7 +356,7 @@ impl<S: Service> Subscriber<S> {
     /// value, or with null, have the empty key, and their order among each other is kept. A partition
     /// gives 32 messages ahead: when those behind a failing one have taken all of its places, its other
     /// keys wait with it. As with [`strict_order`](Subscriber::strict_order) a queue of registry.yaml
-    /// must say `ordered: true`.
+    /// must say `ordered: true`. Commands have no such order: they are handled as without this.
     pub fn ordered_by(mut self, pointer: &str) -> Self {
         if partitions::is_pointer(pointer) {
             (self.options.strict_order, self.options.ordered_by) = (true, Some(pointer.to_owned()));

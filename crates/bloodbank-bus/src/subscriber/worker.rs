@@ -52,6 +52,8 @@ pub(super) struct Worker {
     metrics: QueueMetrics,
     /// When its messages are tried again.
     retry: RetryPolicy,
+    /// Whether its messages keep their order, so that one that failed is tried again in place.
+    is_ordered: bool,
     /// As many as handlers may run at a time. Closed when none may begin any more.
     places: Arc<Semaphore>,
     /// Where messages wait in their places: as many as handlers may run at a time.
@@ -72,13 +74,19 @@ enum Step {
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, queue: String, retry: RetryPolicy) -> Self {
-        let places = if shared.options.strict_order { 1 } else { shared.options.concurrency };
-        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        let places = shared.options.concurrency.min(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places));
         let metrics = QueueMetrics::new(&queue);
         let calling = Calling::new(shared.options.timeout);
         let working = AtomicUsize::new(0);
         let slots = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
-        Worker { shared, queue, metrics, retry, places, slots, working, calling }
+        let is_ordered = false;
+        Worker { shared, queue, metrics, retry, is_ordered, places, slots, working, calling }
+    }
+
+    /// A worker that handles one message after the other.
+    pub(super) fn in_order(shared: Arc<Shared>, queue: String, retry: RetryPolicy) -> Self {
+        Worker { is_ordered: true, ..Worker::new(shared, queue, retry) }.with_places(1)
     }
 
     /// So many messages may be begun with at a time.
@@ -111,8 +119,9 @@ impl Worker {
         self.calling.running.oldest()
     }
 
+    /// Whether its messages keep their order.
     pub(super) fn is_ordered(&self) -> bool {
-        self.shared.options.strict_order
+        self.is_ordered
     }
 
     /// True once nothing new is to be taken.
@@ -208,12 +217,12 @@ impl Worker {
             attempted = self.attempt_all(envelope, delivery, since) => attempted,
             never = self.keep_claim(&name) => match never {},
         };
-        let Some(Attempted { outcome, delivery }) = attempted else {
+        let Some(Attempted { outcome, told, delivery }) = attempted else {
             self.release(&name).await;
             return Step::Leave;
         };
         Step::Settle(match outcome {
-            Ok(handled) => self.conclude(&name, handled, &delivery).await,
+            Ok(handled) => self.conclude(&name, handled, told, &delivery).await,
             Err(fault) => {
                 self.release(&name).await;
                 self.park_fault(&delivery, &fault).await

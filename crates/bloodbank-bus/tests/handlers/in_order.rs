@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_bus::{
-    Delivery, InMemory, Publisher, Received, RetryPolicy, Subscriber, Subscription,
-    dead_letters_of, headers,
+    CallError, Delivery, InMemory, Publisher, Queue, Received, RetryPolicy, Subscriber,
+    Subscription, Topology, dead_letters_of, headers,
 };
-use bloodbank_testkit::catalog::{Any, MooringCreated, Parcel, contracts, mooring};
+use bloodbank_testkit::catalog::{Any, CreateMooring, MooringCreated, Parcel, contracts, mooring};
 use chrono::Utc;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
@@ -148,4 +148,72 @@ async fn keys_that_fail_take_no_turns_from_the_others() {
         assert!(again.iter().all(|(_, attempt)| *attempt == 2), "{all:?}");
     };
     subscriber.run_until(doing).await.unwrap();
+}
+
+/// Commands whose handler fails at the first attempt, and what it was called with.
+fn failing_commands(
+    subscriber: Subscriber<Any>,
+) -> (Subscriber<Any>, mpsc::UnboundedReceiver<(String, u32)>) {
+    let (sender, handled) = mpsc::unbounded_channel();
+    let subscriber = subscriber.handle(move |it: Received<CreateMooring>| {
+        let (topic, attempt) = (it.payload.topic.clone(), it.attempt());
+        let failed = topic == "bad" && attempt == 1;
+        sender.send((topic, attempt)).unwrap();
+        async move { if failed { Err("not yet") } else { Ok(()) } }
+    });
+    (subscriber, handled)
+}
+
+fn create(topic: &str) -> CreateMooring {
+    CreateMooring { topic: topic.to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_have_no_order_of_keys() {
+    let bus: Bus = Arc::new(InMemory::new());
+    let subscriber = on_q(&bus).ordered_by("/n").on(async |_: Received<Parcel>| {});
+    let subscriber = subscriber.retry(RetryPolicy::ladder([MINUTE])).concurrency(1);
+    let (subscriber, mut handled) = failing_commands(subscriber);
+    let doing = async {
+        let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+        for topic in ["bad", "good"] {
+            publisher.send(&create(topic)).await.unwrap();
+        }
+        for expected in [("bad", 1), ("good", 1), ("bad", 2)] {
+            let (topic, attempt) = handled.recv().await.unwrap();
+            assert_eq!((&*topic, attempt), expected);
+        }
+    };
+    subscriber.run_until(doing).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_order_a_failed_call_whose_caller_is_gone_is_tried_again_in_place() {
+    let memory = InMemory::new();
+    let bus: Bus = Arc::new(memory.clone());
+    let queue = Queue::of_command("terminal.mooring.create").unwrap();
+    let name = queue.name.clone();
+    bus.declare(&Topology::new().with_parked_queue(queue)).await.unwrap();
+    let publisher = Publisher::<Any>::new(bus.clone(), contracts());
+    let bad = create("bad");
+    let gone = publisher.call::<()>(&bad).within(Duration::from_secs(1)).await.unwrap_err();
+    assert!(matches!(gone, CallError::NoAnswer { .. }), "{gone}");
+    publisher.send(&create("good")).await.unwrap();
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).strict_order();
+    let (subscriber, mut handled) =
+        failing_commands(subscriber.retry(RetryPolicy::ladder([MINUTE])));
+    let doing = async {
+        for expected in [("bad", 1), ("bad", 2), ("good", 1)] {
+            let (topic, attempt) = handled.recv().await.unwrap();
+            assert_eq!((&*topic, attempt), expected);
+        }
+        // One that waits is told at once, and nothing is tried again.
+        let told = publisher.call::<()>(&bad).await.unwrap_err();
+        assert!(
+            matches!(&told, CallError::Handler { reason, .. } if reason == "not yet"),
+            "{told}"
+        );
+    };
+    subscriber.run_until(doing).await.unwrap();
+    assert_eq!((memory.depth(&name), memory.depth(&dead_letters_of(&name))), (0, 0));
 }

@@ -15,6 +15,8 @@ use crate::{Answer, Delivery, Handled, Verdict, expiry};
 /// What came of the attempts at a message.
 pub(super) struct Attempted {
     pub(super) outcome: Result<Handled, Fault>,
+    /// Whether its caller was told; `None` if nobody has tried.
+    pub(super) told: Option<bool>,
     /// As the last attempt knew it.
     pub(super) delivery: Arc<Delivery>,
 }
@@ -31,7 +33,7 @@ impl Worker {
             return self.attempt_in_place(envelope, delivery, since).await;
         }
         let outcome = self.attempt(envelope, delivery).await;
-        Some(Attempted { outcome, delivery: Arc::clone(delivery) })
+        Some(Attempted { outcome, told: None, delivery: Arc::clone(delivery) })
     }
 
     /// One call of the handler. It fails if it panics, and if it takes longer than it may: then it is

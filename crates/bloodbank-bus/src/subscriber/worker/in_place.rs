@@ -11,6 +11,7 @@ use tracing::warn;
 use super::super::TIMEOUT;
 use super::Worker;
 use super::attempt::Attempted;
+use super::conclude::answer_of;
 use crate::reading::{self, Escaped};
 use crate::{Delivery, Verdict};
 
@@ -32,34 +33,47 @@ impl Worker {
         let mut delivery = Arc::clone(delivery);
         loop {
             let room = self.room(&delivery.key).await?;
-            let mut outcome = self.attempt(envelope.clone(), &delivery).await;
+            let outcome = self.attempt(envelope.clone(), &delivery).await;
             drop(room);
-            let reason = match &mut outcome {
-                Ok(handled) if delivery.reply_to.is_none() => match &mut handled.verdict {
-                    Verdict::Retry(reason) => reason,
-                    _ => return Some(Attempted { outcome, delivery }),
-                },
-                _ => return Some(Attempted { outcome, delivery }),
+            let mut attempted = Attempted { outcome, told: None, delivery };
+            let Some((after, next)) = self.next_in_place(&mut attempted, since).await else {
+                return Some(attempted);
             };
-            let after = match self.retry.after(delivery.attempt) {
-                Some(after) if self.has_time(since, after) => after,
-                None => return Some(Attempted { outcome, delivery }),
-                Some(_) => {
-                    reason.push_str(&self.out_of_time());
-                    return Some(Attempted { outcome, delivery });
-                }
-            };
-            warn!(attempt = delivery.attempt, error = %Escaped(reason), "tried again in {after:?}");
-            self.metrics.retries.increment(1);
-            let mut next = Delivery::clone(&delivery);
-            next.headers.extend(reading::retrying(&delivery, reason));
-            next.attempt += 1;
             self.pause(after).await?;
-            if !self.shared.transport.is_current(&delivery) {
+            if !self.shared.transport.is_current(&next) {
                 return None;
             }
-            delivery = Arc::new(next);
+            delivery = next;
         }
+    }
+
+    /// The pause before the next attempt, and the delivery as that one knows it; `None` if there is none.
+    async fn next_in_place(
+        &self,
+        attempted: &mut Attempted,
+        since: Instant,
+    ) -> Option<(Duration, Arc<Delivery>)> {
+        let Attempted { outcome, told, delivery } = attempted;
+        let handled = outcome.as_mut().ok()?;
+        let Verdict::Retry(_) = handled.verdict else { return None };
+        if delivery.reply_to.is_some() {
+            let is_told = self.tell_caller(delivery, answer_of(handled)).await;
+            if *told.insert(is_told) {
+                return None;
+            }
+        }
+        let Verdict::Retry(reason) = &mut handled.verdict else { return None };
+        let after = self.retry.after(delivery.attempt)?;
+        if !self.has_time(since, after) {
+            reason.push_str(&self.out_of_time());
+            return None;
+        }
+        warn!(attempt = delivery.attempt, error = %Escaped(reason), "tried again in {after:?}");
+        self.metrics.retries.increment(1);
+        let mut next = Delivery::clone(delivery);
+        next.headers.extend(reading::retrying(delivery, reason));
+        next.attempt += 1;
+        Some((after, Arc::new(next)))
     }
 
     /// Waits until one more handler may run, of those of this key and of all; `None` on shutdown. An
