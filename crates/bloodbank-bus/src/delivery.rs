@@ -40,9 +40,9 @@ pub struct Delivery {
     /// How often it was delivered before from this queue and came back, as far as the transport
     /// counts: because its consumer was lost (a crash, a cut connection), or it was requeued. A
     /// message that comes from its queue for the first time, or for the first time after a retry or a
-    /// redrive, has 0. Transports let a message that was lost more than once be taken alone, so that
-    /// only what was started goes on counting. A transport in memory cannot lose consumers, and says
-    /// at most 1.
+    /// redrive, has 0. Transports deliver a message alone from [`SUSPECT`](Delivery::SUSPECT) losses
+    /// on, so that only a message that was begun is counted any further. A transport in memory cannot
+    /// lose consumers, and says at most 1.
     pub lost: u32,
     /// Where the sender of a command waits for an answer. Means nothing to another transport.
     pub reply_to: Option<Arc<str>>,
@@ -50,6 +50,11 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// From how many losses on a message is delivered alone, and handled without waiting for others: it
+    /// may be what ends its consumers. One is an accident: a restart, a cut connection, or what another
+    /// consumer has handed back.
+    pub const SUSPECT: u32 = 2;
+
     /// For transports: a message that comes from a queue for the first time. The attempt is what its
     /// headers say.
     pub fn new(tag: DeliveryTag, queue: Arc<str>, message: Verbatim) -> Self {
@@ -79,6 +84,11 @@ impl Delivery {
     pub fn with_lost(mut self, times: u32) -> Self {
         (self.redelivered, self.lost) = (times > 0, times);
         self
+    }
+
+    /// Whether it was lost so often that it is taken alone.
+    pub fn is_suspect(&self) -> bool {
+        self.lost >= Delivery::SUSPECT
     }
 
     /// Sets where an answer is waited for.

@@ -55,6 +55,11 @@ impl<P> Received<P> {
         &self.delivery.queue
     }
 
+    /// Whether it was lost so often that it is taken alone.
+    pub(crate) fn is_suspect(&self) -> bool {
+        self.delivery.is_suspect()
+    }
+
     /// What travelled beside the envelope.
     pub fn headers(&self) -> &Headers {
         &self.delivery.headers

@@ -11,6 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::reading::{self, Fault};
+use crate::subscriber::Calling;
 use crate::{Answer, BoxFuture, Delivery, Extensions, Headers, Received, Verdict};
 
 /// Any error of a layer or a handler.
@@ -28,6 +29,7 @@ pub struct Message {
     extensions: Extensions,
     contracts: Contracts,
     handler: Handler,
+    calling: Calling,
 }
 
 impl Message {
@@ -36,8 +38,10 @@ impl Message {
         delivery: Arc<Delivery>,
         contracts: Contracts,
         handler: Handler,
+        calling: Calling,
     ) -> Self {
-        Message { envelope, delivery, extensions: Extensions::default(), contracts, handler }
+        let extensions = Extensions::default();
+        Message { envelope, delivery, extensions, contracts, handler, calling }
     }
 
     /// Who said it, when, and because of what.
@@ -69,6 +73,11 @@ impl Message {
     /// What judges it.
     pub(crate) fn contracts(&self) -> &Contracts {
         &self.contracts
+    }
+
+    /// How a handler is called that is given several messages.
+    pub(crate) fn calling(&self) -> &Calling {
+        &self.calling
     }
 
     /// As its handler wants it.

@@ -1,6 +1,7 @@
 //! Services on the listening side: handlers on queues.
 
 mod batch;
+mod call;
 mod chains;
 mod consumer;
 mod handlers;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::info;
 
+pub(crate) use self::call::Calling;
 use self::consumer::Consumer;
 use self::handlers::Handlers;
 use self::layers::Wrap;
@@ -70,6 +72,12 @@ pub struct Subscriber<S> {
 /// How long a handler may take: half of what RabbitMQ gives it.
 const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
+/// How long a message is tried again in place: less than the 30 minutes after which RabbitMQ closes the
+/// channel of a consumer that has not settled a message, which would bring back all that was taken ahead
+/// and begin with the first attempt anew. The default retries fit in, with a last handler that takes all
+/// of its time.
+const HOLD: Duration = Duration::from_secs(28 * 60);
+
 /// How a subscriber works.
 #[derive(Clone)]
 struct Options {
@@ -87,6 +95,8 @@ struct Options {
     drain: Duration,
     /// How long a handler may take.
     timeout: Duration,
+    /// How long a message is tried again in place.
+    hold: Duration,
 }
 
 /// Why a subscriber does not run, or runs no more.
@@ -161,6 +171,7 @@ impl<S: Service> Subscriber<S> {
                 dedup: Arc::new(LocalDedup::default()),
                 drain: Duration::from_secs(30),
                 timeout: TIMEOUT,
+                hold: HOLD,
             },
             faults: Vec::new(),
             ready: watch::Sender::new(false),
@@ -223,9 +234,10 @@ impl<S: Service> Subscriber<S> {
     ///
     /// Each message has its own fate: the handler returns one verdict for all or a list with one for each
     /// (see [`IntoVerdicts`]), and what is to be tried again comes again by itself, maybe in another
-    /// batch. What breaks its contract or was handled before is not in the batch. Batches of one handler
-    /// are handled one after the other, apart from [`concurrency`](Subscriber::concurrency). The queue
-    /// gives at least as many messages ahead as fit into a batch.
+    /// batch. What was lost with its consumer more than once waits for no others. What breaks its contract or was handled before is not in the batch. Batches of one handler
+    /// are handled one after the other, apart from [`concurrency`](Subscriber::concurrency), and
+    /// [`timeout`](Subscriber::timeout) says how long each may take; the wait for its turn is not counted.
+    /// The queue gives at least as many messages ahead as fit into a batch.
     pub fn on_batch<E, F, R>(mut self, most: usize, wait: Duration, handler: F) -> Self
     where
         E: Event + ConsumedBy<S>,
@@ -322,7 +334,7 @@ impl<S: Service> Subscriber<S> {
     }
 
     /// One message at a time, in order: what fails is tried again in place, and parked at the end, so
-    /// that nothing overtakes it. Order holds across processes, too, as one of them gets everything;
+    /// that nothing overtakes it; see [`hold_at_most`](Subscriber::hold_at_most). Order holds across processes, too, as one of them gets everything;
     /// a queue of registry.yaml must say `ordered: true` for that.
     pub fn strict_order(mut self) -> Self {
         self.options.strict_order = true;
@@ -344,7 +356,7 @@ impl<S: Service> Subscriber<S> {
     /// value, or with null, have the empty key, and their order among each other is kept. A partition
     /// gives 32 messages ahead: when those behind a failing one have taken all of its places, its other
     /// keys wait with it. As with [`strict_order`](Subscriber::strict_order) a queue of registry.yaml
-    /// must say `ordered: true`.
+    /// must say `ordered: true`. Commands have no such order: they are handled as without this.
     pub fn ordered_by(mut self, pointer: &str) -> Self {
         if partitions::is_pointer(pointer) {
             (self.options.strict_order, self.options.ordered_by) = (true, Some(pointer.to_owned()));
@@ -359,6 +371,19 @@ impl<S: Service> Subscriber<S> {
     /// partitions are empty: a key may then be in another partition.
     pub fn partitions(mut self, count: u16) -> Self {
         self.options.partitions = count.clamp(1, partitions::MOST_PARTITIONS);
+        self
+    }
+
+    /// How long a message is tried again in place, where order is kept; 28 minutes unless said. When the
+    /// next attempt could end later (its pause and the [`timeout`](Subscriber::timeout) count, the
+    /// latter up to 15 minutes), the message is parked as exhausted, and its error says so.
+    ///
+    /// RabbitMQ takes back what is not settled after 30 minutes, and with it all that was taken ahead;
+    /// the attempts made in place would be forgotten. The messages behind a failing one count from when
+    /// they were taken ahead: where several fail one after the other, they may come back once, in their
+    /// order. Raise this only where the broker gives more (`consumer_timeout`), or on another transport.
+    pub fn hold_at_most(mut self, time: Duration) -> Self {
+        self.options.hold = time;
         self
     }
 
@@ -382,7 +407,7 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
-    /// How long a handler may take with one message; 15 minutes unless said. Then its future is dropped,
+    /// How long a handler may take with one message, or one batch; 15 minutes unless said. Then its future is dropped,
     /// and the message has failed: it is tried again, like after any other failure.
     ///
     /// Keep it below the time that the broker gives: RabbitMQ takes back what is not settled after 30

@@ -9,9 +9,6 @@ use lapin::types::AMQPValue;
 
 /// The header in which a quorum queue says how often a message came back.
 const COUNT: &str = "x-delivery-count";
-/// From how many losses on a message is taken alone. One is an accident: a restart, a cut connection,
-/// or what another consumer has handed back.
-const SUSPECT: u32 = 2;
 
 /// How much is taken ahead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +38,7 @@ impl Pace {
     }
 
     pub(super) fn step(self, lost: u32) -> Step {
-        match (self, lost >= SUSPECT) {
+        match (self, lost >= bloodbank_bus::Delivery::SUSPECT) {
             (Pace::Alone, false) => Step::HandOutAndGo(Pace::Full),
             (Pace::Full, true) => Step::TakeBackAndGo(Pace::Alone),
             _ => Step::HandOut,

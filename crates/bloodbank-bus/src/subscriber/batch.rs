@@ -7,11 +7,12 @@ use bloodbank_core::codec::Payload;
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
+use super::Calling;
 use crate::layer::Handler;
 use crate::{IntoVerdicts, Received, Verdict};
 
 /// What becomes of a message whose batch was never done.
-const NOT_DONE: &str = "the handler of its batch panicked, or was not done in time";
+const NOT_DONE: &str = "the call of its batch was dropped before it was done";
 
 /// The messages that wait to be handled together. The task of one of them leads: it waits for the
 /// others, calls the handler, and tells them what came of it. There is no task but theirs, so that
@@ -20,8 +21,8 @@ struct Batch<P> {
     most: usize,
     wait: Duration,
     waiting: Mutex<Vec<Member<P>>>,
-    /// Told when there are enough.
-    full: Notify,
+    /// Told when there is nothing more to wait for.
+    complete: Notify,
     /// Held by the one that leads.
     lead: tokio::sync::Mutex<()>,
     /// True once nothing more comes.
@@ -50,7 +51,7 @@ where
         most: most.max(1),
         wait,
         waiting: Mutex::default(),
-        full: Notify::new(),
+        complete: Notify::new(),
         lead: tokio::sync::Mutex::default(),
         draining,
     });
@@ -58,8 +59,9 @@ where
     let handler: Handler = Arc::new(move |message| {
         let (batch, handler) = (batch.clone(), handler.clone());
         Box::pin(async move {
+            let calling = message.calling().clone();
             let received = message.read()?;
-            Ok(batch.handle(received, &*handler).await.into())
+            Ok(batch.handle(received, &calling, &*handler).await.into())
         })
     });
     (handler, drain)
@@ -67,7 +69,7 @@ where
 
 impl<P: Send + 'static> Batch<P> {
     /// Waits until a message was handled with others; leads them if nobody does.
-    async fn handle<F, R>(&self, received: Received<P>, handler: &F) -> Verdict
+    async fn handle<F, R>(&self, received: Received<P>, calling: &Calling, handler: &F) -> Verdict
     where
         F: Fn(Vec<Received<P>>) -> R,
         R: Future<Output: IntoVerdicts>,
@@ -84,11 +86,14 @@ impl<P: Send + 'static> Batch<P> {
             self.gather().await;
             let (received, members) = self.take();
             let count = received.len();
-            if count == 0 {
+            let Some(first) = received.first().map(|first| first.envelope.clone()) else {
                 // Its own verdict came in the meantime.
                 continue;
-            }
-            let verdicts = handler(received).await.into_verdicts(count);
+            };
+            let verdicts = match calling.call(first, || handler(received)).await {
+                Ok(verdicts) => verdicts.into_verdicts(count),
+                Err(reason) => Verdict::Retry(reason).into_verdicts(count),
+            };
             for (member, verdict) in members.into_iter().zip(verdicts) {
                 // An error means that its task was ended; its message comes again.
                 let _ = member.send(verdict);
@@ -101,13 +106,13 @@ impl<P: Send + 'static> Batch<P> {
         let (verdict, told) = oneshot::channel();
         let mut waiting = self.waiting();
         waiting.push(Member { since: Instant::now(), received, verdict });
-        if waiting.len() >= self.most {
-            self.full.notify_one();
+        if self.is_complete(&waiting) {
+            self.complete.notify_one();
         }
         told
     }
 
-    /// Waits until there are enough, or the first has waited long enough, or nothing more comes.
+    /// Waits until it is complete, or the first has waited long enough, or nothing more comes.
     async fn gather(&self) {
         let mut draining = self.draining.clone();
         loop {
@@ -116,7 +121,7 @@ impl<P: Send + 'static> Batch<P> {
                 // Those whose tasks were ended come again.
                 waiting.retain(|member| !member.verdict.is_closed());
                 match waiting.first() {
-                    Some(first) if waiting.len() < self.most => first.since,
+                    Some(first) if !self.is_complete(&waiting) => first.since,
                     _ => return,
                 }
             };
@@ -124,10 +129,16 @@ impl<P: Send + 'static> Batch<P> {
             tokio::select! {
                 // An error means that nothing runs any more.
                 _ = draining.wait_for(|draining| *draining) => return,
-                () = self.full.notified() => {}
+                () = self.complete.notified() => {}
                 () = at(until) => return,
             }
         }
+    }
+
+    /// Whether there are enough, or one that is not to wait: while a suspect is not settled, its transport
+    /// gives nothing else.
+    fn is_complete(&self, waiting: &[Member<P>]) -> bool {
+        waiting.len() >= self.most || waiting.iter().any(|member| member.received.is_suspect())
     }
 
     /// The next batch, and who is told of it.

@@ -49,7 +49,7 @@ impl Consumer {
     ) -> Result<Self, TransportError> {
         let batch = u16::try_from(shared.handlers.largest_batch()).unwrap_or(u16::MAX);
         let mut prefetch = shared.options.prefetch.max(batch);
-        if shared.options.strict_order {
+        if role.is_ordered() {
             prefetch = prefetch.min(MOST_IN_ORDER);
         }
         let subscription = Subscription::new(&*queue).with_prefetch(prefetch);
@@ -59,9 +59,10 @@ impl Consumer {
                 // In each partition as many keys side by side as there can be messages.
                 let places = usize::from(MOST_IN_ORDER);
                 let slots = partitions.slots.clone();
-                Worker::new(shared, queue, retry).with_places(places).with_slots(slots)
+                Worker::in_order(shared, queue, retry).with_places(places).with_slots(slots)
             }
-            _ => Worker::new(shared, queue, retry),
+            Role::Plain => Worker::new(shared, queue, retry),
+            Role::InOrder | Role::Relay(_) => Worker::in_order(shared, queue, retry),
         };
         let worker = Arc::new(worker);
         let mut watching = JoinSet::new();
@@ -69,7 +70,7 @@ impl Consumer {
         watching.spawn(async move { watched.watch().await });
         let same = worker.clone();
         let intake = Intake::Open(match role {
-            Role::Plain => tokio::spawn(hand_out(same, deliveries)),
+            Role::Plain | Role::InOrder => tokio::spawn(hand_out(same, deliveries)),
             Role::Relay(partitions) => {
                 tokio::spawn(relay::pass_on_all(same, partitions, deliveries))
             }

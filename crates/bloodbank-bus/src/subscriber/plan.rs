@@ -21,12 +21,21 @@ pub(super) struct Planned {
 /// What becomes of the messages of a queue.
 #[derive(Clone)]
 pub(super) enum Role {
-    /// They are handled.
+    /// They are handled, in whatever order.
     Plain,
+    /// They are handled one after the other.
+    InOrder,
     /// They are passed on to the partitions.
     Relay(Arc<Partitions>),
     /// They are handled key by key; the number of the partition.
     Partition(Arc<Partitions>, usize),
+}
+
+impl Role {
+    /// Whether its messages keep their order.
+    pub(super) fn is_ordered(&self) -> bool {
+        !matches!(self, Role::Plain)
+    }
 }
 
 impl<S: Service> Subscriber<S> {
@@ -60,7 +69,7 @@ impl<S: Service> Subscriber<S> {
                 topology = partitions.declared(&queue).fold(topology, Topology::with_queue);
             }
             topology = topology.with_parked_queue(queue);
-            if !self.options.strict_order {
+            if !roles.iter().any(|(role, _)| role.is_ordered()) {
                 topology = topology.with_delays_of(&*name, retry.delays().iter().copied());
             }
             let plan = |(role, queue)| Planned { queue, retry: retry.clone(), role };
@@ -73,10 +82,13 @@ impl<S: Service> Subscriber<S> {
     fn roles(&self, queue: &Queue) -> Vec<(Role, String)> {
         let name = queue.name.clone();
         let is_of_events = queue.bindings.iter().any(|bound| bound.exchange != Exchange::Commands);
-        let Some(pointer) = self.options.ordered_by.as_ref().filter(|_| is_of_events) else {
-            return vec![(Role::Plain, name)];
+        let Options { partitions, concurrency, strict_order, .. } = self.options;
+        let pointer = match &self.options.ordered_by {
+            // Commands have no such order.
+            Some(pointer) if is_of_events => pointer,
+            None if strict_order => return vec![(Role::InOrder, name)],
+            _ => return vec![(Role::Plain, name)],
         };
-        let Options { partitions, concurrency, .. } = self.options;
         let partitions = Arc::new(Partitions::new(&name, pointer, partitions, concurrency));
         let names = partitions.queues().iter().enumerate();
         let roles = names.map(|(n, name)| (Role::Partition(partitions.clone(), n), name.clone()));

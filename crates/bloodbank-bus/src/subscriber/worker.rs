@@ -3,6 +3,7 @@
 mod attempt;
 mod claim;
 mod conclude;
+mod in_place;
 mod places;
 
 use std::sync::Arc;
@@ -12,14 +13,15 @@ use std::time::{Duration, Instant};
 use bloodbank_core::{Envelope, LiveContracts};
 use chrono::Utc;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::sleep;
+use tokio::time::{self, sleep};
 use tracing::{Instrument, debug, error_span};
 
+use self::attempt::Attempted;
 use self::claim::name_of;
 pub(super) use self::places::{Place, Turn};
 use super::Options;
+use super::call::Calling;
 use super::handlers::Handlers;
-use super::running::Running;
 use crate::metrics::QueueMetrics;
 use crate::reading::{Escaped, Fault};
 use crate::{Answer, Claim, Delivery, Next, Reason, RetryPolicy, Settlement, Transport};
@@ -50,13 +52,15 @@ pub(super) struct Worker {
     metrics: QueueMetrics,
     /// When its messages are tried again.
     retry: RetryPolicy,
+    /// Whether its messages keep their order, so that one that failed is tried again in place.
+    is_ordered: bool,
     /// As many as handlers may run at a time. Closed when none may begin any more.
     places: Arc<Semaphore>,
     /// Where messages wait in their places: as many as handlers may run at a time.
     slots: Arc<Semaphore>,
     /// How many messages are being handled.
     working: AtomicUsize,
-    running: Running,
+    calling: Calling,
 }
 
 /// What is to be done with a message after a look at it.
@@ -70,12 +74,19 @@ enum Step {
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, queue: String, retry: RetryPolicy) -> Self {
-        let places = if shared.options.strict_order { 1 } else { shared.options.concurrency };
-        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        let places = shared.options.concurrency.min(Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places));
         let metrics = QueueMetrics::new(&queue);
-        let (working, running) = (AtomicUsize::new(0), Running::default());
+        let calling = Calling::new(shared.options.timeout);
+        let working = AtomicUsize::new(0);
         let slots = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
-        Worker { shared, queue, metrics, retry, places, slots, working, running }
+        let is_ordered = false;
+        Worker { shared, queue, metrics, retry, is_ordered, places, slots, working, calling }
+    }
+
+    /// A worker that handles one message after the other.
+    pub(super) fn in_order(shared: Arc<Shared>, queue: String, retry: RetryPolicy) -> Self {
+        Worker { is_ordered: true, ..Worker::new(shared, queue, retry) }.with_places(1)
     }
 
     /// So many messages may be begun with at a time.
@@ -105,11 +116,12 @@ impl Worker {
 
     /// How long the oldest handler has been running.
     pub(super) fn oldest_handler(&self) -> Option<Duration> {
-        self.running.oldest()
+        self.calling.running.oldest()
     }
 
+    /// Whether its messages keep their order.
     pub(super) fn is_ordered(&self) -> bool {
-        self.shared.options.strict_order
+        self.is_ordered
     }
 
     /// True once nothing new is to be taken.
@@ -119,7 +131,7 @@ impl Worker {
 
     /// Tells of handlers that run long, for ever.
     pub(super) async fn watch(&self) {
-        self.running.watch(&self.queue, &self.metrics).await;
+        self.calling.running.watch(&self.queue, &self.metrics).await;
     }
 
     /// Handles a message. While it waits for others it takes nobody's place.
@@ -188,7 +200,7 @@ impl Worker {
     }
 
     async fn handle(&self, envelope: Arc<Envelope>, delivery: &Arc<Delivery>) -> Step {
-        let name = name_of(&envelope, delivery);
+        let (name, since) = (name_of(&envelope, delivery), time::Instant::now());
         match self.claim(&name).await {
             None => return Step::Leave,
             Some(Claim::Done(answer)) => return Step::Settle(self.skip(delivery, answer).await),
@@ -202,20 +214,20 @@ impl Worker {
             return Step::Settle(self.park(delivery, Reason::DeliveryLimit, &lost));
         }
         let attempted = tokio::select! {
-            attempted = self.attempt_all(envelope, delivery) => attempted,
+            attempted = self.attempt_all(envelope, delivery, since) => attempted,
             never = self.keep_claim(&name) => match never {},
         };
-        match attempted {
-            Ok(Some((handled, last))) => Step::Settle(self.conclude(&name, handled, &last).await),
-            Ok(None) => {
-                self.release(&name).await;
-                Step::Leave
-            }
+        let Some(Attempted { outcome, told, delivery }) = attempted else {
+            self.release(&name).await;
+            return Step::Leave;
+        };
+        Step::Settle(match outcome {
+            Ok(handled) => self.conclude(&name, handled, told, &delivery).await,
             Err(fault) => {
                 self.release(&name).await;
-                Step::Settle(self.park_fault(delivery, &fault).await)
+                self.park_fault(&delivery, &fault).await
             }
-        }
+        })
     }
 
     /// What was handled before is not handled again; whoever calls is told what came of it.

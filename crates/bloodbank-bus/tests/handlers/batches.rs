@@ -130,3 +130,33 @@ async fn there_are_no_batches_in_strict_order() {
     let SubscribeError::Setup { faults, .. } = error else { panic!("{error}") };
     assert_eq!(faults, [SetupFault::BatchInOrder]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_timeout_counts_the_call_of_a_batch_and_no_wait_for_it() {
+    let bus = InMemory::new();
+    let shared: Bus = Arc::new(bus.clone());
+    let (sender, mut batches) = mpsc::unbounded_channel();
+    let subscriber = on_q(&shared).timeout(SECOND * 60);
+    let watch = subscriber.watch();
+    let subscriber = subscriber.on_batch(2, SECOND, move |batch: Vec<Received<Parcel>>| {
+        let sender = sender.clone();
+        async move {
+            sleep(SECOND * 50).await;
+            sender.send(batch.iter().map(|it| it.payload.n).collect::<Vec<_>>()).unwrap();
+        }
+    });
+    let doing = async {
+        for n in 0..8 {
+            parcel(&shared, n).await;
+        }
+        for first in [0, 2, 4, 6] {
+            assert_eq!(batches.recv().await.unwrap(), [first, first + 1]);
+            let oldest = watch.status().queues[0].oldest_handler;
+            assert!(oldest.is_none_or(|oldest| oldest <= SECOND * 50), "{oldest:?}");
+        }
+        settle().await;
+        assert_eq!((bus.depth("q"), bus.unsettled("q")), (0, 0));
+    };
+    subscriber.run_until(doing).await.unwrap();
+    assert!(batches.try_recv().is_err(), "handled once");
+}

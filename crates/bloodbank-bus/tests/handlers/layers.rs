@@ -228,3 +228,21 @@ async fn an_error_of_a_layer_is_told_to_who_calls_and_else_means_retry() {
     one(&bus, subscriber, a_parcel()).await;
     assert_eq!(dead_letter(&shared).await[headers::REASON], "exhausted");
 }
+
+#[tokio::test]
+async fn a_layer_that_panics_before_its_future_is_made_ends_no_subscriber() {
+    let bus = InMemory::new();
+    let shared: Bus = Arc::new(bus.clone());
+    let subscriber = on_q(&shared).retry(RetryPolicy::ladder([Duration::from_millis(10)]));
+    let subscriber = subscriber
+        .around(|message: Message, next: Next| {
+            assert!(message.delivery().attempt > 1, "on purpose");
+            async move { next.run(message).await }
+        })
+        .on(async |received: Received<Parcel>| match received.headers()[headers::ERROR].as_str() {
+            Some("the handler panicked: on purpose") => Verdict::Done,
+            other => Verdict::Park(format!("{other:?}")),
+        });
+    one(&bus, subscriber, a_parcel()).await;
+    assert_eq!(bus.depth(&dead_letters_of("q")), 0);
+}

@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod batches;
+mod in_order;
 mod layers;
 mod limits;
 mod running;
 mod state;
 mod status;
 mod support;
+mod suspects;
 mod timeouts;

@@ -13,9 +13,6 @@ use crate::writer::Transaction;
 /// Where a message stands in its queue: its place, and what tells it from others of that place.
 pub(super) type Place = (i64, i64);
 
-/// From how many losses on a message is taken alone.
-const SUSPECT: u32 = 2;
-
 static MESSAGES: Table = Table {
     name: "messages",
     columns: &[
@@ -111,7 +108,7 @@ impl Taken {
     /// Whether it was lost with its consumer so often that it is to be taken alone. Once is an
     /// accident.
     pub(super) fn is_suspect(&self) -> bool {
-        self.lost >= SUSPECT
+        self.lost >= Delivery::SUSPECT
     }
 
     /// As its consumer gets it, and the headers as they are stored.

@@ -1,37 +1,44 @@
 //! Attempts: the calls of a handler.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::Poll;
 
 use bloodbank_core::Envelope;
-use tokio::sync::SemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::Instant;
 use tower_service::Service;
-use tracing::warn;
 
+use super::super::call::caught;
 use super::Worker;
 use crate::layer::{self, Message};
-use crate::reading::{self, Escaped, Fault};
+use crate::reading::Fault;
 use crate::{Answer, Delivery, Handled, Verdict, expiry};
 
+/// What came of the attempts at a message.
+pub(super) struct Attempted {
+    pub(super) outcome: Result<Handled, Fault>,
+    /// Whether its caller was told; `None` if nobody has tried.
+    pub(super) told: Option<bool>,
+    /// As the last attempt knew it.
+    pub(super) delivery: Arc<Delivery>,
+}
+
 impl Worker {
-    /// As many attempts as are made without letting go, and the delivery as the last one saw it;
-    /// `None` on shutdown.
+    /// As many attempts as are made without letting go; `None` on shutdown.
     pub(super) async fn attempt_all(
         &self,
         envelope: Arc<Envelope>,
         delivery: &Arc<Delivery>,
-    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
-        if self.shared.options.strict_order {
-            return self.attempt_in_place(envelope, delivery).await;
+        since: Instant,
+    ) -> Option<Attempted> {
+        if self.is_ordered() {
+            return self.attempt_in_place(envelope, delivery, since).await;
         }
-        let handled = self.attempt(envelope, delivery).await?;
-        Ok(Some((handled, Arc::clone(delivery))))
+        let outcome = self.attempt(envelope, delivery).await;
+        Some(Attempted { outcome, told: None, delivery: Arc::clone(delivery) })
     }
+
     /// One call of the handler. It fails if it panics, and if it takes longer than it may: then it is
     /// dropped where it is.
-    async fn attempt(
+    pub(super) async fn attempt(
         &self,
         envelope: Arc<Envelope>,
         delivery: &Arc<Delivery>,
@@ -44,61 +51,22 @@ impl Worker {
         };
         expiry::check(delivery)?;
         let contracts = self.shared.contracts.current();
-        let _entry = self.running.begin(envelope.clone());
-        let message = Message::new(envelope, delivery.clone(), contracts, handler.clone());
-        let mut running = match &self.shared.layers {
+        let calling = self.calling.clone();
+        let message =
+            Message::new(envelope.clone(), delivery.clone(), contracts, handler.clone(), calling);
+        let begin = || match &self.shared.layers {
             None => handler(message),
             Some(layers) => layers.clone().call(message),
         };
-        let caught = std::future::poll_fn(move |context| {
-            std::panic::catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(context)))
-                .map_or_else(|panic| Poll::Ready(Err(panic)), |poll| poll.map(Ok))
-        });
-        let patience = self.shared.options.timeout;
-        match timeout(patience, caught).await {
-            Ok(Ok(Ok(handled))) => Ok(handled),
-            Ok(Ok(Err(error))) => layer::verdict_of(error).map(Handled::from),
-            Ok(Err(panic)) => Ok(failed(format!("the handler panicked: {}", words_of(&*panic)))),
-            Err(_) => Ok(failed(format!("the handler was not done in {patience:?}"))),
-        }
-    }
-
-    /// Waits until one more handler may run; `None` on shutdown.
-    async fn slot(&self) -> Option<SemaphorePermit<'_>> {
-        let mut stopped = self.shared.stopped.clone();
-        tokio::select! {
-            slot = self.slots.acquire() => slot.ok(),
-            _ = stopped.wait_for(|stopped| *stopped) => None,
-        }
-    }
-
-    /// Calls the handler until it is done, as often as the policy says, without letting go. Gives what
-    /// it made of the message, and the delivery with what the last attempt knew; `None` on shutdown.
-    async fn attempt_in_place(
-        &self,
-        envelope: Arc<Envelope>,
-        delivery: &Arc<Delivery>,
-    ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
-        let mut delivery = Arc::clone(delivery);
-        loop {
-            let Some(slot) = self.slot().await else { return Ok(None) };
-            let handled = self.attempt(envelope.clone(), &delivery).await?;
-            drop(slot);
-            let (Verdict::Retry(reason), None) = (&handled.verdict, &delivery.reply_to) else {
-                return Ok(Some((handled, delivery)));
-            };
-            let Some(after) = self.retry.after(delivery.attempt) else {
-                return Ok(Some((handled, delivery)));
-            };
-            warn!(attempt = delivery.attempt, error = %Escaped(reason), "tried again in {after:?}");
-            self.metrics.retries.increment(1);
-            if self.pause(after).await.is_none() || !self.shared.transport.is_current(&delivery) {
-                return Ok(None);
-            }
-            let mut next = Delivery::clone(&delivery);
-            next.headers.extend(reading::retrying(&delivery, reason));
-            next.attempt += 1;
-            delivery = Arc::new(next);
+        let called = match self.shared.handlers.is_batched(&envelope.event_type) {
+            // The call of its handler is that of its batch, which it waits for.
+            true => caught(begin).await,
+            false => self.calling.call(envelope, begin).await,
+        };
+        match called {
+            Ok(Ok(handled)) => Ok(handled),
+            Ok(Err(error)) => layer::verdict_of(error).map(Handled::from),
+            Err(reason) => Ok(failed(reason)),
         }
     }
 }
@@ -106,9 +74,4 @@ impl Worker {
 /// What stands for a handler that has not said anything.
 fn failed(reason: String) -> Handled {
     Handled { answer: Some(Answer::Error(reason.clone())), verdict: Verdict::Retry(reason) }
-}
-
-fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

@@ -18,26 +18,21 @@ impl Worker {
         &self,
         name: &str,
         handled: Handled,
+        told: Option<bool>,
         delivery: &Delivery,
     ) -> Settlement {
-        let Handled { verdict, answer } = handled;
-        // A layer that stops a message need not know whether somebody calls.
-        let reason = || verdict.reason().to_owned();
-        let answer = answer.or_else(|| verdict.is_failure().then(|| Answer::Error(reason())));
-        let answer = answer.and_then(|answer| serde_json::to_vec(&answer).ok());
-        // Who calls is told of a failure at once, and decides whether to call again.
         let called = delivery.reply_to.is_some();
-        let told = match &answer {
-            Some(answer) if called => {
-                self.reply(delivery, answer.clone()).await && !is_late(delivery)
-            }
-            _ => false,
+        let answer = if called { answer_of(&handled) } else { None };
+        let told = match told {
+            None if called => self.tell_caller(delivery, answer.clone()).await,
+            told => told.unwrap_or(false),
         };
+        let verdict = handled.verdict;
         let retry = &self.retry;
         match verdict {
             Verdict::Done | Verdict::Drop(_) => {
                 // Whoever sends it again is answered as whoever called.
-                self.finish(name, answer.filter(|_| called)).await;
+                self.finish(name, answer).await;
             }
             _ => self.release(name).await,
         }
@@ -52,7 +47,7 @@ impl Worker {
                 Settlement::Ack
             }
             Verdict::Retry(reason) => match retry.after(delivery.attempt) {
-                Some(after) if !self.shared.options.strict_order => {
+                Some(after) if !self.is_ordered() => {
                     warn!(error = %Escaped(&reason), "tried again in {after:?}");
                     self.metrics.retries.increment(1);
                     self.metrics.processed("retried");
@@ -66,6 +61,15 @@ impl Worker {
                 self.metrics.processed("dropped");
                 Settlement::Ack
             }
+        }
+    }
+
+    /// Whether the caller was told, and still waited. Who calls is told of a failure at once, and decides
+    /// whether to call again.
+    pub(super) async fn tell_caller(&self, delivery: &Delivery, answer: Option<Vec<u8>>) -> bool {
+        match answer {
+            Some(answer) => self.reply(delivery, answer).await && !is_late(delivery),
+            None => false,
         }
     }
 
@@ -127,6 +131,15 @@ impl Worker {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
+}
+
+/// What the caller of a command is told. A layer that stops a message need not know whether somebody
+/// calls.
+pub(super) fn answer_of(handled: &Handled) -> Option<Vec<u8>> {
+    let Handled { verdict, answer } = handled;
+    let failure = || verdict.is_failure().then(|| Answer::Error(verdict.reason().to_owned()));
+    let answer = answer.clone().or_else(failure)?;
+    serde_json::to_vec(&answer).ok()
 }
 
 /// Whether the caller of a command has given up by now.

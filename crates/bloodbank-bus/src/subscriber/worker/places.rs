@@ -34,8 +34,12 @@ impl Worker {
         acquire(self.places.clone()).await
     }
 
-    /// The turn of a message with this key, behind those that asked before.
+    /// The turn of a message with this key, behind those that asked before. Where order is kept each
+    /// attempt takes its own, as a message that gave up its place would let the next overtake it.
     pub(in crate::subscriber) async fn turn(&self, key: &str) -> Turn {
+        if self.is_ordered() {
+            return Turn::Any;
+        }
         let Some(limit) = self.shared.handlers.limit(key) else { return Turn::Any };
         let mut turn: BoxFuture<'static, _> = Box::pin(acquire(limit.clone()));
         // Once it was asked, it stands in line.
