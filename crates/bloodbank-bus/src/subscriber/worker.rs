@@ -134,7 +134,7 @@ impl Worker {
             }
             let is_done = self.process(&delivery).await;
             drop(taken);
-            if is_done || self.pause(PAUSE).await.is_none() {
+            if is_done || Box::pin(self.pause(PAUSE)).await.is_none() {
                 return;
             }
             let turn = self.turn(&delivery.key).await;
@@ -182,7 +182,7 @@ impl Worker {
                 let fault = Fault::from(error.clone());
                 let key = Escaped(&*delivery.key);
                 let span = error_span!("handle", %key, queue = %delivery.queue);
-                Step::Settle(self.park_fault(delivery, &fault).instrument(span).await)
+                Step::Settle(Box::pin(self.park_fault(delivery, &fault)).instrument(span).await)
             }
         }
     }
@@ -191,7 +191,9 @@ impl Worker {
         let name = name_of(&envelope, delivery);
         match self.claim(&name).await {
             None => return Step::Leave,
-            Some(Claim::Done(answer)) => return Step::Settle(self.skip(delivery, answer).await),
+            Some(Claim::Done(answer)) => {
+                return Step::Settle(Box::pin(self.skip(delivery, answer)).await);
+            }
             Some(Claim::Busy) => return Step::Wait,
             Some(Claim::New) => {}
         }
@@ -202,6 +204,8 @@ impl Worker {
             return Step::Settle(self.park(delivery, Reason::DeliveryLimit, &lost));
         }
         let attempted = tokio::select! {
+            // A handler that is done at once needs no timer.
+            biased;
             attempted = self.attempt_all(envelope, delivery) => attempted,
             never = self.keep_claim(&name) => match never {},
         };
@@ -213,7 +217,7 @@ impl Worker {
             }
             Err(fault) => {
                 self.release(&name).await;
-                Step::Settle(self.park_fault(delivery, &fault).await)
+                Step::Settle(Box::pin(self.park_fault(delivery, &fault)).await)
             }
         }
     }

@@ -24,11 +24,13 @@ impl Worker {
         delivery: &Arc<Delivery>,
     ) -> Result<Option<(Handled, Arc<Delivery>)>, Fault> {
         if self.shared.options.strict_order {
-            return self.attempt_in_place(envelope, delivery).await;
+            // In a box: every task would have to have room for it.
+            return Box::pin(self.attempt_in_place(envelope, delivery)).await;
         }
         let handled = self.attempt(envelope, delivery).await?;
         Ok(Some((handled, Arc::clone(delivery))))
     }
+
     /// One call of the handler. It fails if it panics, and if it takes longer than it may: then it is
     /// dropped where it is.
     async fn attempt(
