@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bloodbank::Transport;
+use bloodbank::{Queue, Transport};
 use bloodbank_testkit::Broker;
-use lapin::Channel;
 use lapin::options::{ConfirmSelectOptions, QueuePurgeOptions};
+use lapin::{Channel, Connection};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -23,18 +23,32 @@ const WINDOWS: [(usize, usize, usize); 3] =
 const PREFETCH: usize = 300;
 /// How many messages Rust and Python consume.
 const CONSUMED: (usize, usize) = (30_000, 5_000);
+/// How many of ours are consumed key by key.
+const CONSUMED_IN_ORDER: usize = 10_000;
 /// Messages a second, and for how many seconds.
 const RATES: [usize; 2] = [1_000, 5_000];
 const SECONDS: usize = 2;
 
 /// Who takes part, and whether it is a process of Python's.
 const PUBLISHERS: [&str; 4] = ["ours", "lapin", "amqprs", "aio-pika"];
-const CONSUMERS: [&str; 5] = ["ours", "ours-dedup", "lapin", "lapin-multiple", "aio-pika"];
+const CONSUMERS: [&str; 7] =
+    ["ours", "ours-layers", "ours-dedup", ORDERED, "lapin", "lapin-multiple", "aio-pika"];
+/// Whose queue is an ordered one, in a vhost of its own.
+const ORDERED: &str = "ours-ordered";
+/// How many keys the events have whose order is kept.
+const KEYS: usize = 16;
 const PACERS: [&str; 2] = ["ours", "lapin"];
 
-struct Arena {
+/// A vhost with the queue that everybody uses in turn.
+struct Place {
     url: String,
     control: Channel,
+    _connection: Connection,
+}
+
+struct Arena {
+    place: Place,
+    ordered: Place,
     python: Option<PathBuf>,
     medians: Medians,
 }
@@ -42,14 +56,10 @@ struct Arena {
 /// Runs everything, or one of `publish`, `consume` and `latency`.
 pub(crate) async fn run(part: Option<&str>) {
     let broker = Broker::start().await;
-    let url = broker.fresh_url();
-    let amqp = setup::amqp(&url, 1).await;
-    amqp.declare(&setup::topology()).await.expect("declared");
-    amqp.close().await;
-    let (_connection, control) = setup::lapin(&url).await;
-    control.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+    let place = Place::open(broker.fresh_url(), setup::queue()).await;
+    let ordered = Place::open(broker.fresh_url(), setup::queue().ordered()).await;
     let python = bloodbank_testkit::python();
-    let mut arena = Arena { url, control, python, medians: Medians::default() };
+    let mut arena = Arena { place, ordered, python, medians: Medians::default() };
 
     let wants = |name| part.is_none_or(|part| part == name);
     for _ in 0..ROUNDS {
@@ -63,15 +73,36 @@ pub(crate) async fn run(part: Option<&str>) {
             arena.pace().await;
         }
     }
-    arena.purge().await;
+    arena.place.purge().await;
     report::print(&arena.medians, &WINDOWS.map(|(window, ..)| window), PREFETCH, &RATES, ROUNDS);
 }
 
+impl Place {
+    async fn open(url: String, queue: Queue) -> Place {
+        let amqp = setup::amqp(&url, 1).await;
+        amqp.declare(&setup::topology(queue)).await.expect("declared");
+        amqp.close().await;
+        let (connection, control) = setup::lapin(&url).await;
+        control.confirm_select(ConfirmSelectOptions::default()).await.expect("confirms");
+        Place { url, control, _connection: connection }
+    }
+
+    async fn purge(&self) {
+        let purging = self.control.queue_purge(setup::QUEUE.into(), QueuePurgeOptions::default());
+        purging.await.expect("purged");
+    }
+}
+
 impl Arena {
+    /// Where a contender plays.
+    fn place_of(&self, who: &str) -> &Place {
+        if who == ORDERED { &self.ordered } else { &self.place }
+    }
+
     async fn publish(&mut self) {
         for (window, count, in_python) in WINDOWS {
             for who in PUBLISHERS {
-                self.purge().await;
+                self.place.purge().await;
                 let count = if who == "aio-pika" { in_python } else { count };
                 self.round("publish", who, window, count).await;
             }
@@ -80,11 +111,17 @@ impl Arena {
 
     async fn consume(&mut self) {
         // No two with the same id, or the second is a copy.
-        let bodies: Vec<Vec<u8>> = (0..CONSUMED.0).map(|_| setup::body()).collect();
+        let bodies: Vec<Vec<u8>> =
+            (0..CONSUMED.0).map(|number| setup::body_of((number % KEYS) as u128)).collect();
         for who in CONSUMERS {
-            let count = if who == "aio-pika" { CONSUMED.1 } else { CONSUMED.0 };
-            self.purge().await;
-            publishing::lapin_on(&self.control, 1_000, count, &bodies[..count]).await;
+            let count = match who {
+                "aio-pika" => CONSUMED.1,
+                ORDERED => CONSUMED_IN_ORDER,
+                _ => CONSUMED.0,
+            };
+            let place = self.place_of(who);
+            place.purge().await;
+            publishing::lapin_on(&place.control, 1_000, count, &bodies[..count]).await;
             self.round("consume", who, PREFETCH, count).await;
         }
     }
@@ -92,15 +129,10 @@ impl Arena {
     async fn pace(&mut self) {
         for rate in RATES {
             for who in PACERS {
-                self.purge().await;
+                self.place.purge().await;
                 self.round("latency", who, rate, rate * SECONDS).await;
             }
         }
-    }
-
-    async fn purge(&self) {
-        let purging = self.control.queue_purge(setup::QUEUE.into(), QueuePurgeOptions::default());
-        purging.await.expect("purged");
     }
 
     /// One turn of one contender, in a process of its own.
@@ -116,7 +148,7 @@ impl Arena {
             command.arg(what).arg(who);
             command
         };
-        command.args([&size_text, &count, &self.url]).kill_on_drop(true);
+        command.args([&size_text, &count, &self.place_of(who).url]).kill_on_drop(true);
         let output = timeout(PATIENCE, command.stderr(std::process::Stdio::inherit()).output());
         let Ok(output) = output.await else {
             return eprintln!("{what} {who} {size} takes too long; this round is left out");

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bloodbank::events::{services, theboard};
-use bloodbank::{NoDedup, Received};
+use bloodbank::{Message, Next, NoDedup, Received, Subscriber};
 use futures_core::Stream;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
@@ -19,8 +19,10 @@ use crate::setup;
 pub(crate) async fn run(who: &str, prefetch: usize, count: usize, url: &str) -> Vec<f64> {
     let prefetch = u16::try_from(prefetch).expect("a prefetch");
     match who {
-        "ours" => ours(prefetch, count, url, false).await,
-        "ours-dedup" => ours(prefetch, count, url, true).await,
+        "ours" => ours(prefetch, count, url, |it| it.dedup(NoDedup)).await,
+        "ours-dedup" => ours(prefetch, count, url, |it| it).await,
+        "ours-layers" => ours(prefetch, count, url, |it| layered(it.dedup(NoDedup))).await,
+        "ours-ordered" => ours(prefetch, count, url, |it| ordered(it.dedup(NoDedup))).await,
         "lapin" => lapin(prefetch, count, url, 1).await,
         "lapin-multiple" => lapin(prefetch, count, url, 100).await,
         other => panic!("nobody is called {other}"),
@@ -60,7 +62,21 @@ impl Meter {
     }
 }
 
-async fn ours(prefetch: u16, count: usize, url: &str, dedup: bool) -> Vec<f64> {
+type Ours = Subscriber<services::TheboardSync>;
+
+/// With three layers that hand on what they get.
+fn layered(subscriber: Ours) -> Ours {
+    (0..3).fold(subscriber, |subscriber, _| {
+        subscriber.around(async |message: Message, next: Next| next.run(message).await)
+    })
+}
+
+/// The events of a meeting one after the other.
+fn ordered(subscriber: Ours) -> Ours {
+    subscriber.ordered_by("/meeting_id")
+}
+
+async fn ours(prefetch: u16, count: usize, url: &str, with: fn(Ours) -> Ours) -> Vec<f64> {
     let meter = Meter::new(count);
     let handled = meter.clone();
     let subscriber = setup::bus(url, 1)
@@ -74,9 +90,8 @@ async fn ours(prefetch: u16, count: usize, url: &str, dedup: bool) -> Vec<f64> {
             handled.tick();
             std::future::ready(())
         });
-    let subscriber = if dedup { subscriber } else { subscriber.dedup(NoDedup) };
     // It returns when every acknowledgement has been sent.
-    subscriber.run_until(meter.done.notified()).await.expect("consumed");
+    with(subscriber).run_until(meter.done.notified()).await.expect("consumed");
     meter.stop()
 }
 

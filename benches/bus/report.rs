@@ -46,13 +46,17 @@ impl Goal {
         Some(Goal { other, bound: Bound::AtLeast(bound) })
     }
 
+    fn at_most(bound: f64, other: &'static str) -> Option<Goal> {
+        Some(Goal { other, bound: Bound::AtMost(bound) })
+    }
+
     fn shown(&self, ratio: f64) -> String {
         let (sign, bound, is_reached) = match self.bound {
             Bound::AtLeast(bound) => ('≥', bound, ratio >= bound),
             Bound::AtMost(bound) => ('≤', bound, ratio <= bound),
         };
         let verdict = if is_reached { "reached" } else { "missed" };
-        format!("{ratio:>6.2} × {:<12} wanted {sign} {bound:.2}  {verdict}", self.other)
+        format!("{ratio:>6.2} × {:<14} wanted {sign} {bound:.2}  {verdict}", self.other)
     }
 }
 
@@ -84,8 +88,7 @@ fn publishing(medians: &Medians, window: usize) {
     table.row("ours", "ours: typed, checked, confirmed", Goal::at_least(0.95, "lapin"));
     table.more("ours", 0, beats_python);
     if window >= 1_000 {
-        let goal = Goal { other: "lapin (CPU)", bound: Bound::AtMost(1.15) };
-        table.more("ours", 1, Some(goal));
+        table.more("ours", 1, Goal::at_most(1.15, "lapin (CPU)"));
     }
     table.row("lapin", "lapin: ready bytes", None);
     table.row("amqprs", "amqprs: ready bytes", None);
@@ -96,6 +99,10 @@ fn consuming(medians: &Medians, prefetch: usize) {
     println!("\n{:<42} {:>9} {:>9}", format!("consume, prefetch {prefetch}"), "per s", "CPU µs");
     let table = Table { medians, what: "consume", size: prefetch };
     table.row("ours", "ours: typed, checked", Goal::at_least(2.0, "lapin"));
+    table.more("ours", 0, Goal::at_least(0.9, "lapin-multiple"));
+    table.row("ours-layers", "ours: and three layers", Goal::at_least(0.98, "ours"));
+    table.more("ours-layers", 1, Goal::at_most(1.02, "ours (CPU)"));
+    table.row("ours-ordered", "ours: ordered by 16 keys", Goal::at_least(0.7, "ours"));
     table.row("ours-dedup", "ours: and deduplicated", Goal::at_least(2.0, "lapin"));
     table.row("lapin", "lapin: bytes, each acknowledged", None);
     table.row("lapin-multiple", "lapin: bytes, acknowledged by 100", None);
@@ -109,12 +116,16 @@ fn latency(medians: &Medians, rate: usize) {
         "p50 ms",
         "p99 ms"
     );
+    let table = Table { medians, what: "latency", size: rate };
     for (who, name) in
         [("ours", "ours: typed, checked"), ("lapin", "lapin: bytes, each acknowledged")]
     {
-        let figure = |figure| medians.of(Round { what: "latency", who, size: rate }, figure);
+        let figure = |figure| table.of(who, figure);
         if let (Some(p50), Some(p99)) = (figure(0), figure(1)) {
-            println!("{name:<42} {:>9.2} {:>9.2}", p50 * 1e3, p99 * 1e3);
+            let goal = (who == "ours" && rate >= 5_000).then(|| Goal::at_most(1.1, "lapin (p99)"));
+            let goal = table.against(who, 1, goal.flatten());
+            let row = format!("{name:<42} {:>9.2} {:>9.2}  {goal}", p50 * 1e3, p99 * 1e3);
+            println!("{}", row.trim_end());
         }
     }
 }
@@ -159,4 +170,4 @@ impl Table<'_> {
 }
 
 /// Those that ours are compared with.
-const CONTENDERS: [&str; 2] = ["lapin", "aio-pika"];
+const CONTENDERS: [&str; 4] = ["ours", "lapin", "lapin-multiple", "aio-pika"];

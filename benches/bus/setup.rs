@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
 use bloodbank::events::{self, theboard};
+use bloodbank::uuid::Uuid;
 use bloodbank::{Bus, Contract, Envelope, Exchange, Meta, Queue, Topology, serde_json};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
@@ -21,14 +22,21 @@ pub(crate) fn exchange() -> &'static str {
 }
 
 /// The queue behind it, as a subscriber of ours declares it.
-pub(crate) fn topology() -> Topology {
-    let pattern = KEY.parse().expect("a pattern");
-    Topology::new().with_parked_queue(Queue::new(QUEUE).bind(Exchange::Events, pattern))
+pub(crate) fn queue() -> Queue {
+    Queue::new(QUEUE).bind(Exchange::Events, KEY.parse().expect("a pattern"))
+}
+
+pub(crate) fn topology(queue: Queue) -> Topology {
+    Topology::new().with_parked_queue(queue)
 }
 
 /// An event as it stands on the wire.
 pub(crate) fn envelope() -> Envelope {
-    let data = serde_json::to_value(meeting()).expect("JSON");
+    envelope_of(&meeting())
+}
+
+fn envelope_of(meeting: &theboard::MeetingCreated) -> Envelope {
+    let data = serde_json::to_value(meeting).expect("JSON");
     let mut envelope = Envelope::new(KEY, SOURCE, data, Meta::new());
     envelope.schema = Some(theboard::MeetingCreated::SCHEMA_ID.to_owned());
     envelope
@@ -37,6 +45,13 @@ pub(crate) fn envelope() -> Envelope {
 /// The bytes of an event.
 pub(crate) fn body() -> Vec<u8> {
     envelope().to_bytes().expect("JSON")
+}
+
+/// The bytes of an event of one of so many meetings.
+pub(crate) fn body_of(meeting: u128) -> Vec<u8> {
+    let mut event = self::meeting();
+    event.meeting_id = Uuid::from_u128(meeting);
+    envelope_of(&event).to_bytes().expect("JSON")
 }
 
 /// The properties that ours come with, too.

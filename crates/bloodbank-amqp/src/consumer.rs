@@ -14,6 +14,8 @@ use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer as Incoming};
 use metrics::gauge;
+use tokio::pin;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
@@ -233,14 +235,25 @@ impl Consumer {
     async fn hand_out_all(&self, opened: &mut Opened) -> End {
         let mut measure = tokio::time::interval(MEASURE);
         let mut filling = false;
+        let closed = self.sender.closed();
+        pin!(closed);
         loop {
             let ended = tokio::select! {
                 biased;
-                () = self.sender.closed() => return End::Unwanted,
+                () = &mut closed => return End::Unwanted,
                 message = next(&mut opened.incoming) => match message {
-                    Ok(Some(message)) => tokio::select! {
-                        () = self.sender.closed() => return End::Unwanted,
-                        handled = self.hand_out(opened, message) => handled,
+                    Ok(Some(message)) => match self.try_hand_out(opened, message) {
+                        Ok(None) => {
+                            // Others on this task have their turn, however much comes.
+                            tokio::task::consume_budget().await;
+                            None
+                        }
+                        Ok(Some((delivery, step))) => tokio::select! {
+                            biased;
+                            end = Box::pin(self.hand_out(opened, delivery, step)) => end,
+                            () = &mut closed => return End::Unwanted,
+                        },
+                        Err(end) => return end,
                     },
                     Ok(None) => return End::Broken("the broker has cancelled the consumer".into()),
                     Err(error) => return End::Broken(error.to_string()),
@@ -256,18 +269,31 @@ impl Consumer {
         }
     }
 
-    /// Hands out one message, unless it is to come alone, and changes the pace if that is due.
-    async fn hand_out(
+    /// Hands out one message if there is room for it and the pace stays as it is, which is nearly
+    /// always so; else gives what is to be done.
+    fn try_hand_out(
         &self,
-        opened: &mut Opened,
+        opened: &Opened,
         message: lapin::message::Delivery,
-    ) -> Option<End> {
+    ) -> Result<Option<(Delivery, Step)>, End> {
         let delivery = opened.intake.receive(&self.queue, message);
         let is_one_pace = self.prefetch <= 1 || opened.sort == Sort::Other;
         let step = match is_one_pace {
             true => Step::HandOut,
             false => opened.pace.step(delivery.lost),
         };
+        if step != Step::HandOut {
+            return Ok(Some((delivery, step)));
+        }
+        match self.sender.try_send(delivery) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Full(delivery)) => Ok(Some((delivery, step))),
+            Err(TrySendError::Closed(_)) => Err(End::Unwanted),
+        }
+    }
+
+    /// Hands out one message, unless it is to come alone, and changes the pace if that is due.
+    async fn hand_out(&self, opened: &mut Opened, delivery: Delivery, step: Step) -> Option<End> {
         // What is taken back was received, and nobody can begin with it.
         if !matches!(step, Step::TakeBackAndGo(_)) && self.sender.send(delivery).await.is_err() {
             return Some(End::Unwanted);

@@ -29,16 +29,18 @@ const CLOUD_EVENTS: &str = "application/cloudevents";
 /// How headers begin that are attributes: the first two by the AMQP binding of CloudEvents, of which
 /// we write the first; the third by Knative's binding for RabbitMQ.
 const PREFIXES: [&str; 3] = ["cloudEvents_", "cloudEvents:", "ce-"];
+/// The attribute that every event has, after each of them.
+const VERSIONS: [&str; 3] =
+    ["cloudEvents_specversion", "cloudEvents:specversion", "ce-specversion"];
 
 impl EnvelopeForm {
     /// The form of a message with these headers and properties.
     pub fn of(headers: &Headers, properties: Option<&Properties>) -> Self {
-        if media_type(properties).starts_with(CLOUD_EVENTS) {
+        let media = media_type(properties).as_bytes();
+        let start = media.get(..CLOUD_EVENTS.len()).unwrap_or_default();
+        if start.eq_ignore_ascii_case(CLOUD_EVENTS.as_bytes()) {
             EnvelopeForm::CloudEvent
-        } else if PREFIXES
-            .iter()
-            .any(|prefix| headers.contains_key(&format!("{prefix}specversion")))
-        {
+        } else if VERSIONS.iter().any(|name| headers.contains_key(*name)) {
             EnvelopeForm::CloudEventBinary
         } else {
             EnvelopeForm::Native
@@ -89,7 +91,8 @@ pub fn read_envelope(
     match EnvelopeForm::of(headers, properties) {
         EnvelopeForm::Native => Envelope::read(key, body),
         EnvelopeForm::CloudEvent => {
-            let attributes = structured(body, &media_type(properties))?;
+            let media = media_type(properties).to_ascii_lowercase();
+            let attributes = structured(body, &media)?;
             Envelope::read_cloud_event(key, attributes)
         }
         EnvelopeForm::CloudEventBinary => {
@@ -137,10 +140,10 @@ fn malformed(reason: &str) -> EnvelopeError {
     EnvelopeError::Malformed(escape_control(reason))
 }
 
-/// The media type of the bytes without its parameters, in small letters.
-fn media_type(properties: Option<&Properties>) -> String {
+/// The media type of the bytes without its parameters, in whichever letters.
+fn media_type(properties: Option<&Properties>) -> &str {
     let said = properties.and_then(|properties| properties.content_type.as_deref());
-    said.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    said.unwrap_or_default().split(';').next().unwrap_or_default().trim()
 }
 
 /// An attribute as a header: in AMQP's own type where it has one.

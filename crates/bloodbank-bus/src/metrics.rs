@@ -3,6 +3,7 @@
 //! Through the `metrics` facade: install an exporter before the first publisher and subscriber are
 //! made. Labels are few and bounded: `handler` is a queue, `destination` an exchange.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
@@ -18,6 +19,8 @@ pub(crate) struct QueueMetrics {
     pub(crate) oldest: Gauge,
     pub(crate) retries: Counter,
     pub(crate) duplicates: Counter,
+    /// Those with the status of nearly all; like those with others it is there once there is one.
+    acked: OnceLock<Counter>,
     queue: String,
 }
 
@@ -36,17 +39,26 @@ impl QueueMetrics {
             oldest: gauge!("bloodbank_oldest_handler_seconds", "handler" => label()),
             retries: counter!("bloodbank_retries_total", "handler" => label()),
             duplicates: counter!("bloodbank_duplicates_total", "handler" => label()),
+            acked: OnceLock::new(),
             queue: queue.to_owned(),
         }
     }
 
-    /// `status` is `acked`, `retried`, `parked`, `dropped` or `skipped` (a duplicate).
+    /// Counts a message that was handled well.
+    pub(crate) fn acked(&self) {
+        self.acked.get_or_init(|| self.with_status("acked")).increment(1);
+    }
+
+    /// `status` is `retried`, `parked`, `dropped` or `skipped` (a duplicate).
     pub(crate) fn processed(&self, status: &'static str) {
+        self.with_status(status).increment(1);
+    }
+
+    fn with_status(&self, status: &'static str) -> Counter {
         let queue = self.queue.clone();
         counter!(
             "bloodbank_received_processed_messages_total", "handler" => queue, "status" => status
         )
-        .increment(1);
     }
 
     pub(crate) fn parked(&self, reason: &'static str) {

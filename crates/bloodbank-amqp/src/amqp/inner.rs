@@ -296,6 +296,9 @@ impl Inner {
     ) -> Result<(), TransportError> {
         let intake = self.intakes.find(delivery.tag)?;
         let tag = delivery.tag.number;
+        if settlement == Settlement::Ack {
+            return intake.ack(tag).await;
+        }
         if !intake.is_open(tag) {
             return Err(TransportError::Stale);
         }

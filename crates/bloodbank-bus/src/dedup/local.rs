@@ -61,7 +61,10 @@ impl Dedup for LocalDedup {
         name: &'a str,
         answer: Option<Arc<[u8]>>,
     ) -> BoxFuture<'a, Result<(), DedupError>> {
-        self.with(|names| names.put(name.to_owned(), Claim::Done(answer)));
+        self.with(|names| match names.get_mut(name) {
+            Some(claim) => *claim = Claim::Done(answer),
+            None => drop(names.put(name.to_owned(), Claim::Done(answer))),
+        });
         Box::pin(std::future::ready(Ok(())))
     }
 

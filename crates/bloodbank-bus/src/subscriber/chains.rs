@@ -122,13 +122,13 @@ impl Turn {
     }
 }
 
-/// What waits behind the message of its key that is being handled.
+/// What waits behind the message of its key that is being handled or passed on.
 #[derive(Default)]
-struct Chains(Mutex<HashMap<Arc<str>, VecDeque<Delivery>>>);
+pub(super) struct Chains(Mutex<HashMap<Arc<str>, VecDeque<Delivery>>>);
 
 impl Chains {
     /// Adds a message at the end of its chain; true if the chain begins with it.
-    fn add(&self, key: &Arc<str>, delivery: Delivery) -> bool {
+    pub(super) fn add(&self, key: &Arc<str>, delivery: Delivery) -> bool {
         let mut chains = self.lock();
         let begins = !chains.contains_key(key);
         chains.entry(key.clone()).or_default().push_back(delivery);
@@ -136,7 +136,7 @@ impl Chains {
     }
 
     /// The next message of a chain; a chain without one is gone.
-    fn next(&self, key: &Arc<str>) -> Option<Delivery> {
+    pub(super) fn next(&self, key: &Arc<str>) -> Option<Delivery> {
         let mut chains = self.lock();
         let next = chains.get_mut(key)?.pop_front();
         if next.is_none() {

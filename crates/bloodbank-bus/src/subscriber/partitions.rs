@@ -44,10 +44,11 @@ impl Partitions {
         })
     }
 
-    /// The number of the partition that takes a message.
-    pub(super) fn of(&self, delivery: &Delivery) -> usize {
+    /// The partition that takes the messages of a key.
+    pub(super) fn of(&self, key: &str) -> Option<&str> {
         let count = self.queues.len().max(1) as u64;
-        usize::try_from(hash(self.key_of(delivery).as_bytes()) % count).unwrap_or_default()
+        let number = usize::try_from(hash(key.as_bytes()) % count).unwrap_or_default();
+        self.queues.get(number).map(String::as_str)
     }
 
     /// The key of a message: a text as it is, any other value as JSON, and nothing where there is

@@ -146,7 +146,7 @@ impl Worker {
             }
             let is_done = self.process(&delivery).await;
             drop(taken);
-            if is_done || self.pause(PAUSE).await.is_none() {
+            if is_done || Box::pin(self.pause(PAUSE)).await.is_none() {
                 return;
             }
             let turn = self.turn(&delivery.key).await;
@@ -194,7 +194,7 @@ impl Worker {
                 let fault = Fault::from(error.clone());
                 let key = Escaped(&*delivery.key);
                 let span = error_span!("handle", %key, queue = %delivery.queue);
-                Step::Settle(self.park_fault(delivery, &fault).instrument(span).await)
+                Step::Settle(Box::pin(self.park_fault(delivery, &fault)).instrument(span).await)
             }
         }
     }
@@ -203,7 +203,9 @@ impl Worker {
         let (name, since) = (name_of(&envelope, delivery), time::Instant::now());
         match self.claim(&name).await {
             None => return Step::Leave,
-            Some(Claim::Done(answer)) => return Step::Settle(self.skip(delivery, answer).await),
+            Some(Claim::Done(answer)) => {
+                return Step::Settle(Box::pin(self.skip(delivery, answer)).await);
+            }
             Some(Claim::Busy) => return Step::Wait,
             Some(Claim::New) => {}
         }
@@ -214,6 +216,8 @@ impl Worker {
             return Step::Settle(self.park(delivery, Reason::DeliveryLimit, &lost));
         }
         let attempted = tokio::select! {
+            // A handler that is done at once needs no timer.
+            biased;
             attempted = self.attempt_all(envelope, delivery, since) => attempted,
             never = self.keep_claim(&name) => match never {},
         };
@@ -225,7 +229,7 @@ impl Worker {
             Ok(handled) => self.conclude(&name, handled, told, &delivery).await,
             Err(fault) => {
                 self.release(&name).await;
-                self.park_fault(&delivery, &fault).await
+                Box::pin(self.park_fault(&delivery, &fault)).await
             }
         })
     }

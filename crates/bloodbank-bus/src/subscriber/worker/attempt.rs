@@ -30,7 +30,8 @@ impl Worker {
         since: Instant,
     ) -> Option<Attempted> {
         if self.is_ordered() {
-            return self.attempt_in_place(envelope, delivery, since).await;
+            // In a box: every task would have to have room for it.
+            return Box::pin(self.attempt_in_place(envelope, delivery, since)).await;
         }
         let outcome = self.attempt(envelope, delivery).await;
         Some(Attempted { outcome, told: None, delivery: Arc::clone(delivery) })

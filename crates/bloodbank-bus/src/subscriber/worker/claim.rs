@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use bloodbank_core::Envelope;
 use tokio::time::sleep;
 use tracing::{info, warn};
+use uuid::Uuid;
 
 use super::{PAUSE, Worker};
 use crate::reading::Escaped;
@@ -26,7 +27,7 @@ impl Worker {
     pub(super) async fn claim(&self, name: &str) -> Option<Claim> {
         loop {
             match self.tell(self.dedup().begin(name).await) {
-                Some(Claim::Busy) if self.is_ordered() => self.pause(PAUSE).await?,
+                Some(Claim::Busy) if self.is_ordered() => Box::pin(self.pause(PAUSE)).await?,
                 known => return Some(known.unwrap_or(Claim::New)),
             }
         }
@@ -69,8 +70,10 @@ impl Worker {
 
 /// A message on one queue; in a replay it is another one.
 pub(super) fn name_of(envelope: &Envelope, delivery: &Delivery) -> String {
+    let mut buffer = Uuid::encode_buffer();
+    let id: &str = envelope.id.hyphenated().encode_lower(&mut buffer);
     match headers::text(&delivery.headers, headers::REPLAY) {
-        None => format!("{}/{}", delivery.queue, envelope.id),
-        Some(replay) => format!("{}/{}/{replay}", delivery.queue, envelope.id),
+        None => [&*delivery.queue, id].join("/"),
+        Some(replay) => [&*delivery.queue, id, replay].join("/"),
     }
 }

@@ -24,7 +24,7 @@ impl Worker {
         let called = delivery.reply_to.is_some();
         let answer = if called { answer_of(&handled) } else { None };
         let told = match told {
-            None if called => self.tell_caller(delivery, answer.clone()).await,
+            None if called => Box::pin(self.tell_caller(delivery, answer.clone())).await,
             told => told.unwrap_or(false),
         };
         let verdict = handled.verdict;
@@ -38,7 +38,7 @@ impl Worker {
         }
         match verdict {
             Verdict::Done => {
-                self.metrics.processed("acked");
+                self.metrics.acked();
                 Settlement::Ack
             }
             Verdict::Retry(reason) if told => {
@@ -112,23 +112,33 @@ impl Worker {
 
     /// Settles until it is settled; what cannot be put where it should go stays in the queue.
     pub(in crate::subscriber) async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
+        if !self.try_to_settle(delivery, settlement.clone()).await {
+            // In a box, as it is rare: every task would have to have room for it.
+            Box::pin(self.settle_later(delivery, settlement)).await;
+        }
+    }
+
+    async fn settle_later(&self, delivery: &Delivery, settlement: Settlement) {
         let mut pause = PAUSE;
-        loop {
-            match self.shared.transport.settle(delivery, settlement.clone()).await {
-                Ok(()) => return,
-                Err(TransportError::Stale | TransportError::Closed) => {
-                    debug!("settled too late: the message comes again");
-                    return;
-                }
-                Err(error) => {
-                    let error = Escaped(&error);
-                    warn!(%error, queue = %delivery.queue, "not settled yet");
-                }
-            }
-            if self.pause(pause).await.is_none() {
-                return;
-            }
+        while self.pause(pause).await.is_some()
+            && !self.try_to_settle(delivery, settlement.clone()).await
+        {
             pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// Whether there is nothing more to do.
+    async fn try_to_settle(&self, delivery: &Delivery, settlement: Settlement) -> bool {
+        match self.shared.transport.settle(delivery, settlement).await {
+            Ok(()) => true,
+            Err(TransportError::Stale | TransportError::Closed) => {
+                debug!("settled too late: the message comes again");
+                true
+            }
+            Err(error) => {
+                warn!(error = %Escaped(&error), queue = %delivery.queue, "not settled yet");
+                false
+            }
         }
     }
 }
