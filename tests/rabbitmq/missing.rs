@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig, Mode};
-use bloodbank::events::{self, llm, services};
-use bloodbank::{Bus, Code, Inbox, PublishError, Service, Subscription, Transport, TransportError};
+use bloodbank::events::{self, keys, llm, services};
+use bloodbank::{
+    Bus, Code, Destination, Exchange, Headers, Inbox, PublishError, Service, Subscription,
+    Transport, TransportError, Verbatim,
+};
 use lapin::options::ExchangeDeleteOptions;
 use tokio::time::timeout;
 
@@ -13,6 +16,9 @@ use crate::support::{Space, Warnings, prompt, prompts, until};
 
 const SOON: Duration = Duration::from_secs(10);
 const EVENTS: &str = "bloodbank.events.v1";
+const REPLAY: &str = "bloodbank.replay.v1";
+/// For what comes soon, if it comes at all.
+const LONG: Duration = Duration::from_secs(60);
 const LISTENERS: &str = "bloodbank.events.v1.listeners";
 
 /// Looks often.
@@ -130,5 +136,61 @@ async fn where_nothing_is_declared_the_missing_exchange_is_named() {
     until("told", SOON, async || warnings.hold("RABBIT_TOPOLOGY=verify")).await;
     // Commands go another way.
     space.amqp().await;
-    publisher.publish(&prompt()).await.unwrap();
+    until("found again", SOON, async || publisher.publish(&prompt()).await.is_ok()).await;
+}
+
+/// What goes elsewhere on the same lane passes, and what goes to the missing exchange fails long before
+/// its deadline.
+async fn a_missing_exchange_holds_up_nothing(mode: Mode, may_configure: bool) {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let creator = space.amqp().await;
+    creator.declare(&prompts("work")).await.unwrap();
+    let mut config = space.config();
+    (config.mode, config.deadline) = (mode, Duration::from_secs(600));
+    // It looks only when it is told to.
+    config.look_at_exchanges = Duration::from_secs(3_600);
+    let amqp = Amqp::connect(config).await.unwrap();
+    Transport::close(&creator).await;
+    delete(&space, REPLAY).await;
+    let allow = |configure: &str| {
+        space.broker.ctl(&["set_permissions", "-p", &space.vhost, "guest", configure, ".*", ".*"]);
+    };
+    if !may_configure {
+        allow("^$");
+    }
+    let event = || Verbatim::stored(keys::LLM_PROMPT, b"{}".as_slice(), Headers::new());
+    let replay = || amqp.forward(event(), Destination::Exchange(Exchange::Replay));
+    for _ in 0..3 {
+        let lost: Vec<_> = (0..20).map(|_| replay()).collect();
+        let passed = amqp.forward(event(), Destination::queue("work"));
+        timeout(LONG, passed).await.unwrap().unwrap();
+        let missing = TransportError::NoExchange { exchange: REPLAY.to_owned() };
+        for lost in lost {
+            assert_eq!(timeout(LONG, lost).await.unwrap(), Err(missing.clone()));
+        }
+    }
+    allow(".*");
+    space.amqp().await;
+    until("found again", LONG, async || {
+        !matches!(replay().await, Err(TransportError::NoExchange { .. }))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn where_nothing_is_declared_a_missing_exchange_holds_up_nothing() {
+    a_missing_exchange_holds_up_nothing(Mode::Verify, true).await;
+}
+
+#[tokio::test]
+async fn where_all_is_taken_for_granted_a_missing_exchange_holds_up_nothing() {
+    a_missing_exchange_holds_up_nothing(Mode::Off, true).await;
+}
+
+#[tokio::test]
+async fn where_nothing_may_be_declared_a_missing_exchange_holds_up_nothing() {
+    a_missing_exchange_holds_up_nothing(Mode::Create, false).await;
 }

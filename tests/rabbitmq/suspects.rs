@@ -11,8 +11,9 @@ use bloodbank::amqp::{Amqp, AmqpConfig};
 use bloodbank::dead_letters::{self, Filter};
 use bloodbank::events::{self, llm, services};
 use bloodbank::uuid::Uuid;
-use bloodbank::{Bus, Reason, Received, Subscriber};
+use bloodbank::{Bus, Reason, Received, Settlement, Subscriber, Subscription, Transport};
 use bloodbank_testkit::Proxy;
+use lapin::options::{BasicGetOptions, BasicNackOptions};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -121,6 +122,59 @@ async fn only_the_poison_is_parked(workers: usize, name: &str) {
     let error = letters[0].error.clone().unwrap_or_default();
     assert!(error.starts_with("its consumer was lost 2"), "{error}");
     assert!(crashes <= 21, "{crashes}");
+}
+
+/// Takes one message out and gives it back, so that the broker counts it as lost.
+async fn lose(space: &Space, times: usize) {
+    let raw = space.raw().await;
+    for _ in 0..times {
+        let message = raw.channel.basic_get("work".into(), BasicGetOptions::default()).await;
+        let message = message.unwrap().expect("a message is ready");
+        let options = BasicNackOptions { requeue: true, multiple: false };
+        raw.channel.basic_nack(message.delivery.delivery_tag, options).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn whoever_meets_a_suspect_holds_it_back_and_counts_no_loss() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let amqp = space.amqp().await;
+    amqp.declare(&prompts("work")).await.unwrap();
+    let bus = Bus::new(Arc::new(amqp.clone()), events::contracts());
+    publish(&bus, (0..40).map(|n| n.to_string())).await;
+    let subscription = Subscription::new("work").with_prefetch(10);
+    let mut deliveries = amqp.subscribe(subscription).await.unwrap();
+    let mut begun = Vec::new();
+    while begun.len() < 10 {
+        begun.push(timeout(LONG, deliveries.recv()).await.unwrap().unwrap());
+    }
+    // Two, so that one waits for the other.
+    lose(&space, 2).await;
+    let raw = space.raw().await;
+    let first = raw.channel.basic_get("work".into(), BasicGetOptions::default()).await.unwrap();
+    lose(&space, 2).await;
+    let options = BasicNackOptions { requeue: true, multiple: false };
+    raw.channel.basic_nack(first.unwrap().delivery.delivery_tag, options).await.unwrap();
+    let mut losses = Vec::new();
+    for delivery in begun {
+        losses.push(delivery.lost);
+        amqp.settle(&delivery, Settlement::Ack).await.unwrap();
+    }
+    while losses.len() < 40 {
+        let delivery = timeout(LONG, deliveries.recv()).await.unwrap().unwrap();
+        losses.push(delivery.lost);
+        if delivery.lost > 0 {
+            sleep(HANDLING).await;
+            assert!(deliveries.try_recv().is_none(), "it is handed out alone");
+        }
+        amqp.settle(&delivery, Settlement::Ack).await.unwrap();
+    }
+    losses.retain(|lost| *lost > 0);
+    assert_eq!(losses, [2, 3], "one was taken out once more, and the others were never given back");
+    deliveries.close().await;
 }
 
 #[tokio::test]

@@ -2,11 +2,11 @@
 
 use bloodbank_bus::{Conflict, Topology, TransportError};
 use bloodbank_core::Code;
-use lapin::Channel;
 use lapin::options::{
     ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable};
+use lapin::{Channel, ExchangeKind};
 
 use crate::config::{AmqpConfig, Mode};
 use crate::connect::{broker_error, channel_error, code};
@@ -211,6 +211,26 @@ pub(crate) async fn declare_unbound(
     }
     let declared = channel.queue_declare(short(&queue.name)?, options, arguments).await;
     declared.map(|_| ()).map_err(|error| refusal("queue", &queue.name, &error))
+}
+
+/// Whether the broker has an exchange of this name, ours or not.
+pub(crate) async fn is_exchange_there(
+    generation: &Generation,
+    name: &str,
+) -> Result<bool, TransportError> {
+    let channel = generation.channel().await.map_err(|error| channel_error(&error))?;
+    let options = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+    // Nothing but the name counts.
+    let (kind, arguments) = (ExchangeKind::Topic, FieldTable::default());
+    match channel.exchange_declare(short(name)?, kind, options, arguments).await {
+        Ok(()) => {
+            // It closes with the connection at the latest.
+            let _ = channel.close(200, "done".into()).await;
+            Ok(true)
+        }
+        Err(error) if code(&error) == Some(404) => Ok(false),
+        Err(error) => Err(refusal("exchange", name, &error)),
+    }
 }
 
 /// How many messages wait in a queue.

@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 
 use self::intake::MOST_IN_ORDER;
 pub(crate) use self::intake::{Intake, Intakes};
-use self::pace::{Pace, Step};
+use self::pace::{Pace, Step, is_suspect};
 use crate::assert;
 use crate::config::AmqpConfig;
 use crate::connect::channel_error;
@@ -33,6 +33,8 @@ use crate::plan::{is_filling, limit_of};
 const PAUSE: Duration = Duration::from_millis(250);
 /// How long to wait for the first messages before all that were asked for are taken ahead.
 const SHORTLY: Duration = Duration::from_millis(50);
+/// How long a message that must be handled alone waits for handlers that are at work.
+const BESIDE: Duration = Duration::from_secs(60);
 /// How long saying goodbye may take.
 const LEAVE: Duration = Duration::from_secs(2);
 /// How often the depth of the queue is looked up, and how long that may take.
@@ -294,15 +296,16 @@ impl Consumer {
 
     /// Hands out one message, unless it is to come alone, and changes the pace if that is due.
     async fn hand_out(&self, opened: &mut Opened, delivery: Delivery, step: Step) -> Option<End> {
-        // What is taken back was received, and nobody can begin with it.
-        if !matches!(step, Step::TakeBackAndGo(_)) && self.sender.send(delivery).await.is_err() {
+        let mut held = Vec::new();
+        // What is held was received, and nobody can begin with it.
+        if matches!(step, Step::HoldAndGo(_)) {
+            held.push(delivery);
+        } else if self.sender.send(delivery).await.is_err() {
             return Some(End::Unwanted);
         }
         match step {
             Step::HandOut => None,
-            Step::HandOutAndGo(pace) | Step::TakeBackAndGo(pace)
-                if opened.sort == Sort::Ordered =>
-            {
+            Step::HandOutAndGo(pace) | Step::HoldAndGo(pace) if opened.sort == Sort::Ordered => {
                 if pace == Pace::Alone {
                     opened.intake.hold_back();
                 }
@@ -310,14 +313,20 @@ impl Consumer {
                 opened.intake.done().await;
                 Some(End::Again(pace))
             }
-            Step::HandOutAndGo(pace) | Step::TakeBackAndGo(pace) => {
-                self.go(opened, pace).await.err().map(|error| End::Broken(error.to_string()))
+            Step::HandOutAndGo(pace) | Step::HoldAndGo(pace) => {
+                self.go(opened, pace, held).await.err().map(|error| End::Broken(error.to_string()))
             }
         }
     }
 
     /// Changes the pace: another consumer on the same channel, so that what is begun can be settled.
-    async fn go(&self, opened: &mut Opened, pace: Pace) -> Result<(), lapin::Error> {
+    /// What is held is handed out alone before.
+    async fn go(
+        &self,
+        opened: &mut Opened,
+        pace: Pace,
+        mut held: Vec<Delivery>,
+    ) -> Result<(), lapin::Error> {
         debug!(queue = %self.queue, ?pace, "another pace");
         let Opened { intake, incoming, .. } = opened;
         let options = lapin::options::BasicCancelOptions::default();
@@ -325,15 +334,17 @@ impl Consumer {
         // What had come before the broker knew.
         while let Some(message) = next(incoming).await? {
             let delivery = intake.receive(&self.queue, message);
-            // An error is noticed by whoever waits for it.
-            if pace == Pace::Full && self.sender.send(delivery).await.is_err() {
+            if pace == Pace::Alone && is_suspect(delivery.lost) {
+                held.push(delivery);
+            } else if self.sender.send(delivery).await.is_err() {
+                // It is noticed by whoever waits for it.
                 break;
             }
         }
         let mut prefetch = pace.prefetch(self.prefetch);
         match pace {
             Pace::Alone => {
-                intake.give_back_rest().await;
+                self.hand_out_alone(intake, held).await;
                 self.waiting.wait().await;
             }
             Pace::Full => {
@@ -346,6 +357,25 @@ impl Consumer {
         opened.incoming = self.start(&intake.channel, prefetch).await?;
         opened.pace = pace;
         Ok(())
+    }
+
+    /// Hands out messages one by one: each when the one before it is settled, and the first when
+    /// everything else is.
+    async fn hand_out_alone(&self, intake: &Intake, mut held: Vec<Delivery>) {
+        // What handlers have begun with is not waited for any longer; it is not what comes next.
+        let _ = timeout(BESIDE, intake.settled_but(held.len())).await;
+        // One that ends its process was lost at least as often as those that it takes with it. Among
+        // those that were lost as often, it is not the same ones that go with it each time.
+        fastrand::shuffle(&mut held);
+        held.sort_by_key(|delivery| delivery.lost);
+        for delivery in held {
+            let tag = delivery.tag.number;
+            if self.sender.send(delivery).await.is_err() {
+                // It is noticed by whoever waits for it.
+                return;
+            }
+            intake.settled(tag).await;
+        }
     }
 
     /// Looks up how many messages wait. Tells when the queue begins to fill; gives whether it does.

@@ -195,7 +195,8 @@ impl Shared {
     }
 
     /// Waits until what is missing was declared, with its bindings, as far as it can be.
-    async fn await_repair(&self, generation: &Generation, ticks: &mut Interval) {
+    async fn await_repair(&self, generation: &Generation, exchange: &str, ticks: &mut Interval) {
+        generation.absent.meet(exchange);
         let mut repaired = pin!(generation.repaired.notified());
         repaired.as_mut().enable();
         generation.missed.notify_one();
@@ -211,6 +212,25 @@ impl Shared {
         }
     }
 
+    /// Ends what could not be routed anywhere: its exchange is missing, and nobody has declared it.
+    fn fail_absent(&self, generation: &Generation) {
+        if !generation.absent.is_any() {
+            return;
+        }
+        let is_absent = |job: &Job| generation.absent.holds(job.message.exchange.as_str());
+        let absent: VecDeque<Job> = {
+            let mut waiting = self.waiting();
+            let all = std::mem::take(&mut *waiting).into_iter();
+            let (absent, rest): (VecDeque<Job>, _) = all.partition(is_absent);
+            *waiting = rest;
+            absent
+        };
+        for job in absent {
+            let error = job.no_exchange();
+            job.settle(Err(error));
+        }
+    }
+
     /// Ends everything that waits.
     fn fail_all(&self, error: &TransportError) {
         let jobs = std::mem::take(&mut *self.waiting());
@@ -221,13 +241,15 @@ impl Shared {
 impl Job {
     fn fail(self, error: TransportError) {
         let error = match self {
-            Job { lacks_exchange: true, ref message, .. } => {
-                TransportError::NoExchange { exchange: message.exchange.to_string() }
-            }
+            Job { lacks_exchange: true, .. } => self.no_exchange(),
             Job { sent: true, .. } => TransportError::Unknown,
             _ => error,
         };
         self.settle(Err(error));
+    }
+
+    fn no_exchange(&self) -> TransportError {
+        TransportError::NoExchange { exchange: self.message.exchange.to_string() }
     }
 
     /// Whether it may take its channel down, so that it travels alone.
@@ -271,8 +293,9 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
                             warn!(%reason, "the broker has closed a channel to publish on");
                             told = Some(Instant::now());
                         }
-                        if lost.lacks_exchange {
-                            lane.await_repair(generation, &mut ticks).await;
+                        if let Some(exchange) = lost.lacks {
+                            lane.await_repair(generation, &exchange, &mut ticks).await;
+                            lane.fail_absent(generation);
                         }
                         if let Some(replies) = &replies {
                             // The way back of what was sent is lost; the rest is sent anew.

@@ -8,6 +8,7 @@ use lapin::{Channel, Connection};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::absent::Absent;
 use crate::host::{HostError, HostFailure};
 
 /// A connection that is up, and its number: it goes up with each reconnect.
@@ -22,6 +23,8 @@ pub(crate) struct Generation {
     pub(crate) suspected: Notify,
     /// Told by whoever has met an exchange that is not there.
     pub(crate) missed: Notify,
+    /// Which these are, and whether they are missing still.
+    pub(crate) absent: Absent,
     /// Told each time when it was looked whether everything is there, and what was missing declared.
     pub(crate) repaired: Notify,
 }
@@ -29,7 +32,8 @@ pub(crate) struct Generation {
 impl Generation {
     pub(crate) fn new(number: u64, (connection, outgoing): (Connection, Connection)) -> Self {
         let (suspected, missed, repaired) = (Notify::new(), Notify::new(), Notify::new());
-        Generation { number, connection, outgoing, suspected, missed, repaired }
+        let absent = Absent::default();
+        Generation { number, connection, outgoing, suspected, missed, absent, repaired }
     }
 
     pub(crate) async fn channel(&self) -> Result<Channel, lapin::Error> {

@@ -21,6 +21,9 @@ use crate::supervisor::ASSERT;
 /// How long those who miss an exchange wait before they try again, where we cannot declare it.
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// How often an exchange is looked for that is missing still; what goes there fails until it is found.
+const ABSENT: Duration = Duration::from_secs(1);
+
 /// What looks after one connection's topology.
 pub(crate) struct Repair<'s> {
     config: &'s AmqpConfig,
@@ -57,6 +60,7 @@ impl<'s> Repair<'s> {
                 _ = queues.tick() => true,
                 () = self.generation.missed.notified() => false,
                 _ = exchanges.tick() => false,
+                () = sleep(ABSENT), if self.generation.absent.is_any() => false,
             };
             let looked = timeout(ASSERT, self.look(also_queues)).await;
             self.is_broken = !self.told.is_empty() || !matches!(looked, Ok(Ok(())));
@@ -70,17 +74,30 @@ impl<'s> Repair<'s> {
             if self.is_broken {
                 sleep(AGAIN).await;
             }
-            self.generation.repaired.notify_waiters();
+            self.look_for_absent().await;
         }
     }
 
     /// Gives others time to declare what was met missing, again and again.
     async fn wait_for_others(&self) -> Infallible {
         loop {
-            self.generation.missed.notified().await;
-            sleep(AGAIN).await;
-            self.generation.repaired.notify_waiters();
+            tokio::select! {
+                () = self.generation.missed.notified() => sleep(AGAIN).await,
+                () = sleep(ABSENT), if self.generation.absent.is_any() => {}
+            }
+            self.look_for_absent().await;
         }
+    }
+
+    /// Looks for what was met missing, and tells those who wait for it.
+    async fn look_for_absent(&self) {
+        let looking = self.generation.absent.look(self.generation);
+        match timeout(ASSERT, looking).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => debug!(%error, "the broker does not say which exchanges it has"),
+            Err(_) => debug!("the broker does not say in time which exchanges it has"),
+        }
+        self.generation.repaired.notify_waiters();
     }
 
     async fn look(&mut self, also_queues: bool) -> Result<(), TransportError> {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
-use super::{LEAVE, pace};
+use super::{LEAVE, LOOK, pace};
 use crate::acks::Acks;
 use crate::wire;
 
@@ -36,8 +36,8 @@ pub(crate) struct Intake {
     telling: tokio::sync::Mutex<()>,
     /// How many acknowledgements are worth a frame.
     enough: AtomicU64,
-    /// Told when everything is settled.
-    done: Notify,
+    /// Told when something is settled.
+    changed: Notify,
     /// Told when there is something to acknowledge by and by.
     dirty: Notify,
     is_dirty: AtomicBool,
@@ -51,7 +51,7 @@ impl Intake {
             acks: Mutex::default(),
             telling: tokio::sync::Mutex::default(),
             enough: AtomicU64::new(enough(prefetch)),
-            done: Notify::new(),
+            changed: Notify::new(),
             dirty: Notify::new(),
             is_dirty: AtomicBool::new(false),
         }
@@ -86,28 +86,31 @@ impl Intake {
         self.acks().give_up_rest()
     }
 
-    /// Gives back what nobody has begun with, in order.
-    pub(super) async fn give_back_rest(&self) {
-        self.flush_all().await;
-        let _telling = self.telling.lock().await;
-        let options = BasicNackOptions { requeue: true, multiple: false };
-        for tag in self.hold_back() {
-            // One error tells that the channel is gone, and that all of it is given back.
-            if self.channel.basic_nack(tag, options).await.is_err() {
-                break;
-            }
-        }
-    }
-
     /// How many messages are not settled.
     pub(super) fn unsettled(&self) -> u16 {
         u16::try_from(self.acks().open()).unwrap_or(u16::MAX)
     }
 
-    /// Waits until everything that was begun is settled.
+    /// Waits until everything is settled.
     pub(super) async fn done(&self) {
-        while !self.acks().is_done() {
-            self.done.notified().await;
+        self.settled_but(0).await;
+    }
+
+    /// Waits until no more than so many are not settled.
+    pub(super) async fn settled_but(&self, most: usize) {
+        self.until(|acks| acks.open() <= most as u64).await;
+    }
+
+    /// Waits until this one is settled.
+    pub(super) async fn settled(&self, tag: u64) {
+        self.until(|acks| !acks.is_open(tag)).await;
+    }
+
+    /// Waits until something holds, or the channel is gone: nothing is settled there any more.
+    async fn until(&self, holds: impl Fn(&Acks) -> bool) {
+        while !holds(&self.acks()) && self.channel.status().connected() {
+            // The end of a channel tells nobody here.
+            let _ = timeout(LOOK, self.changed.notified()).await;
         }
     }
 
@@ -174,9 +177,7 @@ impl Intake {
             if !self.channel.status().connected() || !acks.settle(tag) {
                 return Err(TransportError::Stale);
             }
-            if acks.is_done() {
-                self.done.notify_one();
-            }
+            self.changed.notify_one();
             acks.untold()
         };
         if untold >= self.enough.load(Ordering::Relaxed) {
@@ -196,7 +197,7 @@ impl Intake {
         let nacked = self.channel.basic_nack(tag, options).await;
         // Only now: a frame that acknowledges up to a later tag must come after it.
         self.acks().settle_told(tag);
-        self.done.notify_one();
+        self.changed.notify_one();
         nacked.map_err(|_| TransportError::Stale)
     }
 

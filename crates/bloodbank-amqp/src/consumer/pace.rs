@@ -1,8 +1,12 @@
 //! How much a consumer takes ahead, and what must be taken alone.
 //!
-//! The broker counts every message that was delivered to a consumer that is lost, begun or not. So a
-//! message that was lost more than once is delivered alone: then only what was begun goes on being
-//! counted, and what ends its process again and again can be told from what lay beside it.
+//! The broker counts every message that was delivered to a consumer that is lost, begun or not; before
+//! RabbitMQ 4.3 it counts every message that is given back, too. So a message that was lost more than
+//! once is handed out alone: when everything that was taken with it is settled, and with nothing taken
+//! after it. Such messages are not given back, so that they do not count without being begun. Where
+//! several were taken at once, those that were lost less often go first, and what is held meanwhile
+//! counts if the process ends; whoever starts anew takes one message at a time. A queue that keeps its
+//! order cannot let others pass, and gives back everything: there each meeting counts once more.
 
 use lapin::message::Delivery;
 use lapin::types::AMQPValue;
@@ -26,7 +30,7 @@ pub(super) enum Step {
     /// It is no reason for caution any more.
     HandOutAndGo(Pace),
     /// It must not be begun beside others.
-    TakeBackAndGo(Pace),
+    HoldAndGo(Pace),
 }
 
 impl Pace {
@@ -38,12 +42,17 @@ impl Pace {
     }
 
     pub(super) fn step(self, lost: u32) -> Step {
-        match (self, lost >= bloodbank_bus::Delivery::SUSPECT) {
+        match (self, is_suspect(lost)) {
             (Pace::Alone, false) => Step::HandOutAndGo(Pace::Full),
-            (Pace::Full, true) => Step::TakeBackAndGo(Pace::Alone),
+            (Pace::Full, true) => Step::HoldAndGo(Pace::Alone),
             _ => Step::HandOut,
         }
     }
+}
+
+/// Whether a message that was lost so often is taken alone.
+pub(super) fn is_suspect(lost: u32) -> bool {
+    lost >= bloodbank_bus::Delivery::SUSPECT
 }
 
 /// How often a message came back to its queue. A count that the publisher wrote itself means nothing.
@@ -77,7 +86,7 @@ mod tests {
     #[test]
     fn what_was_lost_twice_is_taken_alone_until_something_else_comes() {
         assert_eq!(Pace::Full.step(1), Step::HandOut);
-        assert_eq!(Pace::Full.step(2), Step::TakeBackAndGo(Pace::Alone));
+        assert_eq!(Pace::Full.step(2), Step::HoldAndGo(Pace::Alone));
         assert_eq!(Pace::Alone.step(2), Step::HandOut);
         assert_eq!(Pace::Alone.step(1), Step::HandOutAndGo(Pace::Full));
     }

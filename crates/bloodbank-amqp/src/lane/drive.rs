@@ -91,8 +91,8 @@ pub(super) enum Leave {
 pub(super) struct Lost {
     /// What the broker said against it.
     pub(super) complaint: Option<String>,
-    /// Whether that was that it does not have an exchange.
-    pub(super) lacks_exchange: bool,
+    /// The exchange that it does not have, if it was that.
+    pub(super) lacks: Option<String>,
 }
 
 impl<'l> Drive<'l> {
@@ -126,6 +126,7 @@ impl<'l> Drive<'l> {
                 return Leave::Broken(None);
             }
             let is_open = !blocked && !is_worn;
+            self.lane.fail_absent(&self.generation);
             if is_open && let Err(error) = self.send_waiting() {
                 return Leave::Broken(Some(error));
             }
@@ -388,11 +389,11 @@ impl<'l> Drive<'l> {
                 _ => again.push_back(job),
             }
         }
-        let lacks_exchange = missing.is_some();
+        let lacks = missing.map(str::to_owned);
         let mut waiting = self.lane.waiting();
         again.append(&mut waiting);
         *waiting = again;
-        Lost { complaint, lacks_exchange }
+        Lost { complaint, lacks }
     }
 }
 
