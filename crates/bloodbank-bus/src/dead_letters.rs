@@ -150,10 +150,10 @@ pub async fn list(
 }
 
 /// Brings those that are meant back to the queue they were parked from, as new messages would come:
-/// attempts are counted anew. Each leaves the dead letters only when its queue has it.
+/// attempts are counted anew, and they do not expire any more. Each leaves the dead letters only when its queue has it.
 ///
 /// An unrouted event is published again, to those who listen by now and not to those who record; its
-/// bytes and headers stay as they are, but for the count of its redrives. Where nobody listens still,
+/// bytes and headers stay as they are, but for the count of its redrives and its expiry. Where nobody listens still,
 /// it lies there again, and [`Redriven::unrouted`] counts it.
 ///
 /// `rate` is the most per second.
@@ -220,6 +220,8 @@ async fn bring_back(
     letter: &DeadLetter,
 ) -> Result<(), TransportError> {
     let mut message = Verbatim::of(delivery);
+    // Who brings it back wants it to be handled.
+    message.headers.remove(headers::EXPIRES_AT);
     let to = match letter.reason {
         Some(Reason::Unrouted) => Destination::Listeners,
         _ => {
@@ -234,12 +236,9 @@ async fn bring_back(
 }
 
 /// What is noted on a message that is parked.
-///
-/// Nor does it expire any more: who brings it back wants it to be handled.
-const NOTES: [&str; 7] = [
+const NOTES: [&str; 6] = [
     headers::ATTEMPTS,
     headers::ERROR,
-    headers::EXPIRES_AT,
     headers::FIRST_FAILED,
     headers::PARKED_AT,
     headers::PARKED_FROM,

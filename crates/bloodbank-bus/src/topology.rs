@@ -49,7 +49,7 @@ impl Exchange {
     }
 
     /// Whether it is an error that no queue takes a message: somebody must carry out a command,
-    /// nobody replays events to nobody, and a scheduler must keep what is not due yet.
+    /// somebody must hear a replay, and a scheduler must keep what is not due yet.
     pub fn is_mandatory(self) -> bool {
         matches!(self, Exchange::Commands | Exchange::Replay | Exchange::Scheduled)
     }
@@ -180,7 +180,7 @@ impl Queue {
         Queue::new("bloodbank.scheduled").bind(Exchange::Scheduled, TopicPattern::everything())
     }
 
-    /// The worker queue of a command, by its routing key with version; `None` if that is no key.
+    /// The worker queue of a command, by its routing key with version; `None` if that is not a key.
     pub fn of_command(route: &str) -> Option<Self> {
         let pattern: TopicPattern = route.parse().ok()?;
         (!pattern.is_wild())
@@ -223,12 +223,14 @@ impl Queue {
         self.clone().with_dead_letters(dead_letters_of(&self.name))
     }
 
-    /// Whether it is a queue of events, in any case not one of commands: it is bound to events, or
-    /// to nothing yet, and has dead letters.
+    /// Whether it is a queue of events: it is bound to events and not to commands, or it is bound to
+    /// nothing and has dead letters, as a queue has that is bound later, or a partition.
     pub fn is_of_events(&self) -> bool {
         let is_bound = |exchange| self.bindings.iter().any(|b| b.exchange == exchange);
-        let is_bound_yet = is_bound(Exchange::Events) || self.dead_letters.is_some();
-        is_bound_yet && !is_bound(Exchange::Commands)
+        match self.bindings.is_empty() {
+            true => self.dead_letters.is_some(),
+            false => is_bound(Exchange::Events) && !is_bound(Exchange::Commands),
+        }
     }
 
     /// Whether a message with this key on this exchange goes here.
@@ -331,6 +333,18 @@ mod tests {
         assert_eq!(text, expected);
         assert_eq!(serde_json::from_str::<Queue>(&text).unwrap(), queue);
         assert!(serde_json::from_str::<Queue>(&text.replace("llm.#", "llm..x")).is_err());
+    }
+
+    #[test]
+    fn a_queue_of_events_is_bound_to_events_or_to_nothing_yet() {
+        let on = |exchange| Queue::new("q").bind(exchange, TopicPattern::everything()).parked();
+        let events = on(Exchange::Events);
+        assert!(events.is_of_events() && events.clone().hear_replays().is_of_events());
+        assert!(!events.bind(Exchange::Commands, TopicPattern::everything()).is_of_events());
+        assert!(Queue::new("q").parked().is_of_events() && !Queue::new("q.dlq").is_of_events());
+        for other in [Exchange::Commands, Exchange::Audit, Exchange::Replay, Exchange::Scheduled] {
+            assert!(!on(other).is_of_events(), "{other:?}");
+        }
     }
 
     #[test]

@@ -85,6 +85,7 @@ macro_rules! behaviours {
             expiry: a_message_that_has_expired_is_parked_and_one_that_has_not_is_handled,
                 a_command_that_has_expired_is_not_carried_out_and_its_caller_is_told,
                 a_command_of_a_caller_who_is_gone_is_carried_out_unless_it_expires,
+                an_unrouted_event_that_is_brought_back_does_not_expire,
                 what_is_brought_back_or_replayed_does_not_expire;
             flow: as_many_handlers_run_at_a_time_as_were_asked_for,
                 prefetch_bounds_what_is_under_way,

@@ -56,7 +56,7 @@ impl RedisDedup {
     /// itself.
     ///
     /// # Errors
-    /// If this is no such URL, or nobody answers there.
+    /// If this is not such a URL, or nobody answers there.
     pub async fn connect(url: &str) -> Result<Self, DedupError> {
         let client = Client::open(url)?;
         let config = ConnectionManagerConfig::new()

@@ -22,8 +22,9 @@ impl<S> Subscriber<S> {
     /// Puts a [tower](https://docs.rs/tower) layer around all handlers: a timeout, a limit, a trace. What
     /// was added first stands outermost, as with tower's `ServiceBuilder`.
     ///
-    /// Each attempt at a message goes through the layers, those of batches one by one; what is parked
-    /// because it is not an envelope, has no handler or was handled before does not. A layer may answer by
+    /// Each attempt at a message goes through the layers, unless it is not an envelope, has no handler,
+    /// has expired or was handled before. Messages of a batch go through them one by one, and a timeout
+    /// of tower counts their wait for the batch, too. A layer may answer by
     /// itself, change the [`Verdict`](crate::Verdict) of a handler, or fail: an error means retry, unless
     /// it is a verdict itself. Services are cloned for each message, so a layer shares what it keeps.
     pub fn layer<L>(mut self, layer: L) -> Self

@@ -108,6 +108,24 @@ pub async fn a_command_of_a_caller_who_is_gone_is_carried_out_unless_it_expires(
     running.stop().await.unwrap();
 }
 
+pub async fn an_unrouted_event_that_is_brought_back_does_not_expire(bus: Bus) {
+    let Some(unrouted) = bus.unrouted_queue() else { return };
+    bus.forward(expired(1), Destination::Exchange(Exchange::Events)).await.unwrap();
+    holds(&bus, &unrouted, 1).await;
+    let (sender, mut calls) = log();
+    declare_q(&bus).await;
+    let redriven = dead_letters::redrive(&*bus, &unrouted, &Filter::all(), 100).await.unwrap();
+    assert_eq!((redriven.count, redriven.unrouted), (1, 0));
+    let subscriber = Subscriber::<Any>::new(bus.clone(), contracts()).queue("q").bind(PARCEL);
+    let running = run(subscriber.on(move |received: Received<Parcel>| {
+        sender.send(received.payload.n).unwrap();
+        async {}
+    }));
+    assert_eq!(calls.next().await, 1);
+    running.stop().await.unwrap();
+    holds(&bus, "q.dlq", 0).await;
+}
+
 pub async fn what_is_brought_back_or_replayed_does_not_expire(bus: Bus) {
     let (sender, mut calls) = log();
     declare_q(&bus).await;
