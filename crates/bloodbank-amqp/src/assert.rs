@@ -264,7 +264,7 @@ fn refusal(what: &'static str, name: &str, error: &lapin::Error) -> TransportErr
         Some(406) => conflict(name, Conflict::Otherwise { what, reason: said }),
         Some(403) => {
             let reason = format!("{what} `{name}`: {said}");
-            TransportError::Refused { code: Code::AccessRefused, reason }
+            TransportError::Refused { code: Code::AccessRefused, reason, again: false }
         }
         _ => broker_error(format!("{what} `{name}`: {said}")),
     }

@@ -310,7 +310,7 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
                     }
                 }
             }
-            State::Refused(_) | State::Closed => lane.fail_all(&status.error()),
+            State::Refused { .. } | State::Closed => lane.fail_all(&status.error()),
             _ => {}
         }
         let is_idle = lane.waiting().is_empty();
