@@ -88,7 +88,7 @@ impl Plan {
     }
 
     /// Binds the exchanges to each other.
-    async fn link(&self, channel: &Channel) -> Result<(), TransportError> {
+    pub(crate) async fn link(&self, channel: &Channel) -> Result<(), TransportError> {
         for (source, destination) in &self.links {
             let (from, to) = (short(source)?, short(destination)?);
             let options = ExchangeBindOptions::default();
