@@ -74,6 +74,24 @@ async fn the_next_host_is_taken_where_one_is_dead() {
 }
 
 #[tokio::test]
+async fn the_next_host_is_taken_where_one_refuses_us() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let wrong = format!("amqp://guest:wrong@127.0.0.1:{}/{}", space.broker.port(), space.vhost);
+    let urls = format!("{wrong},{}", space.url());
+    // It begins with any of them.
+    for _ in 0..6 {
+        let amqp = Amqp::connect(AmqpConfig::from_urls(&urls).unwrap()).await.unwrap();
+        close(&amqp).await;
+    }
+    // From the start one refusal is a mistake, also where another host is dead.
+    let urls = format!("{wrong},amqp://guest:guest@127.0.0.1:1/v");
+    assert_eq!(refused(&urls).await.cause.code(), Code::LoginRefused);
+}
+
+#[tokio::test]
 async fn a_consumer_of_a_closed_transport_ends() {
     if !bloodbank_testkit::rabbitmq() {
         return;

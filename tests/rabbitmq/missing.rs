@@ -9,7 +9,8 @@ use bloodbank::{
     Bus, Code, Destination, Exchange, Headers, Inbox, PublishError, Service, Subscription,
     Transport, TransportError, Verbatim,
 };
-use lapin::options::ExchangeDeleteOptions;
+use lapin::options::{ExchangeDeleteOptions, ExchangeUnbindOptions};
+use lapin::types::FieldTable;
 use tokio::time::timeout;
 
 use crate::support::{Space, Warnings, prompt, prompts, until};
@@ -95,6 +96,36 @@ async fn events_reach_listeners_again_after_their_exchange_was_deleted() {
         until_heard(&publishing, &mut inbox).await;
     }
     assert!(warnings.hold("missing and is declared again") && warnings.hold(LISTENERS));
+}
+
+#[tokio::test]
+async fn queues_are_bound_again_where_an_exchange_was_missing_and_not_at_each_look() {
+    if !bloodbank_testkit::rabbitmq() {
+        return;
+    }
+    let space = Space::fresh().await;
+    let mut config = watchful(&space);
+    config.look_at_queues = Duration::from_secs(3_600);
+    let amqp = Amqp::connect(config).await.unwrap();
+    amqp.declare(&prompts("work")).await.unwrap();
+    let is_bound = |source: &str, destination: &str| {
+        let columns = ["source_name", "destination_name"];
+        let command = [["list_bindings", "-q", "-p", &space.vhost].as_slice(), &columns].concat();
+        let line = format!("{source}\t{destination}");
+        space.broker.ctl(&command).lines().any(|listed| listed == line)
+    };
+    assert!(is_bound(EVENTS, LISTENERS) && is_bound(LISTENERS, "work"));
+    let (raw, no_arguments) = (space.raw().await, FieldTable::default);
+    let key = keys::LLM_PROMPT.into();
+    let unbinding = raw.channel.queue_unbind("work".into(), LISTENERS.into(), key, no_arguments());
+    unbinding.await.unwrap();
+    let options = ExchangeUnbindOptions::default();
+    let (to, from) = (LISTENERS.into(), EVENTS.into());
+    raw.channel.exchange_unbind(to, from, "#".into(), options, no_arguments()).await.unwrap();
+    until("linked again", LONG, async || is_bound(EVENTS, LISTENERS)).await;
+    assert!(!is_bound(LISTENERS, "work"));
+    delete(&space, REPLAY).await;
+    until("bound again", LONG, async || is_bound(LISTENERS, "work")).await;
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bloodbank::amqp::{Amqp, AmqpConfig};
 use bloodbank::events::{self, llm, services};
-use bloodbank::{Bus, Code, Inbox, Service, Subscription};
+use bloodbank::{Bus, Code, Inbox, PublishError, Service, Subscription};
 use bloodbank_testkit::Proxy;
 use tokio::task::block_in_place;
 use tokio::time::timeout;
@@ -39,7 +39,11 @@ impl Behind {
     async fn until_refused(&self, code: Code) {
         let publisher = self.bus.publisher::<services::LlmCollector>();
         until("refused", SOON, async || {
-            publisher.publish(&prompt()).await.is_err_and(|error| error.code() == code)
+            publisher.publish(&prompt()).await.is_err_and(|error| {
+                let PublishError::Transport { source, .. } = &error else { panic!("{error}") };
+                assert!(source.is_retryable(), "it is asked again: {source}");
+                error.code() == code
+            })
         })
         .await;
     }

@@ -50,7 +50,7 @@ impl Amqp {
                 let state = amqp.inner.link.status().state;
                 amqp.close().await;
                 let mut hosts = match state {
-                    State::Refused(failure) => return Err(ConnectError::Refused(failure)),
+                    State::Refused { failure, .. } => return Err(ConnectError::Refused(failure)),
                     State::Down(hosts) => hosts,
                     State::Up(_) | State::Closed => Vec::new(),
                 };

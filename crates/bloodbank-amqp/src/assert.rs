@@ -88,7 +88,7 @@ impl Plan {
     }
 
     /// Binds the exchanges to each other.
-    async fn link(&self, channel: &Channel) -> Result<(), TransportError> {
+    pub(crate) async fn link(&self, channel: &Channel) -> Result<(), TransportError> {
         for (source, destination) in &self.links {
             let (from, to) = (short(source)?, short(destination)?);
             let options = ExchangeBindOptions::default();
@@ -264,7 +264,7 @@ fn refusal(what: &'static str, name: &str, error: &lapin::Error) -> TransportErr
         Some(406) => conflict(name, Conflict::Otherwise { what, reason: said }),
         Some(403) => {
             let reason = format!("{what} `{name}`: {said}");
-            TransportError::Refused { code: Code::AccessRefused, reason }
+            TransportError::Refused { code: Code::AccessRefused, reason, again: false }
         }
         _ => broker_error(format!("{what} `{name}`: {said}")),
     }

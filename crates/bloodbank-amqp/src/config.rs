@@ -43,9 +43,12 @@ pub struct AmqpConfig {
     /// How long a broker is left alone, more or less, that took us before and refuses us now: another
     /// password, a queue that was declared otherwise; 30 s.
     pub refused_pause: Duration,
-    /// How often is looked whether the exchanges and bindings that were declared are still there; 5 s.
+    /// How often is looked whether the exchanges that were declared are still there; they are bound to
+    /// each other again each time; 5 s.
     pub look_at_exchanges: Duration,
-    /// The same for queues; 60 s.
+    /// The same for queues, which are bound again each time; 60 s. They are bound at once where an
+    /// exchange was missing. Where another process has declared it again before this one looked, they
+    /// hear nothing for so long.
     pub look_at_queues: Duration,
 }
 

@@ -54,7 +54,8 @@ struct Job {
     sent: bool,
     /// How often the channel broke with an error of the broker's while it was on its way.
     falls: u8,
-    /// Whether its exchange was not there when it was sent last.
+    /// Whether its exchange was not there when it was sent last. By the time when it is sent again, the
+    /// exchange was looked for and found, so that it need not travel alone.
     lacks_exchange: bool,
     outcome: oneshot::Sender<Outcome>,
     _room: OwnedSemaphorePermit,
@@ -254,7 +255,7 @@ impl Job {
 
     /// Whether it may take its channel down, so that it travels alone.
     fn is_suspect(&self) -> bool {
-        self.falls > 0 || self.lacks_exchange
+        self.falls > 0
     }
 
     fn settle(self, outcome: Outcome) {
@@ -309,7 +310,7 @@ async fn run(lane: Arc<Shared>, replies: Option<Replies>) {
                     }
                 }
             }
-            State::Refused(_) | State::Closed => lane.fail_all(&status.error()),
+            State::Refused { .. } | State::Closed => lane.fail_all(&status.error()),
             _ => {}
         }
         let is_idle = lane.waiting().is_empty();

@@ -57,7 +57,10 @@ pub(crate) enum State {
     Down(Vec<HostFailure>),
     Up(Arc<Generation>),
     /// The broker rejects us. Nothing is tried any more, or, where it took us before, rarely.
-    Refused(HostFailure),
+    Refused {
+        failure: HostFailure,
+        again: bool,
+    },
     Closed,
 }
 
@@ -123,7 +126,7 @@ impl Link {
         let status = self.sender.borrow();
         let waited = status.since.is_some_and(|since| since.elapsed() > self.grace);
         match &status.state {
-            State::Refused(_) | State::Closed => Some(status.error()),
+            State::Refused { .. } | State::Closed => Some(status.error()),
             _ if waited => Some(status.error()),
             _ => None,
         }
@@ -164,9 +167,9 @@ impl Status {
             State::Up(_) if self.blocked => TransportError::Blocked,
             State::Up(_) => TransportError::Disconnected { outage: Outage::Slow },
             State::Down(hosts) => TransportError::Disconnected { outage: outage(hosts) },
-            State::Refused(failure) => {
+            State::Refused { failure, again } => {
                 let code = failure.cause.code();
-                TransportError::Refused { code, reason: failure.to_string() }
+                TransportError::Refused { code, reason: failure.to_string(), again: *again }
             }
             State::Closed => TransportError::Closed,
         }

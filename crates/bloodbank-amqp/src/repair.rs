@@ -24,6 +24,17 @@ const AGAIN: Duration = Duration::from_millis(200);
 /// How often an exchange is looked for that is missing still; what goes there fails until it is found.
 const ABSENT: Duration = Duration::from_secs(1);
 
+/// Why it is looked whether everything is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    /// It is time to look at the exchanges, and to link them again.
+    Exchanges,
+    /// It is time to look at the queues as well, and to bind them again.
+    Queues,
+    /// Somebody met an exchange that was not there, and another process may have declared it since.
+    Missed,
+}
+
 /// What looks after one connection's topology.
 pub(crate) struct Repair<'s> {
     config: &'s AmqpConfig,
@@ -55,14 +66,14 @@ impl<'s> Repair<'s> {
         let mut exchanges = every(self.config.look_at_exchanges);
         let mut queues = every(self.config.look_at_queues);
         loop {
-            let also_queues = tokio::select! {
+            let cause = tokio::select! {
                 biased;
-                _ = queues.tick() => true,
-                () = self.generation.missed.notified() => false,
-                _ = exchanges.tick() => false,
-                () = sleep(ABSENT), if self.generation.absent.is_any() => false,
+                _ = queues.tick() => Cause::Queues,
+                () = self.generation.missed.notified() => Cause::Missed,
+                _ = exchanges.tick() => Cause::Exchanges,
+                () = sleep(ABSENT), if self.generation.absent.is_any() => Cause::Missed,
             };
-            let looked = timeout(ASSERT, self.look(also_queues)).await;
+            let looked = timeout(ASSERT, self.look(cause)).await;
             self.is_broken = !self.told.is_empty() || !matches!(looked, Ok(Ok(())));
             match looked {
                 Ok(Ok(())) => {}
@@ -100,24 +111,33 @@ impl<'s> Repair<'s> {
         self.generation.repaired.notify_waiters();
     }
 
-    async fn look(&mut self, also_queues: bool) -> Result<(), TransportError> {
+    async fn look(&mut self, cause: Cause) -> Result<(), TransportError> {
         let topology = self.declared.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let plan = Plan::of(&self.config.exchanges, &topology)?;
-        let missing = plan.missing(self.generation, also_queues).await?;
+        let missing = plan.missing(self.generation, cause == Cause::Queues).await?;
         match self.config.mode {
-            Mode::Create => self.mend(&plan, missing).await?,
+            Mode::Create => self.mend(&plan, missing, cause).await?,
             _ => self.tell(missing),
         }
         Ok(())
     }
 
     /// Declares what is missing.
-    async fn mend(&mut self, plan: &Plan, mut missing: Vec<Missing>) -> Result<(), TransportError> {
+    async fn mend(
+        &mut self,
+        plan: &Plan,
+        mut missing: Vec<Missing>,
+        cause: Cause,
+    ) -> Result<(), TransportError> {
         if missing.is_empty() {
             // Bindings cannot be looked at, and go with their exchange: another process may have
-            // declared it again.
+            // declared it again. Those of queues are many, and are made anew more rarely.
             let channel = self.generation.channel().await.map_err(|error| channel_error(&error))?;
-            match plan.bind(&channel).await {
+            let bound = match cause {
+                Cause::Exchanges => plan.link(&channel).await,
+                Cause::Queues | Cause::Missed => plan.bind(&channel).await,
+            };
+            match bound {
                 Ok(()) => {
                     // It closes with the connection at the latest.
                     let _ = channel.close(200, "done".into()).await;

@@ -80,7 +80,7 @@ impl Supervisor {
             }
             refused = self.keep_up() => {
                 error!(reason = %refused, "the broker refuses us; not tried again");
-                self.link.set(State::Refused(refused));
+                self.link.set(State::Refused { failure: refused, again: false });
                 closing.notified().await;
                 self.link.set(State::Closed);
             }
@@ -109,7 +109,7 @@ impl Supervisor {
                     }
                     self.lost(HostFailure { host, cause: end }, was_up)
                 }
-                Err(hosts) => self.not_connected(hosts),
+                Err(hosts) => self.not_connected(hosts, was_up),
             };
             match refused {
                 None => {
@@ -119,7 +119,7 @@ impl Supervisor {
                 Some(refused) if was_up => {
                     let pause = jittered(self.config.refused_pause);
                     error!(reason = %refused, again_in = ?pause, "the broker refuses us");
-                    self.link.set(State::Refused(refused));
+                    self.link.set(State::Refused { failure: refused, again: true });
                     sleep(pause).await;
                 }
                 Some(refused) => return refused,
@@ -137,9 +137,9 @@ impl Supervisor {
         None
     }
 
-    /// Tells what came of each host; gives back the one that refuses us.
-    fn not_connected(&self, hosts: Vec<HostFailure>) -> Option<HostFailure> {
-        if let Some(refused) = hosts.iter().find(|failure| failure.cause.is_final()) {
+    /// Tells what came of each host; gives back one that refuses us, if the broker does.
+    fn not_connected(&self, hosts: Vec<HostFailure>, was_up: bool) -> Option<HostFailure> {
+        if let Some(refused) = refusing(&hosts, was_up) {
             return Some(refused.clone());
         }
         for failure in &hosts {
@@ -149,8 +149,8 @@ impl Supervisor {
         None
     }
 
-    /// Tries each host once, from the one whose turn it is.
-    /// What came of each is given, up to the first that refuses us.
+    /// Tries each host once, from the one whose turn it is: a node that refuses us may just be
+    /// starting, and another may take us. What came of each is given if none does.
     async fn round(
         &self,
         hosts: &mut Hosts<'_>,
@@ -178,11 +178,7 @@ impl Supervisor {
                     return Ok((host, connections));
                 }
                 Err(cause) => {
-                    let is_final = cause.is_final();
                     failures.push(HostFailure::of(uri, cause));
-                    if is_final {
-                        return Err(failures);
-                    }
                     if since.elapsed() >= self.config.connect_timeout {
                         hosts.silent.insert(index);
                     }
@@ -202,7 +198,7 @@ impl Supervisor {
     ) -> HostError {
         let events = connection.events_listener();
         let outgoing_events = outgoing.events_listener();
-        // A broker that stands still in the middle of it is no broker.
+        // A broker that stands still in the middle of it is not one to work with.
         let asserted = match timeout(ASSERT, self.assert(&connection)).await {
             Ok(asserted) => asserted,
             Err(_) => {
@@ -283,6 +279,14 @@ impl Supervisor {
     }
 }
 
+/// The host that refuses us, if the broker does. From the start that is a mistake in what is configured,
+/// whatever the other hosts say. Later it may be a node of a cluster that is starting while the others
+/// are away, so that all must refuse us.
+fn refusing(hosts: &[HostFailure], was_up: bool) -> Option<&HostFailure> {
+    let may_pass = was_up && hosts.iter().any(|failure| !failure.cause.is_final());
+    hosts.iter().find(|failure| !may_pass && failure.cause.is_final())
+}
+
 /// About as long, so that not all come at once.
 fn jittered(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64())
@@ -317,4 +321,21 @@ async fn close(one: &Connection, other: &Connection) {
     };
     // It is of no interest whether the other side heard it.
     let _ = timeout(GOODBYE, goodbyes).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_it_took_us_before_a_cluster_refuses_us_only_if_all_its_nodes_do() {
+        let uri: AMQPUri = "amqp://guest:guest@node".parse().unwrap();
+        let refused = HostFailure::of(&uri, HostError::Login { reason: "no".to_owned() });
+        let away = HostFailure::of(&uri, HostError::Silent { waited: None });
+        let one = [away.clone(), refused.clone()];
+        assert_eq!(refusing(&one, true), None);
+        assert_eq!(refusing(&one, false), Some(&refused));
+        assert_eq!(refusing(&one[1..], true), Some(&refused));
+        assert_eq!(refusing(&[away], false), None);
+    }
 }

@@ -52,6 +52,8 @@ pub enum TransportError {
         code: Code,
         /// What the connection says, in its words.
         reason: String,
+        /// Whether it took us before, and is asked again from time to time.
+        again: bool,
     },
     /// There is no such queue.
     #[error("there is no queue `{queue}`: it was not declared")]
@@ -164,8 +166,15 @@ impl TransportError {
 
     /// Whether the same call may succeed later. Publish again with the same id only.
     pub fn is_retryable(&self) -> bool {
-        use TransportError::{Blocked, Disconnected, Nacked, NoExchange, Unknown};
-        matches!(self, Nacked { .. } | Unknown | Blocked | Disconnected { .. } | NoExchange { .. })
+        match self {
+            TransportError::Nacked { .. }
+            | TransportError::Unknown
+            | TransportError::Blocked
+            | TransportError::Disconnected { .. }
+            | TransportError::NoExchange { .. } => true,
+            TransportError::Refused { again, .. } => *again,
+            _ => false,
+        }
     }
 }
 

@@ -232,6 +232,7 @@ impl<'l> Drive<'l> {
             Poll::Ready(Err(error)) => (None, Some(error)),
         };
         job.sent |= refused.is_none();
+        job.lacks_exchange = false;
         let tag = self.last_tag;
         self.under_way.push_back(Sent { tag, job: Some(job), name, confirming, acked });
         refused.map_or(Ok(()), Err)
