@@ -21,13 +21,11 @@ async fn a_scheduled_event_comes_when_it_is_due_and_not_before() {
     let bus = with_queue(queue("q", &["lot.parcel"])).await;
     let publisher = Publisher::<Any>::new(bus.clone(), contracts());
     let due = Utc::now() + TimeDelta::milliseconds(300);
-    let later = publisher.publish(&Parcel { n: 1 }).not_before(due).await.unwrap();
-    let at_once = publisher.publish(&Parcel { n: 2 }).await.unwrap();
+    let receipt = publisher.publish(&Parcel { n: 1 }).not_before(due).await.unwrap();
     let mut deliveries = bus.subscribe(Subscription::new("q")).await.unwrap();
-    assert_eq!(deliveries.recv().await.unwrap().id(), Some(at_once.id));
-    let second = timeout(Duration::from_secs(10), deliveries.recv()).await.unwrap().unwrap();
-    assert_eq!(second.id(), Some(later.id));
+    let delivery = timeout(Duration::from_secs(10), deliveries.recv()).await.unwrap().unwrap();
     assert!(Utc::now() >= due, "it came before it was due");
+    assert_eq!(delivery.id(), Some(receipt.id));
 }
 
 #[tokio::test]
