@@ -241,7 +241,7 @@ fn the_example_of_a_service_runs_to_its_end() {
     for line in [
         "published  ",
         "heard      How do we make the roadmap legible?\n",
-        "answered   33god/bloodbank#7 is merged\n",
+        "answered   merged as 9d2c4b6f8a1e3c5d7f90b2a4c6e8d0f1a3b5c7d9\n",
     ] {
         assert!(said.contains(line), "{said}");
     }

@@ -137,9 +137,12 @@ codes! {
     NotABroker, "not-a-broker",
         "What listens at the host and port does not speak AMQP 0-9-1.",
         "Correct host and port in RABBIT_URL.";
-    TlsMismatch, "tls-mismatch",
-        "The URL says amqp:// and the broker's port speaks TLS, or it says amqps:// and the port does not.",
-        "Write amqps:// for a port that speaks TLS (5671), and amqp:// for one that does not (5672).";
+    TlsExpected, "tls-expected",
+        "The URL says amqp://, and the broker's port speaks TLS.",
+        "Write amqps://, or name a port without TLS (5672).";
+    TlsUnexpected, "tls-unexpected",
+        "The URL says amqps://, and the broker's port does not speak TLS.",
+        "Write amqp://, or name a port with TLS (5671).";
     AccessRefused, "access-refused",
         "The broker does not let the user declare, publish or consume this.",
         "Give the user the permissions with `rabbitmqctl set_permissions`.";
@@ -154,7 +157,7 @@ codes! {
         "Start the service that handles it, or declare the queues of registry.yaml.";
     NoScheduler, "no-scheduler",
         "The message is not due yet, and no scheduler has declared the queue that keeps it.",
-        "Run `bloodbank scheduled run`, which keeps scheduled messages; then try again.";
+        "Run a scheduler on the bus, which keeps such messages; then try again.";
     CallerGone, "caller-gone",
         "The caller of the command no longer waits for the answer.",
         "Do nothing, or let callers wait longer with `within`; the same idempotency key asks again.";
