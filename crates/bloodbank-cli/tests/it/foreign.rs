@@ -115,7 +115,16 @@ fn parcel(grams: u32) -> Value {
 
 /// Waits until the service says these words.
 fn wait_for(depot: &Running, words: &str) {
-    while !depot.next().contains(words) {}
+    wait_for_all(depot, [words.to_owned()]);
+}
+
+/// Waits until the service has said all of these words, in any order.
+fn wait_for_all<const N: usize>(depot: &Running, words: [String; N]) {
+    let mut missing = Vec::from(words);
+    while !missing.is_empty() {
+        let line = depot.next();
+        missing.retain(|words| !line.contains(words.as_str()));
+    }
 }
 
 /// The line, from the first publish to the last replay.
@@ -173,8 +182,8 @@ fn the_whole_line(place: &Place) {
 
     // Again.
     place.well(&["replay", "--from", "1", "--yes"]);
-    wait_for(&depot, &format!("replayed {light}"));
-    wait_for(&depot, &format!("replayed {heavy}"));
+    // Handlers run side by side.
+    wait_for_all(&depot, [&light, &heavy].map(|id| format!("replayed {id}")));
     place.well(&["doctor"]);
     drop(recorder);
 
