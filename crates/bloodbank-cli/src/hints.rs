@@ -83,6 +83,7 @@ pub(crate) fn of_code(code: Code) -> Option<&'static str> {
         Code::Unroutable => {
             "start the service, or declare all queues of registry.yaml: `bloodbank topology --apply`"
         }
+        Code::ExchangeMissing => "`bloodbank topology --apply` declares it",
         Code::NoScheduler => "`bloodbank scheduled run` keeps what is not due yet, and sends it",
         Code::BrokerUnreachable => "`bloodbank doctor` looks at hosts, user and vhost one by one",
         Code::LoginRefused => "check user and password in RABBIT_URL, and the user's permissions",

@@ -172,7 +172,7 @@ codes! {
         "Correct the name, or start the service that declares the queue.";
     ExchangeMissing, "exchange-missing",
         "There is no such exchange: it was never declared, or it was deleted.",
-        "Let `bloodbank topology --apply` declare it, or correct its name.";
+        "Declare the topology of the registry, or correct the name.";
     DeclarationConflict, "declaration-conflict",
         "A queue or exchange cannot be declared like this: it exists otherwise, or a rule forbids it.",
         "Declare it as it is, or delete the existing one by hand.";

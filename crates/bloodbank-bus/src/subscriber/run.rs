@@ -52,10 +52,15 @@ impl RunError {
     /// Its code; that of the first service that failed.
     pub fn code(&self) -> Code {
         match self {
-            RunError::Failed(failed) if !failed.is_empty() => failed[0].error.code(),
-            _ => Code::SignalsUnavailable,
+            RunError::Signals(_) => Code::SignalsUnavailable,
+            RunError::Failed(failed) => code_of_first(failed),
         }
     }
+}
+
+fn code_of_first(failed: &[FailedService]) -> Code {
+    // There is always one.
+    failed.first().map_or(Code::SubscriberSetup, |failed| failed.error.code())
 }
 
 /// A service whose subscriber failed.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bloodbank_bus::{Queue, Topology, Transport};
 use bloodbank_outbox::{Postgres, Source, create_tables};
-use bloodbank_testkit::catalog;
 
 use crate::place::{Connection, Place, Running, bus, numbers, places, until};
+use crate::relaying::send;
 
 #[tokio::test]
 async fn a_commit_wakes_the_relay_on_postgres() {
@@ -62,17 +62,20 @@ async fn who_has_lost_the_connection_sends_nothing() {
 #[tokio::test]
 async fn a_queue_that_is_full_is_waited_for() {
     for place in places().await {
-        let (bus, mut connection) = (bloodbank_bus::InMemory::new(), place.connect().await);
-        let full = catalog::queue("q", &["lot.parcel"]).with_max_len(2);
-        let other = Queue::new("other");
-        bus.declare(&Topology::new().with_queue(full).with_queue(other)).await.unwrap();
-        connection.parcels(0..4).await;
+        let (bus, connection) = (bloodbank_bus::InMemory::new(), place.connect().await);
+        // One of events would let its oldest go.
+        let full = Queue::of_command("terminal.mooring.create").unwrap().with_max_len(2);
+        let name = full.name.clone();
+        bus.declare(&Topology::new().with_queue(full)).await.unwrap();
+        for _ in 0..4 {
+            send(&connection).await;
+        }
         let relay = Running::start(place.relay(&bus).skip_after(1));
         until(async || place.waiting().await.first().is_some_and(|row| row.last_error.is_some()))
             .await;
         let waiting = place.waiting().await;
         assert_eq!((waiting.len(), waiting[0].attempts), (2, 0), "{waiting:?}");
-        let mut deliveries = bus.subscribe(bloodbank_bus::Subscription::new("q")).await.unwrap();
+        let mut deliveries = bus.subscribe(bloodbank_bus::Subscription::new(name)).await.unwrap();
         let mut bodies = 0;
         while bodies < 4 {
             let delivery = deliveries.recv().await.unwrap();

@@ -40,7 +40,7 @@ fn worker() -> Topology {
     Topology::new().with_queue(Queue::new("worker").bind(Exchange::Commands, key))
 }
 
-async fn send(connection: &Connection) {
+pub(crate) async fn send(connection: &Connection) {
     let outbox = Outbox::<Board>::new(catalog::contracts());
     let command = CreateMooring { topic: "t".to_owned() };
     match connection {
