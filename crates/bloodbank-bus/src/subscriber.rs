@@ -4,6 +4,7 @@ mod batch;
 mod call;
 mod chains;
 mod consumer;
+mod error;
 mod handlers;
 mod layers;
 mod partitions;
@@ -11,6 +12,7 @@ mod plan;
 mod relay;
 mod run;
 mod running;
+mod serve;
 mod setup;
 mod watched;
 mod worker;
@@ -18,32 +20,26 @@ mod worker;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bloodbank_core::codec::Payload;
 use bloodbank_core::{
-    AnsweredWith, Code, Command, ConsumedBy, Contract, Event, HandledBy, LiveContracts, Service,
+    AnsweredWith, Command, ConsumedBy, Contract, Event, HandledBy, LiveContracts, Service,
     TopicPattern,
 };
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio::time::timeout;
-use tracing::info;
 
 pub(crate) use self::call::Calling;
-use self::consumer::Consumer;
+pub use self::error::SubscribeError;
 use self::handlers::Handlers;
 use self::layers::Wrap;
-use self::plan::Planned;
 pub use self::run::{AnySubscriber, FailedService, RunError, run, run_until};
 pub use self::setup::SetupFault;
 pub use self::watched::SubscriberWatch;
 use self::watched::UntilEnded;
-use self::worker::Shared;
 use crate::{
-    Dedup, Exchange, IntoVerdict, IntoVerdicts, LocalDedup, Phase, Queue, Received, RetryPolicy,
-    Subscription, Transport, TransportError,
+    Dedup, Exchange, IntoVerdict, IntoVerdicts, LocalDedup, Queue, Received, RetryPolicy, Transport,
 };
 
 /// Consumes the queues of one service and hands each message to its handler.
@@ -97,57 +93,6 @@ struct Options {
     timeout: Duration,
     /// How long a message is tried again in place.
     hold: Duration,
-}
-
-/// Why a subscriber does not run, or runs no more.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubscribeError {
-    /// It cannot work as it was put together; everything that is wrong.
-    #[error("service `{service}` cannot subscribe:{}", list(faults))]
-    Setup {
-        /// The service's name.
-        service: &'static str,
-        /// At least one.
-        faults: Vec<SetupFault>,
-    },
-    /// The transport does not do its part.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// The transport has ended a consumer.
-    #[error("queue `{queue}` can no longer be consumed: {source}")]
-    Ended {
-        /// Its name.
-        queue: String,
-        /// What the transport says.
-        source: TransportError,
-    },
-    /// Some handlers were not done when the time for draining was over. Their messages come again.
-    #[error(
-        "{unfinished} handlers were not done {waited:?} after the shutdown; their messages come again"
-    )]
-    Drain {
-        /// How many.
-        unfinished: usize,
-        /// How long was waited.
-        waited: Duration,
-    },
-}
-
-impl SubscribeError {
-    /// Its code.
-    pub fn code(&self) -> Code {
-        match self {
-            SubscribeError::Setup { .. } => Code::SubscriberSetup,
-            SubscribeError::Transport(error) => error.code(),
-            SubscribeError::Ended { source, .. } => source.code(),
-            SubscribeError::Drain { .. } => Code::DrainTimeout,
-        }
-    }
-}
-
-fn list(faults: &[SetupFault]) -> String {
-    faults.iter().map(|fault| format!("\n  {fault}")).collect()
 }
 
 impl<S: Service> Subscriber<S> {
@@ -234,8 +179,9 @@ impl<S: Service> Subscriber<S> {
     ///
     /// Each message has its own fate: the handler returns one verdict for all or a list with one for each
     /// (see [`IntoVerdicts`]), and what is to be tried again comes again by itself, maybe in another
-    /// batch. What was lost with its consumer more than once waits for no others. What breaks its contract or was handled before is not in the batch. Batches of one handler
-    /// are handled one after the other, apart from [`concurrency`](Subscriber::concurrency), and
+    /// batch. What was lost with its consumer more than once waits for no others. What breaks its
+    /// contract or was handled before is not in the batch. Batches of one handler are handled one after
+    /// the other, apart from [`concurrency`](Subscriber::concurrency), and
     /// [`timeout`](Subscriber::timeout) says how long each may take; the wait for its turn is not counted.
     /// The queue gives at least as many messages ahead as fit into a batch.
     pub fn on_batch<E, F, R>(mut self, most: usize, wait: Duration, handler: F) -> Self
@@ -334,8 +280,9 @@ impl<S: Service> Subscriber<S> {
     }
 
     /// One message at a time, in order: what fails is tried again in place, and parked at the end, so
-    /// that nothing overtakes it; see [`hold_at_most`](Subscriber::hold_at_most). Order holds across processes, too, as one of them gets everything;
-    /// a queue of registry.yaml must say `ordered: true` for that.
+    /// that nothing overtakes it; see [`hold_at_most`](Subscriber::hold_at_most). Order holds across
+    /// processes, too, as one of them gets everything; a queue of registry.yaml must say `ordered: true`
+    /// for that.
     pub fn strict_order(mut self) -> Self {
         self.options.strict_order = true;
         self
@@ -407,8 +354,8 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
-    /// How long a handler may take with one message, or one batch; 15 minutes unless said. Then its future is dropped,
-    /// and the message has failed: it is tried again, like after any other failure.
+    /// How long a handler may take with one message, or one batch; 15 minutes unless said. Then its
+    /// future is dropped, and the message has failed: it is tried again, like after any other failure.
     ///
     /// Keep it below the time that the broker gives: RabbitMQ takes back what is not settled after 30
     /// minutes, and gives it to somebody else. `Duration::MAX` lets handlers take as long as they do. A
@@ -424,92 +371,6 @@ impl<S: Service> Subscriber<S> {
         self.options.drain = time;
         self
     }
-
-    /// Consumes until `shutdown` is done: then takes nothing new, lets handlers finish, sends every
-    /// acknowledgement, and returns.
-    ///
-    /// # Errors
-    /// See [`SubscribeError`]. Broken connections are none: the transport subscribes again.
-    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), SubscribeError> {
-        let (topology, queues) = self.plan()?;
-        self.tell_of_commands();
-        self.transport.declare(&topology).await?;
-        let (stop, stopped) = watch::channel(false);
-        let shared = Arc::new(Shared {
-            transport: self.transport,
-            contracts: self.contracts,
-            handlers: self.handlers,
-            layers: layers::all(&self.layers),
-            options: self.options,
-            dedup_fails: AtomicBool::new(false),
-            stopped,
-        });
-        let mut consumers = Vec::new();
-        let mut ended = Ok(());
-        for Planned { queue, retry, role } in queues {
-            match Consumer::start(shared.clone(), queue, retry, role).await {
-                Ok(consumer) => {
-                    self.watched.0.consumes(consumer.worker());
-                    consumers.push(consumer);
-                }
-                Err(error) => {
-                    ended = Err(error.into());
-                    break;
-                }
-            }
-        }
-        if ended.is_ok() {
-            self.watched.0.enter(Phase::Running);
-            self.ready.send_replace(true);
-            ended = tokio::select! {
-                () = shutdown => Ok(()),
-                queue = consumer::first_to_end(&mut consumers) => Err(why_ended(&shared, queue).await),
-            };
-        }
-        // An error would mean that no worker listens, which is what is wanted.
-        let _ = stop.send(true);
-        self.watched.0.enter(Phase::Draining);
-        shared.handlers.begin_no_more();
-        let drained = drain(&mut consumers, shared.options.drain).await;
-        ended.and(drained)
-    }
-}
-
-impl<S: Service> Subscriber<S> {
-    /// An idempotency key does less than its name says where processes do not share a memory.
-    fn tell_of_commands(&self) {
-        if self.options.dedup.is_shared() || self.handlers.commands().is_empty() {
-            return;
-        }
-        info!(
-            service = S::NAME,
-            "a command that is sent twice under one idempotency key is carried out once per process, as \
-             processes do not share their memory of what was handled; where there are several, give \
-             them `.dedup(RedisDedup::connect(url).await?)`, or note each id in the handler's database"
-        );
-    }
-}
-
-/// Asks the transport once more, which says why it has ended a consumer.
-async fn why_ended(shared: &Shared, queue: String) -> SubscribeError {
-    let again = shared.transport.subscribe(Subscription::new(&*queue)).await;
-    let source = again.err().unwrap_or(TransportError::Closed);
-    SubscribeError::Ended { queue, source }
-}
-
-/// Lets workers finish; ends those that do not.
-async fn drain(consumers: &mut Vec<Consumer>, time: Duration) -> Result<(), SubscribeError> {
-    let finish = async {
-        for consumer in consumers.iter_mut() {
-            consumer.finish().await;
-        }
-    };
-    let on_time = timeout(time, finish).await.is_ok();
-    let unfinished: usize = consumers.iter().map(Consumer::working).sum();
-    for consumer in consumers.drain(..) {
-        consumer.close().await;
-    }
-    if on_time { Ok(()) } else { Err(SubscribeError::Drain { unfinished, waited: time }) }
 }
 
 impl<S> fmt::Debug for Subscriber<S> {
