@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bloodbank_bus::{Delivery, Durability, Topology, TransportError, Waiting};
+use bloodbank_bus::{Delivery, Durability, Subscription, Topology, TransportError, Waiting};
 use futures_core::Stream;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
@@ -20,7 +20,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
-use self::intake::MOST_IN_ORDER;
 pub(crate) use self::intake::{Intake, Intakes};
 use self::pace::{Pace, Step, is_suspect};
 use crate::assert;
@@ -398,7 +397,7 @@ impl Consumer {
 
     async fn leave(&self, opened: &Opened, end: &End) {
         // Without a goodbye: the next consumer must not begin before what is open is put back.
-        let in_one = opened.sort == Sort::Ordered && usize::from(self.prefetch) <= MOST_IN_ORDER;
+        let in_one = opened.sort == Sort::Ordered && self.prefetch <= Subscription::MOST_IN_ORDER;
         if in_one || matches!(end, End::Again(_)) {
             opened.intake.let_go().await;
         } else {

@@ -117,6 +117,10 @@ pub struct Subscription {
 }
 
 impl Subscription {
+    /// The most messages ahead of which order can be kept: RabbitMQ's quorum queues put back more than 32
+    /// messages of a lost consumer in any order.
+    pub const MOST_IN_ORDER: u16 = 32;
+
     /// A queue, with a prefetch of 100.
     pub fn new(queue: impl Into<String>) -> Self {
         Subscription { queue: queue.into(), prefetch: 100, until_empty: false }

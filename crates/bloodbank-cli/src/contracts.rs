@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{anyhow, bail};
 use bloodbank::events;
-use bloodbank::{Bundle, BundledContract, Contracts, json_problem};
+use bloodbank::{Bundle, BundledContract, Contracts, ReadError, json_problem};
 use clap::Args;
 use holyfields::finding::has_errors;
-use holyfields::render::{self, Colour};
-use holyfields::rules::Level;
 use holyfields::{Catalog, Finding};
 use serde_json::Value;
 
@@ -124,7 +122,7 @@ impl Source {
             return Ok(Known { contracts: Contracts::new(bundle), origin, registry: None });
         };
         if has_errors(&findings) {
-            bail!("{}", errors(&catalog, &findings));
+            return Err(unusable(&catalog, findings));
         }
         let registry = self.registry_of(&origin)?;
         Ok(Known { contracts: Contracts::new(catalog.bundle()), origin, registry })
@@ -136,9 +134,7 @@ impl Source {
     /// Those of [`Source::read`].
     pub(crate) fn catalog(&self) -> anyhow::Result<Option<Catalog>> {
         match self.catalog_at(&self.origin()?)? {
-            Some((catalog, findings)) if has_errors(&findings) => {
-                bail!("{}", errors(&catalog, &findings))
-            }
+            Some((catalog, findings)) if has_errors(&findings) => Err(unusable(&catalog, findings)),
             read => Ok(read.map(|(catalog, _)| catalog)),
         }
     }
@@ -191,15 +187,8 @@ impl Source {
 }
 
 /// The errors as `lint` shows them, and how many there are.
-fn errors(catalog: &Catalog, findings: &[Finding]) -> String {
-    let errors = findings.iter().filter(|finding| finding.level == Level::Error);
-    let shown = errors.map(|finding| render::render(finding, &catalog.sources, Colour::Off));
-    let shown: Vec<String> = shown.collect();
-    format!(
-        "the contracts cannot be used\n\n{}\n\n{}",
-        shown.join("\n\n"),
-        render::summary(findings)
-    )
+fn unusable(catalog: &Catalog, findings: Vec<Finding>) -> anyhow::Error {
+    anyhow!("the contracts cannot be used\n\n{}", ReadError::new(catalog, findings))
 }
 
 impl fmt::Display for Known {

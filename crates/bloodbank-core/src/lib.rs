@@ -19,6 +19,7 @@ pub mod examples;
 mod explain;
 mod forms;
 mod live_contracts;
+mod meta_setters;
 mod read_error;
 mod refusal;
 mod same_value;

@@ -24,7 +24,8 @@ impl ReadError {
         Code::ContractsBroken
     }
 
-    pub(crate) fn new(catalog: &Catalog, findings: Vec<Finding>) -> Self {
+    /// Of a catalog that was read with these findings, at least one of which is an error.
+    pub fn new(catalog: &Catalog, findings: Vec<Finding>) -> Self {
         let errors = findings.iter().filter(|finding| finding.level == Level::Error);
         let rendered =
             errors.map(|finding| render::render(finding, &catalog.sources, Colour::Off)).collect();

@@ -34,7 +34,7 @@ pub use desk::{Waiting, create_tables, list, retry};
 pub use draft::{Draft, Writing, Written};
 pub use error::{DatabaseError, OutboxError, RelayError};
 pub use inbox::{Handling, Inbox, Once};
-pub use outbox::{JsonPayload, Outbox};
+pub use outbox::Outbox;
 pub use relay::Relay;
 pub use row::Row;
 #[cfg(feature = "postgres")]

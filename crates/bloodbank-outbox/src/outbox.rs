@@ -4,11 +4,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bloodbank_bus::Sealable;
-use bloodbank_core::{
-    Command, Envelope, Event, Kind, LiveContracts, Meta, ProducedBy, SealError, Sealer, SentBy,
-    Service, Validated,
-};
+use bloodbank_bus::Json;
+use bloodbank_core::{Command, Event, Kind, LiveContracts, ProducedBy, Sealer, SentBy, Service};
 use serde_json::Value;
 
 use crate::{Dialect, Draft, Tables};
@@ -119,8 +116,8 @@ impl<S: Service> Outbox<S> {
         tx: T,
         key: &'o str,
         data: Value,
-    ) -> Draft<'o, JsonPayload<'o>, T> {
-        Draft::new(&self.desk, JsonPayload { kind: Kind::Event, key, data }, tx)
+    ) -> Draft<'o, Json<'o>, T> {
+        Draft::new(&self.desk, Json::new(Kind::Event, key, data), tx)
     }
 
     /// Writes a command into the transaction. Whether it has a worker queue shows when it is sent.
@@ -139,13 +136,8 @@ impl<S: Service> Outbox<S> {
     ///
     /// # Errors
     /// Those of [`publish_json`](Outbox::publish_json).
-    pub fn send_json<'o, T>(
-        &'o self,
-        tx: T,
-        key: &'o str,
-        data: Value,
-    ) -> Draft<'o, JsonPayload<'o>, T> {
-        Draft::new(&self.desk, JsonPayload { kind: Kind::Command, key, data }, tx)
+    pub fn send_json<'o, T>(&'o self, tx: T, key: &'o str, data: Value) -> Draft<'o, Json<'o>, T> {
+        Draft::new(&self.desk, Json::new(Kind::Command, key, data), tx)
     }
 
     /// An event that the caller writes with a client of any kind: `outbox.event(&event).row()?`.
@@ -156,27 +148,6 @@ impl<S: Service> Outbox<S> {
     /// A command that the caller writes with a client of any kind: `outbox.command(&command).row()?`.
     pub fn command<'o, C: Command + SentBy<S>>(&'o self, command: &'o C) -> Draft<'o, &'o C> {
         self.send((), command)
-    }
-}
-
-/// A payload whose contract is known at run time only.
-#[derive(Clone)]
-pub struct JsonPayload<'o> {
-    kind: Kind,
-    key: &'o str,
-    data: Value,
-}
-
-impl Sealable for JsonPayload<'_> {
-    fn seal(self, sealer: &Sealer, meta: Meta) -> Result<Validated<Envelope>, SealError> {
-        sealer.seal(self.kind, self.key, self.data, meta)
-    }
-}
-
-impl fmt::Debug for JsonPayload<'_> {
-    /// Without the payload.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JsonPayload").field("key", &self.key).finish_non_exhaustive()
     }
 }
 

@@ -8,7 +8,7 @@ use bloodbank_bus::{
     Topology, Transport, Verbatim, headers,
 };
 use bloodbank_core::{Contracts, Kind, escape_control};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, warn};
 
@@ -92,7 +92,7 @@ impl Scheduler {
                 sleep(PAUSE).await;
                 Ok(())
             }
-            sent => sent.map_err(RecordError::Store),
+            sent => sent.map(|_| ()).map_err(RecordError::Store),
         }
     }
 
@@ -155,22 +155,23 @@ fn read(contracts: &Contracts, delivery: &Delivery) -> Result<Scheduled, String>
     Ok(Scheduled { headers, properties, ..message })
 }
 
-/// Publishes what is due, until nothing is.
+/// Publishes what is due, until nothing is that can be sent from here. Gives when the next message is
+/// due, if there is one.
 ///
 /// # Errors
 /// If the store cannot be used; what was claimed is claimed by another process a little later.
 pub(crate) async fn send_due(
     store: &EventStore,
     transport: &dyn Transport,
-) -> Result<(), StoreError> {
+) -> Result<Option<DateTime<Utc>>, StoreError> {
     loop {
-        match store.next_scheduled().await? {
-            Some(next) if next <= Utc::now() => {}
-            _ => return Ok(()),
+        let next = store.next_scheduled().await?;
+        if next.is_none_or(|next| next > Utc::now()) {
+            return Ok(next);
         }
         let due = store.claim_due(MOST).await?;
         if due.is_empty() {
-            return Ok(());
+            return Ok(next);
         }
         let contracts = store.contracts();
         let mut sending = Vec::with_capacity(due.len());

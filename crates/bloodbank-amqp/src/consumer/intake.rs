@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bloodbank_bus::{Delivery, DeliveryTag, TransportError};
+use bloodbank_bus::{Delivery, DeliveryTag, Subscription, TransportError};
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use lapin::{Channel, Consumer as Incoming};
 use tokio::sync::Notify;
@@ -20,8 +20,6 @@ use crate::wire;
 const GATHER: Duration = Duration::from_millis(5);
 /// How many acknowledgements one frame tells at most.
 const MOST_GATHERED: u64 = 100;
-/// The most messages that a quorum queue puts back in order, if they come back at once.
-pub(super) const MOST_IN_ORDER: usize = 32;
 
 /// Numbers channels that consume; a delivery tag means nothing without it.
 static NUMBERS: AtomicU64 = AtomicU64::new(1);
@@ -133,7 +131,7 @@ impl Intake {
         // From here on they are stale, so that nothing tells of them a second time.
         let open = self.acks().give_up();
         let options = BasicNackOptions { requeue: true, multiple: true };
-        for tags in open.chunks(MOST_IN_ORDER) {
+        for tags in open.chunks(usize::from(Subscription::MOST_IN_ORDER)) {
             // One error tells that the channel is gone, and that all of it is given back.
             if let Some(&last) = tags.last()
                 && self.channel.basic_nack(last, options).await.is_err()

@@ -86,12 +86,7 @@ impl State {
         if exchange == Exchange::Events && targets.iter().all(|queue| queue.spec.recorder) {
             self.unrouted += 1;
         }
-        targets.iter().try_for_each(|queue| queue.has_room())?;
-        let mut names = Vec::with_capacity(targets.len());
-        for queue in targets {
-            queue.push(message.clone());
-            names.push(queue.spec.name.clone());
-        }
+        let names = give(targets, message)?;
         names.iter().for_each(|name| self.let_oldest_go(name));
         Ok(())
     }
@@ -105,12 +100,7 @@ impl State {
         if targets.is_empty() {
             return Err(TransportError::Unroutable { key: key.to_owned() });
         }
-        targets.iter().try_for_each(|queue| queue.has_room())?;
-        let mut names = Vec::with_capacity(targets.len());
-        for queue in targets {
-            queue.push(message.clone());
-            names.push(queue.spec.name.clone());
-        }
+        let names = give(targets, message)?;
         names.iter().for_each(|name| self.let_oldest_go(name));
         Ok(())
     }
@@ -202,4 +192,14 @@ impl State {
         let missing = || TransportError::Undeclared { queue: name.to_owned() };
         self.queues.get_mut(name).ok_or_else(missing)
     }
+}
+
+/// Puts a message into all of these queues, or into none if one of them refuses. Gives their names.
+fn give(targets: Vec<&mut QueueState>, message: &Message) -> Result<Vec<String>, TransportError> {
+    targets.iter().try_for_each(|queue| queue.has_room())?;
+    let push = |queue: &mut QueueState| {
+        queue.push(message.clone());
+        queue.spec.name.clone()
+    };
+    Ok(targets.into_iter().map(push).collect())
 }

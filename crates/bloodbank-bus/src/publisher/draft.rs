@@ -8,7 +8,6 @@ use bloodbank_core::{Contract, Envelope, Kind, Meta, SealError, Sealer, Validate
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::call;
 use super::dynamic::DynamicPublisher;
@@ -72,9 +71,16 @@ impl<T: Contract> Sealable for &T {
 /// A payload whose contract is known at run time only.
 #[derive(Clone)]
 pub struct Json<'p> {
-    pub(super) kind: Kind,
-    pub(super) key: &'p str,
-    pub(super) data: Value,
+    kind: Kind,
+    key: &'p str,
+    data: Value,
+}
+
+impl<'p> Json<'p> {
+    /// The payload of an event or a command, by its routing key.
+    pub fn new(kind: Kind, key: &'p str, data: Value) -> Self {
+        Json { kind, key, data }
+    }
 }
 
 impl Sealable for Json<'_> {
@@ -119,65 +125,11 @@ impl<'p, C: Sealable> Draft<'p, C> {
 }
 
 impl<C: Sealable, M> Draft<'_, C, M> {
-    /// Says all that [`Meta`] can say, in place of what was said before.
-    pub fn meta(mut self, meta: Meta) -> Self {
-        self.meta = meta;
-        self
-    }
-
-    /// Sets the id, to publish the same message again.
-    pub fn id(mut self, id: Uuid) -> Self {
-        self.meta.id = Some(id);
-        self
-    }
-
-    /// Sets what makes the id: whoever repeats it means the same message.
-    pub fn idempotency_key(mut self, key: impl Into<String>) -> Self {
-        self.meta.idempotency_key = Some(key.into());
-        self
-    }
-
-    /// Sets when it happened.
-    pub fn timestamp(mut self, timestamp: DateTime<Utc>) -> Self {
-        self.meta.timestamp = Some(timestamp);
-        self
-    }
-
-    /// Sets what the piece of work has in common.
-    pub fn correlation(mut self, id: Uuid) -> Self {
-        self.meta.correlation_id = Some(id);
-        self
-    }
-
-    /// Links it to the envelope that it follows from; see [`Meta::caused_by`].
-    pub fn caused_by(mut self, cause: &Envelope) -> Self {
-        self.meta = self.meta.caused_by(cause);
-        self
-    }
-
-    /// Sets the session it belongs to.
-    pub fn session(mut self, id: impl Into<String>) -> Self {
-        self.meta.session_id = Some(id.into());
-        self
-    }
-
-    /// Sets the W3C trace context: trace and parent. What was noted on another trace is dropped.
-    pub fn traceparent(mut self, traceparent: impl Into<String>) -> Self {
-        self.meta.traceparent = Some(traceparent.into());
-        self.meta.tracestate = None;
-        self
-    }
-
-    /// Sets what tracing systems note on the trace; after [`traceparent`](Draft::traceparent).
-    pub fn tracestate(mut self, tracestate: impl Into<String>) -> Self {
-        self.meta.tracestate = Some(tracestate.into());
-        self
-    }
+    bloodbank_core::meta_setters!();
 
     /// Sets after how long nobody waits for the message any more, counted from when this is awaited, or
-    /// from when it is [due](Draft::not_before).
-    /// What comes to a handler later is not handled, but parked as
-    /// [`Expired`](crate::Reason::Expired); who called is told. A call never outlives its own
+    /// from when it is [due](Draft::not_before). What comes to a handler later is not handled, but parked
+    /// as [`Expired`](crate::Reason::Expired); who called is told. A call never outlives its own
     /// [`within`](Draft::within). Without it, a message does not expire, and a command whose caller is
     /// gone is carried out all the same.
     ///

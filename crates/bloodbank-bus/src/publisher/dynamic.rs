@@ -56,7 +56,7 @@ impl DynamicPublisher {
     /// # Errors
     /// See [`PublishError`](crate::PublishError).
     pub fn publish<'p>(&'p self, key: &'p str, data: Value) -> Draft<'p, Json<'p>> {
-        self.draft(Json { kind: Kind::Event, key, data })
+        self.draft(Json::new(Kind::Event, key, data))
     }
 
     /// Sends a command. Done when its worker queue has it.
@@ -65,7 +65,7 @@ impl DynamicPublisher {
     /// See [`PublishError`](crate::PublishError); with no worker queue,
     /// [`TransportError::Unroutable`](crate::TransportError::Unroutable).
     pub fn send<'p>(&'p self, key: &'p str, data: Value) -> Draft<'p, Json<'p>> {
-        self.draft(Json { kind: Kind::Command, key, data })
+        self.draft(Json::new(Kind::Command, key, data))
     }
 
     /// Sends a command and waits for what its handler answers, up to 30 s unless

@@ -14,9 +14,6 @@ use super::relay;
 use super::worker::{Shared, Worker};
 use crate::{Deliveries, Delivery, RetryPolicy, Subscription, TransportError};
 
-/// RabbitMQ's quorum queues put back more than 32 messages of a lost consumer in any order.
-const MOST_IN_ORDER: u16 = 32;
-
 /// The consumer of one queue.
 pub(super) struct Consumer {
     worker: Arc<Worker>,
@@ -50,14 +47,14 @@ impl Consumer {
         let batch = u16::try_from(shared.handlers.largest_batch()).unwrap_or(u16::MAX);
         let mut prefetch = shared.options.prefetch.max(batch);
         if role.is_ordered() {
-            prefetch = prefetch.min(MOST_IN_ORDER);
+            prefetch = prefetch.min(Subscription::MOST_IN_ORDER);
         }
         let subscription = Subscription::new(&*queue).with_prefetch(prefetch);
         let deliveries = shared.transport.subscribe(subscription.clone()).await?;
         let worker = match &role {
             Role::Partition(partitions, _) => {
                 // In each partition as many keys side by side as there can be messages.
-                let places = usize::from(MOST_IN_ORDER);
+                let places = usize::from(Subscription::MOST_IN_ORDER);
                 let slots = partitions.slots.clone();
                 Worker::in_order(shared, queue, retry).with_places(places).with_slots(slots)
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bloodbank_core::{BundledService, Kind, Service};
+use bloodbank_core::{BundledService, Contracts, Kind, Service};
 
 use super::partitions::Partitions;
 use super::{Options, SetupFault, SubscribeError, Subscriber};
@@ -41,13 +41,15 @@ impl Role {
 impl<S: Service> Subscriber<S> {
     /// What to declare, and which queues to consume.
     pub(super) fn plan(&self) -> Result<(Topology, Vec<Planned>), SubscribeError> {
+        let contracts = self.contracts.current();
+        let service = contracts.bundle().service(S::NAME);
         let mut faults = self.faults.clone();
-        let mut queues = self.event_queues(&mut faults);
+        let mut queues = self.event_queues(service, &mut faults);
         if self.options.hear_replays {
             queues = queues.into_iter().map(Queue::hear_replays).collect();
         }
         let commands = self.handlers.commands();
-        queues.extend(commands.iter().filter_map(|command| self.worker_queue(command)));
+        queues.extend(commands.iter().filter_map(|command| worker_queue(service, command)));
         if commands.is_empty() && !self.handlers.takes_events() {
             faults.push(SetupFault::NoHandler);
         }
@@ -56,14 +58,14 @@ impl<S: Service> Subscriber<S> {
         }
         let doubled = self.handlers.doubled().iter();
         faults.extend(doubled.map(|&key| SetupFault::TwoHandlers { key }));
-        faults.extend(self.unhandled(&queues));
+        faults.extend(self.unhandled(&contracts, &queues));
         faults.extend(self.unheard(&queues));
         if !faults.is_empty() {
             return Err(SubscribeError::Setup { service: S::NAME, faults });
         }
         let (mut topology, mut planned) = (Topology::new(), Vec::new());
         for queue in queues {
-            let (name, retry) = (queue.name.clone(), self.retry_of(&queue.name));
+            let (name, retry) = (queue.name.clone(), self.retry_of(service, &queue.name));
             let roles = self.roles(&queue);
             if let Some((Role::Relay(partitions), _)) = roles.first() {
                 topology = partitions.declared(&queue).fold(topology, Topology::with_queue);
@@ -95,40 +97,24 @@ impl<S: Service> Subscriber<S> {
         [(Role::Relay(partitions.clone()), name)].into_iter().chain(roles).collect()
     }
 
-    /// What registry.yaml says of the service.
-    fn registered(&self) -> Option<BundledService> {
-        self.contracts.current().bundle().service(S::NAME).cloned()
-    }
-
     /// What the code says, else registry.yaml, else the default.
-    fn retry_of(&self, queue: &str) -> RetryPolicy {
+    fn retry_of(&self, service: Option<&BundledService>, queue: &str) -> RetryPolicy {
         let said = self.options.retry.clone();
-        let registered = || RetryPolicy::of_queue(&self.registered()?, queue);
-        said.or_else(registered).unwrap_or_default()
-    }
-
-    /// The worker queue of a command, as `bloodbank topology` declares it.
-    fn worker_queue(&self, command: &str) -> Option<Queue> {
-        let queue = Queue::of_command(command)?;
-        let workers = self.registered().map(|it| Queue::workers_of(&it)).unwrap_or_default();
-        Some(workers.into_iter().find(|worker| worker.name == queue.name).unwrap_or(queue))
-    }
-
-    /// A queue that was named by hand, with what registry.yaml says of it.
-    fn as_registered(&self, mut queue: Queue) -> Queue {
-        let queues = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
-        if let Some(known) = queues.into_iter().find(|known| known.name == queue.name) {
-            (queue.max_len, queue.ordered) = (known.max_len, known.ordered);
-            queue.recorder = known.recorder;
-        }
-        queue
+        said.or_else(|| RetryPolicy::of_queue(service?, queue)).unwrap_or_default()
     }
 
     /// Those named by hand, else those of registry.yaml; none if it only carries out commands.
-    fn event_queues(&self, faults: &mut Vec<SetupFault>) -> Vec<Queue> {
+    fn event_queues(
+        &self,
+        service: Option<&BundledService>,
+        faults: &mut Vec<SetupFault>,
+    ) -> Vec<Queue> {
+        let registered = service.map(Queue::all_of).unwrap_or_default();
         if !self.queues.is_empty() {
-            let queues = self.queues.iter().cloned().map(|queue| self.as_registered(queue));
-            faults.extend(self.unordered());
+            let is_meant =
+                |known: &&Queue| self.queues.iter().any(|queue| queue.name == known.name);
+            faults.extend(self.unordered(registered.iter().filter(is_meant)));
+            let queues = self.queues.iter().cloned().map(|queue| as_registered(queue, &registered));
             return match self.options.strict_order {
                 true => queues.map(Queue::ordered).collect(),
                 false => queues.collect(),
@@ -137,22 +123,16 @@ impl<S: Service> Subscriber<S> {
         if !self.handlers.takes_events() {
             return Vec::new();
         }
-        let queues: Vec<Queue> = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
-        if queues.is_empty() {
+        if registered.is_empty() {
             faults.push(SetupFault::NoQueue);
         }
-        for queue in queues.iter().filter(|queue| self.options.strict_order && !queue.ordered) {
-            faults.push(SetupFault::NotOrdered { queue: queue.name.clone() });
-        }
-        queues
+        faults.extend(self.unordered(registered.iter()));
+        registered
     }
 
-    /// Queues that are named by hand, to be consumed in order, and that registry.yaml has otherwise.
-    fn unordered(&self) -> Vec<SetupFault> {
-        let queues = self.registered().map(|it| Queue::all_of(&it)).unwrap_or_default();
-        let is_meant = |queue: &&Queue| self.queues.iter().any(|named| named.name == queue.name);
-        let unordered = queues.iter().filter(is_meant).filter(|queue| !queue.ordered);
-        let unordered = unordered.filter(|_| self.options.strict_order);
+    /// Queues that are to be consumed in order, and that registry.yaml has otherwise.
+    fn unordered<'q>(&self, queues: impl Iterator<Item = &'q Queue>) -> Vec<SetupFault> {
+        let unordered = queues.filter(|queue| self.options.strict_order && !queue.ordered);
         unordered.map(|queue| SetupFault::NotOrdered { queue: queue.name.clone() }).collect()
     }
 
@@ -164,11 +144,10 @@ impl<S: Service> Subscriber<S> {
     }
 
     /// Events that would arrive with nobody to take them.
-    fn unhandled(&self, queues: &[Queue]) -> Option<SetupFault> {
+    fn unhandled(&self, contracts: &Contracts, queues: &[Queue]) -> Option<SetupFault> {
         if self.options.skip_others || self.handlers.takes_any_event() {
             return None;
         }
-        let contracts = self.contracts.current();
         let events =
             contracts.bundle().contracts.iter().filter(|contract| contract.kind == Kind::Event);
         let missing: Vec<String> = events
@@ -178,4 +157,20 @@ impl<S: Service> Subscriber<S> {
             .collect();
         (!missing.is_empty()).then_some(SetupFault::Unhandled { keys: missing })
     }
+}
+
+/// The worker queue of a command, as `bloodbank topology` declares it.
+fn worker_queue(service: Option<&BundledService>, command: &str) -> Option<Queue> {
+    let queue = Queue::of_command(command)?;
+    let workers = service.map(Queue::workers_of).unwrap_or_default();
+    Some(workers.into_iter().find(|worker| worker.name == queue.name).unwrap_or(queue))
+}
+
+/// A queue that was named by hand, with what registry.yaml says of it.
+fn as_registered(mut queue: Queue, registered: &[Queue]) -> Queue {
+    if let Some(known) = registered.iter().find(|known| known.name == queue.name) {
+        (queue.max_len, queue.ordered) = (known.max_len, known.ordered);
+        queue.recorder = known.recorder;
+    }
+    queue
 }

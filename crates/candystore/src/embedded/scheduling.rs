@@ -34,7 +34,7 @@ pub(super) async fn send_due(shared: Weak<Shared>, mut closing: watch::Receiver<
         }
         let embedded = Embedded { shared };
         let pause = match scheduler::send_due(embedded.store(), &embedded).await {
-            Ok(()) => until_next(&embedded).await,
+            Ok(next) => until(next),
             Err(error) => {
                 tracing::warn!(%error, "scheduled messages have to wait");
                 LOOK
@@ -49,13 +49,8 @@ pub(super) async fn send_due(shared: Weak<Shared>, mut closing: watch::Receiver<
     }
 }
 
-async fn until_next(embedded: &Embedded) -> Duration {
-    match embedded.store().next_scheduled().await {
-        // What is due by now cannot be sent from here.
-        Ok(Some(next)) => {
-            let left = next.signed_duration_since(Utc::now()).to_std().unwrap_or(LOOK);
-            left.clamp(PAUSE, LOOK)
-        }
-        _ => LOOK,
-    }
+/// How long to wait for the next message. What is due by now cannot be sent from here.
+fn until(next: Option<DateTime<Utc>>) -> Duration {
+    let left = next.and_then(|next| next.signed_duration_since(Utc::now()).to_std().ok());
+    left.map_or(LOOK, |left| left.clamp(PAUSE, LOOK))
 }
