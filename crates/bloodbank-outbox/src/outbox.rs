@@ -110,7 +110,7 @@ impl<S: Service> Outbox<S> {
     ///
     /// # Errors
     /// As with the types: what the contract refuses is refused, and what the registry does not give to
-    /// the service is [`SealError::NotAllowed`].
+    /// the service is [`SealError::NotAllowed`](bloodbank_core::SealError::NotAllowed).
     pub fn publish_json<'o, T>(
         &'o self,
         tx: T,
