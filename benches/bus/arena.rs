@@ -31,10 +31,18 @@ const SECONDS: usize = 2;
 
 /// Who takes part, and whether it is a process of Python's.
 const PUBLISHERS: [&str; 4] = ["ours", "lapin", "amqprs", "aio-pika"];
-const CONSUMERS: [&str; 7] =
-    ["ours", "ours-layers", "ours-dedup", ORDERED, "lapin", "lapin-multiple", "aio-pika"];
+const CONSUMERS: [&str; 8] = [
+    "ours",
+    "ours-layers",
+    "ours-dedup",
+    ORDERED[0],
+    ORDERED[1],
+    "lapin",
+    "lapin-multiple",
+    "aio-pika",
+];
 /// Whose queue is an ordered one, in a vhost of its own.
-const ORDERED: &str = "ours-ordered";
+const ORDERED: [&str; 2] = ["ours-ordered", "ours-partitioned"];
 /// How many keys the events have whose order is kept.
 const KEYS: usize = 16;
 const PACERS: [&str; 2] = ["ours", "lapin"];
@@ -96,7 +104,7 @@ impl Place {
 impl Arena {
     /// Where a contender plays.
     fn place_of(&self, who: &str) -> &Place {
-        if who == ORDERED { &self.ordered } else { &self.place }
+        if ORDERED.contains(&who) { &self.ordered } else { &self.place }
     }
 
     async fn publish(&mut self) {
@@ -116,7 +124,7 @@ impl Arena {
         for who in CONSUMERS {
             let count = match who {
                 "aio-pika" => CONSUMED.1,
-                ORDERED => CONSUMED_IN_ORDER,
+                who if ORDERED.contains(&who) => CONSUMED_IN_ORDER,
                 _ => CONSUMED.0,
             };
             let place = self.place_of(who);

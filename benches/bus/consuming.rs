@@ -22,7 +22,8 @@ pub(crate) async fn run(who: &str, prefetch: usize, count: usize, url: &str) -> 
         "ours" => ours(prefetch, count, url, |it| it.dedup(NoDedup)).await,
         "ours-dedup" => ours(prefetch, count, url, |it| it).await,
         "ours-layers" => ours(prefetch, count, url, |it| layered(it.dedup(NoDedup))).await,
-        "ours-ordered" => ours(prefetch, count, url, |it| ordered(it.dedup(NoDedup))).await,
+        "ours-ordered" => ours(prefetch, count, url, |it| ordered(it.dedup(NoDedup), 1)).await,
+        "ours-partitioned" => ours(prefetch, count, url, |it| ordered(it.dedup(NoDedup), 16)).await,
         "lapin" => lapin(prefetch, count, url, 1).await,
         "lapin-multiple" => lapin(prefetch, count, url, 100).await,
         other => panic!("nobody is called {other}"),
@@ -72,8 +73,8 @@ fn layered(subscriber: Ours) -> Ours {
 }
 
 /// The events of a meeting one after the other.
-fn ordered(subscriber: Ours) -> Ours {
-    subscriber.ordered_by("/meeting_id")
+fn ordered(subscriber: Ours, partitions: u16) -> Ours {
+    subscriber.ordered_by("/meeting_id").partitions(partitions)
 }
 
 async fn ours(prefetch: u16, count: usize, url: &str, with: fn(Ours) -> Ours) -> Vec<f64> {

@@ -102,7 +102,8 @@ fn consuming(medians: &Medians, prefetch: usize) {
     table.more("ours", 0, Goal::at_least(0.9, "lapin-multiple"));
     table.row("ours-layers", "ours: and three layers", Goal::at_least(0.98, "ours"));
     table.more("ours-layers", 1, Goal::at_most(1.02, "ours (CPU)"));
-    table.row("ours-ordered", "ours: ordered by 16 keys", Goal::at_least(0.7, "ours"));
+    table.row("ours-ordered", "ours: 16 keys in order, 1 partition", Goal::at_least(0.7, "ours"));
+    table.row("ours-partitioned", "ours: 16 keys in order, 16 partitions", None);
     table.row("ours-dedup", "ours: and deduplicated", Goal::at_least(2.0, "lapin"));
     table.row("lapin", "lapin: bytes, each acknowledged", None);
     table.row("lapin-multiple", "lapin: bytes, acknowledged by 100", None);

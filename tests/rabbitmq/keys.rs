@@ -24,6 +24,16 @@ const PATIENCE: Duration = Duration::from_secs(240);
 /// Is a process of its own when a test starts it so, until its input ends; else it is nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker() {
+    work(16).await;
+}
+
+/// As [`a_worker`], where the queue has a single partition.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_of_a_single_partition() {
+    work(1).await;
+}
+
+async fn work(partitions: u16) {
     let Some((url, log)) = worker::task() else { return };
     let amqp = Amqp::connect(AmqpConfig::from_urls(&url).unwrap()).await.unwrap();
     let bus = Bus::new(Arc::new(amqp), events::contracts());
@@ -32,6 +42,7 @@ async fn a_worker() {
         .queue("work")
         .bind("llm.prompt")
         .ordered_by("/agent_name")
+        .partitions(partitions)
         .concurrency(64)
         .on(move |received: Received<llm::Prompt>| {
             let line = format!("{} {}", &*received.payload.agent_name, received.payload.prompt);
@@ -59,6 +70,15 @@ fn firsts(log: &Path) -> (HashMap<String, Vec<usize>>, usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_of_each_key_holds_while_processes_are_killed() {
+    order_holds("keys::a_worker").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_order_of_each_key_holds_in_a_single_partition_while_processes_are_killed() {
+    order_holds("keys::a_worker_of_a_single_partition").await;
+}
+
+async fn order_holds(worker: &str) {
     if !bloodbank_testkit::rabbitmq() {
         return;
     }
@@ -70,7 +90,7 @@ async fn the_order_of_each_key_holds_while_processes_are_killed() {
     bus.transport().declare(&Topology::new().with_parked_queue(queue)).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("handled");
-    let start = || Worker::start("keys::a_worker", &space.url(), &log);
+    let start = || Worker::start(worker, &space.url(), &log);
     let mut workers: Vec<Worker> = (0..3).map(|_| start()).collect();
     let published = Arc::new(AtomicBool::new(false));
     let (publisher, done) = (bus.publisher::<services::LlmCollector>(), published.clone());

@@ -13,6 +13,7 @@ mod python;
 mod refused;
 mod retries;
 mod returns;
+mod runs;
 mod strangers;
 mod support;
 mod suspects;

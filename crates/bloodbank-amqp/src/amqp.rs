@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_bus::{
-    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Request, Settlement,
-    Subscription, Topology, Transport, TransportError, Trouble, Verbatim, headers,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Outcome, Request,
+    Settlement, Subscription, Topology, Transport, TransportError, Trouble, Verbatim, headers,
 };
 use bloodbank_core::Kind;
 use lapin::types::ShortString;
@@ -202,6 +202,14 @@ impl Transport for Amqp {
             }
             _ => forwarding,
         }
+    }
+
+    fn forward_run(&self, run: Vec<Verbatim>, queue: &str) -> BoxFuture<'_, Outcome> {
+        let (inner, queue) = (&self.inner, queue.to_owned());
+        Box::pin(async move {
+            let sending = inner.forward_run(&run, &queue)?;
+            inner.named_for(&queue, sending).await
+        })
     }
 
     fn subscribe(

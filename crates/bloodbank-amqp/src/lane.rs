@@ -8,6 +8,7 @@ mod drive;
 
 use std::collections::VecDeque;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,8 +58,25 @@ struct Job {
     /// Whether its exchange was not there when it was sent last. By the time when it is sent again, the
     /// exchange was looked for and found, so that it need not travel alone.
     lacks_exchange: bool,
+    /// What it is one of, if it must not be sent after one of them has failed.
+    run: Option<Run>,
     outcome: oneshot::Sender<Outcome>,
-    _room: OwnedSemaphorePermit,
+    /// None for those of a run that is longer than the lane has places.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Messages that are sent in their order; the first failure ends the rest.
+#[derive(Clone, Default)]
+struct Run(Arc<AtomicBool>);
+
+impl Run {
+    fn fail(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Lane {
@@ -92,7 +110,7 @@ impl Lane {
         }
         let deadline = Instant::now() + shared.deadline;
         match shared.room.clone().try_acquire_owned() {
-            Ok(room) => Confirm::pending(shared.push(message, deadline, room)),
+            Ok(room) => Confirm::pending(shared.push(message, deadline, Some(room), None)),
             Err(tokio::sync::TryAcquireError::Closed) => {
                 Confirm::settled(Err(TransportError::Closed))
             }
@@ -100,13 +118,41 @@ impl Lane {
                 let shared = shared.clone();
                 Confirm::waiting(async move {
                     match timeout_at(deadline, shared.room.clone().acquire_owned()).await {
-                        Ok(Ok(room)) => Ok(shared.push(message, deadline, room)),
+                        Ok(Ok(room)) => Ok(shared.push(message, deadline, Some(room), None)),
                         Ok(Err(_)) => Err(TransportError::Closed),
                         Err(_) => Err(shared.link.status().error()),
                     }
                 })
             }
         }
+    }
+
+    /// Publishes several messages in their order. After the first that fails none is sent that is not on
+    /// its way already. The outcome is that of the first that fails.
+    pub(crate) fn publish_run(&self, messages: Vec<Outgoing>) -> Confirm {
+        let shared = self.shared.clone();
+        Confirm::of(async move {
+            if let Some(error) = shared.link.broken() {
+                return Err(error);
+            }
+            let deadline = Instant::now() + shared.deadline;
+            let count = u32::try_from(messages.len()).unwrap_or(u32::MAX);
+            let room = shared.room.clone().acquire_many_owned(count.min(shared.capacity));
+            let mut room = match timeout_at(deadline, room).await {
+                Ok(Ok(room)) => room,
+                Ok(Err(_)) => return Err(TransportError::Closed),
+                Err(_) => return Err(shared.link.status().error()),
+            };
+            let run = Run::default();
+            let sent: Vec<_> = messages
+                .into_iter()
+                .map(|message| shared.push(message, deadline, room.split(1), Some(run.clone())))
+                .collect();
+            for outcome in sent {
+                outcome.await.unwrap_or(Err(TransportError::Closed))?;
+            }
+            Ok(())
+        })
     }
 
     /// Takes nothing new, and waits until everything has its outcome.
@@ -123,7 +169,8 @@ impl Shared {
         &self,
         message: Outgoing,
         deadline: Instant,
-        room: OwnedSemaphorePermit,
+        room: Option<OwnedSemaphorePermit>,
+        run: Option<Run>,
     ) -> oneshot::Receiver<Outcome> {
         let (outcome, receiver) = oneshot::channel();
         let job = Job {
@@ -132,6 +179,7 @@ impl Shared {
             sent: false,
             falls: 0,
             lacks_exchange: false,
+            run,
             outcome,
             _room: room,
         };
@@ -258,7 +306,15 @@ impl Job {
         self.falls > 0
     }
 
+    /// Whether one of its run has failed before it.
+    fn is_held_back(&self) -> bool {
+        self.run.as_ref().is_some_and(Run::has_failed)
+    }
+
     fn settle(self, outcome: Outcome) {
+        if let (Some(run), Err(_)) = (&self.run, &outcome) {
+            run.fail();
+        }
         // An error means that nobody waits for the outcome.
         let _ = self.outcome.send(outcome);
     }

@@ -316,6 +316,10 @@ impl<S: Service> Subscriber<S> {
     /// How many partitions each queue has with [`ordered_by`](Subscriber::ordered_by); 16 unless said,
     /// at most 256. All processes of a service must say the same. Change it only when the queue and its
     /// partitions are empty: a key may then be in another partition.
+    ///
+    /// With one, nothing is passed on: a single process at a time handles the queue, its keys side by
+    /// side, and another takes over when that one ends. It is the fastest, and the one to choose while
+    /// one process can do the work.
     pub fn partitions(mut self, count: u16) -> Self {
         self.options.partitions = count.clamp(1, partitions::MOST_PARTITIONS);
         self

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use crate::{
-    Confirm, Deliveries, Delivery, Destination, Encoded, Request, Settlement, Topology,
+    Confirm, Deliveries, Delivery, Destination, Encoded, Outcome, Request, Settlement, Topology,
     TransportError, Trouble, Verbatim,
 };
 
@@ -61,6 +61,25 @@ pub trait Transport: Send + Sync + 'static {
     /// listens to, unless the bus has an [`unrouted_queue`](Transport::unrouted_queue), where it then
     /// lies again.
     fn forward(&self, message: Verbatim, to: Destination) -> Confirm;
+
+    /// Passes several messages on to one queue, in their order. Done when the bus is responsible for all
+    /// of them.
+    ///
+    /// After the first one that is not taken no later one is sent, other than those that were on their way
+    /// already. One after the other, unless the transport has a faster way.
+    ///
+    /// # Errors
+    /// Those of [`forward`](Transport::forward), of the first one that was not taken; nothing is known of
+    /// those after it, so that all have to be passed on again.
+    fn forward_run(&self, run: Vec<Verbatim>, queue: &str) -> BoxFuture<'_, Outcome> {
+        let queue = queue.to_owned();
+        Box::pin(async move {
+            for message in run {
+                self.forward(message, Destination::Queue(queue.clone())).await?;
+            }
+            Ok(())
+        })
+    }
 
     /// Starts to consume a queue. Consumers of one queue compete.
     ///

@@ -78,14 +78,14 @@ impl Transport for Holding {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_of_one_partition_are_passed_on_side_by_side_and_each_in_order() {
+async fn keys_are_passed_on_side_by_side_and_each_in_order() {
     let (memory, _) = bus([]).await;
     let holding = Arc::new(Holding { bus: memory, held: Mutex::default() });
     let subscriber = Subscriber::<Any>::new(holding.clone(), contracts())
         .queue("k")
         .bind("terminal.mooring.created")
         .ordered_by("/topic")
-        .partitions(1)
+        .partitions(2)
         .on(async |_: Received<MooringCreated>| {});
     tokio::spawn(subscriber.run_until(pending()));
     sleep(Duration::from_secs(1)).await;

@@ -104,6 +104,7 @@ macro_rules! behaviours {
                 what_keeps_failing_is_parked_and_the_next_goes_on,
                 a_shutdown_between_attempts_leaves_the_message,
                 each_key_keeps_its_order_over_two_subscribers,
+                each_key_keeps_its_order_in_a_single_partition,
                 keys_of_one_partition_are_handled_side_by_side,
                 a_failing_key_waits_and_takes_no_handler_from_the_others,
                 what_keeps_failing_is_parked_and_its_key_goes_on,

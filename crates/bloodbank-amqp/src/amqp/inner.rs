@@ -187,6 +187,21 @@ impl Inner {
         message: &Verbatim,
         to: &Destination,
     ) -> Result<Confirm, TransportError> {
+        Ok(self.forwards.publish(self.forwarded(message, to)?))
+    }
+
+    /// Passes several messages on to a queue, in their order.
+    pub(super) fn forward_run(
+        &self,
+        run: &[Verbatim],
+        queue: &str,
+    ) -> Result<Confirm, TransportError> {
+        let to = Destination::queue(queue);
+        let run: Result<_, _> = run.iter().map(|message| self.forwarded(message, &to)).collect();
+        Ok(self.forwards.publish_run(run?))
+    }
+
+    fn forwarded(&self, message: &Verbatim, to: &Destination) -> Result<Outgoing, TransportError> {
         let mut more = message.headers.clone();
         let exchanges = &self.config.exchanges;
         let (exchange, routing_key, mandatory) = match to {
@@ -207,13 +222,13 @@ impl Inner {
                 return Err(TransportError::Unsupported { what });
             }
         };
-        Ok(self.forwards.publish(Outgoing {
+        Ok(Outgoing {
             exchange: short(&exchange)?,
             routing_key: short(routing_key)?,
             body: message.body.clone(),
             properties: wire::forwarded(message, &more)?,
             mandatory,
-        }))
+        })
     }
 
     /// Puts a message into the waiting queue from which it comes back to its own.

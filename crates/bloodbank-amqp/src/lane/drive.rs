@@ -198,6 +198,11 @@ impl<'l> Drive<'l> {
         };
         let mut jobs = jobs.into_iter();
         for job in jobs.by_ref() {
+            if job.is_held_back() {
+                let error = self.lane.link.status().error();
+                job.fail(error);
+                continue;
+            }
             if let Err(error) = self.send(job) {
                 let mut waiting = self.lane.waiting();
                 jobs.rev().for_each(|job| waiting.push_front(job));

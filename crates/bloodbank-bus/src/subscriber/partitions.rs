@@ -13,7 +13,8 @@ pub(super) const PARTITIONS: u16 = 16;
 /// The most partitions of a queue.
 pub(super) const MOST_PARTITIONS: u16 = 256;
 
-/// The partitions of a queue, each a queue of its own: `<queue>.p00` and so on.
+/// The partitions of a queue: `<queue>.p00` and so on, each a queue of its own. A single one is the
+/// queue itself.
 pub(super) struct Partitions {
     /// To the key, in the payload.
     pointer: String,
@@ -24,7 +25,10 @@ pub(super) struct Partitions {
 
 impl Partitions {
     pub(super) fn new(queue: &str, pointer: &str, count: u16, handlers: usize) -> Self {
-        let queues = (0..count).map(|number| format!("{queue}.p{number:02}")).collect();
+        let queues = match count {
+            1 => vec![queue.to_owned()],
+            _ => (0..count).map(|number| format!("{queue}.p{number:02}")).collect(),
+        };
         let slots = Arc::new(Semaphore::new(handlers.min(Semaphore::MAX_PERMITS)));
         Partitions { pointer: pointer.to_owned(), queues, slots }
     }

@@ -94,7 +94,9 @@ impl<S: Service> Subscriber<S> {
         let partitions = Arc::new(Partitions::new(&name, pointer, partitions, concurrency));
         let names = partitions.queues().iter().enumerate();
         let roles = names.map(|(n, name)| (Role::Partition(partitions.clone(), n), name.clone()));
-        [(Role::Relay(partitions.clone()), name)].into_iter().chain(roles).collect()
+        let relay =
+            (partitions.queues().len() > 1).then(|| (Role::Relay(partitions.clone()), name));
+        relay.into_iter().chain(roles).collect()
     }
 
     /// What the code says, else registry.yaml, else the default.

@@ -1,9 +1,10 @@
 //! From a queue to its partitions, in order.
 //!
-//! One process at a time has the queue, and passes each message on to the partition of its key. Of one
-//! key only one message at a time is under way: none can overtake one that must be sent again. What a
-//! process passes on and does not acknowledge is passed on once more by the next one; by then the first
-//! copies lie in the partitions in their order, so that the second ones change nothing but cost a look.
+//! One process at a time has the queue, and passes each message on to the partition of its key: all that
+//! has come of a key as one run, and the next run when that one is confirmed, so that none can overtake one
+//! that must be sent again. What a process passes on and does not acknowledge is passed on once more by the
+//! next one; by then the first copies lie in the partitions in their order, so that the second ones change
+//! nothing but cost a look.
 
 use std::sync::Arc;
 
@@ -15,7 +16,10 @@ use super::chains::Chains;
 use super::consumer::Rest;
 use super::partitions::Partitions;
 use super::worker::{PAUSE, Worker};
-use crate::{Deliveries, Destination, Settlement, TransportError, Verbatim};
+use crate::{Deliveries, Delivery, Settlement, TransportError, Verbatim};
+
+/// How many messages of a key are passed on at a time.
+const MOST_IN_RUN: usize = 64;
 
 /// Passes on what comes, until the shutdown or the end of the deliveries.
 pub(super) async fn pass_on_all(
@@ -52,7 +56,7 @@ pub(super) async fn pass_on_all(
     Rest { deliveries: Some(deliveries), tasks }
 }
 
-/// Passes on the messages of a key, one after the other, until there are no more.
+/// Passes on the messages of a key, run by run, until there are no more.
 async fn pass_on(
     worker: Arc<Worker>,
     partitions: Arc<Partitions>,
@@ -60,30 +64,34 @@ async fn pass_on(
     key: Arc<str>,
 ) {
     let Some(queue) = partitions.of(&key) else { return };
-    while let Some(delivery) = chains.next(&key) {
-        let mut is_sent = false;
-        while !is_sent {
-            if *worker.stopped().borrow() {
-                return;
-            }
-            if !worker.transport().is_current(&delivery) {
-                // It comes again, and all after it.
-                break;
-            }
-            let message = Verbatim::of(&delivery);
-            match worker.transport().forward(message, Destination::queue(queue)).await {
-                Ok(()) => is_sent = true,
-                Err(TransportError::Closed) => return,
-                Err(error) => {
-                    warn!(%error, from = %delivery.queue, to = %queue, "not passed on yet");
-                    if worker.pause(PAUSE).await.is_none() {
-                        return;
-                    }
-                }
-            }
-        }
-        if is_sent {
-            worker.settle(&delivery, Settlement::Ack).await;
+    loop {
+        let run = chains.next_run(&key, MOST_IN_RUN);
+        if run.is_empty() || pass_on_run(&worker, run, queue).await.is_none() {
+            return;
         }
     }
+}
+
+/// Passes on one run, as often as it takes; `None` on shutdown.
+async fn pass_on_run(worker: &Worker, mut run: Vec<Delivery>, queue: &str) -> Option<()> {
+    loop {
+        if *worker.stopped().borrow() {
+            return None;
+        }
+        // The others come again, and all after them.
+        run.retain(|delivery| worker.transport().is_current(delivery));
+        let messages = run.iter().map(Verbatim::of).collect();
+        match worker.transport().forward_run(messages, queue).await {
+            Ok(()) => break,
+            Err(TransportError::Closed) => return None,
+            Err(error) => {
+                warn!(%error, from = worker.queue(), to = queue, messages = run.len(), "not passed on yet");
+                worker.pause(PAUSE).await?;
+            }
+        }
+    }
+    for delivery in &run {
+        worker.settle(delivery, Settlement::Ack).await;
+    }
+    Some(())
 }
