@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::event::kind_of;
 use crate::quarantine::{Difference, Said};
-use crate::record::{ROW, Record};
+use crate::record::Record;
 use crate::sql::{Table, Type, Value};
 use crate::writer::Transaction;
 use crate::{Damage, Position, StoreError};
@@ -34,7 +34,6 @@ impl Appended {
 /// Known keys that are kept in memory. There are as many keys as somebody invents.
 const MOST_KEYS: usize = 10_000;
 
-static EVENTS: Table = Table { name: "events", columns: &ROW, or_ignore: false };
 static KEYS: Table = Table { name: "keys", columns: &[("key", Type::Text)], or_ignore: true };
 
 impl Transaction {
@@ -61,7 +60,7 @@ impl Transaction {
                 }
             });
         }
-        self.insert(&EVENTS, &rows).await?;
+        self.insert_rows(&rows).await?;
         self.learn_keys(records).await?;
         Ok(appended)
     }

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::beside;
-use crate::sql::{Row, micros_to_time};
+use crate::sql::{Row, micros_to_time, table, words};
 
 /// The place of an event in its store: 1, 2, 3, … in the order of commits, without gaps.
 pub type Position = u64;
@@ -115,36 +115,74 @@ pub struct StoredEvent {
     pub checksum: u32,
 }
 
-/// The columns of `events`, in the order of [`StoredEvent::of`].
-pub(crate) const COLUMNS: &str = "position, id, kind, key, source, timestamp, received, \
-     correlation_id, causation_id, session_id, standing, violation, schema_digest, headers, body, \
-     checksum";
+table! {
+    /// A row of `events`: all that is kept of an event. Times are in microseconds since 1970.
+    EventRow in "events" {
+        position: Position,
+        id: Uuid,
+        kind: Kind,
+        key: String,
+        source: String,
+        timestamp: Option<i64>,
+        received: i64,
+        correlation_id: Option<Uuid>,
+        causation_id: Option<Uuid>,
+        session_id: Option<String>,
+        standing: Standing,
+        violation: Option<String>,
+        schema_digest: Option<Uuid>,
+        /// What travelled beside it, as [`beside::text`] writes it.
+        headers: Option<String>,
+        body: Arc<[u8]>,
+        checksum: u32,
+        /// It is history of another store.
+        imported: bool,
+    }
+}
 
-impl StoredEvent {
-    /// Reads a row of [`COLUMNS`].
-    pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
-        let standing = row.text(10)?;
-        let time = |micros: Option<i64>| micros.map(micros_to_time).transpose();
-        let (headers, properties) = beside::read(row.maybe_text(13)?)?;
+words! {
+    Kind: |word: &str| kind_of(word).ok(),
+    Standing: |word: &str| word.parse().ok(),
+}
+
+impl EventRow {
+    /// The event, as programs see it.
+    ///
+    /// # Errors
+    /// If something in it is not what this program writes.
+    pub(crate) fn event(self) -> Result<StoredEvent, StoreError> {
+        let (headers, properties) = beside::read(self.headers.as_deref())?;
         Ok(StoredEvent {
-            position: row.position(0)?,
-            id: row.id(1)?,
-            kind: kind_of(row.text(2)?)?,
-            key: row.text(3)?.to_owned(),
-            source: row.text(4)?.to_owned(),
-            timestamp: time(row.maybe_int(5)?)?,
-            received: micros_to_time(row.int(6)?)?,
-            correlation_id: row.maybe_id(7)?,
-            causation_id: row.maybe_id(8)?,
-            session_id: row.maybe_text(9)?.map(str::to_owned),
-            standing: standing.parse().map_err(|_| StoreError::column("standing"))?,
-            violation: row.maybe_text(11)?.map(str::to_owned),
-            schema: row.maybe_id(12)?,
+            position: self.position,
+            id: self.id,
+            kind: self.kind,
+            key: self.key,
+            source: self.source,
+            timestamp: self.timestamp.map(micros_to_time).transpose()?,
+            received: micros_to_time(self.received)?,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            session_id: self.session_id,
+            standing: self.standing,
+            violation: self.violation,
+            schema: self.schema_digest,
             headers,
             properties,
-            body: row.bytes(14)?,
-            checksum: u32::try_from(row.int(15)?).map_err(|_| StoreError::column("checksum"))?,
+            body: self.body,
+            checksum: self.checksum,
         })
+    }
+}
+
+impl StoredEvent {
+    /// Whether its bytes are those that were stored, as far as their checksum tells.
+    pub fn is_sound(&self) -> bool {
+        crc32fast::hash(&self.body) == self.checksum
+    }
+
+    /// Reads a row of [`EventRow::COLUMNS`].
+    pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
+        EventRow::of(row)?.event()
     }
 }
 

@@ -9,8 +9,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::beside;
+use crate::event::EventRow;
 use crate::quarantine::Said;
-use crate::sql::{Type, Value, time_to_micros};
+use crate::sql::time_to_micros;
 use crate::{Position, Standing, StoredEvent};
 
 /// The namespace (RFC 9562) of ids that are made for what is not an envelope.
@@ -212,29 +213,28 @@ impl Record {
         beside::text(&self.headers, self.properties.as_deref())
     }
 
-    /// What goes into the columns of [`ROW`].
-    pub(crate) fn row(&self, position: Position, received: i64) -> Vec<Value> {
-        let column = |text: &str| Value::text(indexed(text));
-        let id = |id: Option<Uuid>| Value::maybe(id, Value::Id);
-        vec![
-            Value::position(position),
-            Value::Id(self.id),
-            Value::text(self.kind.as_str()),
-            Value::text(&*self.key),
-            column(&self.source),
-            Value::maybe(self.timestamp, Value::Int),
-            Value::Int(received),
-            id(self.correlation_id),
-            id(self.causation_id),
-            Value::maybe(self.session_id.as_deref(), column),
-            Value::text(self.standing.as_str()),
-            Value::maybe(self.violation.as_deref(), |text| Value::text(storable(text))),
-            id(self.schema),
-            Value::maybe(self.beside(), Value::Text),
-            Value::Bytes(self.body.clone()),
-            Value::Int(self.checksum.into()),
-            Value::Int(self.received.is_some().into()),
-        ]
+    /// What is stored of it, once it has its position and its time.
+    pub(crate) fn row(&self, position: Position, received: i64) -> EventRow {
+        let column = |text: &str| indexed(text).into_owned();
+        EventRow {
+            position,
+            id: self.id,
+            kind: self.kind,
+            key: self.key.as_ref().to_owned(),
+            source: column(&self.source),
+            timestamp: self.timestamp,
+            received,
+            correlation_id: self.correlation_id,
+            causation_id: self.causation_id,
+            session_id: self.session_id.as_deref().map(column),
+            standing: self.standing,
+            violation: self.violation.as_deref().map(|text| storable(text).into_owned()),
+            schema_digest: self.schema,
+            headers: self.beside(),
+            body: self.body.clone(),
+            checksum: self.checksum,
+            imported: self.received.is_some(),
+        }
     }
 }
 
@@ -254,27 +254,6 @@ fn storable(text: &str) -> Cow<'_, str> {
         false => Cow::Borrowed(text),
     }
 }
-
-/// Types of the columns that [`Record::row`] fills.
-pub(crate) const ROW: [(&str, Type); 17] = [
-    ("position", Type::Int),
-    ("id", Type::Id),
-    ("kind", Type::Text),
-    ("key", Type::Text),
-    ("source", Type::Text),
-    ("timestamp", Type::Int),
-    ("received", Type::Int),
-    ("correlation_id", Type::Id),
-    ("causation_id", Type::Id),
-    ("session_id", Type::Text),
-    ("standing", Type::Text),
-    ("violation", Type::Text),
-    ("schema_digest", Type::Id),
-    ("headers", Type::Text),
-    ("body", Type::Bytes),
-    ("checksum", Type::Int),
-    ("imported", Type::Int),
-];
 
 /// The first thing that is wrong with an event by these contracts, if anything is.
 ///

@@ -20,6 +20,8 @@ use tokio::time::{sleep, timeout};
 pub use self::error::ReplayError;
 pub use self::options::{Pace, ReplayOptions, ReplayTarget};
 pub use self::plan::{Planned, ReplayPlan, Unfit};
+#[cfg(test)]
+pub(crate) use self::run::RunRow;
 pub use self::run::{ReplayRun, ReplayState};
 use self::sending::Sending;
 use crate::{EventStore, StoreError};

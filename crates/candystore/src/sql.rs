@@ -3,6 +3,7 @@
 //! Statements are written once, as PostgreSQL reads them: `$1`, `BIGINT`, `BYTEA`, `UUID`. SQLite is
 //! told its own words for these.
 
+mod columns;
 mod migrations;
 mod pool;
 #[cfg(feature = "postgres")]
@@ -15,8 +16,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub(crate) use self::columns::{Column, TableRow, find, next, table, words};
 pub(crate) use self::pool::{Local, Pool, ready, spawn, unharmed};
-pub(crate) use self::value::{Row, Table, Type, Value};
+pub(crate) use self::value::{Cell, Row, Table, Type, Value};
 use crate::{Damage, StoreError, StoreUrl};
 
 /// How long we wait for another process that writes.
@@ -160,16 +162,16 @@ impl Connection {
         row.ok_or_else(|| no_row(sql))
     }
 
-    /// Inserts many rows.
+    /// Inserts many rows, whose cells come one after the other.
     pub(crate) async fn insert(
         &mut self,
         table: &Table,
-        rows: &[Vec<Value>],
+        cells: &[Cell<'_>],
     ) -> Result<(), StoreError> {
-        if rows.is_empty() {
+        if cells.is_empty() {
             return Ok(());
         }
-        either!(self, c => c.insert(table, rows), c.insert(table, rows).await)
+        either!(self, c => c.insert(table, cells), c.insert(table, cells).await)
     }
 
     /// Those of the ids that are stored, with their positions.

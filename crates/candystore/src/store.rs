@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::event::COLUMNS;
+use crate::event::EventRow;
 use crate::record::Record;
 use crate::sql::{Connection, Mode, Pool, Target, Value, ready, spawn};
 use crate::writer::Writer;
@@ -145,7 +145,7 @@ impl EventStore {
     }
 
     async fn one(&self, column: &str, value: Value) -> Result<Option<StoredEvent>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM events WHERE {column} = $1");
+        let sql = format!("SELECT {} FROM events WHERE {column} = $1", EventRow::COLUMNS);
         let asked = async move |c: &mut Connection| c.query(&sql, &[value]).await;
         self.readers().run(asked).await?.first().map(StoredEvent::of).transpose()
     }

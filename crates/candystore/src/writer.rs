@@ -10,7 +10,8 @@ use chrono::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::sql::{
-    Connection, Local, Mode, Row, Table, Target, Value, spawn, time_to_micros, unharmed,
+    Cell, Connection, Local, Mode, Row, Table, TableRow, Target, Value, spawn, time_to_micros,
+    unharmed,
 };
 use crate::{Position, StoreError};
 
@@ -112,15 +113,28 @@ impl Transaction {
         self.noted(done)
     }
 
-    /// Inserts many rows.
+    /// Inserts many rows of values.
     pub(crate) async fn insert(
         &mut self,
         table: &Table,
         rows: &[Vec<Value>],
     ) -> Result<(), StoreError> {
+        self.insert_cells(table, rows.iter().flatten().map(Value::cell).collect()).await
+    }
+
+    /// Inserts many rows into their table.
+    pub(crate) async fn insert_rows<R: TableRow>(&mut self, rows: &[R]) -> Result<(), StoreError> {
+        self.insert_cells(&R::TABLE, rows.iter().flat_map(R::cells).collect()).await
+    }
+
+    async fn insert_cells(
+        &mut self,
+        table: &Table,
+        cells: Vec<Cell<'_>>,
+    ) -> Result<(), StoreError> {
         self.check()?;
-        let done = self.connection.insert(table, rows).await;
-        self.noted(done.map(|()| rows.len() as u64)).map(|_| ())
+        let done = self.connection.insert(table, &cells).await;
+        self.noted(done.map(|()| (cells.len() / table.columns.len()) as u64)).map(|_| ())
     }
 
     /// Keeps in mind what a statement did.

@@ -4,7 +4,7 @@
 //! read. So what a page costs depends neither on how deep it lies nor on how large the store is.
 
 use super::scope::{Scope, Test, Way};
-use crate::event::COLUMNS;
+use crate::event::EventRow;
 use crate::sql::Value;
 use crate::{Order, Position};
 
@@ -64,7 +64,8 @@ pub(crate) fn sizes(scope: &Scope, window: Window, limit: usize) -> Statement {
 /// The events that pass among the first positions of the window. Ask for [`sizes`] first, and end the
 /// window where they are enough: more may not fit into memory.
 pub(crate) fn events(scope: &Scope, window: Window) -> Statement {
-    let columns: Vec<String> = COLUMNS.split(", ").map(|column| format!("e.{column}")).collect();
+    let columns: Vec<String> =
+        EventRow::COLUMNS.split(", ").map(|column| format!("e.{column}")).collect();
     passing(&columns.join(", "), scope, window)
 }
 

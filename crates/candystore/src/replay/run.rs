@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::options::{Pace, ReplayOptions, ReplayTarget};
 use super::plan::ReplayPlan;
-use crate::sql::{Connection, Row, Value, micros_to_time, time_to_micros};
+use crate::sql::{Connection, Row, Value, table, words};
 use crate::{EventStore, Filter, Position, StoreError};
 
 /// How a replay stands.
@@ -82,8 +82,34 @@ pub struct ReplayRun {
     pub error: Option<String>,
 }
 
-const COLUMNS: &str = "id, author, started, updated, finished, state, filter, target, pace, \
-     skip_invalid, planned, first_position, last_position, reached, sent, skipped, retries, error";
+table! {
+    /// A row of `replays`.
+    RunRow in "replays" {
+        id: Uuid,
+        author: String,
+        started: DateTime<Utc>,
+        updated: DateTime<Utc>,
+        finished: Option<DateTime<Utc>>,
+        state: ReplayState,
+        /// As JSON.
+        filter: String,
+        target: String,
+        pace: String,
+        skip_invalid: bool,
+        planned: u64,
+        first_position: Option<Position>,
+        last_position: Option<Position>,
+        reached: Position,
+        sent: u64,
+        skipped: u64,
+        retries: u64,
+        error: Option<String>,
+    }
+}
+
+words! {
+    ReplayState: |word: &str| ReplayState::ALL.into_iter().find(|state| state.as_str() == word),
+}
 
 impl ReplayRun {
     pub(super) fn new(plan: &ReplayPlan, options: ReplayOptions) -> Self {
@@ -116,69 +142,66 @@ impl ReplayRun {
     }
 
     fn of(row: &Row) -> Result<Self, StoreError> {
-        let state = row.text(5)?;
-        let state = ReplayState::ALL.into_iter().find(|known| known.as_str() == state);
-        let filter = serde_json::from_str(row.text(6)?).ok();
+        let row = RunRow::of(row)?;
+        let filter = serde_json::from_str(&row.filter).ok();
         let filter = filter.and_then(|json| Filter::from_json(&json));
         Ok(ReplayRun {
-            id: row.id(0)?,
-            started: micros_to_time(row.int(2)?)?,
-            updated: micros_to_time(row.int(3)?)?,
-            finished: row.maybe_int(4)?.map(micros_to_time).transpose()?,
-            state: state.ok_or_else(|| StoreError::column("replays.state"))?,
-            filter: filter.ok_or_else(|| StoreError::column("replays.filter"))?,
+            id: row.id,
+            filter: filter.ok_or_else(|| StoreError::column("filter"))?,
             options: ReplayOptions {
-                author: row.text(1)?.to_owned(),
-                target: row.text(7)?.parse::<ReplayTarget>()?,
-                pace: row.text(8)?.parse::<Pace>()?,
-                skip_invalid: row.int(9)? != 0,
+                author: row.author,
+                target: row.target.parse::<ReplayTarget>()?,
+                pace: row.pace.parse::<Pace>()?,
+                skip_invalid: row.skip_invalid,
             },
-            planned: row.position(10)?,
-            first: row.maybe_position(11)?,
-            last: row.maybe_position(12)?,
-            reached: row.position(13)?,
-            sent: row.position(14)?,
-            skipped: row.position(15)?,
-            retries: row.position(16)?,
-            error: row.maybe_text(17)?.map(str::to_owned),
+            started: row.started,
+            updated: row.updated,
+            finished: row.finished,
+            state: row.state,
+            planned: row.planned,
+            first: row.first_position,
+            last: row.last_position,
+            reached: row.reached,
+            sent: row.sent,
+            skipped: row.skipped,
+            retries: row.retries,
+            error: row.error,
         })
     }
 
-    fn row(&self) -> Vec<Value> {
-        let time = |time: DateTime<Utc>| Value::Int(time_to_micros(time));
-        vec![
-            Value::Id(self.id),
-            Value::text(&*self.options.author),
-            time(self.started),
-            time(self.updated),
-            Value::maybe(self.finished, time),
-            Value::text(self.state.as_str()),
-            Value::text(self.filter.to_json().to_string()),
-            Value::text(self.options.target.to_string()),
-            Value::text(self.options.pace.to_string()),
-            Value::Int(self.options.skip_invalid.into()),
-            Value::position(self.planned),
-            Value::maybe(self.first, Value::position),
-            Value::maybe(self.last, Value::position),
-            Value::position(self.reached),
-            Value::position(self.sent),
-            Value::position(self.skipped),
-            Value::position(self.retries),
-            Value::maybe(self.error.clone(), Value::Text),
-        ]
+    fn row(&self) -> RunRow {
+        RunRow {
+            id: self.id,
+            author: self.options.author.clone(),
+            started: self.started,
+            updated: self.updated,
+            finished: self.finished,
+            state: self.state,
+            filter: self.filter.to_json().to_string(),
+            target: self.options.target.to_string(),
+            pace: self.options.pace.to_string(),
+            skip_invalid: self.options.skip_invalid,
+            planned: self.planned,
+            first_position: self.first,
+            last_position: self.last,
+            reached: self.reached,
+            sent: self.sent,
+            skipped: self.skipped,
+            retries: self.retries,
+            error: self.error.clone(),
+        }
     }
 
     /// Stores it, in place of what was stored of it before.
     pub(super) async fn save(&mut self, store: &EventStore) -> Result<(), StoreError> {
         self.updated = Utc::now();
-        let (id, row) = (self.id, self.row());
-        let places: Vec<String> = (1..=row.len()).map(|n| format!("${n}")).collect();
-        let insert = format!("INSERT INTO replays ({COLUMNS}) VALUES ({})", places.join(", "));
+        let row = self.row();
         let saved = store.writer().run(async move |transaction| {
-            transaction.execute("DELETE FROM replays WHERE id = $1", &[Value::Id(id)]).await?;
-            transaction.execute(&insert, &row).await
+            let sql = "DELETE FROM replays WHERE id = $1";
+            transaction.execute(sql, &[Value::Id(row.id)]).await?;
+            transaction.insert_rows(&[row]).await
         });
-        saved.await.map(|_| ())
+        saved.await
     }
 }
 
@@ -188,7 +211,10 @@ impl EventStore {
     /// # Errors
     /// If the database cannot be asked.
     pub async fn replays(&self, limit: u32) -> Result<Vec<ReplayRun>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM replays ORDER BY started DESC, id DESC LIMIT $1");
+        let sql = format!(
+            "SELECT {} FROM replays ORDER BY started DESC, id DESC LIMIT $1",
+            RunRow::COLUMNS
+        );
         self.runs(sql, Value::Int(limit.into())).await
     }
 
@@ -197,7 +223,7 @@ impl EventStore {
     /// # Errors
     /// If the database cannot be asked.
     pub async fn replay(&self, id: Uuid) -> Result<Option<ReplayRun>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = $1");
+        let sql = format!("SELECT {} FROM replays WHERE id = $1", RunRow::COLUMNS);
         Ok(self.runs(sql, Value::Id(id)).await?.pop())
     }
 

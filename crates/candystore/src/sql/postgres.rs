@@ -1,6 +1,6 @@
 //! PostgreSQL.
 
-use std::cell::Cell;
+use std::cell;
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::io;
@@ -14,7 +14,7 @@ use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checke
 use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, SimpleQueryRow, Statement};
 use uuid::Uuid;
 
-use super::{Mode, PATIENCE, Row, Table, Type, Value, no_row};
+use super::{Cell, Mode, PATIENCE, Row, Table, Type, Value, no_row};
 use crate::{Damage, StoreError};
 
 /// How long a statement may take.
@@ -57,7 +57,7 @@ pub(crate) struct Postgres {
     /// How long a statement may take.
     deadline: Duration,
     /// The server has not answered in time.
-    is_silent: Cell<bool>,
+    is_silent: cell::Cell<bool>,
 }
 
 impl Postgres {
@@ -76,7 +76,7 @@ impl Postgres {
         };
         // Ends with the client; an error of it is told to whoever asks next.
         tokio::spawn(connection);
-        let (statements, is_silent) = (HashMap::new(), Cell::new(false));
+        let (statements, is_silent) = (HashMap::new(), cell::Cell::new(false));
         let mut postgres = Postgres { client, statements, deadline: DEADLINE, is_silent };
         let seconds = DEADLINE.as_secs();
         postgres.batch(&format!("SET statement_timeout = '{seconds}s'; {PLANS}")).await?;
@@ -182,8 +182,9 @@ impl Postgres {
     pub(crate) async fn insert(
         &mut self,
         table: &Table,
-        rows: &[Vec<Value>],
+        cells: &[Cell<'_>],
     ) -> Result<(), StoreError> {
+        let width = table.columns.len();
         let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
         let arrays: Vec<String> = (1..)
             .zip(table.columns)
@@ -197,9 +198,9 @@ impl Postgres {
             if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
         );
         let statement = self.prepare(&sql).await?;
-        for rows in pieces(rows) {
-            let column = |n: usize| rows.iter().map(|row| &row[n]).collect();
-            let columns: Vec<Vec<&Value>> = (0..names.len()).map(column).collect();
+        for cells in pieces(cells, width) {
+            let column = |n: usize| cells.iter().copied().skip(n).step_by(width).collect();
+            let columns: Vec<Vec<Cell<'_>>> = (0..width).map(column).collect();
             self.answer(self.client.execute_raw(&statement, &columns)).await?;
         }
         Ok(())
@@ -229,18 +230,21 @@ impl Postgres {
     }
 }
 
-/// The rows in pieces of [`MOST_BYTES`]; a longer row is a piece of its own.
-fn pieces(rows: &[Vec<Value>]) -> impl Iterator<Item = &[Vec<Value>]> {
-    let size_of = |row: &Vec<Value>| row.iter().map(Value::size).sum::<usize>();
-    let mut size = rows.first().map(size_of).unwrap_or_default();
-    rows.chunk_by(move |_, next| {
-        size += size_of(next);
-        let fits = size <= MOST_BYTES;
-        if !fits {
-            size = size_of(next);
+/// The rows of so many cells in pieces of [`MOST_BYTES`]; a longer row is a piece of its own.
+fn pieces<'c, 'v>(cells: &'c [Cell<'v>], width: usize) -> Vec<&'c [Cell<'v>]> {
+    let (mut pieces, mut start, mut size) = (Vec::new(), 0, 0);
+    for (row, end) in cells.chunks(width).zip((0..).step_by(width)) {
+        let bytes: usize = row.iter().map(Cell::size).sum();
+        size += bytes;
+        if size > MOST_BYTES && end > start {
+            pieces.push(&cells[start..end]);
+            (start, size) = (end, bytes);
         }
-        fits
-    })
+    }
+    if start < cells.len() {
+        pieces.push(&cells[start..]);
+    }
+    pieces
 }
 
 fn name_of(column: Type) -> &'static str {
@@ -277,13 +281,33 @@ impl ToSql for Value {
         column: &PgType,
         out: &mut BytesMut,
     ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        self.cell().to_sql(column, out)
+    }
+
+    fn accepts(_: &PgType) -> bool {
+        true
+    }
+
+    fn encode_format(&self, _: &PgType) -> Format {
+        Format::Binary
+    }
+
+    to_sql_checked!();
+}
+
+impl ToSql for Cell<'_> {
+    fn to_sql(
+        &self,
+        column: &PgType,
+        out: &mut BytesMut,
+    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
         match self {
-            Value::Null => Ok(IsNull::Yes),
-            Value::Int(n) if *column == PgType::INT4 => i32::try_from(*n)?.to_sql(column, out),
-            Value::Int(n) => n.to_sql(column, out),
-            Value::Text(text) => text.to_sql(column, out),
-            Value::Bytes(bytes) => (&**bytes).to_sql(column, out),
-            Value::Id(id) => id.to_sql(column, out),
+            Cell::Null => Ok(IsNull::Yes),
+            Cell::Int(n) if *column == PgType::INT4 => i32::try_from(*n)?.to_sql(column, out),
+            Cell::Int(n) => n.to_sql(column, out),
+            Cell::Text(text) => text.to_sql(column, out),
+            Cell::Bytes(bytes) => bytes.to_sql(column, out),
+            Cell::Id(id) => id.to_sql(column, out),
         }
     }
 

@@ -10,7 +10,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode, OpenFlags, ToSql, ffi};
 use uuid::Uuid;
 
-use super::{Mode, PATIENCE, Row, Table, Value};
+use super::{Cell, Mode, PATIENCE, Row, Table, Value};
 use crate::{Damage, Foreign, StoreError};
 
 /// How long to sleep before another try at a lock that another process holds.
@@ -87,7 +87,7 @@ impl Sqlite {
         rows.collect::<Result<_, Error>>().map_err(|error| reason(&error))
     }
 
-    pub(crate) fn insert(&mut self, table: &Table, rows: &[Vec<Value>]) -> Result<(), StoreError> {
+    pub(crate) fn insert(&mut self, table: &Table, cells: &[Cell<'_>]) -> Result<(), StoreError> {
         let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
         let places: Vec<String> = (1..=names.len()).map(|n| format!("?{n}")).collect();
         let sql = format!(
@@ -97,7 +97,8 @@ impl Sqlite {
             places.join(", "),
             if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
         );
-        self.execute_each(&sql, rows).map(|_| ())
+        let mut statement = self.prepare(&sql)?;
+        cells.chunks(names.len()).try_for_each(|row| run(&mut statement, row).map(|_| ()))
     }
 
     pub(crate) fn positions_of(&mut self, ids: &[Uuid]) -> Result<Vec<(Uuid, i64)>, StoreError> {
@@ -163,7 +164,7 @@ fn in_sqlite(sql: &str) -> String {
     sql.replace("BIGINT", "INTEGER")
 }
 
-fn run(statement: &mut CachedStatement<'_>, values: &[Value]) -> Result<u64, StoreError> {
+fn run(statement: &mut CachedStatement<'_>, values: &[impl ToSql]) -> Result<u64, StoreError> {
     let changed = statement.execute(rusqlite::params_from_iter(values));
     changed.map(|rows| rows as u64).map_err(|error| reason(&error))
 }
@@ -186,6 +187,18 @@ impl ToSql for Value {
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
             Value::Bytes(bytes) => ValueRef::Blob(bytes),
             Value::Id(id) => ValueRef::Blob(id.as_bytes()),
+        }))
+    }
+}
+
+impl ToSql for Cell<'_> {
+    fn to_sql(&self) -> Result<ToSqlOutput<'_>, Error> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Cell::Null => ValueRef::Null,
+            Cell::Int(n) => ValueRef::Integer(*n),
+            Cell::Text(text) => ValueRef::Text(text.as_bytes()),
+            Cell::Bytes(bytes) => ValueRef::Blob(bytes),
+            Cell::Id(id) => ValueRef::Blob(id.as_bytes()),
         }))
     }
 }

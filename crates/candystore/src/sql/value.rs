@@ -26,21 +26,44 @@ impl Value {
         Value::Text(text.into())
     }
 
+    /// `None` is null.
+    pub(crate) fn maybe<T>(value: Option<T>, some: impl FnOnce(T) -> Value) -> Self {
+        value.map_or(Value::Null, some)
+    }
+
+    /// The same, borrowed.
+    pub(crate) fn cell(&self) -> Cell<'_> {
+        match self {
+            Value::Null => Cell::Null,
+            Value::Int(number) => Cell::Int(*number),
+            Value::Text(text) => Cell::Text(text),
+            Value::Bytes(bytes) => Cell::Bytes(bytes),
+            Value::Id(id) => Cell::Id(*id),
+        }
+    }
+}
+
+/// A value on its way into a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Cell<'v> {
+    Null,
+    Int(i64),
+    Text(&'v str),
+    Bytes(&'v [u8]),
+    Id(Uuid),
+}
+
+impl Cell<'_> {
     /// Roughly how many bytes it is on its way.
     #[cfg(feature = "postgres")]
     pub(crate) fn size(&self) -> usize {
         match self {
-            Value::Null => 4,
-            Value::Int(_) => 12,
-            Value::Id(_) => 20,
-            Value::Text(text) => 4 + text.len(),
-            Value::Bytes(bytes) => 4 + bytes.len(),
+            Cell::Null => 4,
+            Cell::Int(_) => 12,
+            Cell::Id(_) => 20,
+            Cell::Text(text) => 4 + text.len(),
+            Cell::Bytes(bytes) => 4 + bytes.len(),
         }
-    }
-
-    /// `None` is null.
-    pub(crate) fn maybe<T>(value: Option<T>, some: impl FnOnce(T) -> Value) -> Self {
-        value.map_or(Value::Null, some)
     }
 }
 
@@ -54,7 +77,7 @@ pub(crate) enum Type {
 }
 
 /// A table that many rows are inserted into at a time.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) columns: &'static [(&'static str, Type)],

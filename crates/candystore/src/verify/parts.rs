@@ -1,6 +1,6 @@
 //! The rows of the table of events, a part at a time, whatever else the store says of them.
 
-use crate::event::COLUMNS;
+use crate::event::EventRow;
 use crate::sql::{Connection, Row, Value};
 use crate::{Position, StoreError};
 
@@ -38,7 +38,8 @@ pub(super) async fn rows(
     until: Position,
 ) -> Result<Vec<Row>, StoreError> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM events WHERE position > $1 AND position <= $2 ORDER BY position"
+        "SELECT {} FROM events WHERE position > $1 AND position <= $2 ORDER BY position",
+        EventRow::COLUMNS,
     );
     connection.query(&sql, &[Value::position(after), Value::position(until)]).await
 }

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use super::parts::{end_of_part, rows};
 use super::{MOST_PROBLEMS, Verified, VerifyProgress, columns};
+use crate::event::EventRow;
 use crate::pruned::{PrunedRange, between};
-use crate::sql::{Connection, Row, Value};
-use crate::{Position, StoreError, StoredEvent};
+use crate::sql::{Connection, Row, Value, find};
+use crate::{Position, StoreError};
 
 /// How many positions are tried one by one where a part of them cannot be read.
 const ONE_BY_ONE: Position = 500;
@@ -110,12 +111,13 @@ impl Scan {
         let position = row.position(0)?;
         self.gap(position, pruned);
         self.done = position;
-        let mut problems = match StoredEvent::of(row) {
-            Ok(event) => columns::problems(row, &event),
+        let read = EventRow::of(row).and_then(|row| Ok((row.clone().event()?, row)));
+        let mut problems = match read {
+            Ok((event, row)) => columns::problems(&row, &event),
             Err(StoreError::Damaged(what)) => vec![format!("it cannot be read: {what}")],
             Err(error) => return Err(error),
         };
-        if let Ok(received) = row.int(6) {
+        if let Some(&Value::Int(received)) = find::<EventRow>(row, "received") {
             if received < self.received {
                 problems.push("it was received before the event before it".to_owned());
             }
@@ -124,10 +126,10 @@ impl Scan {
         if position > head {
             problems.push(format!("it lies behind the head, which says {head}"));
         }
-        if let Ok(key) = row.text(3)
+        if let Some(Value::Text(key)) = find::<EventRow>(row, "key")
             && !self.keys.contains(key)
         {
-            self.keys.insert(key.to_owned());
+            self.keys.insert(key.clone());
         }
         self.damaged(position, problems);
         Ok(())

@@ -103,8 +103,11 @@ async fn what_cannot_be_sent_is_no_lost_connection() {
 
 #[test]
 fn many_rows_go_in_pieces_of_a_limited_size() {
-    let row = |bytes: usize| vec![Value::Bytes(vec![0; bytes].into())];
-    let sizes = |rows: &[Vec<Value>]| pieces(rows).map(<[_]>::len).collect::<Vec<_>>();
+    let zeros = vec![0; 2 * MOST_BYTES];
+    let row = |bytes: usize| [Cell::Null, Cell::Bytes(&zeros[..bytes])];
+    let sizes = |rows: &[[Cell<'_>; 2]]| {
+        pieces(rows.as_flattened(), 2).iter().map(|piece| piece.len() / 2).collect::<Vec<_>>()
+    };
     assert!(sizes(&[]).is_empty());
     assert_eq!(sizes(&[row(1), row(2), row(3)]), [3]);
     assert_eq!(sizes(&[row(MOST_BYTES * 2), row(1), row(MOST_BYTES * 2)]), [1, 1, 1]);
