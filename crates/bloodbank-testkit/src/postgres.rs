@@ -22,7 +22,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// PostgreSQL refuses to run as root; this is the user that Debian makes for it. The process stays
 /// the same one, so its pid is the server's.
-const NOT_ROOT: [&str; 4] = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"];
+pub(crate) const NOT_ROOT: [&str; 4] =
+    ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"];
 
 /// The server that the tests of one binary share.
 static SHARED: OnceCell<Postgres> = OnceCell::const_new();
@@ -149,7 +150,7 @@ impl Inner {
         let dir = tempfile::Builder::new().prefix("bloodbank-").tempdir().unwrap().keep();
         let folder = keeper(&dir);
         if is_root() {
-            run(Command::new("chown").arg("postgres:").arg(&dir));
+            give_to_owner(&dir);
         }
         init(&bin, &dir);
         let port = ports::free();
@@ -247,7 +248,12 @@ fn as_owner(program: &Path) -> Vec<OsString> {
     prefix.iter().map(OsString::from).chain([program.into()]).collect()
 }
 
-fn is_root() -> bool {
+/// Gives a folder with what lies in it to the user that servers run as.
+pub(crate) fn give_to_owner(dir: &Path) {
+    run(Command::new("chown").arg("-R").arg("postgres:").arg(dir));
+}
+
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 

@@ -3,7 +3,7 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::{node, postgres as database, redis as server};
+use crate::{node, pooler as between, postgres as database, redis as server};
 
 /// Whether RabbitMQ is on the machine. If not, says that the test is skipped.
 ///
@@ -45,6 +45,21 @@ pub fn postgres() -> bool {
         "PostgreSQL is missing: apt-get install postgresql, or run `cargo xtask test` as root on \
          Debian",
     )
+}
+
+/// Whether PgBouncer and PostgreSQL are on the machine. If not, says that the test is skipped.
+///
+/// # Panics
+///
+/// If they are not, and the environment has `CI=true`.
+#[must_use]
+pub fn pooler() -> bool {
+    postgres()
+        && there(
+            Path::new(between::SERVER).exists(),
+            "PgBouncer is missing: apt-get install pgbouncer, or run `cargo xtask test` as root on \
+             Debian",
+        )
 }
 
 /// The Python with the packages that tests use, which `cargo xtask test` makes. If there is none,

@@ -14,11 +14,12 @@ mod value;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) use self::columns::{Column, TableRow, find, next, table, words};
 pub(crate) use self::pool::{Local, Pool, ready, spawn, unharmed};
-pub(crate) use self::value::{Cell, Row, Table, Type, Value};
+pub(crate) use self::value::{Cell, Each, Row, Table, Type, Value};
 use crate::{Damage, StoreError, StoreUrl};
 
 /// How long we wait for another process that writes.
@@ -99,7 +100,7 @@ impl Connection {
 
     /// Begins a transaction that sees one state of everything.
     pub(crate) async fn begin_snapshot(&mut self) -> Result<(), StoreError> {
-        either!(self, c => c.batch("BEGIN"), c.batch(postgres::BEGIN_SNAPSHOT).await)
+        either!(self, c => c.batch("BEGIN"), c.begin_snapshot().await)
     }
 
     /// Asks several questions of one state of everything.
@@ -121,7 +122,7 @@ impl Connection {
     /// Ends the transaction, however it stands.
     pub(crate) async fn rollback(&mut self) {
         // If that fails the connection is gone, and the transaction with it.
-        let _ = self.batch("ROLLBACK").await;
+        let _ = either!(self, c => c.batch("ROLLBACK"), c.rollback().await);
     }
 
     /// Whether there is still the transaction that was begun. A full disk may have ended it.
@@ -141,6 +142,37 @@ impl Connection {
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
         either!(self, c => c.execute_each(sql, rows), c.execute_each(sql, rows).await)
+    }
+
+    /// Runs a statement for many rows of values, at once where the database can; gives the number of
+    /// rows it changed in all.
+    pub(crate) async fn execute_all(
+        &mut self,
+        each: &Each,
+        rows: &[Vec<Value>],
+    ) -> Result<u64, StoreError> {
+        either!(self, c => c.execute_each(each.one, rows), c.execute_all(each, rows).await)
+    }
+
+    /// Asks the same for many rows of values, at once where the database can; gives all answers.
+    pub(crate) async fn query_all(
+        &mut self,
+        each: &Each,
+        rows: &[Vec<Value>],
+    ) -> Result<Vec<Row>, StoreError> {
+        either!(self, c => c.query_each(each.one, rows), c.query_all(each, rows).await)
+    }
+
+    /// What tells when others have written, with the number of commits; `None` where it has to be looked
+    /// for.
+    pub(crate) async fn listen(&mut self) -> Result<Option<watch::Receiver<i64>>, StoreError> {
+        either!(self, _c => Ok(None), _c.listen().await)
+    }
+
+    /// What tells all who listen of this number of commits, as a statement before the end of a
+    /// transaction.
+    pub(crate) fn telling(&self, commits: i64) -> String {
+        either!(self, _c => String::new(), _c.telling(commits))
     }
 
     /// Asks.

@@ -1,28 +1,20 @@
 //! The store, as programs see it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bloodbank_core::{Contracts, LiveContracts};
 use tokio::sync::watch;
-use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::event::EventRow;
+use crate::pulse::Pulse;
 use crate::record::Record;
-use crate::sql::{Connection, Mode, Pool, Target, Value, ready, spawn};
+use crate::sql::{Connection, Pool, Target, Value};
 use crate::writer::Writer;
 use crate::{Appended, Incoming, Position, StoreError, StoreUrl, StoredEvent};
 
 /// Events that are judged on the caller's thread; more go to a thread for work.
 const FEW: usize = 16;
-
-/// How often to look for what other processes have written, while somebody waits for it.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// How long to leave a database alone that cannot be asked.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -37,9 +29,10 @@ pub struct StoreOptions {
 }
 
 impl StoreOptions {
-    /// A store with four readers.
+    /// A store with four readers of a file, or one on a server, whose connections are counted.
     pub fn new(url: StoreUrl) -> Self {
-        StoreOptions { url, readers: 4, max_pages: None }
+        let readers = if matches!(url, StoreUrl::Sqlite(_)) { 4 } else { 1 };
+        StoreOptions { url, readers, max_pages: None }
     }
 
     /// Limits the pages of a SQLite file.
@@ -62,10 +55,7 @@ struct Inner {
     contracts: LiveContracts,
     writer: Writer,
     readers: Pool,
-    /// The number of commits that were seen, of all processes.
-    pulse: watch::Sender<i64>,
-    /// Whether somebody looks for what other processes write.
-    is_watched: AtomicBool,
+    pulse: Pulse,
 }
 
 impl EventStore {
@@ -82,8 +72,8 @@ impl EventStore {
         let (pulse, _) = watch::channel(0);
         let writer = Writer::start(target.clone(), pulse.clone()).await?;
         let readers = Pool::new(&target, options.readers.max(1))?;
-        let is_watched = false.into();
-        let inner = Inner { target, contracts, writer, readers, pulse, is_watched };
+        let pulse = Pulse::new(pulse);
+        let inner = Inner { target, contracts, writer, readers, pulse };
         Ok(EventStore { inner: Arc::new(inner) })
     }
 
@@ -170,45 +160,13 @@ impl EventStore {
         &self.inner.readers
     }
 
-    /// Changes with every commit of any process.
+    /// Changes with every commit of any process that somebody may wait for.
     ///
     /// # Errors
     /// If the machine has no thread for us.
     pub(crate) fn pulse(&self) -> Result<watch::Receiver<i64>, StoreError> {
-        if !self.inner.is_watched.swap(true, Ordering::Relaxed) {
-            let (target, pulse) = (self.inner.target.clone(), self.inner.pulse.clone());
-            let store = Arc::downgrade(&self.inner);
-            let watch = spawn("candystore-watch", move || look(target, pulse, store));
-            watch.inspect_err(|_| self.inner.is_watched.store(false, Ordering::Relaxed))?;
-        }
-        Ok(self.inner.pulse.subscribe())
+        self.inner.pulse.subscribe(self.target(), self.readers())
     }
-}
-
-/// Looks for what other processes have written, as long as there is the store.
-async fn look(target: Target, pulse: watch::Sender<i64>, store: Weak<Inner>) {
-    let (mut connection, mut pause) = (None, LOOK);
-    while store.strong_count() > 0 {
-        sleep(pause).await;
-        pause = LOOK;
-        if pulse.receiver_count() == 0 {
-            continue;
-        }
-        match commits(&mut connection, &target).await {
-            Ok(commits) => {
-                // The writer may have told of newer ones.
-                let newer = |last: &mut i64| std::mem::replace(last, commits.max(*last)) < commits;
-                pulse.send_if_modified(newer);
-            }
-            // It goes wrong for whoever waits, too, as soon as it asks.
-            Err(_) => pause = PAUSE,
-        }
-    }
-}
-
-async fn commits(slot: &mut Option<Connection>, target: &Target) -> Result<i64, StoreError> {
-    let connection = ready(slot, target, Mode::Read).await?;
-    connection.query_one("SELECT commits FROM head", &[]).await?.int(0)
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use chrono::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::sql::{
-    Cell, Connection, Local, Mode, Row, Table, TableRow, Target, Value, spawn, time_to_micros,
-    unharmed,
+    Cell, Connection, Each, Local, Mode, Row, Table, TableRow, Target, Value, spawn,
+    time_to_micros, unharmed,
 };
 use crate::{Position, StoreError};
 
@@ -72,6 +72,10 @@ pub(crate) struct Transaction {
     connection: Connection,
     pub(crate) head: Head,
     has_changed: bool,
+    /// Whether somebody may wait for what has changed.
+    is_awaited: bool,
+    /// What the job changes, nobody waits for.
+    is_quiet: bool,
     /// Why the database has ended the transaction by itself, if it has.
     ended: Option<StoreError>,
     /// Keys that are known to be in the table of keys.
@@ -82,7 +86,15 @@ impl Transaction {
     async fn open(target: &Target) -> Result<Self, StoreError> {
         let connection = Connection::open(target, Mode::Write).await?;
         let head = Head { position: 0, received: 0, duplicates: 0, commits: 0 };
-        Ok(Transaction { connection, head, has_changed: false, ended: None, keys: HashSet::new() })
+        Ok(Transaction {
+            connection,
+            head,
+            has_changed: false,
+            is_awaited: false,
+            is_quiet: false,
+            ended: None,
+            keys: HashSet::new(),
+        })
     }
 
     /// For questions; what writes goes through the methods here.
@@ -93,6 +105,13 @@ impl Transaction {
     /// There is something to commit.
     pub(crate) fn changed(&mut self) {
         self.has_changed = true;
+        self.is_awaited |= !self.is_quiet;
+    }
+
+    /// Whether what the job changes from here on is told to nobody, as nobody can wait for it. A job
+    /// begins loud.
+    pub(crate) fn quiet(&mut self, is_quiet: bool) {
+        self.is_quiet = is_quiet;
     }
 
     /// Runs a statement; gives the number of rows it changed.
@@ -110,6 +129,18 @@ impl Transaction {
     ) -> Result<u64, StoreError> {
         self.check()?;
         let done = self.connection.execute_each(sql, rows).await;
+        self.noted(done)
+    }
+
+    /// Runs a statement for many rows of values, at once where the database can; gives the number of
+    /// rows it changed in all.
+    pub(crate) async fn execute_all(
+        &mut self,
+        each: &Each,
+        rows: &[Vec<Value>],
+    ) -> Result<u64, StoreError> {
+        self.check()?;
+        let done = self.connection.execute_all(each, rows).await;
         self.noted(done)
     }
 
@@ -140,7 +171,8 @@ impl Transaction {
     /// Keeps in mind what a statement did.
     fn noted(&mut self, done: Result<u64, StoreError>) -> Result<u64, StoreError> {
         match &done {
-            Ok(rows) => self.has_changed |= *rows > 0,
+            Ok(0) => {}
+            Ok(_) => self.changed(),
             Err(error) if !self.connection.in_transaction() => self.ended = Some(error.clone()),
             Err(_) => {}
         }
@@ -161,7 +193,7 @@ impl Transaction {
     }
 
     async fn begin(&mut self) -> Result<(), StoreError> {
-        (self.has_changed, self.ended) = (false, None);
+        (self.has_changed, self.is_awaited, self.ended) = (false, false, None);
         let sql = "SELECT position, received, duplicates, commits FROM head";
         self.head = Head::of(&self.connection.begin_with(sql).await?)?;
         Ok(())
@@ -171,12 +203,16 @@ impl Transaction {
         if !self.has_changed {
             return self.connection.batch("COMMIT").await;
         }
+        if !self.is_awaited {
+            return self.connection.batch("COMMIT").await;
+        }
         self.head.commits += 1;
         let Head { position, received, duplicates, commits } = self.head;
+        let telling = self.connection.telling(commits);
         // In one round trip.
         let sql = format!(
             "UPDATE head SET position = {position}, received = {received}, \
-             duplicates = {duplicates}, commits = {commits}; COMMIT"
+             duplicates = {duplicates}, commits = {commits}; {telling}COMMIT"
         );
         self.connection.batch(&sql).await
     }
@@ -189,7 +225,8 @@ impl Transaction {
     /// Does one of several jobs. What a failed one has written is taken back; the others stay. The
     /// savepoint is left open for the next one, or the commit, to end it.
     async fn step(&mut self, job: Job, is_first: bool) -> (Done, Result<(), StoreError>) {
-        let (head, has_changed) = (self.head, self.has_changed);
+        let (head, has_changed, is_awaited) = (self.head, self.has_changed, self.is_awaited);
+        self.is_quiet = false;
         let savepoint =
             if is_first { "SAVEPOINT job" } else { "RELEASE SAVEPOINT job; SAVEPOINT job" };
         if let Err(error) = self.connection.batch(savepoint).await {
@@ -203,12 +240,13 @@ impl Transaction {
             return (done, Ok(()));
         }
         self.keys.clear();
-        (self.head, self.has_changed) = (head, has_changed);
+        (self.head, self.has_changed, self.is_awaited) = (head, has_changed, is_awaited);
         (done, self.connection.batch("ROLLBACK TO SAVEPOINT job").await)
     }
 
     /// Does the only job.
     async fn only(&mut self, job: Job) -> (Done, Result<(), StoreError>) {
+        self.is_quiet = false;
         let done = job(Ok(self)).await;
         // What a failed one is told is its own error.
         let end = if done.is_ok { self.check() } else { Err(StoreError::Closed) };

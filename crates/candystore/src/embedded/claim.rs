@@ -5,20 +5,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::message::{self, COLUMNS, Place, Taken};
-use super::queues::{QueueCache, QueueRow};
 use crate::StoreError;
-use crate::event::kind_of;
-use crate::sql::{Connection, Row, Value};
+use crate::queues::scan::{CHUNK, Scan, read_log};
+use crate::queues::{QueueCache, QueueRow};
+use crate::sql::{Connection, Value};
 use crate::writer::Transaction;
-
-/// How many heads of the log are read at a time, at most.
-const CHUNK: i64 = 1_000;
-
-/// Those that are read first. Each chunk after them is four times as large.
-const FIRST_CHUNK: i64 = 16;
-
-/// The most heads that one claim reads; then others get their turn.
-const MOST_HEADS: i64 = 20 * CHUNK;
 
 /// What a consumer asks for.
 #[derive(Clone, Debug)]
@@ -191,22 +182,6 @@ async fn lying(
     rows.iter().map(|row| Ok(((row.int(0)?, row.int(1)?), Taken::of(row)?))).collect()
 }
 
-/// What the log holds for a queue.
-pub(super) struct Scan {
-    /// Positions that it wants, in order.
-    pub(super) wanted: Vec<i64>,
-    /// It has been read up to here.
-    pub(super) until: i64,
-    /// Whether it goes on behind that.
-    pub(super) more: bool,
-}
-
-impl Scan {
-    fn nothing(until: i64) -> Self {
-        Scan { wanted: Vec::new(), until, more: true }
-    }
-}
-
 async fn scan(
     transaction: &mut Transaction,
     queue: &QueueRow,
@@ -215,49 +190,6 @@ async fn scan(
 ) -> Result<Scan, StoreError> {
     let end = claim.within.map_or(i64::MAX, |(_, until)| until.0);
     read_log(transaction.connection(), queue, cursor.max(claim.seen), end, claim.most).await
-}
-
-/// Reads on in the log, from after one position to another, until that many wanted messages are
-/// found. Gives up, for now, after many that are not wanted.
-pub(super) async fn read_log(
-    connection: &mut Connection,
-    queue: &QueueRow,
-    after: i64,
-    end: i64,
-    most: usize,
-) -> Result<Scan, StoreError> {
-    let sql = "SELECT position, kind, key, imported FROM events WHERE position > $1 AND position <= $2 \
-         ORDER BY position LIMIT $3";
-    let mut scan = Scan { wanted: Vec::new(), until: after, more: true };
-    let last = after.saturating_add(MOST_HEADS);
-    // One more than is asked for tells whether there is more.
-    let enough = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);
-    let mut chunk = enough.clamp(FIRST_CHUNK, CHUNK);
-    while scan.wanted.len() < most && scan.until < last {
-        let values = [Value::Int(scan.until), Value::Int(end), Value::Int(chunk)];
-        let rows = connection.query(sql, &values).await?;
-        scan.more = rows.len() as i64 == chunk;
-        for row in &rows {
-            if scan.wanted.len() == most {
-                scan.more = true;
-                return Ok(scan);
-            }
-            scan.until = row.int(0)?;
-            if wants(queue, row)? {
-                scan.wanted.push(scan.until);
-            }
-        }
-        if !scan.more {
-            break;
-        }
-        chunk = chunk.saturating_mul(4).min(CHUNK);
-    }
-    Ok(scan)
-}
-
-fn wants(queue: &QueueRow, head: &Row) -> Result<bool, StoreError> {
-    let is_history = head.int(3)? != 0;
-    Ok(!is_history && queue.wants(kind_of(head.text(1)?)?, head.text(2)?, head.position(0)?))
 }
 
 /// Gives the first of both to the consumer.

@@ -12,9 +12,9 @@ use super::claim::{self, Claim, Claimed, Portion};
 use super::lease::Left;
 use super::look::Looking;
 use super::message::Place;
-use super::queues::QueueRow;
 use super::seat::Seat;
 use crate::StoreError;
+use crate::queues::QueueRow;
 use crate::writer::Transaction;
 
 /// The most messages that one claim gives.

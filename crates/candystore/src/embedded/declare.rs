@@ -2,9 +2,9 @@
 
 use bloodbank_bus::{Binding, Queue, Topology, TransportError};
 
-use super::queues::{self, QueueCache};
 use super::{lease, refused};
 use crate::StoreError;
+use crate::queues::{self, QueueCache};
 use crate::sql::Value;
 use crate::writer::Transaction;
 

@@ -2,8 +2,8 @@
 
 use bloodbank_bus::{Queue, TransportError};
 
-use super::queues::{self, QueueCache};
 use super::{Embedded, in_time};
+use crate::queues::{self, QueueCache};
 use crate::sql::{Connection, Value};
 use crate::writer::Transaction;
 use crate::{Position, StoreError};

@@ -1,7 +1,7 @@
 //! Consumers come and go.
 
-use super::queues::{self, QueueCache};
 use crate::StoreError;
+use crate::queues::{self, QueueCache};
 use crate::sql::Value;
 use crate::writer::Transaction;
 

@@ -11,9 +11,9 @@ use bloodbank_core::Kind;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::claim::read_log;
-use super::queues::QueueRow;
 use crate::event::kind_of;
+use crate::queues::QueueRow;
+use crate::queues::scan::read_log;
 use crate::sql::{Connection, Row, Value};
 use crate::{EventStore, StoreError};
 

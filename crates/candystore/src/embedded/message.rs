@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bloodbank_bus::{Delivery, DeliveryTag, Exchange, Headers, Verbatim, headers};
 
-use super::queues::{QueueRow, numbers};
 use crate::StoreError;
 use crate::beside;
+use crate::queues::{QueueRow, numbers};
 use crate::sql::{Row, Table, Type, Value};
 use crate::writer::Transaction;
 

@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::message;
-use super::queues::{QueueCache, QueueRow, Queues};
 use super::room::Rooms;
 use super::{calls, in_time};
+use crate::queues::{QueueCache, QueueRow, Queues};
 use crate::record::Record;
 use crate::scheduled::{self, Scheduled};
 use crate::writer::Transaction;

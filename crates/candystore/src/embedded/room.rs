@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bloodbank_bus::{FullQueue, TransportError};
 
-use super::claim::read_log;
 use super::message;
-use super::queues::QueueRow;
 use crate::StoreError;
+use crate::queues::QueueRow;
+use crate::queues::scan::read_log;
 use crate::sql::Value;
 use crate::writer::Transaction;
 

@@ -8,7 +8,7 @@ use bloodbank_bus::{Delivery, DeliveryTag, Headers, Properties};
 use tokio::sync::{Notify, watch};
 
 use super::message::{Place, Taken};
-use super::queues::QueueRow;
+use crate::queues::QueueRow;
 
 /// A delivery that is not settled.
 #[derive(Clone, Debug)]

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bloodbank_bus::{DeliveryTag, Headers, Outcome, Settlement, TransportError};
 use tokio::sync::{mpsc, oneshot};
 
-use super::queues::{QueueCache, QueueRow, Queues, numbers};
 use super::room::Rooms;
 use super::seat::{Held, Seat};
 use super::{in_time, lease, refused};
 use crate::beside;
+use crate::queues::{QueueCache, QueueRow, Queues, numbers};
 use crate::sql::Value;
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};

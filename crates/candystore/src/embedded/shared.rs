@@ -16,10 +16,10 @@ use super::lease::Left;
 use super::look::Look;
 use super::message::Place;
 use super::publish::Post;
-use super::queues::QueueCache;
 use super::seat::Seat;
 use super::settle::Asked;
 use super::{DEADLINE, in_time, lease, refused};
+use crate::queues::QueueCache;
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};
 

@@ -1,6 +1,6 @@
 //! What queues still need.
 
-use crate::embedded::first_wanted;
+use crate::queues::first_wanted;
 use crate::sql::Connection;
 use crate::{Position, StoreError};
 

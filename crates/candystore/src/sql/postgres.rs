@@ -1,20 +1,23 @@
 //! PostgreSQL.
 
+mod session;
+
 use std::cell;
-use std::collections::HashMap;
 use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
 use bloodbank_bus::Outage;
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checked};
-use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, SimpleQueryRow, Statement};
+use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, SimpleQueryRow};
 use uuid::Uuid;
 
-use super::{Cell, Mode, PATIENCE, Row, Table, Type, Value, no_row};
+use self::session::Session;
+use super::{Cell, Each, Mode, PATIENCE, Row, Table, Type, Value, no_row};
 use crate::{Damage, StoreError};
 
 /// How long a statement may take.
@@ -23,37 +26,26 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The most bytes of one statement that inserts many rows. A message to the server has less than 1 GiB.
 const MOST_BYTES: usize = 16 << 20;
 
-/// Distinct statements that are kept ready. Questions have many forms.
-const STATEMENTS: usize = 256;
-
 /// A transaction whose every statement sees what was committed before it, whatever the database has as
 /// its default: what is read under the lock is then the last there is.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
-
-/// What is told as committed is on the disk, also where the database has another default.
-const DURABLE: &str = "SELECT set_config('synchronous_commit', 'on', false) \
-     WHERE current_setting('synchronous_commit') = 'off'";
 
 /// One writer at a time, for each schema of a database.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
 
 /// A transaction that sees one state of everything.
-pub(super) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 
 /// The server's clock, in microseconds since 1970.
 pub(super) const CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
-/// Some keys are rare and some are not, and tables grow: a plan that is kept is wrong soon. Statements
-/// here are short: to compile one takes far longer than to run it. And they read the first rows in an
-/// index's order: a server that has not analyzed its tables yet takes a bitmap to be cheaper, which has
-/// all rows before the first.
-const PLANS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off; \
-     SET enable_bitmapscan = off";
-
-/// A connection to a server.
+/// A connection to a server. No statement of it has a name, and no setting outlives a transaction where
+/// a pooler stands between: see [`session`].
 pub(crate) struct Postgres {
     client: Client,
-    statements: HashMap<String, Statement>,
+    session: Session,
+    /// Whether a transaction was begun that sees one state of everything.
+    in_snapshot: bool,
     /// How long a statement may take.
     deadline: Duration,
     /// The server has not answered in time.
@@ -69,25 +61,34 @@ impl Postgres {
         if config.get_application_name().is_none() {
             config.application_name("bloodbank");
         }
-        let connecting = timeout(PATIENCE, config.connect(NoTls)).await;
-        let (client, connection) = match connecting {
+        let connecting = timeout(PATIENCE, session::connect(&config, mode, NoTls)).await;
+        let (client, session) = match connecting {
             Ok(connected) => connected.map_err(|error| said(&error))?,
             Err(_) => return Err(failed(Outage::Silent { waited: PATIENCE })),
         };
-        // Ends with the client; an error of it is told to whoever asks next.
-        tokio::spawn(connection);
-        let (statements, is_silent) = (HashMap::new(), cell::Cell::new(false));
-        let mut postgres = Postgres { client, statements, deadline: DEADLINE, is_silent };
-        let seconds = DEADLINE.as_secs();
-        postgres.batch(&format!("SET statement_timeout = '{seconds}s'; {PLANS}")).await?;
-        if mode == Mode::Write {
-            let patience = PATIENCE.as_secs();
-            postgres.batch(&format!("SET lock_timeout = '{patience}s'; {DURABLE}")).await?;
+        let (in_snapshot, is_silent) = (false, cell::Cell::new(false));
+        Ok(Postgres { client, session, in_snapshot, deadline: DEADLINE, is_silent })
+    }
+
+    /// Hears from now on what is told to all who use the store: the number of commits. `None` where that
+    /// does not come through: behind a pooler, or from a server that only follows another.
+    pub(crate) async fn listen(&mut self) -> Result<Option<watch::Receiver<i64>>, StoreError> {
+        if self.session.is_pooled() {
+            return Ok(None);
         }
-        if mode == Mode::Read {
-            postgres.batch("SET default_transaction_read_only = on").await?;
+        if !self.session.is_listening {
+            match self.batch(session::LISTEN).await {
+                Ok(()) => self.session.is_listening = true,
+                Err(error) if self.is_lost() => return Err(error),
+                Err(_) => return Ok(None),
+            }
         }
-        Ok(postgres)
+        Ok(Some(self.session.heard()))
+    }
+
+    /// What tells all who listen of this number of commits, when the transaction is committed.
+    pub(crate) fn telling(&self, commits: i64) -> String {
+        format!("SELECT pg_notify({}, '{commits}'); ", session::CHANNEL)
     }
 
     pub(crate) fn is_lost(&self) -> bool {
@@ -112,7 +113,7 @@ impl Postgres {
 
     /// Begins a transaction and asks for a row of numbers, in one round trip.
     pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
-        let sql = format!("{BEGIN}; {LOCK}; {question}");
+        let sql = format!("{BEGIN}; {}{LOCK}; {question}", self.session.prelude());
         let answers = self.answer(self.client.simple_query(&sql)).await?;
         let row = answers.iter().rev().find_map(|answer| match answer {
             SimpleQueryMessage::Row(row) => Some(row),
@@ -125,7 +126,18 @@ impl Postgres {
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
-        self.batch(&format!("{BEGIN}; {LOCK}")).await
+        self.batch(&format!("{BEGIN}; {}{LOCK}", self.session.prelude())).await
+    }
+
+    /// Begins a transaction that sees one state of everything.
+    pub(crate) async fn begin_snapshot(&mut self) -> Result<(), StoreError> {
+        self.in_snapshot = true;
+        self.batch(&format!("{BEGIN_SNAPSHOT}; {}", self.session.prelude())).await
+    }
+
+    pub(crate) async fn rollback(&mut self) -> Result<(), StoreError> {
+        self.in_snapshot = false;
+        self.batch("ROLLBACK").await
     }
 
     pub(crate) async fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
@@ -133,8 +145,24 @@ impl Postgres {
     }
 
     pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        let statement = self.prepare(sql).await?;
-        self.answer(self.client.execute_raw(&statement, values)).await
+        self.answer(self.client.execute_typed(sql, &params(values))).await
+    }
+
+    /// One statement for all rows.
+    pub(crate) async fn execute_all(
+        &mut self,
+        each: &Each,
+        rows: &[Vec<Value>],
+    ) -> Result<u64, StoreError> {
+        let cells: Vec<Cell<'_>> = rows.iter().flatten().map(Value::cell).collect();
+        let width = each.columns.len();
+        let mut changed = 0;
+        for cells in pieces(&cells, width) {
+            let columns = columns(cells, width);
+            let params = arrays(&columns, each.columns.iter().copied());
+            changed += self.answer(self.client.execute_typed(each.all, &params)).await?;
+        }
+        Ok(changed)
     }
 
     /// All statements are under way before the first answer is waited for.
@@ -143,10 +171,10 @@ impl Postgres {
         sql: &str,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
-        let statement = self.prepare(sql).await?;
+        let all: Vec<_> = rows.iter().map(|row| params(row)).collect();
         let mut running = Vec::with_capacity(rows.len());
-        for row in rows {
-            let mut execution = Box::pin(self.client.execute_raw(&statement, row));
+        for params in &all {
+            let mut execution = Box::pin(self.client.execute_typed(sql, params));
             // The first poll sends it.
             let done = std::future::poll_fn(|context| {
                 std::task::Poll::Ready(execution.as_mut().poll(context))
@@ -171,10 +199,36 @@ impl Postgres {
         sql: &str,
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
-        let statement = self.prepare(sql).await?;
-        let params: Vec<&(dyn ToSql + Sync)> =
-            values.iter().map(|value| value as &(dyn ToSql + Sync)).collect();
-        let rows = self.answer(self.client.query(&statement, &params)).await?;
+        let params = params(values);
+        let asked = self.client.query_typed(sql, &params);
+        if self.in_snapshot || !self.session.has_prelude_for_questions() {
+            return self.answer(asked).await?.iter().map(read).collect();
+        }
+        let begin = format!("{}; {}", session::BEGIN_TO_READ, self.session.prelude());
+        // In one round trip: each is sent when it is first polled, and that is in this order.
+        let asked = async {
+            let (begun, answer, ended) = tokio::join!(
+                self.client.batch_execute(&begin),
+                asked,
+                self.client.batch_execute("COMMIT")
+            );
+            begun?;
+            let answer = answer?;
+            ended.map(|()| answer)
+        };
+        self.answer(asked).await?.iter().map(read).collect()
+    }
+
+    /// One question for all rows.
+    pub(crate) async fn query_all(
+        &mut self,
+        each: &Each,
+        rows: &[Vec<Value>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let cells: Vec<Cell<'_>> = rows.iter().flatten().map(Value::cell).collect();
+        let columns = columns(&cells, each.columns.len());
+        let params = arrays(&columns, each.columns.iter().copied());
+        let rows = self.answer(self.client.query_typed(each.all, &params)).await?;
         rows.iter().map(read).collect()
     }
 
@@ -186,22 +240,18 @@ impl Postgres {
     ) -> Result<(), StoreError> {
         let width = table.columns.len();
         let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-        let arrays: Vec<String> = (1..)
-            .zip(table.columns)
-            .map(|(n, (_, column))| format!("${n}::{}[]", name_of(*column)))
-            .collect();
+        let places: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
         let sql = format!(
             "INSERT INTO {} ({}) SELECT * FROM unnest({}){}",
             table.name,
             names.join(", "),
-            arrays.join(", "),
+            places.join(", "),
             if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
         );
-        let statement = self.prepare(&sql).await?;
         for cells in pieces(cells, width) {
-            let column = |n: usize| cells.iter().copied().skip(n).step_by(width).collect();
-            let columns: Vec<Vec<Cell<'_>>> = (0..width).map(column).collect();
-            self.answer(self.client.execute_raw(&statement, &columns)).await?;
+            let columns = columns(cells, width);
+            let params = arrays(&columns, table.columns.iter().map(|(_, column)| *column));
+            self.answer(self.client.execute_typed(&sql, &params)).await?;
         }
         Ok(())
     }
@@ -210,24 +260,46 @@ impl Postgres {
         &mut self,
         ids: &[Uuid],
     ) -> Result<Vec<(Uuid, i64)>, StoreError> {
-        let statement = self.prepare("SELECT id, position FROM events WHERE id = ANY($1)").await?;
-        let rows = self.answer(self.client.query(&statement, &[&ids])).await?;
+        let sql = "SELECT id, position FROM events WHERE id = ANY($1)";
+        let ids: Params<'_> = vec![(&ids, PgType::UUID_ARRAY)];
+        let rows = self.answer(self.client.query_typed(sql, &ids)).await?;
         let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
         known.collect::<Result<_, Error>>().map_err(|error| reason(&error))
     }
+}
 
-    async fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
-        if let Some(statement) = self.statements.get(sql) {
-            return Ok(statement.clone());
-        }
-        let statement = self.answer(self.client.prepare(sql)).await?;
-        if self.statements.len() >= STATEMENTS {
-            // The server lets go of them, too.
-            self.statements.clear();
-        }
-        self.statements.insert(sql.to_owned(), statement.clone());
-        Ok(statement)
-    }
+/// What goes into a statement. The types go with the values, so that the statement needs no name under
+/// which the server would keep it.
+type Params<'a> = Vec<(&'a (dyn ToSql + Sync), PgType)>;
+
+fn params(values: &[Value]) -> Params<'_> {
+    let type_of = |value: &Value| match value {
+        // The server finds out.
+        Value::Null => PgType::UNKNOWN,
+        Value::Int(_) => PgType::INT8,
+        Value::Text(_) => PgType::TEXT,
+        Value::Bytes(_) => PgType::BYTEA,
+        Value::Id(_) => PgType::UUID,
+    };
+    values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
+}
+
+/// The columns of rows of so many cells.
+fn columns<'v>(cells: &[Cell<'v>], width: usize) -> Vec<Vec<Cell<'v>>> {
+    let column = |n: usize| cells.iter().copied().skip(n).step_by(width).collect();
+    (0..width).map(column).collect()
+}
+
+/// An array for each column.
+fn arrays<'a>(columns: &'a [Vec<Cell<'_>>], types: impl Iterator<Item = Type>) -> Params<'a> {
+    let array_of = |column| match column {
+        Type::Int => PgType::INT8_ARRAY,
+        Type::Text => PgType::TEXT_ARRAY,
+        Type::Bytes => PgType::BYTEA_ARRAY,
+        Type::Id => PgType::UUID_ARRAY,
+    };
+    let columns = columns.iter().map(|column| column as &(dyn ToSql + Sync));
+    columns.zip(types.map(array_of)).collect()
 }
 
 /// The rows of so many cells in pieces of [`MOST_BYTES`]; a longer row is a piece of its own.
@@ -245,15 +317,6 @@ fn pieces<'c, 'v>(cells: &'c [Cell<'v>], width: usize) -> Vec<&'c [Cell<'v>]> {
         pieces.push(&cells[start..]);
     }
     pieces
-}
-
-fn name_of(column: Type) -> &'static str {
-    match column {
-        Type::Int => "bigint",
-        Type::Text => "text",
-        Type::Bytes => "bytea",
-        Type::Id => "uuid",
-    }
 }
 
 fn read(row: &tokio_postgres::Row) -> Result<Row, StoreError> {

@@ -87,6 +87,18 @@ impl Sqlite {
         rows.collect::<Result<_, Error>>().map_err(|error| reason(&error))
     }
 
+    pub(crate) fn query_each(
+        &mut self,
+        sql: &str,
+        rows: &[Vec<Value>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            all.extend(self.query(sql, row)?);
+        }
+        Ok(all)
+    }
+
     pub(crate) fn insert(&mut self, table: &Table, cells: &[Cell<'_>]) -> Result<(), StoreError> {
         let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
         let places: Vec<String> = (1..=names.len()).map(|n| format!("?{n}")).collect();

@@ -85,6 +85,19 @@ pub(crate) struct Table {
     pub(crate) or_ignore: bool,
 }
 
+/// A statement for many rows of values.
+#[derive(Debug)]
+pub(crate) struct Each {
+    /// For one row, with its values as `$1` and so on.
+    pub(crate) one: &'static str,
+    /// For all rows, with the arrays of their columns as `$1` and so on, in PostgreSQL's words.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes one at a time"))]
+    pub(crate) all: &'static str,
+    /// What the columns hold.
+    #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes one at a time"))]
+    pub(crate) columns: &'static [Type],
+}
+
 /// One row of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row(pub(crate) Vec<Value>);

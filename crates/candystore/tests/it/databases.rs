@@ -1,7 +1,7 @@
 //! Each test runs on SQLite and on PostgreSQL.
 
 use bloodbank_core::{Kind, Meta};
-use bloodbank_testkit::{Postgres, catalog};
+use bloodbank_testkit::{Pooler, Postgres, catalog};
 use candystore::{EventStore, Incoming, StoreError, StoreOptions, StoreUrl};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -10,13 +10,17 @@ use tempfile::TempDir;
 pub(crate) struct Database {
     pub(crate) url: StoreUrl,
     _folder: Option<TempDir>,
+    _pooler: Option<Pooler>,
 }
+
+/// Transactions that the pooler lets the server have at a time.
+const POOLED: u32 = 3;
 
 impl Database {
     pub(crate) async fn sqlite() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::file(folder.path().join("store.db"));
-        Some(Database { url, _folder: Some(folder) })
+        Some(Database { url, _folder: Some(folder), _pooler: None })
     }
 
     pub(crate) async fn postgres() -> Option<Self> {
@@ -27,9 +31,20 @@ impl Database {
         Some(Database::at(url))
     }
 
+    /// Behind a pooler in transaction mode.
+    pub(crate) async fn pooled() -> Option<Self> {
+        if !bloodbank_testkit::pooler() {
+            return None;
+        }
+        let server = Postgres::shared().await;
+        let pooler = Pooler::start(server, POOLED).await;
+        let url = pooler.url(&server.fresh_url().await).parse().unwrap();
+        Some(Database { _pooler: Some(pooler), ..Database::at(url) })
+    }
+
     /// One that is there.
     pub(crate) fn at(url: StoreUrl) -> Self {
-        Database { url, _folder: None }
+        Database { url, _folder: None, _pooler: None }
     }
 
     pub(crate) async fn open(&self) -> EventStore {
@@ -66,6 +81,23 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// Makes a test of each function that takes a [`Database`], behind a pooler.
+macro_rules! behind_a_pooler {
+    ($($name:ident),+ $(,)?) => {
+        mod pooled {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    if let Some(database) = crate::databases::Database::pooled().await {
+                        super::$name(database).await;
+                    }
+                }
+            )+
+        }
+    };
+}
+pub(crate) use behind_a_pooler;
 
 /// An event of the catalog whose contract takes anything.
 pub(crate) fn parcel(n: u32) -> Incoming {

@@ -15,7 +15,7 @@ use tokio::sync::{Barrier, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::{PARCEL, browse, bus, consume, declare, nothing, number, parcels, recv};
-use crate::databases::{Database, on_both};
+use crate::databases::{Database, behind_a_pooler, on_both};
 
 on_both!(
     what_one_process_publishes_another_receives,
@@ -24,6 +24,15 @@ on_both!(
     what_a_dead_process_held_comes_again_and_is_marked,
     a_process_that_was_away_for_too_long_knows_it_and_goes_on,
     the_temporary_queue_of_a_dead_process_goes,
+    an_ordered_queue_goes_to_the_oldest_consumer_of_all_processes,
+);
+
+behind_a_pooler!(
+    what_one_process_publishes_another_receives,
+    processes_compete_for_the_messages_of_a_queue,
+    one_process_answers_the_call_of_another,
+    what_a_dead_process_held_comes_again_and_is_marked,
+    a_process_that_was_away_for_too_long_knows_it_and_goes_on,
     an_ordered_queue_goes_to_the_oldest_consumer_of_all_processes,
 );
 

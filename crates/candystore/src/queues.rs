@@ -1,4 +1,9 @@
-//! The queues there are, and what they want.
+//! The queues of the bus in the store: what there are, what they want of the log, and how far they are.
+//!
+//! The bus gives their messages out, and retention keeps what they need.
+
+pub(crate) mod scan;
+mod unwanted;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,26 +12,27 @@ use bloodbank_bus::{Binding, Durability, Exchange, Queue};
 use bloodbank_core::Kind;
 use uuid::Uuid;
 
+pub(crate) use self::unwanted::first_wanted;
 use crate::sql::{Connection, Value};
 use crate::writer::Transaction;
 use crate::{Position, StoreError};
 
 /// A queue as it is stored.
 #[derive(Clone, Debug)]
-pub(super) struct QueueRow {
+pub(crate) struct QueueRow {
     /// Names it in the tables; a queue that is made again has another one.
-    pub(super) number: i64,
+    pub(crate) number: i64,
     /// Its name, shared by its deliveries.
-    pub(super) name: Arc<str>,
+    pub(crate) name: Arc<str>,
     /// As it was declared, with all bindings.
-    pub(super) spec: Queue,
+    pub(crate) spec: Queue,
     /// The position after which each binding wants messages, in the order of the bindings.
     since: Vec<Position>,
 }
 
 impl QueueRow {
     /// Whether it wants what stands in the log.
-    pub(super) fn wants(&self, kind: Kind, key: &str, position: Position) -> bool {
+    pub(crate) fn wants(&self, kind: Kind, key: &str, position: Position) -> bool {
         let is_meant = |exchange| match kind {
             Kind::Event => exchange == Exchange::Events,
             Kind::Command => matches!(exchange, Exchange::Commands | Exchange::Audit),
@@ -36,14 +42,14 @@ impl QueueRow {
         })
     }
 
-    pub(super) fn is_temporary(&self) -> bool {
+    pub(crate) fn is_temporary(&self) -> bool {
         self.spec.durability == Durability::Temporary
     }
 }
 
 /// All queues at one time.
 #[derive(Debug, Default)]
-pub(super) struct Queues {
+pub(crate) struct Queues {
     version: Uuid,
     by_number: HashMap<i64, Arc<QueueRow>>,
     by_name: HashMap<Arc<str>, Arc<QueueRow>>,
@@ -51,24 +57,24 @@ pub(super) struct Queues {
 
 impl Queues {
     /// Changes with every change of queues.
-    pub(super) fn version(&self) -> Uuid {
+    pub(crate) fn version(&self) -> Uuid {
         self.version
     }
 
-    pub(super) fn named(&self, name: &str) -> Option<&Arc<QueueRow>> {
+    pub(crate) fn named(&self, name: &str) -> Option<&Arc<QueueRow>> {
         self.by_name.get(name)
     }
 
-    pub(super) fn numbered(&self, number: i64) -> Option<&Arc<QueueRow>> {
+    pub(crate) fn numbered(&self, number: i64) -> Option<&Arc<QueueRow>> {
         self.by_number.get(&number)
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<QueueRow>> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<QueueRow>> {
         self.by_number.values()
     }
 
     /// Those that want what is routed by an exchange now.
-    pub(super) fn wanting(&self, exchange: Exchange, key: &str) -> Vec<Arc<QueueRow>> {
+    pub(crate) fn wanting(&self, exchange: Exchange, key: &str) -> Vec<Arc<QueueRow>> {
         self.all().filter(|queue| queue.spec.wants(exchange, key)).cloned().collect()
     }
 
@@ -102,11 +108,11 @@ impl Queues {
 /// The queues as they were last seen. Every change of them gives them a version that never was
 /// before, so what is kept under a version is right whoever made it, committed or not.
 #[derive(Debug, Default)]
-pub(super) struct QueueCache(Mutex<Arc<Queues>>);
+pub(crate) struct QueueCache(Mutex<Arc<Queues>>);
 
 impl QueueCache {
     /// The queues as they are for this transaction.
-    pub(super) async fn read(
+    pub(crate) async fn read(
         &self,
         connection: &mut Connection,
     ) -> Result<Arc<Queues>, StoreError> {
@@ -124,13 +130,13 @@ impl QueueCache {
     }
 
     /// The queues as they were last seen.
-    pub(super) fn last(&self) -> Arc<Queues> {
+    pub(crate) fn last(&self) -> Arc<Queues> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 /// Notes that queues have changed.
-pub(super) async fn changed(transaction: &mut Transaction) -> Result<(), StoreError> {
+pub(crate) async fn changed(transaction: &mut Transaction) -> Result<(), StoreError> {
     let version = [Value::Id(Uuid::now_v7())];
     if transaction.execute("UPDATE bus SET version = $1", &version).await? == 0 {
         transaction.execute("INSERT INTO bus VALUES ($1, 0)", &version).await?;
@@ -139,7 +145,7 @@ pub(super) async fn changed(transaction: &mut Transaction) -> Result<(), StoreEr
 }
 
 /// Takes so many numbers, and gives the first.
-pub(super) async fn numbers(transaction: &mut Transaction, count: i64) -> Result<i64, StoreError> {
+pub(crate) async fn numbers(transaction: &mut Transaction, count: i64) -> Result<i64, StoreError> {
     let row = transaction.connection().query_one("SELECT number FROM bus", &[]).await?;
     let last = row.int(0)?;
     let sql = "UPDATE bus SET number = $1";
@@ -148,7 +154,7 @@ pub(super) async fn numbers(transaction: &mut Transaction, count: i64) -> Result
 }
 
 /// Removes a queue and what it holds.
-pub(super) async fn remove(transaction: &mut Transaction, queue: i64) -> Result<(), StoreError> {
+pub(crate) async fn remove(transaction: &mut Transaction, queue: i64) -> Result<(), StoreError> {
     for sql in [
         "DELETE FROM messages WHERE queue = $1",
         "DELETE FROM bindings WHERE queue = $1",

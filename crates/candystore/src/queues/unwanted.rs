@@ -1,7 +1,7 @@
 //! What stands in the log behind the cursors of queues, and whether they want it.
 
-use super::claim::{Scan, read_log};
-use super::queues::{QueueCache, QueueRow};
+use super::scan::{Scan, read_log};
+use super::{QueueCache, QueueRow};
 use crate::sql::{Connection, Value};
 use crate::writer::Transaction;
 use crate::{EventStore, Position, StoreError};
