@@ -208,8 +208,7 @@ fn of_wanting(wanting: &Wanting, known: &Known, has_partition: bool) -> Row {
     }
     let waits = match depth {
         None => return Row::new("missing").saying(["the broker has no such queue".to_owned()]),
-        Some(0) => "no message waits in it".to_owned(),
-        Some(n) => format!("{} wait in it", count_of((*n).into(), "message")),
+        Some(n) => format!("{} waiting in it", count_of((*n).into(), "message")),
     };
     let why = format!("no subscriber of `{}` has reported", queue.name);
     Row::new("unknown").saying([why, waits])

@@ -37,13 +37,13 @@ pub(super) fn reasons(known: &Known) -> Vec<String> {
     let pruned: u64 = stored.pruned.iter().map(|range| range.count()).sum();
     match (&stored.oldest, pruned) {
         (_, 0) => {}
-        (Some((position, received)), n) => reasons.push(format!(
-            "it was pruned: {} were; the oldest event that is left is at position {position}, stored \
-             {}",
-            count_of(n, "position"),
-            ago(*received)
-        )),
-        (None, n) => reasons.push(format!("it was pruned, as all {} were", count_of(n, "position"))),
+        (oldest, n) => {
+            let left = oldest.as_ref().map_or("nothing is left".to_owned(), |(position, at)| {
+                format!("the oldest event left is at position {position}, stored {}", ago(*at))
+            });
+            let removed = count_of(n, "position");
+            reasons.push(format!("it was pruned: retention has removed {removed}; {left}"));
+        }
     }
     reasons
 }
