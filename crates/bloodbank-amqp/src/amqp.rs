@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bloodbank_bus::{
-    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Outcome, Request,
-    Settlement, Subscription, Topology, Transport, TransportError, Trouble, Verbatim, headers,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Exchange, Headers, Outcome,
+    Queue, Report, Request, Settlement, Subscription, Topology, Transport, TransportError, Trouble,
+    Verbatim, headers,
 };
 use bloodbank_core::Kind;
 use lapin::types::ShortString;
@@ -234,6 +235,17 @@ impl Transport for Amqp {
 
     fn unrouted_queue(&self) -> Option<String> {
         Some(self.inner.config.exchanges.unrouted())
+    }
+
+    fn wants_reports(&self) -> bool {
+        true
+    }
+
+    /// A message of JSON to [`Queue::of_reports`], which is there while somebody keeps reports.
+    fn report(&self, reports: &[Report]) -> Confirm {
+        let name = Queue::of_reports().name;
+        let message = Verbatim::stored(&*name, Report::to_bytes(reports), Headers::new());
+        self.forward(message, Destination::Queue(name))
     }
 
     fn trouble(&self) -> Option<Trouble> {

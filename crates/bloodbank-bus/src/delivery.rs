@@ -127,6 +127,11 @@ pub struct DeliveryTag {
 pub enum Settlement {
     /// Done; it leaves the queue.
     Ack,
+    /// It leaves the queue like what is done, though no handler has done anything with it.
+    Drop {
+        /// Why, for who looks for it.
+        reason: String,
+    },
     /// Back to where it was in the queue, to be delivered again at once, maybe to another consumer.
     Requeue,
     /// Into the same queue again after a while, with these headers beside those it has.

@@ -26,6 +26,7 @@ mod properties;
 mod publish_error;
 mod publisher;
 mod reading;
+mod report;
 mod retry;
 mod state;
 mod status;
@@ -56,6 +57,7 @@ pub use publisher::{
     Answer, Answered, CallError, Confirmed, Draft, DynamicPublisher, Json, Published, Publisher,
     Publishing, Receipt, Sealable,
 };
+pub use report::{Fate, Report, this_process};
 pub use retry::RetryPolicy;
 pub use state::with_state;
 pub use status::{BusStatus, Phase, ProbeAnswer, QueueStatus, SubscriberStatus, Trouble};

@@ -10,6 +10,7 @@ mod layers;
 mod partitions;
 mod plan;
 mod relay;
+mod reporter;
 mod run;
 mod running;
 mod serve;

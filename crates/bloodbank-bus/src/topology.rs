@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::RetryPolicy;
 
+/// The most batches of reports that wait for who keeps them.
+const MOST_REPORTS: usize = 10_000;
+
 /// The topic exchanges of the bus. Every transport has them without being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -178,6 +181,12 @@ impl Queue {
     /// The queue in which a scheduler finds what is not due yet.
     pub fn of_scheduler() -> Self {
         Queue::new("bloodbank.scheduled").bind(Exchange::Scheduled, TopicPattern::everything())
+    }
+
+    /// The queue in which subscribers report what became of messages, on a bus that does not keep that
+    /// itself. It is there as soon as somebody reads it. When it is full, what comes is lost.
+    pub fn of_reports() -> Self {
+        Queue::new("bloodbank.reports").with_max_len(MOST_REPORTS)
     }
 
     /// The worker queue of a command, by its routing key with version; `None` if that is not a key.

@@ -3,8 +3,8 @@
 use std::pin::Pin;
 
 use crate::{
-    Confirm, Deliveries, Delivery, Destination, Encoded, Outcome, Request, Settlement, Topology,
-    TransportError, Trouble, Verbatim,
+    Confirm, Deliveries, Delivery, Destination, Encoded, Outcome, Report, Request, Settlement,
+    Topology, TransportError, Trouble, Verbatim,
 };
 
 /// A boxed future, so that `dyn Transport` works.
@@ -110,6 +110,20 @@ pub trait Transport: Send + Sync + 'static {
     /// The queue in which events lie that nobody listens to; `None` where the bus keeps none.
     fn unrouted_queue(&self) -> Option<String> {
         None
+    }
+
+    /// Whether subscribers are to report what becomes of messages, because the transport does not keep
+    /// that itself and somebody else may want to know.
+    fn wants_reports(&self) -> bool {
+        false
+    }
+
+    /// Passes on what became of messages, at most once: what cannot be passed on is lost.
+    ///
+    /// # Errors
+    /// [`TransportError::Undeclared`] if nobody wants to know at the moment.
+    fn report(&self, _reports: &[Report]) -> Confirm {
+        Confirm::settled(Ok(()))
     }
 
     /// Why nothing can be published at the moment, as far as it is known without asking the other side.

@@ -25,6 +25,7 @@ mod tail;
 mod topology;
 mod validate;
 mod when;
+mod whereabouts;
 
 use std::io;
 use std::process::ExitCode;
@@ -92,6 +93,9 @@ enum Command {
     Outbox(outbox::Outbox),
     /// Send events of the past again. A dry run without `--yes`.
     Replay(replay::Replay),
+    /// Say where an event or a command is, and what became of it in each queue.
+    #[command(name = "where")]
+    Whereabouts(whereabouts::Whereabouts),
     /// Look into the record of every event.
     #[command(subcommand)]
     Store(store::Store),
@@ -137,6 +141,7 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::Scheduled(scheduled) => scheduled.run(source),
         Command::Outbox(outbox) => outbox.run(),
         Command::Replay(replay) => replay.run(source),
+        Command::Whereabouts(whereabouts) => whereabouts.run(source),
         Command::Store(store) => store.run(source),
         Command::Topology(topology) => topology.run(source),
         Command::Doctor(doctor) => doctor.run(source),

@@ -49,6 +49,7 @@ mod claim;
 mod consumer;
 mod declare;
 mod inspect;
+mod keeping;
 mod lease;
 mod look;
 mod message;
@@ -58,6 +59,7 @@ mod scheduling;
 mod seat;
 mod settle;
 mod shared;
+mod whereabouts;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,9 +76,13 @@ use tokio::time::timeout;
 
 use self::calls::Calls;
 pub use self::inspect::QueueStatus;
+use self::keeping::Keeping;
+pub(crate) use self::keeping::reports_from_env;
 use self::publish::{Post, What};
 use self::settle::{Asked, Settling};
 use self::shared::Shared;
+pub(crate) use self::whereabouts::in_queues;
+pub use self::whereabouts::{Held, HeldState, InQueue};
 use crate::queues::QueueCache;
 use crate::record::Record;
 use crate::writer::Transaction;
@@ -98,11 +104,15 @@ pub struct EmbeddedOptions {
     /// After how long without a word a consumer is given up; 10 s unless said, and at least 100 ms. It
     /// is renewed five times as often. All processes of a bus should say the same.
     pub lease: Duration,
+    /// For how long is kept what became of each message in each queue; 7 days unless said, or as many
+    /// as the variable `BLOODBANK_REPORT_DAYS` says. `None` keeps nothing, which saves a small row for
+    /// each message and queue. Each process removes what is too old for it.
+    pub reports: Option<Duration>,
 }
 
 impl Default for EmbeddedOptions {
     fn default() -> Self {
-        EmbeddedOptions { lease: Duration::from_secs(10) }
+        EmbeddedOptions { lease: Duration::from_secs(10), reports: keeping::reports_from_env() }
     }
 }
 
@@ -110,6 +120,12 @@ impl EmbeddedOptions {
     /// Sets after how long without a word a consumer is given up.
     pub fn with_lease(mut self, lease: Duration) -> Self {
         self.lease = lease;
+        self
+    }
+
+    /// Sets for how long is kept what became of messages.
+    pub fn with_reports(mut self, keep: Option<Duration>) -> Self {
+        self.reports = keep;
         self
     }
 }
@@ -147,6 +163,7 @@ impl Embedded {
             lease,
             look: Default::default(),
             is_kept: false.into(),
+            keeping: Keeping::new(options.reports),
             is_scheduling: false.into(),
             seats: Default::default(),
         };
@@ -287,7 +304,8 @@ impl Transport for Embedded {
             let seat = self.shared.seat(tag).ok_or(TransportError::Stale)?;
             let held = seat.begin_to_settle(tag).ok_or(TransportError::Stale)?;
             let (tell, outcome) = oneshot::channel();
-            let settling = Settling { seat, tag, held, settlement, tell };
+            let report = self.shared.keeping.report(delivery, &settlement);
+            let settling = Settling { seat, tag, held, settlement, report, tell };
             let sent = self.shared.settling.send(Asked::Settle(Box::new(settling)));
             sent.map_err(|_| TransportError::Closed)?;
             outcome.await.unwrap_or(Err(TransportError::Closed))

@@ -68,6 +68,7 @@ mod queues;
 mod record;
 mod recorder;
 mod replay;
+mod reports;
 mod scheduled;
 mod scheduler;
 mod sql;
@@ -76,11 +77,12 @@ mod store;
 mod url;
 mod vacuum;
 mod verify;
+mod whereabouts;
 mod writer;
 
 pub use append::Appended;
 pub use chain::{Cause, Chain, Link};
-pub use embedded::{Embedded, EmbeddedOptions, QueueStatus};
+pub use embedded::{Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueStatus};
 pub use error::{Damage, Foreign, StoreError};
 pub use event::{Position, Standing, StandingError, StoredEvent};
 pub use follow::{Follow, Followed, Start};
@@ -95,6 +97,7 @@ pub use replay::{
     Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget, Unfit,
 };
+pub use reports::ReportKeeper;
 pub use scheduled::Scheduled;
 pub use scheduler::Scheduler;
 pub use stats::{By, Group, Totals};
@@ -102,3 +105,4 @@ pub use store::{EventStore, StoreOptions};
 pub use url::{StoreUrl, UrlError};
 pub use vacuum::Vacuumed;
 pub use verify::{Problem, Verified, VerifyProgress};
+pub use whereabouts::Whereabouts;

@@ -97,6 +97,20 @@ fn data(body: &[u8]) -> Option<serde_json::Value> {
     }
 }
 
+/// What [`Quarantined::of`] reads.
+const QUESTION: &str = "SELECT q.number, q.received, q.id, q.position, q.kind, q.key, q.headers, \
+     q.body, e.kind, e.key, e.body FROM quarantine q \
+     LEFT JOIN events e ON e.position = q.position AND e.id = q.id";
+
+/// What came with this id.
+pub(crate) async fn with_id(
+    connection: &mut Connection,
+    id: Uuid,
+) -> Result<Vec<Quarantined>, StoreError> {
+    let sql = format!("{QUESTION} WHERE q.id = $1 ORDER BY q.number");
+    connection.query(&sql, &[Value::Id(id)]).await?.iter().map(Quarantined::of).collect()
+}
+
 impl EventStore {
     /// What is in quarantine after a number, oldest first; at most `limit`, and 1,000.
     ///
@@ -107,12 +121,9 @@ impl EventStore {
         after: u64,
         limit: u64,
     ) -> Result<Vec<Quarantined>, StoreError> {
-        let sql = "SELECT q.number, q.received, q.id, q.position, q.kind, q.key, q.headers, q.body, \
-             e.kind, e.key, e.body FROM quarantine q \
-             LEFT JOIN events e ON e.position = q.position AND e.id = q.id \
-             WHERE q.number > $1 ORDER BY q.number LIMIT $2";
+        let sql = format!("{QUESTION} WHERE q.number > $1 ORDER BY q.number LIMIT $2");
         let values = [Value::position(after), Value::position(limit.min(1_000))];
-        let rows = self.readers().run(async move |c: &mut Connection| c.query(sql, &values).await);
+        let rows = self.readers().run(async move |c: &mut Connection| c.query(&sql, &values).await);
         rows.await?.iter().map(Quarantined::of).collect()
     }
 }

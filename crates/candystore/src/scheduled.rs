@@ -80,6 +80,20 @@ static TABLE: Table = Table {
 /// The columns that [`Scheduled::of`] reads.
 const COLUMNS: &str = "id, kind, key, due, since, attempts, error, headers, body";
 
+/// The message of this id that is not sent yet, or when it was cancelled.
+pub(crate) async fn with_id(
+    connection: &mut Connection,
+    id: Uuid,
+) -> Result<(Option<Scheduled>, Option<DateTime<Utc>>), StoreError> {
+    let sql = format!("SELECT {COLUMNS}, cancelled FROM scheduled WHERE id = $1");
+    let rows = connection.query(&sql, &[Value::Id(id)]).await?;
+    let Some(row) = rows.first() else { return Ok((None, None)) };
+    match row.maybe_int(9)? {
+        Some(cancelled) => Ok((None, Some(micros_to_time(cancelled)?))),
+        None => Ok((Some(Scheduled::of(row)?), None)),
+    }
+}
+
 impl EventStore {
     /// The messages that are not sent yet, those due first before the others; at most `limit`, and
     /// 10,000.

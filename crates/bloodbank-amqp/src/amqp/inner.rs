@@ -311,7 +311,7 @@ impl Inner {
     ) -> Result<(), TransportError> {
         let intake = self.intakes.find(delivery.tag)?;
         let tag = delivery.tag.number;
-        if settlement == Settlement::Ack {
+        if matches!(settlement, Settlement::Ack | Settlement::Drop { .. }) {
             return intake.ack(tag).await;
         }
         if !intake.is_open(tag) {

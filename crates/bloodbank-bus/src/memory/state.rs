@@ -172,7 +172,7 @@ impl State {
         let message = queue.take(tag)?;
         let mut delayed = None;
         match settlement {
-            Settlement::Ack => {}
+            Settlement::Ack | Settlement::Drop { .. } => {}
             Settlement::Requeue => queue.put_back(message),
             Settlement::Retry { after, headers } => {
                 queue.expect();

@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::consumer::{self, Consumer};
 use super::plan::Planned;
+use super::reporter::Reporter;
 use super::worker::Shared;
 use super::{SubscribeError, Subscriber, layers};
 use crate::{Phase, Subscription, TransportError};
@@ -26,6 +27,7 @@ impl<S: Service> Subscriber<S> {
         self.tell_of_commands();
         self.transport.declare(&topology).await?;
         let (stop, stopped) = watch::channel(false);
+        let (reporter, reporting) = Reporter::start(&self.transport, S::NAME);
         let shared = Arc::new(Shared {
             transport: self.transport,
             contracts: self.contracts,
@@ -34,6 +36,7 @@ impl<S: Service> Subscriber<S> {
             options: self.options,
             dedup_fails: AtomicBool::new(false),
             stopped,
+            reporter,
         });
         let mut consumers = Vec::new();
         let mut ended = Ok(());
@@ -62,6 +65,8 @@ impl<S: Service> Subscriber<S> {
         self.watched.0.enter(Phase::Draining);
         shared.handlers.begin_no_more();
         let drained = drain(&mut consumers, shared.options.drain).await;
+        drop(shared);
+        reporting.end().await;
         ended.and(drained)
     }
 

@@ -22,6 +22,7 @@ pub(super) use self::places::{Place, Turn};
 use super::Options;
 use super::call::Calling;
 use super::handlers::Handlers;
+use super::reporter::Reporter;
 use crate::metrics::QueueMetrics;
 use crate::reading::{Escaped, Fault};
 use crate::{Answer, Claim, Delivery, Next, Reason, RetryPolicy, Settlement, Transport};
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) dedup_fails: AtomicBool,
     /// True once nothing new is to be taken.
     pub(super) stopped: watch::Receiver<bool>,
+    /// Tells what became of messages.
+    pub(super) reporter: Reporter,
 }
 
 /// Handles the messages of one queue.
@@ -65,7 +68,8 @@ pub(super) struct Worker {
 
 /// What is to be done with a message after a look at it.
 enum Step {
-    Settle(Settlement),
+    /// The delivery as the last attempt knew it.
+    Settle(Arc<Delivery>, Settlement),
     /// Nothing: it goes back with what came after it, in order, when the consumer is closed.
     Leave,
     /// Somebody else is at it: it is looked at again after a pause.
@@ -161,8 +165,10 @@ impl Worker {
         let since = Instant::now();
         let step = self.look_at(delivery).await;
         let is_done = !matches!(step, Step::Wait);
-        if let Step::Settle(settlement) = step {
-            self.settle(delivery, settlement).await;
+        if let Step::Settle(delivery, settlement) = step {
+            let report = self.shared.reporter.report(&delivery, &settlement);
+            self.settle(&delivery, settlement).await;
+            self.shared.reporter.send(report);
         }
         if is_done {
             self.metrics.duration.record(since.elapsed().as_secs_f64());
@@ -194,7 +200,8 @@ impl Worker {
                 let fault = Fault::from(error.clone());
                 let key = Escaped(&*delivery.key);
                 let span = error_span!("handle", %key, queue = %delivery.queue);
-                Step::Settle(Box::pin(self.park_fault(delivery, &fault)).instrument(span).await)
+                let parked = Box::pin(self.park_fault(delivery, &fault)).instrument(span).await;
+                Step::Settle(delivery.clone(), parked)
             }
         }
     }
@@ -204,7 +211,8 @@ impl Worker {
         match self.claim(&name).await {
             None => return Step::Leave,
             Some(Claim::Done(answer)) => {
-                return Step::Settle(Box::pin(self.skip(delivery, answer)).await);
+                let skipped = Box::pin(self.skip(delivery, answer)).await;
+                return Step::Settle(delivery.clone(), skipped);
             }
             Some(Claim::Busy) => return Step::Wait,
             Some(Claim::New) => {}
@@ -213,7 +221,8 @@ impl Worker {
         if delivery.lost > MOST_LOST {
             self.release(&name).await;
             let lost = lost_too_often(delivery);
-            return Step::Settle(self.park(delivery, Reason::DeliveryLimit, &lost));
+            let parked = self.park(delivery, Reason::DeliveryLimit, &lost);
+            return Step::Settle(delivery.clone(), parked);
         }
         let attempted = tokio::select! {
             // A handler that is done at once needs no timer.
@@ -225,13 +234,14 @@ impl Worker {
             self.release(&name).await;
             return Step::Leave;
         };
-        Step::Settle(match outcome {
+        let settlement = match outcome {
             Ok(handled) => self.conclude(&name, handled, told, &delivery).await,
             Err(fault) => {
                 self.release(&name).await;
                 Box::pin(self.park_fault(&delivery, &fault)).await
             }
-        })
+        };
+        Step::Settle(delivery, settlement)
     }
 
     /// What was handled before is not handled again; whoever calls is told what came of it.
@@ -245,7 +255,7 @@ impl Worker {
             let answer = answer.or_else(|| serde_json::to_vec(&unknown()).ok());
             self.reply(delivery, answer.unwrap_or_default()).await;
         }
-        Settlement::Ack
+        Settlement::Drop { reason: "it was handled before".to_owned() }
     }
 
     /// Waits; `None` on shutdown.

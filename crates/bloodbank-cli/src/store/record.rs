@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use bloodbank::amqp::AmqpConfig;
-use bloodbank::candystore::{EventStore, Recorded, Recorder};
+use bloodbank::amqp::{Amqp, AmqpConfig};
+use bloodbank::candystore::{EventStore, Recorded, Recorder, ReportKeeper};
 use bloodbank::{Contracts, Queue, Transport};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::bus::{self, interrupted};
 use crate::figures::{count, count_of};
@@ -29,11 +31,43 @@ pub(crate) async fn run(store: &EventStore) -> anyhow::Result<u8> {
     eprintln!("recording `{}` into {}; Ctrl-C ends", queue.name, store.url());
     let recorder = Recorder::new(store.clone(), Arc::new(amqp.clone()), queue);
     let status = tokio::spawn(progress::tell(recorder.progress(), line));
+    let keeping = keep_reports(store, &amqp);
     let recorded = recorder.run_until(interrupted()).await;
+    keeping.stop().await;
     amqp.close().await;
     status.await.context("the status cannot be told")?;
     say(summary(&recorded?))?;
     Ok(0)
+}
+
+/// Keeps what subscribers report of their messages, beside the record.
+struct Keeping(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
+
+fn keep_reports(store: &EventStore, amqp: &Amqp) -> Keeping {
+    let keeper = ReportKeeper::from_env(store.clone(), Arc::new(amqp.clone()));
+    Keeping(keeper.map(|keeper| {
+        let (stop, stopped) = oneshot::channel();
+        let kept = tokio::spawn(async move {
+            let stopped = async {
+                // An error means that there is nobody left to stop it.
+                let _ = stopped.await;
+            };
+            if let Err(error) = keeper.run_until(stopped).await {
+                eprintln!("note: what becomes of messages is not kept: {error}");
+            }
+        });
+        (stop, kept)
+    }))
+}
+
+impl Keeping {
+    async fn stop(self) {
+        if let Some((stop, kept)) = self.0 {
+            // It may have ended by itself.
+            let _ = stop.send(());
+            let _ = kept.await;
+        }
+    }
 }
 
 /// The queue of registry.yaml that gets every event.

@@ -1,5 +1,7 @@
 //! Consumers come and go.
 
+use bloodbank_bus::this_process;
+
 use crate::StoreError;
 use crate::queues::{self, QueueCache};
 use crate::sql::Value;
@@ -17,8 +19,11 @@ pub(super) async fn enter(
 ) -> Result<i64, StoreError> {
     let number = queues::numbers(transaction, 1).await?;
     let clock = transaction.connection().clock();
-    let sql = format!("INSERT INTO consumers VALUES ($1, $2, {clock} + $3)");
-    let values = [Value::Int(number), Value::Int(queue), Value::Int(lease)];
+    let sql = format!(
+        "INSERT INTO consumers (number, queue, expires, name) VALUES ($1, $2, {clock} + $3, $4)"
+    );
+    let name = Value::text(this_process());
+    let values = [Value::Int(number), Value::Int(queue), Value::Int(lease), name];
     transaction.execute(&sql, &values).await?;
     Ok(number)
 }

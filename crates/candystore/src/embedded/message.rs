@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bloodbank_bus::{Delivery, DeliveryTag, Exchange, Headers, Verbatim, headers};
+use chrono::Utc;
 
 use crate::StoreError;
 use crate::beside;
 use crate::queues::{QueueRow, numbers};
-use crate::sql::{Row, Table, Type, Value};
+use crate::sql::{Row, Table, Type, Value, time_to_micros};
 use crate::writer::Transaction;
 
 /// Where a message stands in its queue: its place, and what tells it from others of that place.
@@ -25,6 +26,7 @@ static MESSAGES: Table = Table {
         ("headers", Type::Text),
         ("consumer", Type::Int),
         ("redelivered", Type::Int),
+        ("since", Type::Int),
     ],
     or_ignore: true,
 };
@@ -50,6 +52,7 @@ pub(super) async fn put(
             Value::text(beside::full_text(&message.headers, message.properties.as_deref())),
             Value::Null,
             Value::Int(0),
+            Value::Null,
         ]
     };
     let rows: Vec<Vec<Value>> = (first..).zip(queues).map(row).collect();
@@ -63,6 +66,7 @@ pub(super) async fn take_over(
     consumer: Option<i64>,
     positions: &[i64],
 ) -> Result<(), StoreError> {
+    let since = Value::maybe(consumer, |_| Value::Int(time_to_micros(Utc::now())));
     let row = |position: &i64| {
         vec![
             Value::Int(queue),
@@ -74,6 +78,7 @@ pub(super) async fn take_over(
             Value::Null,
             Value::maybe(consumer, Value::Int),
             Value::Int(0),
+            since.clone(),
         ]
     };
     let rows: Vec<Vec<Value>> = positions.iter().map(row).collect();

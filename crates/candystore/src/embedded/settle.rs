@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bloodbank_bus::{DeliveryTag, Headers, Outcome, Settlement, TransportError};
+use bloodbank_bus::{DeliveryTag, Headers, Outcome, Report, Settlement, TransportError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::room::Rooms;
@@ -11,6 +11,7 @@ use super::seat::{Held, Seat};
 use super::{in_time, lease, refused};
 use crate::beside;
 use crate::queues::{QueueCache, QueueRow, Queues, numbers};
+use crate::reports;
 use crate::sql::Value;
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};
@@ -24,6 +25,8 @@ pub(super) struct Settling {
     pub(super) tag: DeliveryTag,
     pub(super) held: Held,
     pub(super) settlement: Settlement,
+    /// What is kept of it, if anything is.
+    pub(super) report: Option<Report>,
     pub(super) tell: oneshot::Sender<Outcome>,
 }
 
@@ -90,13 +93,14 @@ struct Item {
     tag: DeliveryTag,
     held: Held,
     settlement: Settlement,
+    report: Option<Report>,
 }
 
 impl Settling {
     fn split(self) -> (Item, (Arc<Seat>, oneshot::Sender<Outcome>)) {
-        let Settling { seat, tag, held, settlement, tell } = self;
+        let Settling { seat, tag, held, settlement, report, tell } = self;
         let consumer = tag.consumer.cast_signed();
-        (Item { consumer, queue: seat.queue, tag, held, settlement }, (seat, tell))
+        (Item { consumer, queue: seat.queue, tag, held, settlement, report }, (seat, tell))
     }
 }
 
@@ -134,6 +138,9 @@ async fn work(
         });
     }
     work.finish().await?;
+    let settled = items.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
+    let reports: Vec<Report> = settled.filter_map(|(item, _)| item.report.clone()).collect();
+    reports::keep(transaction, &reports).await?;
     Ok(outcomes)
 }
 
@@ -170,7 +177,7 @@ impl Work<'_> {
     async fn settle(&mut self, item: &Item) -> Result<Outcome, StoreError> {
         let mut name = item.name();
         match &item.settlement {
-            Settlement::Ack => self.simple.done.push(name),
+            Settlement::Ack | Settlement::Drop { .. } => self.simple.done.push(name),
             Settlement::Requeue => self.simple.requeued.push(name),
             Settlement::Retry { after, headers } => {
                 name.extend([item.headers_with(headers), Value::Int(micros(*after))]);

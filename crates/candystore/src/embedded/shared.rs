@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use super::calls::Calls;
 use super::consumer::{Consumer, Known, PAGE};
+use super::keeping::Keeping;
 use super::lease::Left;
 use super::look::Look;
 use super::message::Place;
@@ -39,6 +40,8 @@ pub(super) struct Shared {
     /// After how long without a word a consumer is given up.
     pub(super) lease: Duration,
     pub(super) is_kept: AtomicBool,
+    /// What became of messages.
+    pub(super) keeping: Keeping,
     /// Whether what is due is sent from here, too.
     pub(super) is_scheduling: AtomicBool,
     /// By the consumers' numbers.
@@ -85,6 +88,7 @@ impl Shared {
         self.seats().insert(consumer.unsigned_abs(), seat.clone());
         if !self.is_kept.swap(true, Ordering::Relaxed) {
             tokio::spawn(keep(Arc::downgrade(self), self.closing.subscribe(), self.lease));
+            self.keeping.prune_now_and_then(&self.store, self.closing.subscribe());
         }
         // Closed in between: the seat may not have been seen.
         if self.check_open().is_err() {

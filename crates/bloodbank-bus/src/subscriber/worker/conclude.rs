@@ -39,12 +39,12 @@ impl Worker {
         match verdict {
             Verdict::Done => {
                 self.metrics.acked();
-                Settlement::Ack
+                self.done(delivery)
             }
             Verdict::Retry(reason) if told => {
                 warn!(error = %Escaped(&reason), "the caller was told of a failure");
                 self.metrics.processed("dropped");
-                Settlement::Ack
+                Settlement::Drop { reason: format!("its caller was told: {reason}") }
             }
             Verdict::Retry(reason) => match retry.after(delivery.attempt) {
                 Some(after) if !self.is_ordered() => {
@@ -59,8 +59,18 @@ impl Worker {
             Verdict::Drop(reason) => {
                 warn!(reason = %Escaped(&reason), "dropped");
                 self.metrics.processed("dropped");
-                Settlement::Ack
+                Settlement::Drop { reason }
             }
+        }
+    }
+
+    /// What no handler takes is not handled, though nothing is wrong with it.
+    fn done(&self, delivery: &Delivery) -> Settlement {
+        match self.shared.handlers.find(&delivery.key) {
+            None if self.shared.options.skip_others => Settlement::Drop {
+                reason: "no handler takes it, and others are skipped".to_owned(),
+            },
+            _ => Settlement::Ack,
         }
     }
 

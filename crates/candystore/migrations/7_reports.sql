@@ -1,0 +1,19 @@
+-- What became of messages: one row whenever one leaves a queue, or fails in it.
+CREATE TABLE reports (
+    id UUID NOT NULL,           -- the envelope's
+    at BIGINT NOT NULL,         -- microseconds since 1970, like all times here
+    queue TEXT NOT NULL,
+    attempt BIGINT NOT NULL,
+    fate TEXT NOT NULL,         -- handled, dropped, failed, parked
+    reason TEXT,                -- why it was dropped, or parked in a word
+    error TEXT,                 -- what its handler said
+    next BIGINT,                -- when it is tried again
+    consumer TEXT,              -- who had it
+    replay TEXT                 -- the replay that it was part of
+);
+CREATE INDEX reports_by_id ON reports (id, at);
+CREATE INDEX reports_by_time ON reports (at);
+
+-- Who it is, and since when a consumer has a message.
+ALTER TABLE consumers ADD COLUMN name TEXT;
+ALTER TABLE messages ADD COLUMN since BIGINT;
