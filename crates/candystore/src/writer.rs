@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::sql::{
     Connection, Local, Mode, Row, Table, Target, Value, spawn, time_to_micros, unharmed,
 };
+use crate::summary::Counted;
 use crate::{Position, StoreError};
 
 /// The most jobs that share a transaction.
@@ -75,13 +76,16 @@ pub(crate) struct Transaction {
     ended: Option<StoreError>,
     /// Keys that are known to be in the table of keys.
     pub(crate) keys: HashSet<Arc<str>>,
+    /// What was stored or pruned, and is counted once before the commit.
+    pub(crate) counted: Vec<Counted>,
 }
 
 impl Transaction {
     async fn open(target: &Target) -> Result<Self, StoreError> {
         let connection = Connection::open(target, Mode::Write).await?;
         let head = Head { position: 0, received: 0, duplicates: 0, commits: 0 };
-        Ok(Transaction { connection, head, has_changed: false, ended: None, keys: HashSet::new() })
+        let (keys, counted) = (HashSet::new(), Vec::new());
+        Ok(Transaction { connection, head, has_changed: false, ended: None, keys, counted })
     }
 
     /// For questions; what writes goes through the methods here.
@@ -148,6 +152,7 @@ impl Transaction {
 
     async fn begin(&mut self) -> Result<(), StoreError> {
         (self.has_changed, self.ended) = (false, None);
+        self.counted.clear();
         let sql = "SELECT position, received, duplicates, commits FROM head";
         self.head = Head::of(&self.connection.begin_with(sql).await?)?;
         Ok(())
@@ -157,6 +162,8 @@ impl Transaction {
         if !self.has_changed {
             return self.connection.batch("COMMIT").await;
         }
+        let counted = std::mem::take(&mut self.counted);
+        self.count(&counted).await?;
         self.head.commits += 1;
         let Head { position, received, duplicates, commits } = self.head;
         // In one round trip.
@@ -175,7 +182,7 @@ impl Transaction {
     /// Does one of several jobs. What a failed one has written is taken back; the others stay. The
     /// savepoint is left open for the next one, or the commit, to end it.
     async fn step(&mut self, job: Job, is_first: bool) -> (Done, Result<(), StoreError>) {
-        let (head, has_changed) = (self.head, self.has_changed);
+        let (head, has_changed, counted) = (self.head, self.has_changed, self.counted.len());
         let savepoint =
             if is_first { "SAVEPOINT job" } else { "RELEASE SAVEPOINT job; SAVEPOINT job" };
         if let Err(error) = self.connection.batch(savepoint).await {
@@ -189,6 +196,7 @@ impl Transaction {
             return (done, Ok(()));
         }
         self.keys.clear();
+        self.counted.truncate(counted);
         (self.head, self.has_changed) = (head, has_changed);
         (done, self.connection.batch("ROLLBACK TO SAVEPOINT job").await)
     }

@@ -3,17 +3,21 @@
 use chrono::Utc;
 
 use super::{Connection, Value, time_to_micros};
-use crate::{Foreign, StoreError};
+use crate::{Foreign, StoreError, summary};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 6] = [
+const STEPS: [(&str, &str); 7] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
     ("replays", include_str!("../../migrations/4_replays.sql")),
     ("typed headers", include_str!("../../migrations/5_typed_headers.sql")),
     ("scheduled", include_str!("../../migrations/6_scheduled.sql")),
+    (SUMMARIES, include_str!("../../migrations/7_summaries.sql")),
 ];
+
+/// The step whose table is filled with the figures of what is stored.
+const SUMMARIES: &str = "summaries";
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
     version BIGINT PRIMARY KEY,
@@ -57,6 +61,9 @@ async fn steps(connection: &mut Connection) -> Result<(), StoreError> {
             StoreError::Database { reason } => StoreError::Foreign(Foreign::Said { reason }),
             other => other,
         })?;
+        if name == SUMMARIES {
+            summary::fill(connection).await?;
+        }
         let now = Value::Int(time_to_micros(Utc::now()));
         let row = [Value::Int(version), Value::text(name), Value::Int(checksum(sql)), now];
         connection.execute("INSERT INTO migrations VALUES ($1, $2, $3, $4)", &row).await?;
