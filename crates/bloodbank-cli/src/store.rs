@@ -5,6 +5,7 @@ pub(crate) mod event;
 mod export;
 mod get;
 mod import;
+mod index;
 mod list;
 mod prune;
 mod quarantine;
@@ -43,6 +44,9 @@ pub(crate) enum Store {
     Verify(verify::Verify),
     /// Let old events go. A dry run without `--yes`.
     Prune(prune::Prune),
+    /// Indexes on fields of the payload, for `--where`.
+    #[command(subcommand)]
+    Index(index::Index),
     /// Write events as lines of JSON.
     Export(export::Export),
     /// Store events from lines of JSON that `export` has written.
@@ -72,6 +76,7 @@ impl Store {
                 Store::Queues(queues) => queues.run(&store).await,
                 Store::Verify(verify) => verify.run(&store).await,
                 Store::Prune(prune) => prune.run(&store).await,
+                Store::Index(index) => index.run(&store).await,
                 Store::Export(export) => export.run(&store).await,
                 Store::Import(import) => import.run(&store).await,
                 Store::Quarantine(quarantine) => quarantine.run(&store, source).await,

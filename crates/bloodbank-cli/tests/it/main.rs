@@ -15,3 +15,4 @@ mod replay;
 mod scheduled;
 mod store;
 mod store_keep;
+mod store_shown;

@@ -4,6 +4,7 @@ use bloodbank_core::{Kind, TopicPattern};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::payload::{Expressions, PayloadIndex};
 use crate::record::indexed;
 use crate::sql::{Connection, Value, time_to_micros};
 use crate::{Filter, Position, Standing, StoreError};
@@ -22,6 +23,8 @@ pub(crate) enum Way {
     Source(String),
     Session(String),
     Correlation(Uuid),
+    /// A field of the payload that has an index, and the values that may be meant by one.
+    Field(Expressions, Vec<Value>),
     Standing(Standing),
     Commands,
 }
@@ -78,6 +81,7 @@ impl Scope {
         match &self.way {
             Way::Keys(keys) => keys.len().max(1),
             Way::Correlation(_) => 2,
+            Way::Field(_, values) => 2 * values.len(),
             _ => 1,
         }
     }
@@ -100,6 +104,12 @@ impl Scope {
         }
         if let Some(session) = &session {
             self.set(Way::Session(session.clone()), text("session_id", session));
+        }
+        // Each event is read for its fields in the end, so that this is no test of its own.
+        if self.way == Way::Position
+            && let Some((expressions, values)) = PayloadIndex::of(c, &filter.fields).await?
+        {
+            self.way = Way::Field(expressions, values);
         }
         if let Some(standing) = filter.standing {
             let way = match standing {

@@ -6,7 +6,7 @@ use super::{Connection, Value, time_to_micros};
 use crate::{Foreign, StoreError, summary};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 7] = [
+const STEPS: [(&str, &str); 8] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
@@ -14,6 +14,7 @@ const STEPS: [(&str, &str); 7] = [
     ("typed headers", include_str!("../../migrations/5_typed_headers.sql")),
     ("scheduled", include_str!("../../migrations/6_scheduled.sql")),
     (SUMMARIES, include_str!("../../migrations/7_summaries.sql")),
+    ("payload indexes", include_str!("../../migrations/8_payload_indexes.sql")),
 ];
 
 /// The step whose table is filled with the figures of what is stored.
