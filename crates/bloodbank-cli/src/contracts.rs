@@ -4,7 +4,7 @@ use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use bloodbank::events;
 use bloodbank::{Bundle, BundledContract, Contracts, ReadError, json_problem};
 use clap::Args;
@@ -223,6 +223,16 @@ impl fmt::Display for Known {
 pub(crate) fn at_hand(source: &Source) -> anyhow::Result<Contracts> {
     let known = source.silently()?;
     Ok(if known.origin == Origin::BuiltIn { none() } else { known.contracts })
+}
+
+/// Those that say what is sensitive: the contracts at hand, else those built in.
+///
+/// # Errors
+/// If the folder or its registry has errors.
+pub(crate) fn sensitive(source: &Source) -> anyhow::Result<Contracts> {
+    let known =
+        source.silently().context("nobody can say what is sensitive; `--reveal` shows all")?;
+    Ok(known.contracts)
 }
 
 /// No contracts: for commands that look at what is stored and judge nothing.

@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 
 use crate::bus::{Connected, block_on};
 use crate::contracts::{self, Source};
+use crate::mask::Mask;
 use crate::table::{Table, say};
 use crate::{place, span};
 
@@ -34,6 +35,9 @@ pub(crate) enum Dlq {
         /// UTF-8.
         #[arg(long)]
         json: bool,
+        /// Also what contracts mark as sensitive.
+        #[arg(long, requires = "json")]
+        reveal: bool,
     },
     /// Bring dead letters back to the queue they were parked from, and unrouted events to those who
     /// listen by now. A dry run without `--yes`.
@@ -183,7 +187,9 @@ impl Dlq {
             let meant = Meant { transport: &*transport, which, known, unrouted };
             let done = match self {
                 Dlq::Ls(_) => ls(&meant).await,
-                Dlq::Show { json, .. } => show(&meant, *json).await,
+                Dlq::Show { json, reveal, .. } => {
+                    show(&meant, *json, &Mask::new(source, *reveal || !*json)?).await
+                }
                 Dlq::Redrive { yes, rate, .. } => redrive(&meant, *yes, *rate).await,
                 Dlq::Purge { yes, .. } => purge(&meant, *yes).await,
             };
@@ -231,14 +237,14 @@ fn say_none() {
     eprintln!("no dead letters");
 }
 
-async fn show(meant: &Meant<'_>, json: bool) -> anyhow::Result<u8> {
+async fn show(meant: &Meant<'_>, json: bool, mask: &Mask) -> anyhow::Result<u8> {
     let heading = ["parked", "key", "id", "reason", "from", "tried", "error"];
     let (mut table, mut none) = (Table::new(heading), true);
     for (queue, letters) in meant.list().await? {
         for letter in &letters {
             none = false;
             match json {
-                true => say(as_json(&queue, letter))?,
+                true => say(as_json(&queue, letter, mask))?,
                 false => add(&mut table, letter),
             }
         }
@@ -283,7 +289,7 @@ fn attempts(letter: &DeadLetter) -> String {
     }
 }
 
-fn as_json(queue: &str, letter: &DeadLetter) -> serde_json::Value {
+fn as_json(queue: &str, letter: &DeadLetter, mask: &Mask) -> serde_json::Value {
     let mut json = serde_json::json!({
         "queue": queue,
         "id": letter.id,
@@ -296,7 +302,8 @@ fn as_json(queue: &str, letter: &DeadLetter) -> serde_json::Value {
         "attempts": letter.attempts,
         "redrives": letter.redrives,
     });
-    let (name, body) = body_field(&letter.body);
+    let body = mask.body(&letter.key, &letter.body);
+    let (name, body) = body_field(&body);
     json[name] = body.into();
     json
 }

@@ -10,6 +10,7 @@ mod folder;
 mod hints;
 mod list;
 mod logging;
+mod mask;
 mod outbox;
 mod place;
 mod pretty;

@@ -120,6 +120,13 @@ impl Replay {
             return Ok(code);
         }
         let bus = Connected::open(store.contracts()).await?;
+        if !run.lease().is_zero() {
+            eprintln!(
+                "the record says that it is running; waiting for up to {} s whether it is heard of, \
+                 as it is not if its process was killed",
+                run.lease().as_secs() + 1
+            );
+        }
         let resumed = candystore::Replay::resume(store.clone(), bus.transport(), run);
         finish(&bus, resumed.await).await
     }

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::bus::{Connected, block_on, interrupted};
 use crate::contracts::{self, Source};
+use crate::mask::Mask;
 use crate::table::{Table, say};
 use crate::{place, store, when};
 
@@ -34,6 +35,9 @@ pub(crate) struct Ls {
     /// As JSON, one a line, with the bytes of the envelope: `body`.
     #[arg(long)]
     json: bool,
+    /// Also what contracts mark as sensitive.
+    #[arg(long, requires = "json")]
+    reveal: bool,
     /// The most to show.
     #[arg(long, value_name = "N", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -45,7 +49,10 @@ impl Scheduled {
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         block_on(async {
             match self {
-                Scheduled::Ls(ls) => ls.run(&store::open_existing(contracts::none()).await?).await,
+                Scheduled::Ls(ls) => {
+                    let mask = Mask::new(source, ls.reveal || !ls.json)?;
+                    ls.run(&store::open_existing(contracts::none()).await?, &mask).await
+                }
                 Scheduled::Cancel { ids } => {
                     cancel(&store::open_existing(contracts::none()).await?, ids).await
                 }
@@ -56,13 +63,13 @@ impl Scheduled {
 }
 
 impl Ls {
-    async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
+    async fn run(&self, store: &EventStore, mask: &Mask) -> anyhow::Result<u8> {
         let all = store.scheduled(self.limit).await?;
         let mut table = Table::new(["due", "id", "kind", "key", "scheduled", "failed", "why"])
             .without_empty_columns();
         for message in &all {
             match self.json {
-                true => say(as_json(message))?,
+                true => say(as_json(message, mask))?,
                 false => add(&mut table, message),
             }
         }
@@ -102,8 +109,9 @@ fn why(message: &Message) -> String {
     }
 }
 
-fn as_json(message: &Message) -> serde_json::Value {
-    let (name, body) = body_field(&message.body);
+fn as_json(message: &Message, mask: &Mask) -> serde_json::Value {
+    let body = mask.body(&message.key, &message.body);
+    let (name, body) = body_field(&body);
     json!({
         "id": message.id,
         "kind": message.kind.as_str(),

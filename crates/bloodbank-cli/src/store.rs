@@ -5,6 +5,7 @@ pub(crate) mod event;
 mod export;
 mod get;
 mod import;
+mod index;
 mod list;
 mod prune;
 mod quarantine;
@@ -13,7 +14,7 @@ mod record;
 mod stats;
 mod tail;
 mod verify;
-mod which;
+pub(crate) mod which;
 
 use anyhow::{Context, bail};
 use bloodbank::Contracts;
@@ -43,11 +44,15 @@ pub(crate) enum Store {
     Verify(verify::Verify),
     /// Let old events go. A dry run without `--yes`.
     Prune(prune::Prune),
+    /// Indexes on fields of the payload, for `--where`.
+    #[command(subcommand)]
+    Index(index::Index),
     /// Write events as lines of JSON.
     Export(export::Export),
     /// Store events from lines of JSON that `export` has written.
     Import(import::Import),
-    /// Show what came with the id of another event and is not the same.
+    /// Look at what came with the id of another event and is not the same, and empty it.
+    #[command(subcommand)]
     Quarantine(quarantine::Quarantine),
 }
 
@@ -56,21 +61,25 @@ impl Store {
         block_on(async {
             let store = match self {
                 Store::Import(_) | Store::Record => open(source.read_own()?.contracts).await?,
+                Store::Quarantine(quarantine) if quarantine.judges() => {
+                    open_existing(source.read_own()?.contracts).await?
+                }
                 _ => open_existing(contracts::none()).await?,
             };
             match self {
-                Store::List(list) => list.run(&store).await,
-                Store::Get(get) => get.run(&store).await,
+                Store::List(list) => list.run(&store, source).await,
+                Store::Get(get) => get.run(&store, source).await,
                 Store::Chain(chain) => chain.run(&store).await,
                 Store::Stats(stats) => stats.run(&store).await,
-                Store::Tail(tail) => tail.run(&store).await,
+                Store::Tail(tail) => tail.run(&store, source).await,
                 Store::Record => record::run(&store).await,
                 Store::Queues(queues) => queues.run(&store).await,
                 Store::Verify(verify) => verify.run(&store).await,
                 Store::Prune(prune) => prune.run(&store).await,
+                Store::Index(index) => index.run(&store).await,
                 Store::Export(export) => export.run(&store).await,
                 Store::Import(import) => import.run(&store).await,
-                Store::Quarantine(quarantine) => quarantine.run(&store).await,
+                Store::Quarantine(quarantine) => quarantine.run(&store, source).await,
             }
         })
     }

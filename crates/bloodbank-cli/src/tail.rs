@@ -16,6 +16,7 @@ use clap::Args;
 
 use crate::bus::{Connected, block_on};
 use crate::contracts::{self, Source};
+use crate::mask::Mask;
 use crate::store::event;
 use crate::{span, when};
 
@@ -27,6 +28,9 @@ pub(crate) struct Tail {
     /// Whole envelopes, one a line, instead of a line for people without the payload.
     #[arg(long)]
     json: bool,
+    /// Also what contracts mark as sensitive.
+    #[arg(long, requires = "json")]
+    reveal: bool,
     /// Commands, too, once their worker queue has them.
     #[arg(long)]
     commands: bool,
@@ -44,13 +48,14 @@ impl Tail {
     }
 
     async fn follow(&self, source: &Source) -> anyhow::Result<()> {
+        let mask = Mask::new(source, self.reveal || !self.json)?;
         match Connected::open(contracts::at_hand(source)?).await? {
-            Connected::RabbitMq(amqp) => self.on_rabbitmq(&amqp).await,
-            Connected::Embedded(embedded) => self.in_store(embedded.store()).await,
+            Connected::RabbitMq(amqp) => self.on_rabbitmq(&amqp, &mask).await,
+            Connected::Embedded(embedded) => self.in_store(embedded.store(), &mask).await,
         }
     }
 
-    async fn on_rabbitmq(&self, amqp: &Amqp) -> anyhow::Result<()> {
+    async fn on_rabbitmq(&self, amqp: &Amqp, mask: &Mask) -> anyhow::Result<()> {
         let mut deliveries = match self.since {
             None => self.subscribe(amqp).await?,
             Some(age) => amqp.history(age).await.context(
@@ -65,14 +70,14 @@ impl Tail {
             };
             let Some(delivery) = delivery else { anyhow::bail!("the bus has ended the listening") };
             if self.pattern.matches(&delivery.key) {
-                self.show(&delivery.key, &delivery.body)?;
+                self.show(&delivery.key, &delivery.body, mask)?;
             }
             amqp.settle(&delivery, Settlement::Ack).await.ok();
         }
     }
 
     /// The log is the bus: nothing needs to be declared to hear it.
-    async fn in_store(&self, store: &EventStore) -> anyhow::Result<()> {
+    async fn in_store(&self, store: &EventStore, mask: &Mask) -> anyhow::Result<()> {
         let filter = Filter::new().with_key(self.pattern.clone());
         let filter = if self.commands { filter } else { filter.with_kind(Kind::Event) };
         let start = self.since.map_or(Start::Now, |age| {
@@ -89,7 +94,7 @@ impl Tail {
                 interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
             };
             match followed {
-                Followed::Event(event) => self.show(&event.key, &event.body)?,
+                Followed::Event(event) => self.show(&event.key, &event.body, mask)?,
                 Followed::Pruned(range) => eprintln!("{}", event::pruned(&range)),
                 other => eprintln!("note: {other:?}"),
             }
@@ -111,9 +116,9 @@ impl Tail {
         Ok(transport.subscribe(Subscription::new(name)).await?)
     }
 
-    fn show(&self, key: &str, body: &[u8]) -> io::Result<()> {
+    fn show(&self, key: &str, body: &[u8], mask: &Mask) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        match Envelope::from_bytes(body) {
+        match Envelope::from_bytes(&mask.body(key, body)) {
             Ok(envelope) if self.json => {
                 // In one line, however it was written.
                 serde_json::to_writer(&mut out, &envelope)?;

@@ -295,6 +295,9 @@ codes! {
     FieldNoValue, "field-no-value",
         "The field has no value to compare with.",
         "Write a pointer, `=` and JSON, as in `/rounds=3`.";
+    FieldNoIndex, "field-no-index",
+        "No index can be made on the field.",
+        "Name a field by the names on the way to it, without places in lists, as in `/meeting_id`.";
     FieldNotJson, "field-not-json",
         "The value of the field is not JSON.",
         "Put text into quotes, as in `/topic=\"Budget\"`.";

@@ -151,6 +151,18 @@ impl Contracts {
         }
     }
 
+    /// Puts `(hidden)` in place of each value of a payload that its contract marks as sensitive
+    /// (`"x-bloodbank-sensitive": true`). Gives whether the contract marks anything; false for an unknown
+    /// key.
+    pub fn hide(&self, route: &str, payload: &mut Value) -> bool {
+        let index = self.inner.by_route.get(route);
+        let Some(validator) = index.and_then(|&index| self.validator(index).ok()) else {
+            return false;
+        };
+        validator.hide(payload);
+        validator.has_sensitive()
+    }
+
     /// Whether the contract of this key marks anything as sensitive. False for an unknown key.
     pub fn has_sensitive(&self, route: &str) -> bool {
         let index = self.inner.by_route.get(route);

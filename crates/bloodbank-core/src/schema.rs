@@ -56,6 +56,11 @@ impl Validator {
         explain::explain(&self.plan, &self.facts, payload)
     }
 
+    /// Puts `(hidden)` in place of what the schema marks as sensitive.
+    pub(crate) fn hide(&self, payload: &mut Value) {
+        self.facts.hide(payload);
+    }
+
     /// Whether the schema marks anything as sensitive.
     pub(crate) fn has_sensitive(&self) -> bool {
         self.facts.any_sensitive()

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::event::kind_of;
-use crate::quarantine::{Difference, Said};
+use crate::quarantine::Difference;
 use crate::record::Record;
 use crate::sql::{Table, Type, Value};
 use crate::writer::Transaction;
-use crate::{Damage, Position, StoreError};
+use crate::{Position, StoreError};
 
 /// What became of one event that was appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +54,7 @@ impl Transaction {
                 None => {
                     let (position, received) = self.head.next(record.received);
                     rows.push(record.row(position, received));
+                    self.counted.push(record.counted(received));
                     known.insert(record.id, Known::New(position, record));
                     Appended::Stored(position)
                 }
@@ -71,15 +71,7 @@ impl Transaction {
             Known::New(position, first) => {
                 (*position, Difference::between(record.said(), first.said()))
             }
-            Known::Stored(position) => {
-                let sql = "SELECT kind, key, body FROM events WHERE position = $1";
-                let row = self.connection().query(sql, &[Value::position(*position)]).await?;
-                let damage = || StoreError::Damaged(Damage::Index(*position));
-                let row = row.first().ok_or_else(damage)?;
-                let (kind, body) = (kind_of(row.text(0)?)?, row.bytes(2)?);
-                let stored = Said { kind, key: row.text(1)?, body: &body };
-                (*position, Difference::between(record.said(), stored))
-            }
+            Known::Stored(position) => (*position, self.difference(record, *position).await?),
         };
         if !difference.is_any() {
             self.head.duplicates += 1;

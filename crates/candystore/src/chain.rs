@@ -16,7 +16,9 @@ use crate::{EventStore, Position, Standing, StoreError};
 pub struct Chain {
     /// Each event, followed by what it caused, in the order of positions.
     pub links: Vec<Link>,
-    /// There is more than [`EventStore::MOST_IN_CHAIN`], which is left out.
+    /// There is more behind this position: what [`EventStore::chain_after`] goes on with.
+    pub next: Option<Position>,
+    /// There is more than [`EventStore::MOST_IN_CHAINS`], which no page has.
     pub is_cut: bool,
 }
 
@@ -63,35 +65,56 @@ pub enum Cause {
     Missing(Uuid),
     /// In the end, itself. It stands at the top for want of a beginning.
     Cycle(Uuid),
-    /// What was left out of a chain that is cut.
+    /// An event of another page, or of what was left out.
     LeftOut(Uuid),
 }
 
 impl EventStore {
-    /// The most events of a chain.
+    /// The most events of a page of a chain.
     pub const MOST_IN_CHAIN: usize = 10_000;
+
+    /// The most events of a chain that are found at all.
+    pub const MOST_IN_CHAINS: usize = 1_000_000;
 
     /// The causes and effects of an event, or of all with a correlation id; `None` if there is no
     /// such id.
     ///
     /// That is everything with its correlation id, the event whose id that is, and whatever causation
-    /// links to these, also if it names no correlation or another one.
+    /// links to these, also if it names no correlation or another one. The first
+    /// [`MOST_IN_CHAIN`](EventStore::MOST_IN_CHAIN) of them, by position.
     ///
     /// # Errors
     /// If the database cannot be asked.
     pub async fn chain(&self, id: Uuid) -> Result<Option<Chain>, StoreError> {
-        let gathered = self.readers().run(async move |c: &mut Connection| {
-            c.begin_snapshot().await?;
-            let gathered = Gathered::of(c, id, EventStore::MOST_IN_CHAIN).await;
-            c.rollback().await;
-            gathered
-        });
-        let gathered = gathered.await?;
-        if gathered.links.is_empty() {
+        self.chain_after(id, 0, EventStore::MOST_IN_CHAIN).await
+    }
+
+    /// The same behind a position, at most so many. Each page finds the whole chain anew and shows its
+    /// part of it: an event whose cause is on another page stands at the top.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn chain_after(
+        &self,
+        id: Uuid,
+        after: Position,
+        limit: usize,
+    ) -> Result<Option<Chain>, StoreError> {
+        let limit = limit.clamp(1, EventStore::MOST_IN_CHAIN);
+        let ask = async move |c: &mut Connection| {
+            c.snapshot(async move |c: &mut Connection| {
+                let gathered = Gathered::of(c, id, EventStore::MOST_IN_CHAINS).await?;
+                let (links, next) = gathered.page(c, after, limit).await?;
+                Ok((gathered, links, next))
+            })
+            .await
+        };
+        let (gathered, links, next) = self.long_reader()?.run(ask).await?;
+        if gathered.is_empty() {
             return Ok(None);
         }
         let is_cut = gathered.is_cut;
-        Ok(Some(Chain { links: tree::of(gathered), is_cut }))
+        Ok(Some(Chain { links: tree::of(&gathered, links), next, is_cut }))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use bloodbank_bus::Outage;
 use bloodbank_core::Code;
 
-use crate::{CursorError, Position, UrlError};
+use crate::{CursorError, FieldError, Position, UrlError};
 
 /// Why a store did not do what it was asked. Nothing of it is half done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum StoreError {
     /// The cursor does not go with the question.
     #[error(transparent)]
     Cursor(#[from] CursorError),
+    /// No index can be made on the field.
+    #[error(transparent)]
+    Field(FieldError),
     /// It cannot be opened, or its server not be reached.
     #[error("the store {place} cannot be opened: {outage}")]
     Open {
@@ -97,6 +100,7 @@ impl StoreError {
         match self {
             StoreError::Url(error) => error.code(),
             StoreError::Cursor(error) => error.code(),
+            StoreError::Field(error) => error.code(),
             StoreError::Open { .. } => Code::StoreUnavailable,
             StoreError::NotAFile { .. } => Code::NotAFile,
             StoreError::NoPostgres { .. } => Code::NoPostgres,

@@ -13,6 +13,7 @@ use self::doomed::Doomed;
 use self::protected::protected;
 use crate::pruned::ranges_of;
 use crate::sql::{Connection, Value};
+use crate::summary::{Counted, counted_rows};
 use crate::writer::Transaction;
 use crate::{EventStore, Position, StoreError};
 
@@ -180,9 +181,26 @@ impl Transaction {
             .iter()
             .map(|range| vec![Value::position(range.first), Value::position(range.last)])
             .collect();
+        self.count_gone(&batch[..free]).await?;
         let sql = "DELETE FROM events WHERE position >= $1 AND position <= $2";
         let events = self.execute_each(sql, &values).await?;
         self.record_pruned(&ranges).await?;
         Ok(PruneProgress { events, held_from })
+    }
+
+    /// Takes the events at these positions, which are in order, out of the figures.
+    async fn count_gone(&mut self, positions: &[Position]) -> Result<(), StoreError> {
+        let (Some(&first), Some(&last)) = (positions.first(), positions.last()) else {
+            return Ok(());
+        };
+        let mut gone = Vec::new();
+        let take = async |_: &mut Connection, rows: Vec<(Position, Counted)>| {
+            let rows = rows.into_iter().filter(|(at, _)| positions.binary_search(at).is_ok());
+            gone.extend(rows.map(|(_, one)| Counted { is_gone: true, ..one }));
+            Ok(())
+        };
+        counted_rows(self.connection(), first, last, take).await?;
+        self.counted.extend(gone);
+        Ok(())
     }
 }

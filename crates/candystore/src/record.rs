@@ -12,6 +12,7 @@ use crate::beside;
 use crate::event::EventRow;
 use crate::quarantine::Said;
 use crate::sql::time_to_micros;
+use crate::summary::Counted;
 use crate::{Position, Standing, StoredEvent};
 
 /// The namespace (RFC 9562) of ids that are made for what is not an envelope.
@@ -205,7 +206,29 @@ impl Record {
 
     /// What tells it from another message with its id.
     pub(crate) fn said(&self) -> Said<'_> {
-        Said { kind: self.kind, key: &self.key, body: &self.body }
+        Said {
+            kind: self.kind,
+            key: &self.key,
+            body: &self.body,
+            source: &self.source,
+            correlation: self.correlation_id,
+            causation: self.causation_id,
+            session: self.session_id.as_deref(),
+        }
+    }
+
+    /// What of it is counted.
+    pub(crate) fn counted(&self, received: i64) -> Counted {
+        Counted {
+            kind: self.kind,
+            key: self.key.clone(),
+            source: indexed(&self.source).into(),
+            standing: self.standing,
+            bytes: i64::try_from(self.body.len()).unwrap_or(i64::MAX),
+            timestamp: self.timestamp,
+            received,
+            is_gone: false,
+        }
     }
 
     /// What travelled beside it, as it is stored.

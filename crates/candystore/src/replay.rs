@@ -15,7 +15,7 @@ use std::time::Duration;
 use bloodbank_bus::Transport;
 use chrono::Utc;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 pub use self::error::ReplayError;
 pub use self::options::{Pace, ReplayOptions, ReplayTarget};
@@ -29,8 +29,8 @@ use crate::{EventStore, StoreError};
 /// How often the record is stored while a replay runs.
 const SAVE: Duration = Duration::from_secs(1);
 
-/// A replay whose record is older than this does not run any more.
-const DEAD: Duration = Duration::from_secs(10);
+/// How often it is looked whether a replay is heard of.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// How long a replay that is stopped waits for what is under way.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -55,6 +55,9 @@ enum End {
 }
 
 impl Replay {
+    /// A replay that was not heard of for so long does not run any more.
+    pub const LEASE: Duration = Duration::from_secs(10);
+
     /// A new replay of what was planned. Its record is stored; nothing is sent yet.
     ///
     /// # Errors
@@ -77,20 +80,27 @@ impl Replay {
     /// Goes on with a replay that was cancelled, has failed or was killed: behind the position it has
     /// reached, under the same id. Its pace and `skip_invalid` may be other ones now.
     ///
+    /// A process that is killed leaves it as running. So where it was heard of a short while ago, this
+    /// waits for up to [`LEASE`](Replay::LEASE) whether it is heard of again.
+    ///
     /// # Errors
-    /// [`ReplayError::Over`], [`ReplayError::Running`]; if the record cannot be stored.
+    /// [`ReplayError::Over`]; [`ReplayError::Running`] if it is heard of; if the record cannot be read
+    /// or stored.
     pub async fn resume(
         store: EventStore,
         transport: Arc<dyn Transport>,
         mut run: ReplayRun,
     ) -> Result<Self, ReplayError> {
-        let silent = Utc::now().signed_duration_since(run.updated).to_std().unwrap_or_default();
-        match run.state {
-            ReplayState::Done => return Err(ReplayError::Over { id: run.id }),
-            ReplayState::Running if silent < DEAD => {
+        let until = Instant::now() + run.lease();
+        while run.state == ReplayState::Running && Instant::now() < until {
+            sleep(LOOK).await;
+            let now = store.replay(run.id).await?.map(|now| (now.updated, now.state));
+            if now.is_some_and(|now| now != (run.updated, run.state)) {
                 return Err(ReplayError::Running { id: run.id });
             }
-            _ => {}
+        }
+        if run.state == ReplayState::Done {
+            return Err(ReplayError::Over { id: run.id });
         }
         (run.state, run.finished, run.error) = (ReplayState::Running, None, None);
         Replay::of(store, transport, run).await

@@ -225,6 +225,11 @@ impl Connection {
         either!(self, _c => sqlite::CLOCK, postgres::CLOCK)
     }
 
+    /// Lets statements take as long as they need, on a connection that nobody else waits for.
+    pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
+        either!(self, _c => Ok(()), _c.take_time().await)
+    }
+
     /// Whether it is a SQLite file.
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self, Connection::Sqlite(_))

@@ -1,6 +1,7 @@
 //! Whether a store is as it was written.
 
 mod columns;
+mod figures;
 mod parts;
 mod scan;
 

@@ -13,6 +13,7 @@ use crate::sql::{
     Cell, Connection, Each, Local, Mode, Row, Table, TableRow, Target, Value, spawn,
     time_to_micros, unharmed,
 };
+use crate::summary::Counted;
 use crate::{Position, StoreError};
 
 /// The most jobs that share a transaction.
@@ -80,6 +81,8 @@ pub(crate) struct Transaction {
     ended: Option<StoreError>,
     /// Keys that are known to be in the table of keys.
     pub(crate) keys: HashSet<Arc<str>>,
+    /// What was stored or pruned, and is counted once before the commit.
+    pub(crate) counted: Vec<Counted>,
 }
 
 impl Transaction {
@@ -94,6 +97,7 @@ impl Transaction {
             is_quiet: false,
             ended: None,
             keys: HashSet::new(),
+            counted: Vec::new(),
         })
     }
 
@@ -194,6 +198,7 @@ impl Transaction {
 
     async fn begin(&mut self) -> Result<(), StoreError> {
         (self.has_changed, self.is_awaited, self.ended) = (false, false, None);
+        self.counted.clear();
         let sql = "SELECT position, received, duplicates, commits FROM head";
         self.head = Head::of(&self.connection.begin_with(sql).await?)?;
         Ok(())
@@ -203,6 +208,8 @@ impl Transaction {
         if !self.has_changed {
             return self.connection.batch("COMMIT").await;
         }
+        let counted = std::mem::take(&mut self.counted);
+        self.count(&counted).await?;
         if !self.is_awaited {
             return self.connection.batch("COMMIT").await;
         }
@@ -226,6 +233,7 @@ impl Transaction {
     /// savepoint is left open for the next one, or the commit, to end it.
     async fn step(&mut self, job: Job, is_first: bool) -> (Done, Result<(), StoreError>) {
         let (head, has_changed, is_awaited) = (self.head, self.has_changed, self.is_awaited);
+        let counted = self.counted.len();
         self.is_quiet = false;
         let savepoint =
             if is_first { "SAVEPOINT job" } else { "RELEASE SAVEPOINT job; SAVEPOINT job" };
@@ -240,6 +248,7 @@ impl Transaction {
             return (done, Ok(()));
         }
         self.keys.clear();
+        self.counted.truncate(counted);
         (self.head, self.has_changed, self.is_awaited) = (head, has_changed, is_awaited);
         (done, self.connection.batch("ROLLBACK TO SAVEPOINT job").await)
     }

@@ -6,9 +6,10 @@ use bloodbank::uuid::Uuid;
 use clap::Args;
 
 use crate::place::{self, Place};
+use crate::store::which::Where;
 
 /// The names of these arguments.
-pub(crate) const NAMES: [&str; 5] = ["keys", "from", "to", "source", "correlation"];
+pub(crate) const NAMES: [&str; 6] = ["keys", "from", "to", "source", "correlation", "where"];
 
 /// Which events are meant: those that pass everything that is given.
 #[derive(Args)]
@@ -28,6 +29,8 @@ pub(crate) struct Which {
     /// What has this correlation id, and the event of this id.
     #[arg(long, value_name = "UUID", value_parser = place::id)]
     correlation: Option<Uuid>,
+    #[command(flatten)]
+    fields: Where,
 }
 
 impl Which {
@@ -36,6 +39,7 @@ impl Which {
         filter.keys.clone_from(&self.keys);
         filter.source.clone_from(&self.source);
         filter.correlation = self.correlation;
+        filter.fields.clone_from(&self.fields.fields);
         match self.from {
             Some(Place::Position(first)) => filter.first = Some(first),
             Some(Place::Time(since)) => filter.since = Some(since),

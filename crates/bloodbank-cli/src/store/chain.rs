@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::io;
 
 use anyhow::bail;
-use bloodbank::candystore::{self, Cause, EventStore, Link, Standing};
+use bloodbank::candystore::{self, Cause, EventStore, Link, Position, Standing};
 use bloodbank::serde_json::{Value, json};
 use bloodbank::uuid::Uuid;
 use clap::Args;
 
+use crate::figures::count;
 use crate::table::{Table, say};
 use crate::{place, when};
 
@@ -20,6 +21,13 @@ pub(crate) struct Chain {
     /// The id of an event, or a correlation id.
     #[arg(value_parser = place::id)]
     id: Uuid,
+    /// Go on where another part of it ended: behind this position.
+    #[arg(long, value_name = "POSITION", default_value_t = 0)]
+    cursor: Position,
+    /// The most events.
+    #[arg(long, value_name = "N", default_value_t = EventStore::MOST_IN_CHAIN as u64)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=EventStore::MOST_IN_CHAIN as u64))]
+    limit: u64,
     /// As JSON, one event a line, without payloads.
     #[arg(long)]
     json: bool,
@@ -27,15 +35,20 @@ pub(crate) struct Chain {
 
 impl Chain {
     pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
-        let Some(chain) = store.chain(self.id).await? else {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let Some(chain) = store.chain_after(self.id, self.cursor, limit).await? else {
             bail!("no event with the id or the correlation id {} is stored", self.id)
         };
         match self.json {
             true => chain.links.iter().try_for_each(|link| say(as_json(link)))?,
             false => draw(&chain)?,
         }
+        if let Some(next) = chain.next {
+            eprintln!("next: --cursor {next}");
+        }
         if chain.is_cut {
-            eprintln!("note: only {} events; the rest is left out", EventStore::MOST_IN_CHAIN);
+            let most = count(EventStore::MOST_IN_CHAINS as u64);
+            eprintln!("note: it has more than {most} events; the rest is left out");
         }
         Ok(0)
     }
@@ -89,7 +102,7 @@ fn note(link: &Link) -> String {
     let cause = match link.cause {
         Cause::Missing(id) => format!("orphan: its cause {id} is not stored"),
         Cause::Cycle(id) => format!("its cause {id} follows from it"),
-        Cause::LeftOut(id) => format!("its cause {id} is left out"),
+        Cause::LeftOut(id) => format!("its cause {id} is on another page"),
         _ => String::new(),
     };
     match (link.standing, cause.is_empty()) {

@@ -1,11 +1,14 @@
 //! A stored event, as it is shown.
 
+use std::io::{self, Write};
+
 use bloodbank::candystore::{PrunedRange, StoredEvent, body_field};
 use bloodbank::serde::de::IgnoredAny;
 use bloodbank::serde_json::{self, Value, json};
 use bloodbank::{Kind, escape_control};
 
-use crate::when;
+use crate::mask::Mask;
+use crate::{pretty, when};
 
 /// The key, and that it is of a command if it is.
 pub(super) fn key(event: &StoredEvent) -> String {
@@ -35,8 +38,8 @@ pub(crate) fn pruned(range: &PrunedRange) -> String {
 
 /// Everything about it on one line of JSON. The envelope stands in it as it came, but for line breaks;
 /// what is no JSON is `body`, or `body_hex` if it is no text.
-pub(super) fn json_line(event: &StoredEvent) -> String {
-    let (name, contents) = contents(&event.body);
+pub(super) fn json_line(event: &StoredEvent, mask: &Mask) -> String {
+    let (name, contents) = contents(&mask.body(&event.key, &event.body));
     let facts = facts(event).to_string();
     let facts = facts.strip_suffix('}').unwrap_or(&facts);
     format!("{facts},\"{name}\":{contents}}}")
@@ -53,7 +56,17 @@ fn contents(body: &[u8]) -> (&'static str, String) {
     }
 }
 
-pub(super) fn is_json(text: &str) -> bool {
+/// The bytes for people: JSON with line breaks, anything else as it came, with nothing that a terminal
+/// would take for more than text.
+pub(super) fn print_body(out: &mut impl Write, body: &[u8]) -> io::Result<()> {
+    let text = String::from_utf8_lossy(body);
+    if !is_json(&text) {
+        return writeln!(out, "{}", escape_control(&text));
+    }
+    pretty::json(&text).lines().try_for_each(|line| writeln!(out, "{}", escape_control(line)))
+}
+
+fn is_json(text: &str) -> bool {
     serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 

@@ -9,13 +9,15 @@ use bloodbank::TopicPattern;
 use bloodbank::candystore::{EventPages, EventStore, Filter, Position};
 use clap::Args;
 
+use super::which::Where;
 use crate::figures::count_of;
 
 #[derive(Args)]
 #[command(
     after_help = "Each line has the position, when it was stored, the kind, the key, the headers, \
                         the checksum (CRC-32) and the body as it came: `body`, or `body_hex` if it is \
-                        no UTF-8."
+                        no UTF-8. Nothing is masked: what contracts mark as sensitive stands in it, \
+                        so that import stores what was stored."
 )]
 pub(crate) struct Export {
     /// The file to make; standard output if none is named. One that is there is not overwritten.
@@ -29,6 +31,8 @@ pub(crate) struct Export {
     /// Events whose keys match. May be given several times.
     #[arg(long = "key", value_name = "PATTERN")]
     keys: Vec<TopicPattern>,
+    #[command(flatten)]
+    fields: Where,
 }
 
 impl Export {
@@ -36,6 +40,7 @@ impl Export {
         let mut filter = Filter::new().with_first(self.from);
         filter.last = self.to;
         filter.keys.clone_from(&self.keys);
+        filter.fields.clone_from(&self.fields.fields);
         let pages = store.pages(filter).await?;
         let count = match &self.file {
             None => write(pages, &mut io::stdout().lock()).await?,

@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use anyhow::bail;
 use bloodbank::candystore::{EventStore, Position, StoredEvent};
-use bloodbank::escape_control;
 use bloodbank::uuid::Uuid;
 use clap::Args;
 
 use super::event;
+use crate::contracts::Source;
 use crate::figures::count_of;
-use crate::pretty;
+use crate::mask::Mask;
 use crate::table::{Table, say};
 use crate::when;
 
@@ -39,16 +39,20 @@ pub(crate) struct Get {
     /// An id, or a position.
     #[arg(value_name = "ID|POSITION")]
     which: IdOrPosition,
-    /// Only the bytes, as they came.
+    /// Only the bytes, as they came; with `--reveal`, where contracts mark anything as sensitive.
     #[arg(long, conflicts_with = "json")]
     raw: bool,
+    /// Also what contracts mark as sensitive.
+    #[arg(long)]
+    reveal: bool,
     /// As JSON, on one line.
     #[arg(long)]
     json: bool,
 }
 
 impl Get {
-    pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
+    pub(crate) async fn run(&self, store: &EventStore, source: &Source) -> anyhow::Result<u8> {
+        let mask = Mask::new(source, self.reveal)?;
         let (found, name) = match self.which {
             IdOrPosition::Position(position) => {
                 (store.at(position).await?, format!("at position {position}"))
@@ -57,15 +61,15 @@ impl Get {
         };
         let Some(event) = found else { bail!("no event {name} is stored") };
         match (self.raw, self.json) {
-            (true, _) => io::stdout().lock().write_all(&event.body)?,
-            (_, true) => say(event::json_line(&event))?,
-            _ => show(&event)?,
+            (true, _) => io::stdout().lock().write_all(&mask.body(&event.key, &event.body))?,
+            (_, true) => say(event::json_line(&event, &mask))?,
+            _ => show(&event, &mask)?,
         }
         Ok(0)
     }
 }
 
-fn show(event: &StoredEvent) -> io::Result<()> {
+fn show(event: &StoredEvent, mask: &Mask) -> io::Result<()> {
     let out = &mut io::stdout().lock();
     facts(event).print(out)?;
     if !event.headers.is_empty() {
@@ -87,11 +91,7 @@ fn show(event: &StoredEvent) -> io::Result<()> {
         rows.print(out)?;
     }
     writeln!(out)?;
-    let text = String::from_utf8_lossy(&event.body);
-    if !event::is_json(&text) {
-        return writeln!(out, "{}", escape_control(&text));
-    }
-    pretty::json(&text).lines().try_for_each(|line| writeln!(out, "{}", escape_control(line)))
+    event::print_body(out, &mask.body(&event.key, &event.body))
 }
 
 fn facts(event: &StoredEvent) -> Table {

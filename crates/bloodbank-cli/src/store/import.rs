@@ -18,6 +18,9 @@ const MOST_EVENTS: usize = 1_000;
 /// Events are stored when their lines have this many bytes together.
 const MOST_BYTES: usize = 8 << 20;
 
+/// What some editors write before the first line.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// The longest line that is read, in bytes.
 const LONGEST: u64 = 256 << 20;
 
@@ -64,7 +67,7 @@ impl Import {
             count_of(imported.faulty, "faulty line"),
         ))?;
         if imported.conflicts > 0 {
-            eprintln!("`bloodbank store quarantine` shows what is in conflict");
+            eprintln!("`bloodbank store quarantine ls` shows what is in conflict");
         }
         Ok(if imported.conflicts + imported.faulty > 0 { FINDINGS } else { 0 })
     }
@@ -81,29 +84,46 @@ impl Imported {
         for number in 1_u64.. {
             let line =
                 next_line(&mut input, LONGEST).with_context(|| format!("{name}:{number}"))?;
-            let Some(line) = line else { break };
+            let Some(mut line) = line else { break };
+            if let (1, Ok(line)) = (number, &mut line)
+                && line.starts_with(BOM)
+            {
+                line.drain(..BOM.len());
+            }
             bytes += line.as_ref().map_or(0, Vec::len);
             match line.and_then(|line| parsed(&line)) {
-                Ok(event) => batch.extend(event),
+                Ok(event) => batch.extend(event.map(|event| (number, event))),
                 Err(fault) => {
                     self.faulty += 1;
                     eprintln!("{name}:{number}: {fault}");
                 }
             }
             if batch.len() == MOST_EVENTS || bytes >= MOST_BYTES {
-                self.append(store, std::mem::take(&mut batch)).await?;
+                self.append(store, name, std::mem::take(&mut batch)).await?;
                 bytes = 0;
             }
         }
-        self.append(store, batch).await
+        self.append(store, name, batch).await
     }
 
-    async fn append(&mut self, store: &EventStore, batch: Vec<Incoming>) -> anyhow::Result<()> {
-        for appended in store.append(batch).await? {
+    async fn append(
+        &mut self,
+        store: &EventStore,
+        name: &str,
+        batch: Vec<(u64, Incoming)>,
+    ) -> anyhow::Result<()> {
+        let (numbers, batch): (Vec<u64>, Vec<Incoming>) = batch.into_iter().unzip();
+        for (number, appended) in numbers.into_iter().zip(store.append(batch).await?) {
             match appended {
                 Appended::Stored(_) => self.stored += 1,
                 Appended::Duplicate(_) => self.duplicates += 1,
-                Appended::Conflict(_) => self.conflicts += 1,
+                Appended::Conflict(position) => {
+                    self.conflicts += 1;
+                    eprintln!(
+                        "{name}:{number}: the event at position {position} has this id and is another \
+                         one; this one lies in quarantine"
+                    );
+                }
             }
         }
         Ok(())

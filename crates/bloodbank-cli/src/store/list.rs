@@ -7,6 +7,8 @@ use clap::Args;
 
 use super::event;
 use super::which::Which;
+use crate::contracts::Source;
+use crate::mask::Mask;
 use crate::table::{Table, say};
 use crate::{hints, when};
 
@@ -30,10 +32,14 @@ pub(crate) struct List {
     /// Whole events as JSON, one a line.
     #[arg(long)]
     json: bool,
+    /// Also what contracts mark as sensitive.
+    #[arg(long, requires = "json")]
+    reveal: bool,
 }
 
 impl List {
-    pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
+    pub(crate) async fn run(&self, store: &EventStore, source: &Source) -> anyhow::Result<u8> {
+        let mask = Mask::new(source, self.reveal || !self.json)?;
         let filter = self.which.filter();
         if self.count {
             say(store.count(&filter).await?)?;
@@ -44,7 +50,7 @@ impl List {
         loop {
             let page = store.page(&filter, order, missing, cursor.as_ref()).await?;
             missing -= page.events.len();
-            self.show(&page.events, is_first)?;
+            self.show(&page.events, &mask, is_first)?;
             is_first &= page.events.is_empty();
             cursor = page.next;
             if missing == 0 || cursor.is_none() {
@@ -60,9 +66,9 @@ impl List {
     }
 
     /// Shows a page; the first one under a heading.
-    fn show(&self, events: &[StoredEvent], is_first: bool) -> io::Result<()> {
+    fn show(&self, events: &[StoredEvent], mask: &Mask, is_first: bool) -> io::Result<()> {
         if self.json {
-            return events.iter().try_for_each(|event| say(event::json_line(event)));
+            return events.iter().try_for_each(|event| say(event::json_line(event, mask)));
         }
         if events.is_empty() {
             return Ok(());

@@ -31,9 +31,17 @@ pub(crate) struct Which {
     /// What its contract said: valid, invalid, unknown (no contract), malformed (not an envelope).
     #[arg(long)]
     standing: Option<Standing>,
+    #[command(flatten)]
+    fields: Where,
+}
+
+/// What payloads must hold.
+#[derive(Args)]
+pub(crate) struct Where {
     /// A field of the payload and what it must be: `/topic="Budget"`. May be given more than once.
-    #[arg(long = "where", value_name = "/POINTER=JSON", value_parser = hints::value::<Field>)]
-    fields: Vec<Field>,
+    #[arg(id = "where", long = "where", value_name = "/POINTER=JSON")]
+    #[arg(value_parser = hints::value::<Field>)]
+    pub(crate) fields: Vec<Field>,
 }
 
 /// Which keys are meant.
@@ -65,7 +73,7 @@ impl Which {
         filter.since = self.since;
         filter.until = self.until;
         filter.standing = self.standing;
-        filter.fields.clone_from(&self.fields);
+        filter.fields.clone_from(&self.fields.fields);
         filter
     }
 }

@@ -15,4 +15,5 @@ mod replay;
 mod scheduled;
 mod store;
 mod store_keep;
+mod store_shown;
 mod whereabouts;

@@ -359,12 +359,12 @@ async fn stats_count_by_what_they_are_told_to() {
         text.lines().filter(|line| !line.starts_with("size")).collect::<Vec<_>>().join("\n")
     };
     expect![[r#"
-        SOURCE          COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
-        ada             1      266    2 ms          2 ms     1
-        counter         2      799    2 ms          2 ms     0
-        door            1      143    2 ms          2 ms     1
-        door\u{1b}[31m  1      258    2 ms          2 ms     1
-        oven            2      501    2 ms          3 ms     2
+        SOURCE          COUNT  BYTES  MEAN  P50   P95   P99   LONGEST  NOT VALID
+        ada             1      266 B  2 ms  1 ms  1 ms  1 ms  2 ms     1
+        counter         2      799 B  2 ms  1 ms  1 ms  1 ms  2 ms     0
+        door            1      143 B  2 ms  1 ms  1 ms  1 ms  2 ms     1
+        door\u{1b}[31m  1      258 B  2 ms  1 ms  1 ms  1 ms  2 ms     1
+        oven            2      501 B  2 ms  1 ms  2 ms  2 ms  3 ms     2
 
         events          7
         commands        0
@@ -375,9 +375,9 @@ async fn stats_count_by_what_they_are_told_to() {
         last position   7, stored 2026-01-31 12:10:00.032Z"#]]
     .assert_eq(&out(&["--by", "source"]));
     expect![[r#"
-        MINUTE             KEY                  SOURCE   COUNT  BYTES  MEAN LATENCY  LONGEST  NOT VALID
-        2026-01-31 12:00Z  bakery.order.placed  counter  1      396    2 ms          2 ms     0
-        2026-01-31 12:00Z  door.bell.rang       door     1      143    2 ms          2 ms     1
+        MINUTE             KEY                  SOURCE   COUNT  BYTES  MEAN  P50   P95   P99   LONGEST  NOT VALID
+        2026-01-31 12:00Z  bakery.order.placed  counter  1      396 B  2 ms  1 ms  1 ms  1 ms  2 ms     0
+        2026-01-31 12:00Z  door.bell.rang       door     1      143 B  2 ms  1 ms  1 ms  1 ms  2 ms     1
 
         events          7
         commands        0

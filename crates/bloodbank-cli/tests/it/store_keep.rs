@@ -215,17 +215,17 @@ async fn quarantine_shows_what_differs() {
     let store = Store::sqlite();
     let none = store.hears(&["import"], "");
     assert_eq!((none.code, none.out.starts_with("0 stored")), (0, true));
-    assert_eq!(store.says(&["quarantine"]).err, "nothing in quarantine\n");
+    assert_eq!(store.says(&["quarantine", "ls"]).err, "nothing in quarantine\n");
     let id = Uuid::now_v7();
     let batch = vec![event(PAID, id, 1), event(PAID, id, 2)];
     let batch = [batch, vec![event("no.such.key", id, 1)]].concat();
     store.0.store().await.append(batch).await.unwrap();
-    let said = store.says(&["quarantine"]);
+    let said = store.says(&["quarantine", "ls"]);
     let lines: Vec<Vec<&str>> = said.out.lines().map(|l| l.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["NUMBER", "CAME", "ID", "KEY", "POSITION", "DIFFERS"]);
     assert_eq!(lines[1][3..], [&id.to_string(), PAID, "1", "data"]);
     assert_eq!(lines[2][3..], [&id.to_string(), "no.such.key", "1", "key"]);
-    let said = store.says(&["quarantine", "--json", "--limit", "1"]);
+    let said = store.says(&["quarantine", "ls", "--json", "--limit", "1"]);
     let one: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!((&one["differs"], &one["position"]), (&json!(["data"]), &json!(1)));
     assert!(one["body"].as_str().unwrap().contains("a known text"));
@@ -235,9 +235,12 @@ async fn quarantine_shows_what_differs() {
 #[test]
 fn a_store_that_is_not_there_is_not_made_by_looking() {
     let store = Store::sqlite();
-    for arguments in
-        [&["verify"][..], &["export"], &["quarantine"], &["prune", "--key", "#", "--keep", "0"]]
-    {
+    for arguments in [
+        &["verify"][..],
+        &["export"],
+        &["quarantine", "ls"],
+        &["prune", "--key", "#", "--keep", "0"],
+    ] {
         let said = store.says(arguments);
         assert_eq!(said.code, 1);
         assert!(said.err.contains("there is no store at") && said.err.contains("DATABASE_URL"));

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use crate::describe::HIDDEN;
+
 /// The word that marks a schema whose values must not be shown.
 const SENSITIVE: &str = "x-bloodbank-sensitive";
 
@@ -86,6 +88,29 @@ impl Facts {
     pub(crate) fn hides(&self, pointer: &str) -> bool {
         let marked = |word| self.sensitive.contains(holyfields::pointer::unescape(word).as_ref());
         self.all_sensitive || (!self.sensitive.is_empty() && pointer.split('/').any(marked))
+    }
+
+    /// Puts `(hidden)` in place of each value that must not be shown.
+    pub(crate) fn hide(&self, payload: &mut Value) {
+        if self.all_sensitive {
+            *payload = Value::from(HIDDEN);
+            return;
+        }
+        let mut open = vec![payload];
+        while let Some(value) = open.pop() {
+            match value {
+                Value::Object(fields) => {
+                    for (name, value) in fields {
+                        match self.sensitive.contains(name) {
+                            true => *value = Value::from(HIDDEN),
+                            false => open.push(value),
+                        }
+                    }
+                }
+                Value::Array(items) => open.extend(items),
+                _ => {}
+            }
+        }
     }
 
     /// Whether anything in the contract is marked.

@@ -1,22 +1,26 @@
 //! Finding all that belongs to a chain.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use uuid::Uuid;
 
-use super::{COLUMNS, Link};
-use crate::sql::{Connection, Value};
+use super::{COLUMNS as LINK, Link};
+use crate::sql::{Connection, Row, Value};
 use crate::{Position, StoreError};
 
 /// How many ids one question names.
 const AT_A_TIME: usize = 200;
 
+/// What is kept of each event while they are found.
+const FOUND: &str = "position, id, correlation_id, causation_id";
+
 /// Events that belong together.
 #[derive(Default)]
 pub(super) struct Gathered {
-    /// In the order of positions.
-    pub(super) links: BTreeMap<Position, Link>,
+    positions: BTreeSet<Position>,
     pub(super) is_cut: bool,
+    /// The correlation id of the first event that was found.
+    correlation: Option<Uuid>,
     ids: HashSet<Uuid>,
     /// Ids whose event was looked for.
     sought: HashSet<Uuid>,
@@ -32,8 +36,7 @@ impl Gathered {
     pub(super) async fn of(c: &mut Connection, id: Uuid, most: usize) -> Result<Self, StoreError> {
         let mut all = Gathered { most, ..Gathered::default() };
         all.seek(c, vec![id]).await?;
-        let itself = all.links.values().next();
-        let correlation = itself.and_then(|link| link.correlation_id).unwrap_or(id);
+        let correlation = all.correlation.unwrap_or(id);
         all.seek(c, vec![correlation]).await?;
         all.add_where(c, "correlation_id", &[correlation]).await?;
         while !all.is_cut && all.is_open() {
@@ -48,6 +51,31 @@ impl Gathered {
     /// Whether something is named that was not looked for.
     fn is_open(&self) -> bool {
         !self.causes.is_empty() || !self.unfollowed.is_empty()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+
+    /// The events behind a position, at most so many, and the last position of them if there are more.
+    pub(super) async fn page(
+        &self,
+        c: &mut Connection,
+        after: Position,
+        limit: usize,
+    ) -> Result<(Vec<Link>, Option<Position>), StoreError> {
+        let behind = self.positions.range(after.saturating_add(1)..);
+        let page: Vec<Position> = behind.clone().take(limit).copied().collect();
+        let mut links = Vec::with_capacity(page.len());
+        for positions in page.chunks(AT_A_TIME) {
+            let sql = statement(LINK, "position", positions.len(), positions.len());
+            let values: Vec<Value> = positions.iter().map(|at| Value::position(*at)).collect();
+            for row in c.query(&sql, &values).await? {
+                links.push(Link::of(&row)?);
+            }
+        }
+        let next = page.last().copied().filter(|_| behind.count() > limit);
+        Ok((links, next))
     }
 
     /// Whether the event with this id was looked for, and is not stored.
@@ -69,36 +97,42 @@ impl Gathered {
     ) -> Result<(), StoreError> {
         for ids in ids.chunks(AT_A_TIME) {
             // One more tells whether there are more.
-            let sql = statement(column, ids.len(), self.most + 1);
+            let sql = statement(FOUND, column, ids.len(), self.most + 1);
             let values: Vec<Value> = ids.iter().map(|id| Value::Id(*id)).collect();
             for row in c.query(&sql, &values).await? {
-                self.add(Link::of(&row)?);
+                self.add(&row)?;
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, link: Link) {
-        if self.ids.contains(&link.id) {
-            return;
+    /// Adds a row of [`FOUND`].
+    fn add(&mut self, row: &Row) -> Result<(), StoreError> {
+        let id = row.id(1)?;
+        if self.ids.contains(&id) {
+            return Ok(());
         }
-        if self.links.len() >= self.most {
+        if self.positions.len() >= self.most {
             self.is_cut = true;
             // It was found, whether or not there is room for it.
-            self.sought.remove(&link.id);
-            return;
+            self.sought.remove(&id);
+            return Ok(());
         }
-        self.ids.insert(link.id);
-        self.causes.extend(link.causation_id);
-        self.unfollowed.push(link.id);
-        self.links.insert(link.position, link);
+        if self.positions.is_empty() {
+            self.correlation = row.maybe_id(2)?;
+        }
+        self.ids.insert(id);
+        self.causes.extend(row.maybe_id(3)?);
+        self.unfollowed.push(id);
+        self.positions.insert(row.position(0)?);
+        Ok(())
     }
 }
 
-fn statement(column: &str, ids: usize, limit: usize) -> String {
+fn statement(columns: &str, column: &str, ids: usize, limit: usize) -> String {
     let names: Vec<String> = (1..=ids).map(|n| format!("${n}")).collect();
     format!(
-        "SELECT {COLUMNS} FROM events WHERE {column} IN ({}) ORDER BY position LIMIT {limit}",
+        "SELECT {columns} FROM events WHERE {column} IN ({}) ORDER BY position LIMIT {limit}",
         names.join(", "),
     )
 }
@@ -117,7 +151,7 @@ mod tests {
         let mut connection = Connection::open(&target, Mode::Write).await.unwrap();
         connection.migrate().await.unwrap();
         for column in ["id", "correlation_id", "causation_id"] {
-            let sql = format!("EXPLAIN QUERY PLAN {}", statement(column, 2, 10));
+            let sql = format!("EXPLAIN QUERY PLAN {}", statement(FOUND, column, 2, 10));
             let values = vec![Value::Id(Uuid::nil()); 2];
             let plan = connection.query(&sql, &values).await.unwrap();
             let first = plan[0].text(3).unwrap();

@@ -8,8 +8,8 @@ use super::gather::Gathered;
 use super::{Cause, Link};
 
 /// Orders events so that each is followed by what it caused.
-pub(super) fn of(mut gathered: Gathered) -> Vec<Link> {
-    let mut tree = Tree::of(std::mem::take(&mut gathered.links).into_values().collect());
+pub(super) fn of(gathered: &Gathered, links: Vec<Link>) -> Vec<Link> {
+    let mut tree = Tree::of(links);
     for root in 0..tree.links.len() {
         let cause = match tree.links[root].causation_id {
             None => Cause::None,

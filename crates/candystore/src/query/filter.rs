@@ -8,6 +8,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+#[cfg(doc)]
+use crate::EventStore;
 use crate::event::kind_of;
 use crate::record::{indexed, stored_envelope};
 use crate::{Position, Standing, StoredEvent};
@@ -39,8 +41,8 @@ pub struct Filter {
     pub last: Option<Position>,
     /// What its contract said when it was stored.
     pub standing: Option<Standing>,
-    /// Fields of the payload; all must be as they say. No index knows them, so events are read one
-    /// by one.
+    /// Fields of the payload; all must be as they say. Where none of them has an
+    /// [index](EventStore::add_payload_index), events are read one by one.
     pub fields: Vec<Field>,
 }
 
@@ -212,6 +214,14 @@ pub enum FieldError {
     /// There is no value.
     #[error("`{0}` has no value: expected a pointer, `=` and JSON, as in `/rounds=3`")]
     NoValue(String),
+    /// No index can be made of it.
+    #[error("no index can be made on `{pointer}`: {reason}")]
+    NoIndex {
+        /// The field.
+        pointer: String,
+        /// Why.
+        reason: &'static str,
+    },
     /// What stands behind `=` is no JSON.
     #[error("the value of `{pointer}` is no JSON: {reason}")]
     Json {
@@ -228,6 +238,7 @@ impl FieldError {
         match self {
             FieldError::Pointer(_) => Code::FieldPointer,
             FieldError::NoValue(_) => Code::FieldNoValue,
+            FieldError::NoIndex { .. } => Code::FieldNoIndex,
             FieldError::Json { .. } => Code::FieldNotJson,
         }
     }

@@ -69,3 +69,54 @@ async fn every_page_is_looked_up_in_an_index() {
         }
     }
 }
+
+/// What a question by a field of the payload does on a database.
+async fn plan_of_field(connection: &mut Connection, explain: &str, value: &str) -> String {
+    let field = Field::new("/meeting_id", value.into()).unwrap();
+    let filter = Filter::new().with_field(field);
+    let mut scope = Scope::of(connection, &filter).await.unwrap();
+    (scope.low, scope.high) = (1, 1_000);
+    let window = Window { order: Order::Newest, low: 1, high: 1_000, size: 50 };
+    let statement = statement::sizes(&scope, window, 50);
+    let sql = format!("{explain} {}", statement.sql);
+    let plan = connection.query(&sql, &statement.values).await.unwrap();
+    let column = if connection.is_sqlite() { 3 } else { 0 };
+    let steps = plan.iter().map(|row| row.text(column).unwrap().to_owned());
+    steps.collect::<Vec<_>>().join("\n")
+}
+
+async fn with_an_index(url: StoreUrl) -> Connection {
+    let options = crate::StoreOptions::new(url.clone());
+    let store = crate::EventStore::open(options, bloodbank_testkit::catalog::contracts());
+    let store = store.await.unwrap();
+    assert_eq!(store.add_payload_index("/meeting_id").await, Ok(true));
+    Connection::open(&Target { url, max_pages: None }, Mode::Read).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_index_on_a_field_is_used_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut c = with_an_index(StoreUrl::file(folder.path().join("store.db"))).await;
+    let plan = plan_of_field(&mut c, "EXPLAIN QUERY PLAN", "m1").await;
+    for index in ["USING INDEX payload_1_data", "USING INDEX payload_1_whole"] {
+        assert!(plan.contains(index), "{plan}");
+    }
+    assert!(!plan.contains("SCAN events") && !plan.contains("SCAN e"), "{plan}");
+    let plan = plan_of_field(&mut c, "EXPLAIN QUERY PLAN", "2026-01-31T12:00:00Z").await;
+    assert!(!plan.contains("payload_"), "{plan}");
+}
+
+#[tokio::test]
+async fn an_index_on_a_field_is_used_on_a_server() {
+    if !bloodbank_testkit::postgres() {
+        return;
+    }
+    let url = bloodbank_testkit::Postgres::shared().await.fresh_url().await;
+    let mut c = with_an_index(url.parse().unwrap()).await;
+    // An empty table is read from one end to the other whatever there is.
+    c.batch("SET enable_seqscan = off").await.unwrap();
+    let plan = plan_of_field(&mut c, "EXPLAIN", "m1").await;
+    for index in ["payload_1_data", "payload_1_whole"] {
+        assert!(plan.contains(index), "{plan}");
+    }
+}

@@ -4,6 +4,8 @@ use bloodbank_core::{Kind, TopicPattern};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::payload::{Expressions, PayloadIndex};
+use crate::record::indexed;
 use crate::sql::{Connection, Value, time_to_micros};
 use crate::{Filter, Position, Standing, StoreError};
 
@@ -21,6 +23,8 @@ pub(crate) enum Way {
     Source(String),
     Session(String),
     Correlation(Uuid),
+    /// A field of the payload that has an index, and the values that may be meant by one.
+    Field(Expressions, Vec<Value>),
     Standing(Standing),
     Commands,
 }
@@ -77,6 +81,7 @@ impl Scope {
         match &self.way {
             Way::Keys(keys) => keys.len().max(1),
             Way::Correlation(_) => 2,
+            Way::Field(_, values) => 2 * values.len(),
             _ => 1,
         }
     }
@@ -84,8 +89,11 @@ impl Scope {
     /// Finds the way that passes by the fewest events that are not meant. Whatever is set and is not
     /// the way becomes a test.
     async fn choose(&mut self, c: &mut Connection, filter: &Filter) -> Result<(), StoreError> {
+        // Whoever has set it, it is as long as the column has it.
+        let source = filter.source.as_deref().map(|text| indexed(text).into_owned());
+        let session = filter.session.as_deref().map(|text| indexed(text).into_owned());
         let keys = keys_of(c, &filter.keys).await?;
-        let source_first = match (&filter.source, &keys) {
+        let source_first = match (&source, &keys) {
             (Some(source), Some(_)) => self.is_rare(c, source).await?,
             (source, None) => source.is_some(),
             (None, Some(_)) => false,
@@ -94,8 +102,14 @@ impl Scope {
         if let Some(id) = filter.correlation {
             self.way = Way::Correlation(id);
         }
-        if let Some(session) = &filter.session {
+        if let Some(session) = &session {
             self.set(Way::Session(session.clone()), text("session_id", session));
+        }
+        // Each event is read for its fields in the end, so that this is no test of its own.
+        if self.way == Way::Position
+            && let Some((expressions, values)) = PayloadIndex::of(c, &filter.fields).await?
+        {
+            self.way = Way::Field(expressions, values);
         }
         if let Some(standing) = filter.standing {
             let way = match standing {
@@ -104,7 +118,7 @@ impl Scope {
             };
             self.set(way, text("standing", standing.as_str()));
         }
-        if let (Some(source), true) = (&filter.source, source_first) {
+        if let (Some(source), true) = (&source, source_first) {
             self.set(Way::Source(source.clone()), text("source", source));
         }
         if let Some(keys) = keys {
@@ -117,7 +131,7 @@ impl Scope {
             };
             self.set(way, Test::Keys(keys));
         }
-        if let (Some(source), false) = (&filter.source, source_first) {
+        if let (Some(source), false) = (&source, source_first) {
             self.set(Way::Source(source.clone()), text("source", source));
         }
         if let Some(kind) = filter.kind {

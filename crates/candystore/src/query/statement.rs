@@ -5,6 +5,7 @@
 
 use super::scope::{Scope, Test, Way};
 use crate::event::EventRow;
+use crate::payload::{Expression, Expressions};
 use crate::sql::Value;
 use crate::{Order, Position};
 
@@ -149,6 +150,7 @@ fn conditions(statement: &mut Statement, way: &Way) -> Vec<String> {
                 format!("(id = {id} AND correlation_id IS DISTINCT FROM {id})"),
             ];
         }
+        Way::Field(expressions, values) => return fields(statement, expressions, values),
         Way::Source(source) => format!("source = {}", statement.bind(Value::text(source.as_str()))),
         Way::Session(id) => format!("session_id = {}", statement.bind(Value::text(id.as_str()))),
         Way::Standing(standing) => {
@@ -159,6 +161,20 @@ fn conditions(statement: &mut Statement, way: &Way) -> Vec<String> {
         Way::Commands => "kind = 'command'".to_owned(),
     };
     vec![one]
+}
+
+/// An index is taken where a condition has its expression letter by letter. What stands below `data` is
+/// not looked up in the whole once more.
+fn fields(statement: &mut Statement, expressions: &Expressions, values: &[Value]) -> Vec<String> {
+    let Expressions { data: Expression(data), whole: Expression(whole) } = expressions;
+    let values: Vec<String> =
+        values.iter().map(|value| format!("LOWER({})", statement.bind(value.clone()))).collect();
+    let all = values.join(", ");
+    let is = |at: &String, value: &String| format!("({at}) = {value} AND ({at}) IS NOT NULL");
+    let below = values.iter().map(|value| is(data, value));
+    let rest = format!("(({data}) IS NULL OR ({data}) NOT IN ({all}))");
+    let beside = values.iter().map(|value| format!("{} AND {rest}", is(whole, value)));
+    below.chain(beside).collect()
 }
 
 fn tests(statement: &mut Statement, tests: &[Test]) -> String {

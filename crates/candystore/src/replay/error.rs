@@ -38,8 +38,8 @@ pub enum ReplayError {
         /// Its id.
         id: Uuid,
     },
-    /// Another process is at it.
-    #[error("replay {id} is running; stop it first")]
+    /// Another process is at it: it was heard of while we waited.
+    #[error("replay {id} is running: another process sends it; stop that one first")]
     Running {
         /// Its id.
         id: Uuid,

@@ -1,10 +1,12 @@
 //! The record of replays.
 
 use std::fmt;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::Replay;
 use super::options::{Pace, ReplayOptions, ReplayTarget};
 use super::plan::ReplayPlan;
 use crate::sql::{Connection, Row, Value, table, words};
@@ -131,6 +133,17 @@ impl ReplayRun {
             retries: 0,
             error: None,
         }
+    }
+
+    /// How long it takes until it is certain that it does not run any more, unless it is heard of; zero
+    /// if it is.
+    pub fn lease(&self) -> Duration {
+        if self.state != ReplayState::Running {
+            return Duration::ZERO;
+        }
+        // A clock that is ahead of ours makes it no longer.
+        let silent = Utc::now().signed_duration_since(self.updated).to_std().unwrap_or_default();
+        Replay::LEASE.saturating_sub(silent)
     }
 
     /// What is left to send.

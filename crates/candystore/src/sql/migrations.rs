@@ -3,10 +3,10 @@
 use chrono::Utc;
 
 use super::{Connection, Value, time_to_micros};
-use crate::{Foreign, StoreError};
+use crate::{Foreign, StoreError, summary};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 7] = [
+const STEPS: [(&str, &str); 9] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
@@ -14,7 +14,12 @@ const STEPS: [(&str, &str); 7] = [
     ("typed headers", include_str!("../../migrations/5_typed_headers.sql")),
     ("scheduled", include_str!("../../migrations/6_scheduled.sql")),
     ("reports", include_str!("../../migrations/7_reports.sql")),
+    (SUMMARIES, include_str!("../../migrations/8_summaries.sql")),
+    ("payload indexes", include_str!("../../migrations/9_payload_indexes.sql")),
 ];
+
+/// The step whose table is filled with the figures of what is stored.
+const SUMMARIES: &str = "summaries";
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
     version BIGINT PRIMARY KEY,
@@ -58,6 +63,9 @@ async fn steps(connection: &mut Connection) -> Result<(), StoreError> {
             StoreError::Database { reason } => StoreError::Foreign(Foreign::Said { reason }),
             other => other,
         })?;
+        if name == SUMMARIES {
+            summary::fill(connection).await?;
+        }
         let now = Value::Int(time_to_micros(Utc::now()));
         let row = [Value::Int(version), Value::text(name), Value::Int(checksum(sql)), now];
         connection.execute("INSERT INTO migrations VALUES ($1, $2, $3, $4)", &row).await?;

@@ -91,6 +91,12 @@ impl Postgres {
         format!("SELECT pg_notify({}, '{commits}'); ", session::CHANNEL)
     }
 
+    /// Lets statements take as long as they need.
+    pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
+        self.deadline = Duration::from_secs(7 * 24 * 3_600);
+        self.batch("SET statement_timeout = 0; SET lock_timeout = 0").await
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         self.client.is_closed() || self.is_silent.get()
     }

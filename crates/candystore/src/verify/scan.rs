@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::parts::{end_of_part, rows};
-use super::{MOST_PROBLEMS, Verified, VerifyProgress, columns};
+use super::{MOST_PROBLEMS, Verified, VerifyProgress, columns, figures};
 use crate::event::EventRow;
 use crate::pruned::{PrunedRange, between};
 use crate::sql::{Connection, Row, Value, find};
@@ -49,6 +49,10 @@ impl Scan {
         scan.ranges(connection, of).await?;
         scan.key_table(connection).await?;
         scan.file(connection).await?;
+        // What is damaged or lost is told already, and is no part of the figures of the rest.
+        if scan.found.is_clean() {
+            figures::compare(connection, &mut scan.found).await?;
+        }
         Ok(scan.found)
     }
 

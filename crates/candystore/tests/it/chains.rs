@@ -15,7 +15,7 @@ on_both!(
     causes_are_found_where_the_correlation_is_missing,
     what_has_no_cause_in_the_store_is_an_orphan,
     events_that_cause_each_other_end,
-    a_long_chain_is_cut_and_says_so,
+    a_long_chain_comes_in_pages,
 );
 
 fn envelope(key: &str, meta: Meta) -> Envelope {
@@ -118,7 +118,7 @@ async fn events_that_cause_each_other_end(database: Database) {
     assert_eq!(drawn(&chain(&store, id).await), ["0 4 Cycle"]);
 }
 
-async fn a_long_chain_is_cut_and_says_so(database: Database) {
+async fn a_long_chain_comes_in_pages(database: Database) {
     let store = database.open().await;
     let most = EventStore::MOST_IN_CHAIN;
     let mut envelopes = vec![envelope("a.a", Meta::new())];
@@ -128,11 +128,22 @@ async fn a_long_chain_is_cut_and_says_so(database: Database) {
     }
     store.append(envelopes[..most].iter().map(incoming).collect()).await.unwrap();
     let whole = chain(&store, envelopes[most / 2].id).await;
-    assert_eq!((whole.links.len(), whole.is_cut), (most, false));
+    assert_eq!((whole.links.len(), whole.next), (most, None));
     assert_eq!(whole.links[most - 1].depth, most - 1);
     store_all(&store, &[&envelopes[most]]).await;
     let cut = chain(&store, envelopes[0].id).await;
-    assert_eq!((cut.links.len(), cut.is_cut), (most, true));
+    assert_eq!((cut.links.len(), cut.next, cut.is_cut), (most, Some(most as u64), false));
+    let rest = store.chain_after(envelopes[0].id, most as u64, 10).await.unwrap().unwrap();
+    assert_eq!((rest.links.len(), rest.next), (1, None));
+    assert_eq!(rest.links[0].cause, Cause::LeftOut(envelopes[most - 1].id));
+    let (mut after, mut seen) = (0, Vec::new());
+    loop {
+        let page = store.chain_after(envelopes[7].id, after, 3_000).await.unwrap().unwrap();
+        seen.extend(page.links.iter().map(|link| link.position));
+        let Some(next) = page.next else { break };
+        after = next;
+    }
+    assert_eq!(seen, (1..=most as u64 + 1).collect::<Vec<_>>());
     // Nobody is called an orphan whose cause was left out.
     let is_orphan = |link: &candystore::Link| matches!(link.cause, Cause::Missing(_));
     assert!(!cut.links.iter().any(is_orphan));

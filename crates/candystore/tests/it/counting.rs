@@ -1,14 +1,23 @@
 //! How much of what there is.
 
 use bloodbank_core::{Envelope, Kind, Meta};
-use candystore::{By, Incoming};
-use chrono::{TimeDelta, Utc};
+use candystore::{By, EventStore, Incoming, Prune};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::databases::{Database, event, on_both, parcel};
+use crate::raw::change;
+use crate::verifying::{problems, verify};
 
-on_both!(groups_add_up_to_what_is_stored, totals_count_what_was_not_stored_too);
+on_both!(
+    groups_add_up_to_what_is_stored,
+    totals_count_what_was_not_stored_too,
+    any_range_counts_the_events_in_it,
+    whole_hours_are_counted_without_their_events,
+    what_was_stored_before_figures_were_kept_is_counted,
+    figures_that_are_wrong_are_found,
+);
 
 async fn groups_add_up_to_what_is_stored(database: Database) {
     let store = database.open().await;
@@ -28,24 +37,27 @@ async fn groups_add_up_to_what_is_stored(database: Database) {
     let groups = store.stats(None, None, By::Key).await.unwrap();
     assert_eq!(groups.len(), 2);
     assert_eq!(groups[0].key.as_deref(), Some("lot.parcel"));
-    assert_eq!((groups[0].minute, &groups[0].source), (None, &None));
-    let numbers = |n: usize| (groups[n].count, groups[n].bytes, groups[n].not_valid);
+    assert_eq!((groups[0].start, &groups[0].source), (None, &None));
+    let numbers = |n: usize| (groups[n].count, groups[n].bytes, groups[n].not_valid());
     assert_eq!(numbers(0), (2, sizes[0] + sizes[1], 0));
     assert_eq!(numbers(1), (2, sizes[2] + 5, 2));
-    let seconds = |latency: Option<TimeDelta>| latency.unwrap().num_seconds();
-    assert_eq!(seconds(groups[0].mean_latency), 15);
-    assert_eq!(seconds(groups[0].max_latency), 20);
-    assert_eq!(seconds(groups[1].mean_latency), 60, "only of what has a time");
+    assert_eq!((groups[1].unknown, groups[1].malformed, groups[1].invalid), (1, 1, 0));
+    let latency = groups[0].latency.unwrap();
+    assert_eq!((latency.mean.num_seconds(), latency.max.num_seconds()), (15, 20));
+    assert!((8..=12).contains(&latency.p50.num_seconds()), "{latency:?}");
+    assert!((16..=20).contains(&latency.p99.num_seconds()), "{latency:?}");
+    let latency = groups[1].latency.unwrap();
+    assert_eq!(latency.mean.num_seconds(), 60, "only of what has a time");
     let by_source = store.stats(None, None, By::Source).await.unwrap();
     let counts: Vec<_> =
         by_source.iter().map(|g| (g.source.as_deref().unwrap(), g.count)).collect();
     assert_eq!(counts, [("", 1), ("ada", 2), ("bob", 1)]);
-    assert_eq!(by_source[0].mean_latency, None);
+    assert_eq!(by_source[0].latency, None);
     let each = store.stats(None, None, By::Each).await.unwrap();
     assert_eq!(each.iter().map(|group| group.count).sum::<u64>(), 4);
     assert_eq!(each.len(), 4);
     let received = store.at(1).await.unwrap().unwrap().received;
-    assert_eq!(each[0].minute.unwrap().timestamp() / 60, received.timestamp() / 60);
+    assert_eq!(each[0].start.unwrap().timestamp() / 60, received.timestamp() / 60);
     let by_minute = store.stats(Some(received), None, By::Minute).await.unwrap();
     assert_eq!(by_minute.iter().map(|group| group.count).sum::<u64>(), 4);
     assert_eq!(store.stats(None, Some(received), By::Each).await.unwrap(), []);
@@ -67,4 +79,106 @@ async fn totals_count_what_was_not_stored_too(database: Database) {
     let end = |end: Option<(u64, _)>| end.unwrap().0;
     assert_eq!((end(totals.first), end(totals.last)), (1, 4));
     assert!(totals.size > 4_096 && totals.size < 10_000_000, "{}", totals.size);
+}
+
+/// Events of three days, 17 minutes apart, of two keys and three sources.
+async fn seeded(database: &Database) -> (EventStore, Vec<DateTime<Utc>>) {
+    let store = database.open().await;
+    let start: DateTime<Utc> = "2026-01-30T21:13:00Z".parse().unwrap();
+    let times: Vec<_> = (0..300).map(|n| start + TimeDelta::minutes(17 * n)).collect();
+    let of = |(n, received): (usize, &DateTime<Utc>)| {
+        let key = ["lot.parcel", "no.such.key"][n % 2];
+        let meta = Meta::new().with_timestamp(*received - TimeDelta::milliseconds(n as i64));
+        let envelope = Envelope::new(key, ["ada", "bob", "eve"][n % 3], json!({ "n": n }), meta);
+        Incoming::new(Kind::Event, key, envelope.to_bytes().unwrap()).with_received(*received)
+    };
+    let events: Vec<_> = times.iter().enumerate().map(of).collect();
+    for batch in events.chunks(70) {
+        store.append(batch.to_vec()).await.unwrap();
+    }
+    (store, times)
+}
+
+async fn counts(
+    store: &EventStore,
+    range: (Option<DateTime<Utc>>, Option<DateTime<Utc>>),
+    by: By,
+) -> Vec<u64> {
+    let groups = store.stats(range.0, range.1, by).await.unwrap();
+    groups.iter().map(|group| group.count).collect()
+}
+
+async fn any_range_counts_the_events_in_it(database: Database) {
+    let (store, times) = seeded(&database).await;
+    let time = |text: &str| Some(text.parse::<DateTime<Utc>>().unwrap());
+    for range in [
+        (None, None),
+        (time("2026-01-30T22:20:00Z"), None),
+        (None, time("2026-02-02T03:00:00Z")),
+        (time("2026-01-30T22:20:00Z"), time("2026-02-02T03:40:00Z")),
+        (time("2026-01-31T00:00:00Z"), time("2026-02-01T00:00:00Z")),
+        (time("2026-01-31T11:05:00Z"), time("2026-01-31T11:55:00Z")),
+        (time("2026-01-31T11:05:00Z"), time("2026-01-31T12:55:00Z")),
+        (time("2027-01-01T00:00:00Z"), None),
+    ] {
+        let is_in = |at: &DateTime<Utc>| {
+            range.0.is_none_or(|since| *at >= since) && range.1.is_none_or(|until| *at < until)
+        };
+        let expected = times.iter().filter(|at| is_in(at)).count() as u64;
+        for by in [By::Each, By::Minute, By::Hour, By::Day, By::Key, By::Source] {
+            let found = counts(&store, range, by).await;
+            assert_eq!(found.iter().sum::<u64>(), expected, "{range:?} {by:?}");
+        }
+    }
+    let days = store.stats(None, None, By::Day).await.unwrap();
+    let starts: Vec<_> = days.iter().map(|day| day.start.unwrap().to_rfc3339()).collect();
+    assert_eq!(starts[..2], ["2026-01-30T00:00:00+00:00", "2026-01-31T00:00:00+00:00"]);
+    let hours = store.stats(None, None, By::Hour).await.unwrap();
+    assert!(hours.iter().all(|hour| hour.start.unwrap().timestamp() % 3_600 == 0));
+    let latency = store.stats(None, None, By::Source).await.unwrap()[0].latency.unwrap();
+    let millis = [latency.p50, latency.p95, latency.p99].map(|time| time.num_milliseconds());
+    for (found, exact) in millis.into_iter().zip([147, 282, 294]) {
+        assert!((found - exact).abs() * 5 <= exact, "{found} for {exact}");
+    }
+}
+
+async fn whole_hours_are_counted_without_their_events(database: Database) {
+    let (store, _) = seeded(&database).await;
+    let totals = store.totals().await.unwrap();
+    let groups = store.stats(None, None, By::Key).await.unwrap();
+    change(&database, "DELETE FROM events").await;
+    assert_eq!(store.stats(None, None, By::Key).await.unwrap(), groups);
+    assert_eq!(store.totals().await.unwrap().events, totals.events);
+    assert_eq!(counts(&store, (None, None), By::Minute).await, [0; 0]);
+}
+
+/// A store of the version before, as far as figures go.
+async fn what_was_stored_before_figures_were_kept_is_counted(database: Database) {
+    let (store, _) = seeded(&database).await;
+    let groups = store.stats(None, None, By::Day).await.unwrap();
+    drop(store);
+    change(
+        &database,
+        "DELETE FROM migrations WHERE version >= (SELECT version FROM migrations \
+         WHERE name = 'summaries'); DROP TABLE summaries",
+    )
+    .await;
+    let store = database.open().await;
+    assert_eq!(store.stats(None, None, By::Day).await.unwrap(), groups);
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
+}
+
+async fn figures_that_are_wrong_are_found(database: Database) {
+    let (store, _) = seeded(&database).await;
+    let plan = Prune::new(vec!["lot.parcel".parse().unwrap()]).with_keep(10);
+    store.prune(&store.plan_prune(plan).await.unwrap(), |_| {}).await.unwrap();
+    assert_eq!(counts(&store, (None, None), By::Key).await, [10, 150]);
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
+    let wrong = "UPDATE summaries SET bytes = bytes + 1 WHERE start >= 1769817600000000 \
+         AND start < 1769904000000000 AND hours = 24";
+    change(&database, wrong).await;
+    let found = problems(&verify(&store).await);
+    assert_eq!(found, ["the figures of 2026-01-31 are not those of its events"]);
+    change(&database, "DELETE FROM summaries WHERE hours = 1 AND start >= 1769904000000000").await;
+    assert!(verify(&store).await.found >= 2);
 }

@@ -25,6 +25,8 @@ on_both!(
     a_filter_that_nothing_passes_ends_in_parts,
     a_field_of_the_payload_is_compared_as_contracts_do,
     a_page_of_large_events_has_few,
+    a_text_that_is_longer_than_its_column_is_found,
+    an_index_on_a_field_finds_what_reading_finds,
 );
 
 /// Positions of all that passes, page by page.
@@ -373,4 +375,73 @@ async fn a_field_of_the_payload_is_compared_as_contracts_do(database: Database) 
     let error = "/s=Budget".parse::<Field>().unwrap_err();
     assert!(matches!(&error, FieldError::Json { pointer, .. } if pointer == "/s"), "{error}");
     assert_eq!(error.code(), Code::FieldNotJson);
+}
+
+async fn a_text_that_is_longer_than_its_column_is_found(database: Database) {
+    let store = database.open().await;
+    let source = "s".repeat(600);
+    store.append(vec![said_by(&source, "lot.parcel", Meta::new()), parcel(1)]).await.unwrap();
+    let mut filter = Filter::new();
+    filter.source = Some(source);
+    assert_eq!(found(&store, &filter).await, [1]);
+}
+
+async fn an_index_on_a_field_finds_what_reading_finds(database: Database) {
+    let store = database.open().await;
+    let id = "0199A002-0000-7000-8000-00000000000a";
+    let values = [
+        json!("m1"),
+        json!("M1"),
+        json!(id),
+        json!(id.to_lowercase()),
+        json!(3),
+        json!(3.0),
+        json!("3"),
+        json!(true),
+        json!(null),
+        json!(["m1"]),
+        json!("2026-01-31T12:00:00Z"),
+        json!("2026-01-31T13:00:00+01:00"),
+        json!("x".repeat(5_000)),
+        json!("x".repeat(6_000)),
+        json!("nul\u{0}"),
+        json!(""),
+        json!("it's $1 \"UUID\""),
+        json!(0.5),
+        json!(u64::MAX),
+    ];
+    let of = |value: &serde_json::Value| {
+        event("lot.parcel", json!({ "a": { "it's $UUID": value }, "text": "\u{0}" }), Meta::new())
+    };
+    // Half of it before there is an index.
+    store.append(values.iter().map(of).collect()).await.unwrap();
+    let pointer = "/a/it's $UUID";
+    let mut before = Vec::new();
+    for value in &values {
+        let field = Field::new(pointer, value.clone()).unwrap();
+        before.push(found(&store, &Filter::new().with_field(field)).await);
+    }
+    assert_eq!(store.add_payload_index(pointer).await, Ok(true));
+    assert_eq!(store.add_payload_index(pointer).await, Ok(false));
+    // A payload that is the body, as in a CloudEvent; and what is nothing of all this.
+    let garbage = [&b"\xff{"[..], b"{\"data\": 1e999999}", b"[[[", b""];
+    let garbage = garbage.map(|body| Incoming::new(Kind::Event, "lot.parcel", body.to_vec()));
+    store.append(values.iter().map(of).chain(garbage).collect()).await.unwrap();
+    let behind = values.len() as Position;
+    for (value, before) in values.iter().zip(before) {
+        let field = Field::new(pointer, value.clone()).unwrap();
+        let all =
+            before.iter().copied().chain(before.iter().map(|at| at + behind)).collect::<Vec<_>>();
+        assert_eq!(found(&store, &Filter::new().with_field(field)).await, all, "{value}");
+    }
+    let indexes = store.payload_indexes().await.unwrap();
+    assert_eq!(indexes.iter().map(|index| &*index.pointer).collect::<Vec<_>>(), [pointer]);
+    assert_eq!(store.drop_payload_index(pointer).await, Ok(true));
+    assert_eq!(store.drop_payload_index(pointer).await, Ok(false));
+    let field = Field::new(pointer, json!("m1")).unwrap();
+    assert_eq!(found(&store, &Filter::new().with_field(field)).await, [1, 20]);
+    for bad in ["", "a", "/a/0", "/a//b", "/\"", "/a\n"] {
+        let error = store.add_payload_index(bad).await.unwrap_err();
+        assert!(matches!(error, StoreError::Field(_)), "{bad}: {error}");
+    }
 }

@@ -23,6 +23,7 @@ use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::databases::{Database, event, large, on_both, parcel};
+use crate::raw::change;
 
 on_both!(
     events_come_again_as_they_were_and_commands_do_not,
@@ -212,10 +213,10 @@ async fn a_replay_whose_process_was_killed_goes_on_where_it_was_saved(database: 
     assert_eq!((saved.state, saved.sent), (ReplayState::Running, saved.reached));
     let first = positions(&take(&*bus, "q").await);
     assert!(first.len() as u64 >= saved.reached, "{first:?}");
-    // It is taken for dead a while after its last sign of life.
-    let early = Replay::resume(store.clone(), bus.clone(), saved.clone()).await.err();
-    assert_eq!(early, Some(ReplayError::Running { id }));
-    saved.updated -= chrono::TimeDelta::seconds(11);
+    // It is taken for dead a while after its last sign of life; whoever resumes waits for that.
+    change(&database, "UPDATE replays SET updated = updated - 9000000").await;
+    saved.updated -= chrono::TimeDelta::seconds(9);
+    assert!(saved.lease() > Duration::ZERO);
     saved.options.pace = Pace::Full;
     let rest = Replay::resume(store, bus.clone(), saved.clone()).await.unwrap();
     let done = timeout(PATIENCE, rest.run_until(pending())).await.expect("an end").unwrap();
@@ -234,9 +235,10 @@ async fn the_record_says_who_sent_what_where(database: Database) {
     let replay = Replay::begin(store.clone(), bus.clone(), &plan, into.clone()).await.unwrap();
     let running = store.replays(9).await.unwrap().remove(0);
     assert_eq!((running.state, running.finished), (ReplayState::Running, None));
-    let busy = Replay::resume(store.clone(), bus.clone(), running).await.err().unwrap();
-    assert!(matches!(busy, ReplayError::Running { .. }), "{busy}");
-    let run = replay.run_until(pending()).await.unwrap();
+    let resumed = Replay::resume(store.clone(), bus.clone(), running);
+    let (busy, run) = tokio::join!(resumed, replay.run_until(pending()));
+    let (busy, run) = (busy.err().unwrap(), run.unwrap());
+    assert_eq!(busy, ReplayError::Running { id: run.id });
     let nowhere = options().with_target(ReplayTarget::Queue("nowhere".to_owned()));
     let failed = Replay::begin(store.clone(), bus, &plan, nowhere).await.unwrap();
     let error = failed.run_until(pending()).await.unwrap_err();

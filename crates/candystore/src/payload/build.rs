@@ -1,0 +1,89 @@
+//! Making indexes, and removing them.
+
+use chrono::Utc;
+use tokio::sync::oneshot;
+
+use super::expression::{Expressions, FUNCTION};
+use crate::sql::{Connection, Mode, Target, Value, spawn, time_to_micros};
+use crate::{EventStore, StoreError};
+
+/// Runs on a connection of its own, as nothing of it may be part of a transaction, or end soon.
+async fn alone<F>(
+    store: &EventStore,
+    work: impl FnOnce(Connection) -> F + Send + 'static,
+) -> Result<bool, StoreError>
+where
+    F: Future<Output = Result<bool, StoreError>>,
+{
+    let target: Target = store.target().clone();
+    let (sender, receiver) = oneshot::channel();
+    spawn("candystore-index", move || async move {
+        let done = match Connection::open(&target, Mode::Write).await {
+            Ok(connection) => work(connection).await,
+            Err(error) => Err(error.while_open()),
+        };
+        // Whoever has asked may have gone.
+        let _ = sender.send(done);
+    })?;
+    receiver.await.map_err(|_| StoreError::Closed)?
+}
+
+pub(super) async fn add(store: &EventStore, pointer: String) -> Result<bool, StoreError> {
+    alone(store, async move |mut c: Connection| {
+        if number_of(&mut c, &pointer).await?.is_some() {
+            return Ok(false);
+        }
+        let expressions = Expressions::of(c.is_sqlite(), &pointer)?;
+        let sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM payload_indexes";
+        let number = c.query_one(sql, &[]).await?.int(0)?;
+        let statement = match c.is_sqlite() {
+            true => "CREATE INDEX",
+            false => {
+                c.batch(FUNCTION).await?;
+                c.take_time().await?;
+                "CREATE INDEX CONCURRENTLY"
+            }
+        };
+        // What was left half done by somebody who was interrupted is in the way.
+        remove(&mut c, number).await?;
+        for (name, expression) in [("data", &expressions.data.0), ("whole", &expressions.whole.0)] {
+            let sql = format!(
+                "{statement} payload_{number}_{name} ON events (({expression}), position) \
+                 WHERE ({expression}) IS NOT NULL"
+            );
+            c.batch(&sql).await?;
+        }
+        let made = Value::Int(time_to_micros(Utc::now()));
+        let sql = "INSERT INTO payload_indexes VALUES ($1, $2, $3)";
+        c.execute(sql, &[Value::Int(number), Value::Text(pointer), made]).await?;
+        Ok(true)
+    })
+    .await
+}
+
+pub(super) async fn drop(store: &EventStore, pointer: String) -> Result<bool, StoreError> {
+    alone(store, async move |mut c: Connection| {
+        let Some(number) = number_of(&mut c, &pointer).await? else { return Ok(false) };
+        // Nobody looks for it from here on.
+        let sql = "DELETE FROM payload_indexes WHERE number = $1";
+        c.execute(sql, &[Value::Int(number)]).await?;
+        c.take_time().await?;
+        remove(&mut c, number).await?;
+        Ok(true)
+    })
+    .await
+}
+
+async fn number_of(c: &mut Connection, pointer: &str) -> Result<Option<i64>, StoreError> {
+    let sql = "SELECT number FROM payload_indexes WHERE pointer = $1";
+    let rows = c.query(sql, &[Value::text(pointer)]).await?;
+    rows.first().map(|row| row.int(0)).transpose()
+}
+
+async fn remove(c: &mut Connection, number: i64) -> Result<(), StoreError> {
+    let statement = if c.is_sqlite() { "DROP INDEX" } else { "DROP INDEX CONCURRENTLY" };
+    for name in ["data", "whole"] {
+        c.batch(&format!("{statement} IF EXISTS payload_{number}_{name}")).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! The table of figures.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
+
+use super::{BUCKETS, Counted, DAY, HOUR, Sum, begin};
+use crate::StoreError;
+use crate::sql::{Row, Value};
+use crate::writer::Transaction;
+
+/// The columns that tell rows apart.
+const KEY: [&str; 5] = ["hours", "start", "kind", "key", "source"];
+
+/// The columns that are sums.
+static ADDED: [&str; 7] = ["events", "bytes", "invalid", "unknown", "malformed", "told", "latency"];
+
+/// The sums of several rows, as [`Sum::of`] reads them.
+pub(crate) static SUMS: LazyLock<String> = LazyLock::new(|| {
+    let sum = |name: &str| format!("CAST(SUM({name}) AS BIGINT)");
+    let mut columns: Vec<String> = ADDED.iter().map(|name| sum(name)).collect();
+    columns.push("MAX(longest)".to_owned());
+    columns.extend((0..BUCKETS).map(|bucket| sum(&format!("l{bucket}"))));
+    columns.join(", ")
+});
+
+/// One row, as [`Figures::row`] makes it and [`Sum::of`] reads it behind the key.
+static COLUMNS: LazyLock<String> = LazyLock::new(|| {
+    let names = KEY.iter().chain(&ADDED).map(ToString::to_string);
+    let latencies = (0..BUCKETS).map(|bucket| format!("l{bucket}"));
+    names.chain(["longest".to_owned()]).chain(latencies).collect::<Vec<_>>().join(", ")
+});
+
+static ADD: LazyLock<String> = LazyLock::new(|| {
+    let places: Vec<String> =
+        (1..=KEY.len() + ADDED.len() + 1 + BUCKETS).map(|place| format!("${place}")).collect();
+    let latencies: Vec<String> = (0..BUCKETS).map(|bucket| format!("l{bucket}")).collect();
+    let added = ADDED.into_iter().chain(latencies.iter().map(String::as_str));
+    let added = added.map(|name| format!("{name} = summaries.{name} + excluded.{name}"));
+    format!(
+        "INSERT INTO summaries ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}, \
+         longest = CASE WHEN excluded.longest > summaries.longest THEN excluded.longest \
+         ELSE summaries.longest END",
+        *COLUMNS,
+        places.join(", "),
+        KEY.join(", "),
+        added.collect::<Vec<_>>().join(", "),
+    )
+});
+
+/// Rows of which all events are gone.
+const CLEAR: &str = "DELETE FROM summaries WHERE hours = $1 AND start = $2 AND kind = $3 \
+     AND key = $4 AND source = $5 AND events = 0";
+
+/// Figures of one hour or day.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Figures {
+    pub(crate) hours: i64,
+    pub(crate) start: i64,
+    pub(crate) kind: &'static str,
+    pub(crate) key: String,
+    pub(crate) source: String,
+}
+
+impl Figures {
+    fn values(&self) -> Vec<Value> {
+        let (hours, start) = (Value::Int(self.hours), Value::Int(self.start));
+        let [kind, key, source] = [self.kind, &self.key, &self.source].map(Value::text);
+        vec![hours, start, kind, key, source]
+    }
+
+    fn row(&self, sum: &Sum) -> Vec<Value> {
+        let mut row = self.values();
+        row.extend(sum.values());
+        row
+    }
+
+    /// The figures that are kept for a day and its hours.
+    pub(super) fn kept() -> String {
+        format!(
+            "SELECT {} FROM summaries WHERE start >= $1 AND start < $2 AND hours = $3",
+            *COLUMNS
+        )
+    }
+
+    pub(super) fn of(row: &Row) -> Result<(Self, Sum), StoreError> {
+        let text = |column| row.text(column).map(str::to_owned);
+        let kind = crate::event::kind_of(row.text(2)?)?.as_str();
+        let (hours, start) = (row.int(0)?, row.int(1)?);
+        let figures = Figures { hours, start, kind, key: text(3)?, source: text(4)? };
+        Ok((figures, Sum::of(row, KEY.len())?))
+    }
+}
+
+/// What some events add to the figures of their hours and of their days.
+pub(crate) fn by_hour_and_day<'a>(
+    counted: impl IntoIterator<Item = &'a Counted>,
+) -> BTreeMap<Figures, Sum> {
+    let mut hours: HashMap<(i64, &str, &str, &str), Sum> = HashMap::new();
+    for one in counted {
+        let group = (one.hour(), one.kind.as_str(), &*one.key, &*one.source);
+        hours.entry(group).or_default().add(one);
+    }
+    let mut all: BTreeMap<Figures, Sum> = BTreeMap::new();
+    for ((hour, kind, key, source), sum) in hours {
+        let kind = if kind == "command" { "command" } else { "event" };
+        let (key, source) = (key.to_owned(), source.to_owned());
+        let of_hour = Figures { hours: 1, start: hour, kind, key, source };
+        let of_day = Figures { hours: DAY, start: begin(hour, DAY * HOUR), ..of_hour.clone() };
+        all.entry(of_day).or_default().merge(&sum);
+        all.insert(of_hour, sum);
+    }
+    all
+}
+
+/// The statement that adds figures, and its values for each row.
+pub(super) fn adding(figures: &BTreeMap<Figures, Sum>) -> (&'static str, Vec<Vec<Value>>) {
+    (&ADD, figures.iter().map(|(figures, sum)| figures.row(sum)).collect())
+}
+
+impl Transaction {
+    /// Counts what was stored and what was pruned in this transaction.
+    pub(crate) async fn count(&mut self, counted: &[Counted]) -> Result<(), StoreError> {
+        let figures = by_hour_and_day(counted);
+        let (sql, rows) = adding(&figures);
+        self.execute_each(sql, &rows).await?;
+        let lowered = figures.iter().filter(|(_, sum)| sum.events < 0);
+        let lowered: Vec<_> = lowered.map(|(figures, _)| figures.values()).collect();
+        if !lowered.is_empty() {
+            self.execute_each(CLEAR, &lowered).await?;
+        }
+        Ok(())
+    }
+}
