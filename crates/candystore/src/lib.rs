@@ -67,6 +67,7 @@ mod query;
 mod record;
 mod recorder;
 mod replay;
+mod retention;
 mod scheduled;
 mod scheduler;
 mod sql;
@@ -96,6 +97,7 @@ pub use replay::{
     Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget, Unfit,
 };
+pub use retention::{RetentionPlan, RetentionRule, RetentionRun};
 pub use scheduled::Scheduled;
 pub use scheduler::Scheduler;
 pub use stats::{By, Group, Latency, Totals};
