@@ -11,6 +11,7 @@ mod prune;
 mod quarantine;
 mod queues;
 mod record;
+mod retention;
 mod stats;
 mod tail;
 mod verify;
@@ -47,6 +48,8 @@ pub(crate) enum Store {
     /// Indexes on fields of the payload, for `--where`.
     #[command(subcommand)]
     Index(index::Index),
+    /// Show how long registry.yaml keeps events, what would go now, and when it was last carried out.
+    Retention(retention::Retention),
     /// Write events as lines of JSON.
     Export(export::Export),
     /// Store events from lines of JSON that `export` has written.
@@ -61,6 +64,7 @@ impl Store {
         block_on(async {
             let store = match self {
                 Store::Import(_) | Store::Record => open(source.read_own()?.contracts).await?,
+                Store::Retention(_) => open_existing(source.read()?.contracts).await?,
                 Store::Quarantine(quarantine) if quarantine.judges() => {
                     open_existing(source.read_own()?.contracts).await?
                 }
@@ -77,6 +81,7 @@ impl Store {
                 Store::Verify(verify) => verify.run(&store).await,
                 Store::Prune(prune) => prune.run(&store).await,
                 Store::Index(index) => index.run(&store).await,
+                Store::Retention(retention) => retention.run(&store).await,
                 Store::Export(export) => export.run(&store).await,
                 Store::Import(import) => import.run(&store).await,
                 Store::Quarantine(quarantine) => quarantine.run(&store, source).await,

@@ -37,10 +37,11 @@ pub use contracts::Contracts;
 pub use describe::escape_control;
 pub use envelope::{Envelope, EnvelopeError, Meta};
 pub use holyfields::bundle::{
-    Bundle, BundledContract, BundledExchange, BundledLayer, BundledQueue, BundledService,
-    QueueLimits,
+    Bundle, BundledContract, BundledExchange, BundledLayer, BundledQueue, BundledRetention,
+    BundledService, QueueLimits,
 };
 pub use holyfields::delay::{Delay, DelayError};
+pub use holyfields::keep::{Keep, KeepError};
 pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
 pub use holyfields::source::json_problem;
 pub use live_contracts::LiveContracts;

@@ -61,8 +61,8 @@ mod settle;
 mod shared;
 mod whereabouts;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bloodbank_bus::{
@@ -85,6 +85,7 @@ pub(crate) use self::whereabouts::in_queues;
 pub use self::whereabouts::{Held, HeldState, InQueue};
 use crate::queues::QueueCache;
 use crate::record::Record;
+use crate::retention;
 use crate::writer::Transaction;
 use crate::{EventStore, Incoming, StoreError};
 
@@ -198,6 +199,7 @@ impl Embedded {
         if !self.shared.is_scheduling.swap(true, Ordering::Relaxed) {
             let closing = self.shared.closing.subscribe();
             tokio::spawn(scheduling::send_due(Arc::downgrade(&self.shared), closing));
+            tokio::spawn(retaining(Arc::downgrade(&self.shared), self.shared.closing.subscribe()));
         }
     }
 
@@ -207,6 +209,17 @@ impl Embedded {
             let (store, calls) = (self.store().clone(), self.shared.calls.clone());
             tokio::spawn(calls::listen(store, calls, self.shared.closing.subscribe()));
         }
+    }
+}
+
+/// Carries retention out until the bus is closed or dropped.
+async fn retaining(shared: Weak<Shared>, mut closing: watch::Receiver<bool>) {
+    let Some(store) = shared.upgrade().map(|shared| shared.store.clone()) else { return };
+    drop(shared);
+    tokio::select! {
+        // An error means that the bus was dropped.
+        _ = closing.wait_for(|closing| *closing) => {}
+        () = retention::keep(store) => {}
     }
 }
 

@@ -70,6 +70,7 @@ mod record;
 mod recorder;
 mod replay;
 mod reports;
+mod retention;
 mod scheduled;
 mod scheduler;
 mod sql;
@@ -101,6 +102,7 @@ pub use replay::{
     ReplayTarget, Unfit,
 };
 pub use reports::ReportKeeper;
+pub use retention::{RetentionPlan, RetentionRule, RetentionRun};
 pub use scheduled::Scheduled;
 pub use scheduler::Scheduler;
 pub use stats::{By, Group, Latency, Totals};

@@ -31,8 +31,10 @@ pub struct Prune {
     pub keep: Option<u64>,
     /// The oldest go until the bodies of all these keys together have at most so many bytes.
     pub max_bytes: Option<u64>,
-    /// Also what a durable queue still needs.
+    /// Also what a durable queue, or a replay that runs, still needs.
     pub force: bool,
+    /// Keys that match one of these stay, whatever else they match.
+    pub(crate) except: Vec<TopicPattern>,
 }
 
 impl Prune {
@@ -140,29 +142,50 @@ impl EventStore {
         plan: &PrunePlan,
         mut progress: impl FnMut(PruneProgress),
     ) -> Result<PruneProgress, StoreError> {
-        let (mut doomed, mut total) = (Doomed::new(plan), PruneProgress::default());
-        let force = plan.force;
-        if !force && !plan.keys.is_empty() {
-            self.pass_unwanted().await?;
+        let mut pruning = Pruning::begin(self, plan).await?;
+        while pruning.step().await? {
+            progress(pruning.done);
         }
-        loop {
-            let read = async move |c: &mut Connection| {
-                let batch = doomed.batch(c).await?;
-                Ok((doomed, batch))
-            };
-            let (rest, batch) = self.readers().run(read).await?;
-            doomed = rest;
-            if batch.is_empty() {
-                return Ok(total);
-            }
-            let delete = async move |t: &mut Transaction| t.prune(&batch, force).await;
-            let done = self.writer().run(delete).await?;
-            total = PruneProgress { events: total.events + done.events, ..done };
-            progress(total);
-            if total.held_from.is_some() {
-                return Ok(total);
-            }
+        Ok(pruning.done)
+    }
+}
+
+/// A plan that is carried out, batch by batch.
+pub(crate) struct Pruning<'a> {
+    store: &'a EventStore,
+    doomed: Option<Doomed>,
+    force: bool,
+    /// What is done so far.
+    pub(crate) done: PruneProgress,
+}
+
+impl<'a> Pruning<'a> {
+    pub(crate) async fn begin(store: &'a EventStore, plan: &PrunePlan) -> Result<Self, StoreError> {
+        if !plan.force && !plan.keys.is_empty() {
+            store.pass_unwanted().await?;
         }
+        let (doomed, done) = (Some(Doomed::new(plan)), PruneProgress::default());
+        Ok(Pruning { store, doomed, force: plan.force, done })
+    }
+
+    /// Does a batch; false if there was none left.
+    pub(crate) async fn step(&mut self) -> Result<bool, StoreError> {
+        let Some(mut doomed) = self.doomed.take() else { return Ok(false) };
+        let read = async move |c: &mut Connection| {
+            let batch = doomed.batch(c).await?;
+            Ok((doomed, batch))
+        };
+        let (doomed, batch) = self.store.readers().run(read).await?;
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        let force = self.force;
+        let delete = async move |t: &mut Transaction| t.prune(&batch, force).await;
+        let done = self.store.writer().run(delete).await?;
+        self.done = PruneProgress { events: self.done.events + done.events, ..done };
+        // What a queue has come to need, and all behind it, stays.
+        self.doomed = done.held_from.is_none().then_some(doomed);
+        Ok(true)
     }
 }
 

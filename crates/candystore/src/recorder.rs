@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use self::counting::Counting;
 pub use self::counting::Recorded;
-use crate::{EventStore, Incoming, StoreError};
+use crate::{EventStore, Incoming, StoreError, retention};
 
 /// The most messages of a batch.
 const MOST: usize = 1_000;
@@ -120,7 +120,12 @@ impl Recorder {
             commands: self.subscribe(&self.commands).await?,
         };
         tokio::pin!(shutdown);
-        let done = self.record(&mut sources, shutdown).await;
+        let retaining = retention::keep(self.store.clone());
+        let done = tokio::select! {
+            done = self.record(&mut sources, shutdown) => done,
+            // It has no end of its own.
+            () = retaining => Ok(()),
+        };
         sources.events.close().await;
         sources.commands.close().await;
         done.map(|()| self.counting.account())

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::delay::Delay;
+use crate::keep::Keep;
 use crate::key::{Kind, RoutingKey};
 use crate::pointer;
 
@@ -27,6 +28,10 @@ pub struct Bundle {
     /// What the registry says about the exchange of events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<BundledExchange>,
+    /// How long a store keeps events, as the registry says. The first that matches a key counts; what
+    /// none matches is kept for ever.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retention: Vec<BundledRetention>,
     /// The layers in which a picture of the topology arranges the services, in the order of the
     /// registry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -76,6 +81,15 @@ pub struct BundledExchange {
     /// Whether it outlives a restart of the broker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub durable: Option<bool>,
+}
+
+/// How long a store keeps events of some keys.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundledRetention {
+    /// A key, or a pattern.
+    pub keys: String,
+    /// From when they were stored.
+    pub keep: Keep,
 }
 
 /// A layer of the topology: services that a picture shows side by side.

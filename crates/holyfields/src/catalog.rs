@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::bundle::{Bundle, BundledContract, BundledExchange, BundledLayer, BundledService};
+use crate::bundle::{
+    Bundle, BundledContract, BundledExchange, BundledLayer, BundledRetention, BundledService,
+};
 use crate::file::{self, SchemaFile};
 use crate::finding::{self, Finding, Place};
 use crate::identity::{self, Identity};
@@ -47,6 +49,8 @@ pub struct Catalog {
     pub services: Vec<BundledService>,
     /// What the registry says about the exchange of events.
     pub exchange: Option<BundledExchange>,
+    /// How long a store keeps events, as the registry says.
+    pub retention: Vec<BundledRetention>,
     /// The layers of the registry, in its order.
     pub topology: Vec<BundledLayer>,
     /// Key or pattern → services, as the registry says for readers.
@@ -106,6 +110,7 @@ fn build(
         contracts,
         services: services.unwrap_or_default(),
         exchange: registry.as_ref().and_then(|registry| registry.exchange.clone()),
+        retention: registry.as_ref().map(|registry| registry.retention.clone()).unwrap_or_default(),
         topology: registry.as_ref().map(Registry::bundled_layers).unwrap_or_default(),
         event_subscriptions: registry
             .as_ref()
@@ -132,6 +137,7 @@ impl Catalog {
             contracts: self.contracts.iter().map(|contract| self.bundled(contract)).collect(),
             services: self.services.clone(),
             exchange: self.exchange.clone(),
+            retention: self.retention.clone(),
             topology: self.topology.clone(),
             event_subscriptions: self.event_subscriptions.clone(),
             definitions: bundling::definitions(roots, &self.files, &self.references),

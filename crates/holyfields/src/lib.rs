@@ -13,6 +13,7 @@ pub mod file;
 pub mod finding;
 pub mod fix;
 pub mod identity;
+pub mod keep;
 pub mod key;
 pub mod lint;
 pub mod naming;

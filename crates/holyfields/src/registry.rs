@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use self::form::{Check, Form};
 use self::yaml::Node;
-use crate::bundle::{BundledExchange, BundledLayer};
+use crate::bundle::{BundledExchange, BundledLayer, BundledRetention};
 use crate::delay::Delay;
 use crate::finding::{Finding, Place};
 use crate::rules;
@@ -29,6 +29,8 @@ pub(crate) struct Registry {
     pub(crate) services: BTreeMap<String, Service>,
     /// Key → the services that are said to listen to it, in the order of the file.
     pub(crate) event_subscriptions: Vec<(Key, Vec<Key>)>,
+    /// In the order of the file.
+    pub(crate) retention: Vec<BundledRetention>,
     /// Layer → services, in the order of the file.
     pub(crate) layers: Vec<(String, Vec<Key>)>,
     root: Node,
@@ -213,10 +215,20 @@ impl Registry {
             exchange: exchange.filter(|exchange| *exchange != BundledExchange::default()),
             services: services.map(|(name, node)| (name.text, Service::of(node))).collect(),
             event_subscriptions: subscriptions.map(|(key, node)| (key, items(node))).collect(),
+            retention: root.get("retention").map(retention).unwrap_or_default(),
             layers: layers.map(|(layer, node)| (layer.text, items(node))).collect(),
             root,
         }
     }
+}
+
+/// What is not of its form is left out.
+fn retention(node: &Node) -> Vec<BundledRetention> {
+    let rule = |node: &Node| {
+        let keep = node.get("keep")?.text()?.parse().ok()?;
+        Some(BundledRetention { keys: text(node, "keys")?, keep })
+    };
+    node.items().iter().filter_map(rule).collect()
 }
 
 fn text(node: &Node, field: &str) -> Option<String> {

@@ -21,7 +21,7 @@ pub(super) async fn make(
     let mut plan = PrunePlan { keys: Vec::new(), held: 0, needed, force: prune.force };
     for row in connection.query("SELECT key FROM keys ORDER BY key", &[]).await? {
         let key = row.text(0)?;
-        if !is_one_of(key, &prune.keys) {
+        if !is_meant(key, prune) {
             continue;
         }
         let limit = for_all.max(keep_limit(connection, prune, key).await?);
@@ -32,9 +32,10 @@ pub(super) async fn make(
     Ok(plan)
 }
 
-/// Whether a key matches one of the patterns, of which none means all keys.
-fn is_one_of(key: &str, patterns: &[TopicPattern]) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(key))
+/// Whether a key matches one of the patterns, of which none means all keys, and none of those that stay.
+fn is_meant(key: &str, prune: &Prune) -> bool {
+    let matches = |pattern: &TopicPattern| pattern.matches(key);
+    (prune.keys.is_empty() || prune.keys.iter().any(matches)) && !prune.except.iter().any(matches)
 }
 
 /// The last position that was stored too long ago; 0 if none was.
@@ -75,7 +76,7 @@ async fn bytes_limit(connection: &mut Connection, prune: &Prune) -> Result<Posit
         let Some(last) = rows.last() else { return Ok(0) };
         before = last.position(0)?;
         for row in &rows {
-            if is_one_of(row.text(2)?, &prune.keys) {
+            if is_meant(row.text(2)?, prune) {
                 match left.checked_sub(row.position(1)?) {
                     Some(rest) => left = rest,
                     None => return row.position(0),

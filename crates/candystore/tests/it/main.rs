@@ -19,5 +19,6 @@ mod questions;
 mod raw;
 mod recorder;
 mod replay;
+mod retention;
 mod scheduled;
 mod verifying;

@@ -1,8 +1,8 @@
 //! Every field of registry.yaml, with what it may be.
 
 use super::form::{Field, Fields, Form, Kind};
-use crate::delay;
 use crate::key::{MAX_KEY_BYTES, TopicPattern};
+use crate::{delay, keep};
 
 /// What RabbitMQ can do with an exchange of events, apart from the types of plugins.
 const EXCHANGE_TYPES: [&str; 4] = ["topic", "direct", "fanout", "headers"];
@@ -38,6 +38,14 @@ pub(crate) const REGISTRY: Fields = Fields {
             form: Form::Map { names: &Form::Text, values: &Form::Fields(&SERVICE) },
         },
         Field {
+            name: "retention",
+            description: "How long a store keeps events: rules of which the first that matches a \
+                          key counts. What none matches is kept for ever. The processes that \
+                          record, or consume from the bus in the store, carry it out.",
+            required: false,
+            form: Form::List { items: &Form::Fields(&RETENTION), most: None },
+        },
+        Field {
             name: "event_subscriptions",
             description: "For readers: each key or pattern with the services that listen to it. \
                           What counts stands under `services`; the linter says where the two differ.",
@@ -50,6 +58,28 @@ pub(crate) const REGISTRY: Fields = Fields {
                           order of layers is kept.",
             required: false,
             form: Form::Map { names: &Form::Text, values: &TEXTS },
+        },
+    ],
+};
+
+/// How long some events are kept.
+const RETENTION: Fields = Fields {
+    name: "Retention",
+    description: "How long a store keeps events of some keys.",
+    fields: &[
+        Field {
+            name: "keys",
+            description: "A key, or a pattern.",
+            required: true,
+            form: Form::Kind(&SUBSCRIBED_KEY),
+        },
+        Field {
+            name: "keep",
+            description: "How long, from when they were stored: hours, days or weeks, as in `12h`, \
+                          `30d` and `8w`, or `forever`. What a queue or a replay still needs stays \
+                          for longer.",
+            required: true,
+            form: Form::Kind(&KEEP),
         },
     ],
 };
@@ -282,6 +312,13 @@ const DELAY: Kind = Kind {
     what: "a delay such as `500ms`, `10s`, `1m` or `2h`",
     pattern: delay::PATTERN,
     fits: Some(|text| text.parse::<delay::Delay>().is_ok()),
+    most: None,
+};
+
+const KEEP: Kind = Kind {
+    what: "a length of time such as `12h`, `30d` or `8w`, or `forever`",
+    pattern: keep::PATTERN,
+    fits: Some(|text| text.parse::<keep::Keep>().is_ok()),
     most: None,
 };
 
