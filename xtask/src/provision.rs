@@ -1,4 +1,5 @@
-//! What the tests need on the machine: RabbitMQ, Redis, PostgreSQL, and a Python with packages.
+//! What the tests need on the machine: RabbitMQ, Redis, PostgreSQL, faketime, and a Python with
+//! packages.
 //!
 //! As root on Debian it is put there; elsewhere what is missing is said, and the tests that need it
 //! are skipped. With `CI=true` nothing may be missing.
@@ -25,10 +26,11 @@ const CLUSTERS: &str = "/etc/postgresql-common/createcluster.d/bloodbank.conf";
 /// A package of Debian, and whether what we need of it is there.
 type Need = (&'static str, fn() -> bool);
 
-const NEEDS: [Need; 4] = [
+const NEEDS: [Need; 5] = [
     ("rabbitmq-server", || Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists()),
     ("redis-server", || Path::new("/usr/bin/redis-server").exists()),
     ("postgresql", || has_postgres(Path::new("/usr/lib/postgresql"))),
+    ("faketime", || Path::new("/usr/bin/faketime").exists()),
     ("python3-venv", || python().exists() || quiet("python3", &["-c", "import venv, ensurepip"])),
 ];
 

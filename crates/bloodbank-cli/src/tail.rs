@@ -90,6 +90,7 @@ impl Tail {
             };
             match followed {
                 Followed::Event(event) => self.show(&event.key, &event.body)?,
+                Followed::Damaged(damaged) => eprintln!("{}", event::damaged(&damaged)),
                 Followed::Pruned(range) => eprintln!("{}", event::pruned(&range)),
                 other => eprintln!("note: {other:?}"),
             }

@@ -34,4 +34,4 @@ pub use cluster::Cluster;
 pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::Proxy;
 pub use redis::Redis;
-pub use require::{postgres, python, rabbitmq, redis};
+pub use require::{faketime, postgres, python, rabbitmq, redis};

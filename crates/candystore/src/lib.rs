@@ -54,6 +54,9 @@
 mod append;
 mod beside;
 mod chain;
+mod clock;
+mod damaged;
+mod digest;
 mod embedded;
 mod error;
 mod event;
@@ -65,6 +68,7 @@ mod quarantine;
 mod query;
 mod record;
 mod recorder;
+mod repair;
 mod replay;
 mod scheduled;
 mod scheduler;
@@ -78,6 +82,8 @@ mod writer;
 
 pub use append::Appended;
 pub use chain::{Cause, Chain, Link};
+pub use damaged::DamagedEvents;
+pub use digest::{Checkpoint, CheckpointError, Digest};
 pub use embedded::{Embedded, EmbeddedOptions, QueueStatus};
 pub use error::{Damage, Foreign, StoreError};
 pub use event::{Position, Standing, StandingError, StoredEvent};
@@ -89,6 +95,7 @@ pub use quarantine::{Difference, Quarantined};
 pub use query::{Cursor, CursorError, EventPages, Field, FieldError, Filter, Order, Page};
 pub use record::Incoming;
 pub use recorder::{RecordError, Recorded, Recorder};
+pub use repair::{ClockRepair, ClockState};
 pub use replay::{
     Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget, Unfit,

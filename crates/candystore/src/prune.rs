@@ -181,8 +181,8 @@ impl Transaction {
             .map(|range| vec![Value::position(range.first), Value::position(range.last)])
             .collect();
         let sql = "DELETE FROM events WHERE position >= $1 AND position <= $2";
-        let events = self.execute_each(sql, &values).await?;
         self.record_pruned(&ranges).await?;
+        let events = self.execute_each(sql, &values).await?;
         Ok(PruneProgress { events, held_from })
     }
 }

@@ -85,7 +85,7 @@ impl Connection {
         either!(self, c => c.batch("BEGIN IMMEDIATE"), c.begin().await)
     }
 
-    /// Begins a transaction that nobody else writes beside, and asks for one row of numbers.
+    /// Begins a transaction that nobody else writes beside, and asks for one row of numbers and texts.
     pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
         match self {
             Connection::Sqlite(sqlite) => {
@@ -191,6 +191,11 @@ impl Connection {
     /// same for all processes.
     pub(crate) fn clock(&self) -> &'static str {
         either!(self, _c => sqlite::CLOCK, postgres::CLOCK)
+    }
+
+    /// The same where it is a clock of a server's, which all that write there have in common.
+    pub(crate) fn server_clock(&self) -> Option<&'static str> {
+        either!(self, _c => None, Some(postgres::CLOCK))
     }
 
     /// Whether it is a SQLite file.
