@@ -1,5 +1,5 @@
-//! What the tests need on the machine: RabbitMQ, Redis, PostgreSQL with a pooler before it, and a Python
-//! with packages.
+//! What the tests need on the machine: RabbitMQ, Redis, PostgreSQL with a pooler before it, faketime, and
+//! a Python with packages.
 //!
 //! As root on Debian it is put there; elsewhere what is missing is said, and the tests that need it
 //! are skipped. With `CI=true` nothing may be missing.
@@ -31,6 +31,7 @@ const NEEDS: [Need; 5] = [
     ("redis-server", || Path::new("/usr/bin/redis-server").exists()),
     ("postgresql", || has_postgres(Path::new("/usr/lib/postgresql"))),
     ("pgbouncer", || Path::new("/usr/sbin/pgbouncer").exists()),
+    ("faketime", || Path::new("/usr/bin/faketime").exists()),
     ("python3-venv", || python().exists() || quiet("python3", &["-c", "import venv, ensurepip"])),
 ];
 

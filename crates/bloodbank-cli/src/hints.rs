@@ -7,7 +7,8 @@ use std::str::FromStr;
 
 use bloodbank::amqp::{ConfigError, ConfigFault, ConfigProblem, ConnectError, HostError};
 use bloodbank::candystore::{
-    CursorError, FieldError, LineError, RecordError, ReplayError, StoreError, UrlError,
+    CheckpointError, CursorError, FieldError, LineError, RecordError, ReplayError, StoreError,
+    UrlError,
 };
 use bloodbank::codec::DecodeError;
 use bloodbank::outbox::{DatabaseError, OutboxError, RelayError};
@@ -67,6 +68,7 @@ fn code(error: &(dyn Error + 'static)) -> Option<Code> {
         Refusal,
         UnknownKey,
         UrlError,
+        CheckpointError,
         CursorError,
         FieldError,
         LineError,
@@ -99,6 +101,7 @@ pub(crate) fn of_code(code: Code) -> Option<&'static str> {
         Code::StoreNewer => "use the newer program",
         Code::StoreFull => "make room on it",
         Code::StoreDamaged => "`bloodbank store verify` finds all of it",
+        Code::NotACheckpoint => "`bloodbank store verify` says it of the head, in its last line",
         Code::CursorForeign => "begin without one",
         Code::CursorOrder => "ask in that order, or begin without it",
         Code::CursorFilter => "repeat the filter it was given with, or begin without it",

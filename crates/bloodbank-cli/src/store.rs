@@ -11,6 +11,7 @@ mod prune;
 mod quarantine;
 mod queues;
 mod record;
+mod repair_clock;
 mod retention;
 mod stats;
 mod tail;
@@ -43,6 +44,8 @@ pub(crate) enum Store {
     Queues(queues::Queues),
     /// Look at everything that is stored: whether it is what was stored, and all there.
     Verify(verify::Verify),
+    /// Put times right that a wrong clock has given. A dry run without `--yes`.
+    RepairClock(repair_clock::RepairClock),
     /// Let old events go. A dry run without `--yes`.
     Prune(prune::Prune),
     /// Indexes on fields of the payload, for `--where`.
@@ -79,6 +82,7 @@ impl Store {
                 Store::Record => record::run(&store).await,
                 Store::Queues(queues) => queues.run(&store).await,
                 Store::Verify(verify) => verify.run(&store).await,
+                Store::RepairClock(repair) => repair.run(&store).await,
                 Store::Prune(prune) => prune.run(&store).await,
                 Store::Index(index) => index.run(&store).await,
                 Store::Retention(retention) => retention.run(&store).await,

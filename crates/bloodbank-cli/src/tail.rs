@@ -95,6 +95,7 @@ impl Tail {
             };
             match followed {
                 Followed::Event(event) => self.show(&event.key, &event.body, mask)?,
+                Followed::Damaged(damaged) => eprintln!("{}", event::damaged(&damaged)),
                 Followed::Pruned(range) => eprintln!("{}", event::pruned(&range)),
                 other => eprintln!("note: {other:?}"),
             }

@@ -304,6 +304,9 @@ codes! {
     NotAValidity, "not-a-validity",
         "The word does not say whether events are valid.",
         "Use one of the words that are named.";
+    NotACheckpoint, "not-a-checkpoint",
+        "The text is not a position with its digest.",
+        "Write `<position>:<64 hexadecimal digits>`, as verifying the store gives it.";
     LineFaulty, "line-faulty",
         "The line does not hold an event as an export writes it.",
         "Correct the fields that are named, or export again.";

@@ -62,6 +62,20 @@ pub fn pooler() -> bool {
         )
 }
 
+/// Whether `faketime` is on the machine, which gives a program another clock. If not, says that the test
+/// is skipped.
+///
+/// # Panics
+///
+/// If it is not, and the environment has `CI=true`.
+#[must_use]
+pub fn faketime() -> bool {
+    there(
+        Path::new("/usr/bin/faketime").exists(),
+        "faketime is missing: apt-get install faketime, or run `cargo xtask test` as root on Debian",
+    )
+}
+
 /// The Python with the packages that tests use, which `cargo xtask test` makes. If there is none,
 /// says that the test is skipped.
 ///

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
+use crate::clock::ClockStep;
+use crate::event::EventRow;
 use crate::quarantine::Difference;
 use crate::record::Record;
 use crate::sql::{Table, Type, Value};
@@ -52,9 +54,10 @@ impl Transaction {
             appended.push(match known.get(&record.id) {
                 Some(known) => self.again(record, known).await?,
                 None => {
-                    let (position, received) = self.head.next(record.received);
-                    rows.push(record.row(position, received));
-                    self.counted.push(record.counted(received));
+                    let row = self.number(record).await?;
+                    let position = row.position;
+                    self.counted.push(record.counted(row.received));
+                    rows.push(row);
                     known.insert(record.id, Known::New(position, record));
                     Appended::Stored(position)
                 }
@@ -63,6 +66,19 @@ impl Transaction {
         self.insert_rows(&rows).await?;
         self.learn_keys(records).await?;
         Ok(appended)
+    }
+
+    /// Gives an event its place behind the last one.
+    async fn number(&mut self, record: &Record) -> Result<EventRow, StoreError> {
+        let earlier = self.head.received();
+        let (position, later) = self.head.next(record.received);
+        if later < earlier {
+            tracing::warn!(position, earlier, later, "the clock is far behind the last event");
+            self.insert_rows(&[ClockStep { position, earlier, later }]).await?;
+        }
+        let row = record.chained(position, later, self.head.digest);
+        self.head.digest = row.digest.unwrap_or(self.head.digest);
+        Ok(row)
     }
 
     /// An event whose id is known.

@@ -5,7 +5,7 @@ use std::fmt;
 use bloodbank_bus::Outage;
 use bloodbank_core::Code;
 
-use crate::{CursorError, FieldError, Position, UrlError};
+use crate::{CursorError, DamagedEvents, FieldError, Position, UrlError};
 
 /// Why a store did not do what it was asked. Nothing of it is half done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -190,6 +190,12 @@ pub enum Damage {
         /// The question, in SQL.
         question: String,
     },
+    /// The bytes are not those of their checksum.
+    Body,
+    /// There is no event, and it was not pruned.
+    Lost,
+    /// What was asked for is damaged or lost.
+    Events(Box<DamagedEvents>),
     /// The database itself finds damage.
     Said {
         /// What it says.
@@ -206,6 +212,9 @@ impl fmt::Display for Damage {
             Damage::Time(micros) => write!(f, "{micros} is not a time"),
             Damage::Index(position) => write!(f, "the index of ids names position {position}"),
             Damage::NoRow { question } => write!(f, "no row for `{question}`"),
+            Damage::Body => f.write_str("its bytes are not those of its checksum"),
+            Damage::Lost => f.write_str("lost"),
+            Damage::Events(events) => events.fmt(f),
             Damage::Said { reason } => f.write_str(reason),
         }
     }

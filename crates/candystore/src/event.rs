@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use crate::StoreError;
 use crate::beside;
-use crate::sql::{Row, micros_to_time, table, words};
+use crate::digest::Digest;
+use crate::sql::{micros_to_time, table, words};
 
 /// The place of an event in its store: 1, 2, 3, … in the order of commits, without gaps.
 pub type Position = u64;
@@ -91,7 +92,7 @@ pub struct StoredEvent {
     pub source: String,
     /// When it happened, as the envelope says, to the microsecond.
     pub timestamp: Option<DateTime<Utc>>,
-    /// When it was stored. Never earlier than that of the position before.
+    /// When it was stored. Not earlier than that of the position before, unless a clock was wrong.
     pub received: DateTime<Utc>,
     /// What it has in common with others.
     pub correlation_id: Option<Uuid>,
@@ -137,6 +138,8 @@ table! {
         checksum: u32,
         /// It is history of another store.
         imported: bool,
+        /// `None` if it was stored before there were digests.
+        digest: Option<Digest>,
     }
 }
 
@@ -178,11 +181,6 @@ impl StoredEvent {
     /// Whether its bytes are those that were stored, as far as their checksum tells.
     pub fn is_sound(&self) -> bool {
         crc32fast::hash(&self.body) == self.checksum
-    }
-
-    /// Reads a row of [`EventRow::COLUMNS`].
-    pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
-        EventRow::of(row)?.event()
     }
 }
 

@@ -8,7 +8,9 @@ use tokio::sync::watch;
 use crate::pruned;
 use crate::query::{Most, first_since, scan};
 use crate::sql::Connection;
-use crate::{EventStore, Filter, Order, Position, PrunedRange, StoreError, StoredEvent};
+use crate::{
+    DamagedEvents, EventStore, Filter, Order, Position, PrunedRange, StoreError, StoredEvent,
+};
 
 /// How much is read ahead.
 const AHEAD: Most = Most { events: 500, bytes: 16 << 20 };
@@ -32,9 +34,24 @@ pub enum Start {
 pub enum Followed {
     /// An event that passes the filter.
     Event(StoredEvent),
+    /// What comes next is damaged or lost. Whether it would have passed the filter is not known; of what
+    /// is lost it is told if the filter names neither keys nor sources, sessions, correlations or
+    /// validities.
+    Damaged(DamagedEvents),
     /// Retention has let go of what would have come next: from here on, up to the last of these
     /// positions. Whether any of it would have passed the filter, nobody knows any more.
     Pruned(PrunedRange),
+}
+
+impl Followed {
+    /// The position, or the first of several.
+    fn position(&self) -> Position {
+        match self {
+            Followed::Event(event) => event.position,
+            Followed::Damaged(damaged) => damaged.first,
+            Followed::Pruned(range) => range.first,
+        }
+    }
 }
 
 /// Follows a store: history first, then what is written, by whichever process. In the order of
@@ -47,7 +64,7 @@ pub struct Follow {
     filter: Filter,
     /// Everything up to here was looked at.
     to: Position,
-    ahead: VecDeque<StoredEvent>,
+    ahead: VecDeque<Followed>,
     pulse: watch::Receiver<i64>,
 }
 
@@ -86,8 +103,8 @@ impl Follow {
     /// If the database cannot be asked.
     pub async fn next(&mut self) -> Result<Followed, StoreError> {
         loop {
-            if let Some(event) = self.ahead.pop_front() {
-                return Ok(Followed::Event(event));
+            if let Some(next) = self.ahead.pop_front() {
+                return Ok(next);
             }
             self.pulse.borrow_and_update();
             match self.read().await? {
@@ -114,7 +131,11 @@ impl Follow {
         };
         match self.store.readers().run(read).await? {
             Ok(scanned) => {
-                self.ahead = scanned.events.into();
+                let events = scanned.events.into_iter().map(Followed::Event);
+                let damaged = scanned.damaged.into_iter().map(Followed::Damaged);
+                let mut ahead: Vec<Followed> = events.chain(damaged).collect();
+                ahead.sort_by_key(Followed::position);
+                self.ahead = ahead.into();
                 self.to = self.to.max(scanned.to);
                 Ok(if scanned.is_all { Read::All } else { Read::Some })
             }

@@ -54,6 +54,9 @@
 mod append;
 mod beside;
 mod chain;
+mod clock;
+mod damaged;
+mod digest;
 mod embedded;
 mod error;
 mod event;
@@ -68,6 +71,7 @@ mod query;
 mod queues;
 mod record;
 mod recorder;
+mod repair;
 mod replay;
 mod reports;
 mod retention;
@@ -85,6 +89,8 @@ mod writer;
 
 pub use append::Appended;
 pub use chain::{Cause, Chain, Link};
+pub use damaged::DamagedEvents;
+pub use digest::{Checkpoint, CheckpointError, Digest};
 pub use embedded::{Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueStatus};
 pub use error::{Damage, Foreign, StoreError};
 pub use event::{Position, Standing, StandingError, StoredEvent};
@@ -97,6 +103,7 @@ pub use quarantine::{Difference, Quarantined, Retried};
 pub use query::{Cursor, CursorError, EventPages, Field, FieldError, Filter, Order, Page};
 pub use record::Incoming;
 pub use recorder::{RecordError, Recorded, Recorder};
+pub use repair::{ClockRepair, ClockState};
 pub use replay::{
     Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget, Unfit,

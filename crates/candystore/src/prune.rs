@@ -206,8 +206,8 @@ impl Transaction {
             .collect();
         self.count_gone(&batch[..free]).await?;
         let sql = "DELETE FROM events WHERE position >= $1 AND position <= $2";
-        let events = self.execute_each(sql, &values).await?;
         self.record_pruned(&ranges).await?;
+        let events = self.execute_each(sql, &values).await?;
         Ok(PruneProgress { events, held_from })
     }
 

@@ -1,6 +1,7 @@
 //! Which positions retention has let go.
 
-use crate::sql::{Connection, Row, Table, Type, Value};
+use crate::digest::Digest;
+use crate::sql::{Connection, Row, Value, next, table};
 use crate::writer::Transaction;
 use crate::{EventStore, Position, StoreError};
 
@@ -14,11 +15,21 @@ pub struct PrunedRange {
     pub last: Position,
 }
 
-static PRUNED: Table = Table {
-    name: "pruned",
-    columns: &[("first", Type::Int), ("last", Type::Int)],
-    or_ignore: false,
-};
+table! {
+    /// A row of `pruned`.
+    PrunedRow in "pruned" {
+        first: Position,
+        last: Position,
+        /// That of the last event of the range, if it had one.
+        digest: Option<Digest>,
+    }
+}
+
+impl PrunedRow {
+    fn range(&self) -> PrunedRange {
+        PrunedRange { first: self.first, last: self.last }
+    }
+}
 
 impl PrunedRange {
     /// How many positions.
@@ -52,7 +63,7 @@ pub(crate) async fn at(
     connection: &mut Connection,
     position: Position,
 ) -> Result<Option<PrunedRange>, StoreError> {
-    Ok(touching(connection, position, position).await?.pop())
+    Ok(touching(connection, position, position).await?.pop().map(|row| row.range()))
 }
 
 /// What was pruned after one position and before another, both excluded.
@@ -65,26 +76,27 @@ pub(crate) async fn between(
         return Ok(Vec::new());
     }
     let (first, last) = (after + 1, before - 1);
-    let mut ranges = touching(connection, first, last).await?;
-    for range in &mut ranges {
-        *range = PrunedRange { first: range.first.max(first), last: range.last.min(last) };
-    }
-    Ok(ranges)
+    let clip =
+        |row: &PrunedRow| PrunedRange { first: row.first.max(first), last: row.last.min(last) };
+    Ok(touching(connection, first, last).await?.iter().map(clip).collect())
 }
 
 /// The ranges that have a position from `first` to `last`, whole.
-async fn touching(
+pub(crate) async fn touching(
     connection: &mut Connection,
     first: Position,
     last: Position,
-) -> Result<Vec<PrunedRange>, StoreError> {
+) -> Result<Vec<PrunedRow>, StoreError> {
     // Ranges do not overlap, so only one that begins before `first` can reach it.
-    let sql = "SELECT first, last FROM pruned WHERE first <= $2 \
-         AND first >= COALESCE((SELECT MAX(first) FROM pruned WHERE first <= $1), 0) ORDER BY first";
-    let rows = connection.query(sql, &[Value::position(first), Value::position(last)]).await?;
+    let sql = format!(
+        "SELECT {} FROM pruned WHERE first <= $2 \
+         AND first >= COALESCE((SELECT MAX(first) FROM pruned WHERE first <= $1), 0) ORDER BY first",
+        PrunedRow::COLUMNS
+    );
+    let rows = connection.query(&sql, &[Value::position(first), Value::position(last)]).await?;
     let mut ranges = Vec::with_capacity(rows.len());
     for row in &rows {
-        let range = PrunedRange::of(row)?;
+        let range = PrunedRow::of(row)?;
         if range.last >= first {
             ranges.push(range);
         }
@@ -93,22 +105,39 @@ async fn touching(
 }
 
 impl Transaction {
-    /// Records that positions were pruned; they are in order.
+    /// Records that positions are pruned; they are in order, and their events still there: what comes
+    /// behind a range is chained to the digest of its last event.
     pub(crate) async fn record_pruned(&mut self, ranges: &[PrunedRange]) -> Result<(), StoreError> {
         let (Some(first), Some(last)) = (ranges.first(), ranges.last()) else { return Ok(()) };
         let (first, last) = (first.first.saturating_sub(1), last.last + 1);
         let there = touching(self.connection(), first, last).await?;
         let sql = "DELETE FROM pruned WHERE first = $1";
-        let firsts: Vec<_> = there.iter().map(|range| vec![Value::position(range.first)]).collect();
+        let firsts: Vec<_> = there.iter().map(|row| vec![Value::position(row.first)]).collect();
         self.execute_each(sql, &firsts).await?;
-        let all = joined([&there, ranges].concat());
-        let rows: Vec<_> = all.iter().map(|range| row(*range)).collect();
-        self.insert(&PRUNED, &rows).await
+        let all: Vec<_> =
+            there.iter().map(PrunedRow::range).chain(ranges.iter().copied()).collect();
+        let mut rows = Vec::new();
+        for PrunedRange { first, last } in joined(all) {
+            let known = there.iter().find(|row| row.last == last);
+            let digest = match known {
+                Some(known) => known.digest,
+                None => digest_at(self.connection(), last).await?,
+            };
+            rows.push(PrunedRow { first, last, digest });
+        }
+        self.insert_rows(&rows).await
     }
 }
 
-fn row(range: PrunedRange) -> Vec<Value> {
-    vec![Value::position(range.first), Value::position(range.last)]
+/// The digest of the event at a position, if it has one.
+async fn digest_at(
+    connection: &mut Connection,
+    position: Position,
+) -> Result<Option<Digest>, StoreError> {
+    let sql = "SELECT digest FROM events WHERE position = $1";
+    let rows = connection.query(sql, &[Value::position(position)]).await?;
+    let read = |row: &Row| next(&mut row.0.iter(), "digest");
+    rows.first().map_or(Ok(None), read)
 }
 
 /// Positions in order, as ranges.

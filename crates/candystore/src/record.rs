@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::beside;
+use crate::digest::Digest;
 use crate::event::EventRow;
 use crate::quarantine::Said;
 use crate::sql::time_to_micros;
@@ -94,6 +95,8 @@ pub(crate) struct Record {
     violation: Option<String>,
     schema: Option<Uuid>,
     checksum: u32,
+    /// That of the body.
+    digest: Digest,
 }
 
 impl Record {
@@ -171,6 +174,7 @@ impl Record {
             violation: None,
             schema,
             checksum: crc32fast::hash(&incoming.body),
+            digest: Digest::of_bytes(&incoming.body),
             body: incoming.body,
         }
     }
@@ -200,6 +204,7 @@ impl Record {
             violation: Some(violation),
             schema: None,
             checksum: crc32fast::hash(&incoming.body),
+            digest: Digest::of_bytes(&incoming.body),
             body: incoming.body,
         }
     }
@@ -236,7 +241,13 @@ impl Record {
         beside::text(&self.headers, self.properties.as_deref())
     }
 
-    /// What is stored of it, once it has its position and its time.
+    /// What is stored of it behind the event with this digest.
+    pub(crate) fn chained(&self, position: Position, received: i64, before: Digest) -> EventRow {
+        let row = self.row(position, received);
+        EventRow { digest: Some(before.after(&row, self.digest)), ..row }
+    }
+
+    /// What is stored of it, once it has its position and its time, but for the digest.
     pub(crate) fn row(&self, position: Position, received: i64) -> EventRow {
         let column = |text: &str| indexed(text).into_owned();
         EventRow {
@@ -257,6 +268,7 @@ impl Record {
             body: self.body.clone(),
             checksum: self.checksum,
             imported: self.received.is_some(),
+            digest: None,
         }
     }
 }

@@ -86,7 +86,7 @@ impl Connection {
         either!(self, c => c.batch("BEGIN IMMEDIATE"), c.begin().await)
     }
 
-    /// Begins a transaction that nobody else writes beside, and asks for one row of numbers.
+    /// Begins a transaction that nobody else writes beside, and asks for one row of numbers and texts.
     pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
         match self {
             Connection::Sqlite(sqlite) => {
@@ -228,6 +228,11 @@ impl Connection {
     /// Lets statements take as long as they need, on a connection that nobody else waits for.
     pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
         either!(self, _c => Ok(()), _c.take_time().await)
+    }
+
+    /// The same where it is a clock of a server's, which all that write there have in common.
+    pub(crate) fn server_clock(&self) -> Option<&'static str> {
+        either!(self, _c => None, Some(postgres::CLOCK))
     }
 
     /// Whether it is a SQLite file.

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use bloodbank_core::{Contracts, LiveContracts};
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::damaged::lost;
 use crate::event::EventRow;
 use crate::pulse::Pulse;
 use crate::record::Record;
 use crate::sql::{Connection, Pool, Target, Value};
 use crate::writer::Writer;
-use crate::{Appended, Incoming, Position, StoreError, StoreUrl, StoredEvent};
+use crate::{Appended, DamagedEvents, Incoming, Position, StoreError, StoreUrl, StoredEvent};
 
 /// Events that are judged on the caller's thread; more go to a thread for work.
 const FEW: usize = 16;
@@ -26,13 +28,21 @@ pub struct StoreOptions {
     pub readers: usize,
     /// The most pages of 4,096 bytes that a SQLite file may have; no limit of ours by default.
     pub max_pages: Option<u32>,
+    /// When it is now, for a SQLite file; a PostgreSQL server has a clock of its own.
+    pub clock: fn() -> DateTime<Utc>,
 }
 
 impl StoreOptions {
     /// A store with four readers of a file, or one on a server, whose connections are counted.
     pub fn new(url: StoreUrl) -> Self {
         let readers = if matches!(url, StoreUrl::Sqlite(_)) { 4 } else { 1 };
-        StoreOptions { url, readers, max_pages: None }
+        StoreOptions { url, readers, max_pages: None, clock: Utc::now }
+    }
+
+    /// Sets the clock of a SQLite file.
+    pub fn with_clock(mut self, clock: fn() -> DateTime<Utc>) -> Self {
+        self.clock = clock;
+        self
     }
 
     /// Limits the pages of a SQLite file.
@@ -70,7 +80,7 @@ impl EventStore {
         let contracts = contracts.into();
         let target = Target { url: options.url, max_pages: options.max_pages };
         let (pulse, _) = watch::channel(0);
-        let writer = Writer::start(target.clone(), pulse.clone()).await?;
+        let writer = Writer::start(target.clone(), pulse.clone(), options.clock).await?;
         let readers = Pool::new(&target, options.readers.max(1))?;
         let pulse = Pulse::new(pulse);
         let inner = Inner { target, contracts, writer, readers, pulse };
@@ -121,15 +131,23 @@ impl EventStore {
     /// The event at a position, if there is one: what was pruned is gone.
     ///
     /// # Errors
-    /// If the database cannot be asked.
+    /// If the database cannot be asked; [`StoreError::Damaged`] if the event is not what was stored, or
+    /// is lost.
     pub async fn at(&self, position: Position) -> Result<Option<StoredEvent>, StoreError> {
-        self.one("position", Value::position(position)).await
+        let found = self.one("position", Value::position(position)).await?;
+        if found.is_none() && position > 0 && position <= self.position().await? {
+            let look = async move |c: &mut Connection| lost(c, position, position, 0).await;
+            if let Some(lost) = self.readers().run(look).await?.pop() {
+                return Err(lost.error());
+            }
+        }
+        Ok(found)
     }
 
     /// The event with an id, if it is stored.
     ///
     /// # Errors
-    /// If the database cannot be asked.
+    /// If the database cannot be asked; [`StoreError::Damaged`] if the event is not what was stored.
     pub async fn get(&self, id: Uuid) -> Result<Option<StoredEvent>, StoreError> {
         self.one("id", Value::Id(id)).await
     }
@@ -137,7 +155,9 @@ impl EventStore {
     async fn one(&self, column: &str, value: Value) -> Result<Option<StoredEvent>, StoreError> {
         let sql = format!("SELECT {} FROM events WHERE {column} = $1", EventRow::COLUMNS);
         let asked = async move |c: &mut Connection| c.query(&sql, &[value]).await;
-        self.readers().run(asked).await?.first().map(StoredEvent::of).transpose()
+        let rows = self.readers().run(asked).await?;
+        let event = rows.first().map(StoredEvent::sound).transpose()?;
+        event.transpose().map_err(DamagedEvents::error)
     }
 
     pub(crate) fn target(&self) -> &Target {

@@ -1,12 +1,13 @@
 //! Whether a store is as it was written.
 
+mod chain;
 mod columns;
 mod figures;
 mod parts;
 mod scan;
 
 use crate::sql::Connection;
-use crate::{EventStore, Position, StoreError};
+use crate::{Checkpoint, EventStore, Position, StoreError};
 
 use self::scan::Scan;
 
@@ -25,6 +26,10 @@ pub struct Verified {
     pub lost: u64,
     /// How many positions were pruned.
     pub pruned: u64,
+    /// How many of the events were stored before events had digests.
+    pub unchained: u64,
+    /// The last position with the digest that stands for everything up to it; `None` without a head.
+    pub head: Option<Checkpoint>,
     /// How many problems there are.
     pub found: u64,
     /// The first thousand of them.
@@ -66,13 +71,14 @@ impl Verified {
 }
 
 impl EventStore {
-    /// Looks at everything in one state of the store, while others go on writing: every checksum is
-    /// computed anew, every column compared with the bytes, every position accounted for. `progress` is
-    /// called after each page.
+    /// Looks at everything in one state of the store, while others go on writing: every checksum and
+    /// digest is computed anew, every column compared with the bytes, every position accounted for.
+    /// `progress` is called after each page.
     ///
-    /// Finds all problems at once, but for pages of PostgreSQL that it cannot read itself. What does not
-    /// stand in an event's bytes cannot be told from them: its headers, and what its contract said.
-    /// While it looks, the log beside a SQLite file grows with what others write.
+    /// Finds all problems at once, but for pages of PostgreSQL that it cannot read itself. While it
+    /// looks, the log beside a SQLite file grows with what others write. Who can write to the database
+    /// can change events and all digests behind them: only a checkpoint that was kept elsewhere
+    /// ([`verify_against`](EventStore::verify_against)) shows that.
     ///
     /// # Errors
     /// If the database cannot be asked.
@@ -80,8 +86,28 @@ impl EventStore {
         &self,
         progress: impl FnMut(VerifyProgress) + Send + 'static,
     ) -> Result<Verified, StoreError> {
+        self.verified(None, progress).await
+    }
+
+    /// The same, and whether a position still has the digest that [`Verified::head`] once said.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn verify_against(
+        &self,
+        expected: Checkpoint,
+        progress: impl FnMut(VerifyProgress) + Send + 'static,
+    ) -> Result<Verified, StoreError> {
+        self.verified(Some(expected), progress).await
+    }
+
+    async fn verified(
+        &self,
+        expected: Option<Checkpoint>,
+        progress: impl FnMut(VerifyProgress) + Send + 'static,
+    ) -> Result<Verified, StoreError> {
         let look = async move |c: &mut Connection| {
-            c.snapshot(async move |c: &mut Connection| Scan::run(c, progress).await).await
+            c.snapshot(async move |c: &mut Connection| Scan::run(c, expected, progress).await).await
         };
         self.long_reader()?.run(look).await
     }

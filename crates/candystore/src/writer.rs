@@ -6,9 +6,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bloodbank_bus::Outage;
-use chrono::Utc;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::clock::{self, Clock};
+use crate::digest::Digest;
 use crate::sql::{
     Cell, Connection, Each, Local, Mode, Row, Table, TableRow, Target, Value, spawn,
     time_to_micros, unharmed,
@@ -41,29 +42,52 @@ pub(crate) struct Head {
     /// How many events came again.
     pub(crate) duplicates: u64,
     commits: i64,
+    /// That of the last position.
+    pub(crate) digest: Digest,
+    /// When the transaction began, by the clock that is in force.
+    now: i64,
 }
 
 impl Head {
-    /// The next position, and when it is given. Time never goes back, whatever the clock does, and
-    /// what another store says of it does not lead into the future.
+    const COLUMNS: &str = "position, received, duplicates, commits, digest";
+
+    /// The next position, and when it is given.
     pub(crate) fn next(&mut self, received: Option<i64>) -> (Position, i64) {
-        let now = time_to_micros(Utc::now());
         self.position += 1;
-        self.received = received.unwrap_or(now).min(now).max(self.received);
+        self.received = clock::next(self.received, self.now, received);
         (self.position, self.received)
     }
 
     /// Now, in microseconds since 1970, as far as time has not gone back.
     pub(crate) fn now(&self) -> i64 {
-        time_to_micros(Utc::now()).max(self.received)
+        clock::next(self.received, self.now, None)
     }
 
-    fn of(row: &Row) -> Result<Self, StoreError> {
+    /// What the clock says, in microseconds since 1970.
+    pub(crate) fn clock(&self) -> i64 {
+        self.now
+    }
+
+    /// When the last event was stored, in microseconds since 1970.
+    pub(crate) fn received(&self) -> i64 {
+        self.received
+    }
+
+    /// Puts right when the last event was stored.
+    pub(crate) fn set_received(&mut self, received: i64) {
+        self.received = received;
+    }
+
+    /// Of a row of [`Head::COLUMNS`] and the time.
+    fn of(row: &Row, now: i64) -> Result<Self, StoreError> {
+        let digest = row.text(4)?.parse();
         Ok(Head {
             position: row.position(0)?,
             received: row.int(1)?,
             duplicates: row.position(2)?,
             commits: row.int(3)?,
+            digest: digest.map_err(|_| StoreError::column("head.digest"))?,
+            now,
         })
     }
 }
@@ -71,6 +95,8 @@ impl Head {
 /// A transaction that nobody writes beside.
 pub(crate) struct Transaction {
     connection: Connection,
+    /// That of this process, for a database without one.
+    clock: Clock,
     pub(crate) head: Head,
     has_changed: bool,
     /// Whether somebody may wait for what has changed.
@@ -86,11 +112,14 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    async fn open(target: &Target) -> Result<Self, StoreError> {
+    async fn open(target: &Target, clock: Clock) -> Result<Self, StoreError> {
         let connection = Connection::open(target, Mode::Write).await?;
-        let head = Head { position: 0, received: 0, duplicates: 0, commits: 0 };
+        let (position, received, now) = (0, 0, 0);
+        let head =
+            Head { position, received, duplicates: 0, commits: 0, digest: Digest::NONE, now };
         Ok(Transaction {
             connection,
+            clock,
             head,
             has_changed: false,
             is_awaited: false,
@@ -172,6 +201,24 @@ impl Transaction {
         self.noted(done.map(|()| (cells.len() / table.columns.len()) as u64)).map(|_| ())
     }
 
+    /// From here on everything is taken back by [`end_trial`](Transaction::end_trial).
+    pub(crate) async fn begin_trial(&mut self) -> Result<(Head, bool), StoreError> {
+        self.check()?;
+        self.connection.batch("SAVEPOINT trial").await?;
+        Ok((self.head, self.has_changed))
+    }
+
+    /// Takes everything back since the trial began.
+    pub(crate) async fn end_trial(
+        &mut self,
+        head: Head,
+        has_changed: bool,
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        (self.head, self.has_changed) = (head, has_changed);
+        self.connection.batch("ROLLBACK TO SAVEPOINT trial; RELEASE SAVEPOINT trial").await
+    }
+
     /// Keeps in mind what a statement did.
     fn noted(&mut self, done: Result<u64, StoreError>) -> Result<u64, StoreError> {
         match &done {
@@ -199,8 +246,18 @@ impl Transaction {
     async fn begin(&mut self) -> Result<(), StoreError> {
         (self.has_changed, self.is_awaited, self.ended) = (false, false, None);
         self.counted.clear();
-        let sql = "SELECT position, received, duplicates, commits FROM head";
-        self.head = Head::of(&self.connection.begin_with(sql).await?)?;
+        let columns = Head::COLUMNS;
+        let sql = match self.connection.server_clock() {
+            Some(clock) => format!("SELECT {columns}, {clock} FROM head"),
+            None => format!("SELECT {columns} FROM head"),
+        };
+        let row = self.connection.begin_with(&sql).await?;
+        // A clock that all writers have in common decides.
+        let now = match row.0.get(5) {
+            Some(_) => row.int(5)?,
+            None => time_to_micros((self.clock)()),
+        };
+        self.head = Head::of(&row, now)?;
         Ok(())
     }
 
@@ -214,12 +271,12 @@ impl Transaction {
             return self.connection.batch("COMMIT").await;
         }
         self.head.commits += 1;
-        let Head { position, received, duplicates, commits } = self.head;
+        let Head { position, received, duplicates, commits, digest, .. } = self.head;
         let telling = self.connection.telling(commits);
         // In one round trip.
         let sql = format!(
             "UPDATE head SET position = {position}, received = {received}, \
-             duplicates = {duplicates}, commits = {commits}; {telling}COMMIT"
+             duplicates = {duplicates}, commits = {commits}, digest = '{digest}'; {telling}COMMIT"
         );
         self.connection.batch(&sql).await
     }
@@ -271,19 +328,20 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Opens the store, and makes its tables if they are not there. `pulse` is told the number of
-    /// commits after each.
+    /// commits after each. `clock` gives the time where the database has no clock of its own.
     ///
     /// # Errors
     /// Those of opening.
     pub(crate) async fn start(
         target: Target,
         pulse: watch::Sender<i64>,
+        clock: Clock,
     ) -> Result<Self, StoreError> {
         let (jobs, receiver) = mpsc::unbounded_channel();
         let (started, opened) = oneshot::channel::<Result<(), StoreError>>();
         spawn("candystore-write", move || async move {
             let opened = async {
-                let mut transaction = Transaction::open(&target).await?;
+                let mut transaction = Transaction::open(&target, clock).await?;
                 transaction.connection.migrate().await?;
                 Ok(transaction)
             };
@@ -291,7 +349,7 @@ impl Writer {
                 Ok(transaction) => {
                     // Whoever opens the store may have gone.
                     let _ = started.send(Ok(()));
-                    work(transaction, target, receiver, pulse).await;
+                    work(transaction, target, clock, receiver, pulse).await;
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
@@ -332,6 +390,7 @@ impl Writer {
 async fn work(
     transaction: Transaction,
     target: Target,
+    clock: Clock,
     mut receiver: mpsc::UnboundedReceiver<Job>,
     pulse: watch::Sender<i64>,
 ) {
@@ -345,7 +404,7 @@ async fn work(
         }
         let transaction = match open.take() {
             Some(transaction) if !transaction.connection.is_lost() => Ok(transaction),
-            _ => Transaction::open(&target).await.map_err(StoreError::while_open),
+            _ => Transaction::open(&target, clock).await.map_err(StoreError::while_open),
         };
         match transaction {
             Ok(mut transaction) => {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bloodbank::candystore::{Embedded, QueueStatus};
+use bloodbank::candystore::{ClockState, Embedded, EventStore, QueueStatus};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
     Contracts, Destination, Headers, Queue, Topology, Transport, TransportError, Verbatim,
@@ -41,6 +41,7 @@ pub(super) async fn look(
             return report.wrong("store", error.to_string(), "`bloodbank store verify` says more");
         }
     }
+    clock(report, &store).await;
     let bus = Embedded::new(store);
     round_trip(report, &bus).await;
     match bus.queues().await {
@@ -53,6 +54,26 @@ pub(super) async fn look(
         }
     }
     bus.close().await;
+}
+
+async fn clock(report: &mut Report, store: &EventStore) {
+    let fix = "set the clocks, then `bloodbank store repair-clock` puts the times right";
+    match store.clock_state().await {
+        Ok(ClockState { ahead: Some(ahead), .. }) => {
+            let minutes = ahead.num_minutes();
+            let said = format!("the last event was stored {minutes} minutes ahead of now");
+            report.wrong("clock", said, fix);
+        }
+        Ok(ClockState { steps, .. }) if !steps.is_empty() => {
+            let positions: Vec<String> = steps.iter().take(10).map(ToString::to_string).collect();
+            let said = format!("times go back at position {}", positions.join(", "));
+            report.wrong("clock", said, fix);
+        }
+        Ok(_) => report.fine("clock", "times go forward, and none is ahead of now"),
+        Err(error) => {
+            report.wrong("clock", error.to_string(), "`bloodbank store verify` says more");
+        }
+    }
 }
 
 async fn round_trip(report: &mut Report, bus: &Embedded) {

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use bloodbank::candystore::{PrunedRange, StoredEvent, body_field};
+use bloodbank::candystore::{DamagedEvents, PrunedRange, StoredEvent, body_field};
 use bloodbank::serde::de::IgnoredAny;
 use bloodbank::serde_json::{self, Value, json};
 use bloodbank::{Kind, escape_control};
@@ -34,6 +34,11 @@ pub(super) fn line(event: &StoredEvent) -> String {
 /// What a follower is told of positions that are gone.
 pub(crate) fn pruned(range: &PrunedRange) -> String {
     format!("note: positions {} to {} were pruned; it goes on behind them", range.first, range.last)
+}
+
+/// What is not what was stored, and is not shown.
+pub(crate) fn damaged(damaged: &DamagedEvents) -> String {
+    format!("damaged: {damaged}; `bloodbank store verify` finds all of it")
 }
 
 /// Everything about it on one line of JSON. The envelope stands in it as it came, but for line breaks;

@@ -51,6 +51,7 @@ impl List {
             let page = store.page(&filter, order, missing, cursor.as_ref()).await?;
             missing -= page.events.len();
             self.show(&page.events, &mask, is_first)?;
+            page.damaged.iter().for_each(|damaged| eprintln!("{}", event::damaged(damaged)));
             is_first &= page.events.is_empty();
             cursor = page.next;
             if missing == 0 || cursor.is_none() {

@@ -59,6 +59,7 @@ impl Tail {
         match followed {
             Followed::Event(event) if self.json => say(event::json_line(event, mask))?,
             Followed::Event(event) => say(event::line(event))?,
+            Followed::Damaged(damaged) => eprintln!("{}", event::damaged(damaged)),
             Followed::Pruned(range) => eprintln!("{}", event::pruned(range)),
             other => eprintln!("note: {other:?}"),
         }

@@ -1,17 +1,22 @@
 //! `store verify`: whether everything is as it was stored.
 
-use bloodbank::candystore::{EventStore, Problem, Verified};
+use bloodbank::candystore::{Checkpoint, EventStore, Problem, Verified, VerifyProgress};
 use clap::Args;
 use serde_json::json;
 
 use crate::FINDINGS;
 use crate::figures::{count, count_of};
+use crate::hints;
 use crate::progress::{clear, over};
 use crate::table::say;
 
 #[derive(Args)]
 #[command(after_help = "Exits 100 when something is wrong.")]
 pub(crate) struct Verify {
+    /// What an earlier `verify` said of the head, kept outside of the store: everything up to there
+    /// must still be what it was, whoever has written to the database since.
+    #[arg(long, value_name = "POSITION:DIGEST", value_parser = hints::value::<Checkpoint>)]
+    expect: Option<Checkpoint>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -20,10 +25,11 @@ pub(crate) struct Verify {
 impl Verify {
     /// Exits 100 when something is wrong.
     pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
-        let verified = store.verify(|at| {
-            over(&format!("position {} of {}", at.done, at.of));
-        });
-        let verified = verified.await;
+        let progress = |at: VerifyProgress| over(&format!("position {} of {}", at.done, at.of));
+        let verified = match self.expect {
+            Some(expected) => store.verify_against(expected, progress).await,
+            None => store.verify(progress).await,
+        };
         clear();
         let verified = verified?;
         match self.json {
@@ -56,6 +62,13 @@ fn print(verified: &Verified) -> anyhow::Result<()> {
         count(verified.lost),
         count(verified.pruned),
     ))?;
+    if verified.unchained > 0 {
+        let older = count_of(verified.unchained, "event");
+        say(format_args!("{older} have no digest: they were stored by an earlier version"))?;
+    }
+    if let Some(head) = verified.head {
+        say(format_args!("head {head}"))?;
+    }
     Ok(())
 }
 
@@ -66,6 +79,8 @@ fn as_json(verified: &Verified) -> serde_json::Value {
         "damaged": verified.damaged,
         "lost": verified.lost,
         "pruned": verified.pruned,
+        "unchained": verified.unchained,
+        "head": verified.head.map(|head| head.to_string()),
         "found": verified.found,
         "problems": verified.problems.iter().map(problem).collect::<Vec<_>>(),
     })

@@ -35,6 +35,14 @@ impl Store {
     }
 }
 
+/// What `verify` says of a store, and the digest of its head.
+fn verified(said: &Said) -> (&str, &str) {
+    let (said, head) = said.out.trim_end().rsplit_once("\nhead ").expect("a head");
+    let (_, digest) = head.split_once(':').expect("a position and a digest");
+    assert_eq!(digest.len(), 64, "{head}");
+    (said, head)
+}
+
 fn event(key: &str, id: Uuid, n: usize) -> Incoming {
     let meta = Meta::new().with_id(id);
     let envelope = Envelope::new(key, "test", json!({ "n": n, "text": "a known text" }), meta);
@@ -45,7 +53,19 @@ fn event(key: &str, id: Uuid, n: usize) -> Incoming {
 async fn what_is_sound_is_said_in_a_line() {
     let store = Store::sqlite().seeded().await;
     let said = store.says(&["verify"]);
-    assert_eq!(said.out, "verified 7 events: 0 damaged, 0 lost, 0 pruned\n");
+    let (line, head) = verified(&said);
+    assert_eq!(line, "verified 7 events: 0 damaged, 0 lost, 0 pruned");
+    let again = store.says(&["verify", "--expect", head]);
+    assert_eq!((again.code, &again.out), (0, &said.out));
+    let other = store.says(&["verify", "--expect", &format!("8{}", &head[1..])]);
+    assert_eq!(other.code, 100);
+    assert!(
+        other.out.starts_with("the store ends at 7, and 8 was expected in it\n"),
+        "{}",
+        other.out
+    );
+    let wrong = store.says(&["verify", "--expect", "7:5f"]);
+    assert!(wrong.err.contains("64 hexadecimal digits") && wrong.code == 2, "{}", wrong.err);
     assert_eq!((said.code, said.err.as_str()), (0, ""));
 }
 
@@ -62,11 +82,15 @@ async fn damage_is_named_and_is_a_finding() {
     fs::write(&path, bytes).unwrap();
     let said = store.says(&["verify"]);
     assert_eq!(
-        said.out,
+        verified(&said).0,
         "position 5: its bytes are not those of its checksum\n\
-         verified 5 events: 1 damaged, 0 lost, 2 pruned; 1 problem in all\n"
+         verified 5 events: 1 damaged, 0 lost, 2 pruned; 1 problem in all"
     );
     assert_eq!(said.code, 100);
+    let exported = store.says(&["export"]);
+    assert_eq!((exported.code, exported.out.lines().count()), (100, 4));
+    let told = "damaged: position 5: its bytes are not those of its checksum";
+    assert!(exported.err.starts_with(told), "{}", exported.err);
     let said = store.says(&["verify", "--json"]);
     let report: Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!((&report["found"], &report["problems"][0]["position"]), (&json!(1), &json!(5)));
@@ -88,8 +112,8 @@ async fn pruning_is_a_dry_run_until_it_is_meant() {
     let done = store.says(&["prune", "--key", "#", "--keep", "1", "--yes"]);
     assert_eq!((done.code, done.out.as_str()), (0, "5 events pruned\n"));
     assert!(done.err.contains("`--vacuum` gives it back to the disk"), "{}", done.err);
-    let verified = store.says(&["verify"]);
-    assert_eq!(verified.out, "verified 2 events: 0 damaged, 0 lost, 5 pruned\n");
+    let said = store.says(&["verify"]);
+    assert_eq!(verified(&said).0, "verified 2 events: 0 damaged, 0 lost, 5 pruned");
     let none = store.says(&["prune", "--key", "#", "--max-bytes", "1MB"]);
     assert_eq!((none.out.as_str(), none.err.as_str()), ("0 events would go, 0 B\n", ""));
 }
@@ -123,8 +147,8 @@ async fn events_go_from_one_database_to_the_other_and_back() {
         assert_eq!((imported.code, imported.out), (0, expected));
         assert_eq!(imported.err, TAKEN);
     }
-    let verified = postgres.says(&["verify"]);
-    assert_eq!(verified.out, "verified 7 events: 0 damaged, 0 lost, 0 pruned\n");
+    let said = postgres.says(&["verify"]);
+    assert_eq!(verified(&said).0, "verified 7 events: 0 damaged, 0 lost, 0 pruned");
 
     let file = postgres.0.path("out.ndjson");
     assert_eq!(postgres.says(&["export", &file.display().to_string()]).code, 0);

@@ -5,6 +5,7 @@ use chrono::{TimeDelta, Utc};
 
 use super::protected::needed;
 use super::{DoomedKey, Prune, PrunePlan};
+use crate::clock::Times;
 use crate::sql::{Connection, Value, micros_to_time, time_to_micros};
 use crate::{Position, StoreError};
 
@@ -38,7 +39,7 @@ fn is_meant(key: &str, prune: &Prune) -> bool {
     (prune.keys.is_empty() || prune.keys.iter().any(matches)) && !prune.except.iter().any(matches)
 }
 
-/// The last position that was stored too long ago; 0 if none was.
+/// The last position up to which all was stored too long ago; 0 if nothing was.
 async fn age_limit(connection: &mut Connection, prune: &Prune) -> Result<Position, StoreError> {
     let Some(age) = prune.older_than else { return Ok(0) };
     let age = TimeDelta::from_std(age).ok();
@@ -46,9 +47,11 @@ async fn age_limit(connection: &mut Connection, prune: &Prune) -> Result<Positio
     let Some(before) = age.and_then(|age| Utc::now().checked_sub_signed(age)) else {
         return Ok(0);
     };
-    let sql = "SELECT position FROM events WHERE received < $1 \
-         ORDER BY received DESC, position DESC LIMIT 1";
-    first(connection, sql, &[Value::Int(time_to_micros(before))]).await
+    let head = connection.query_one("SELECT position FROM head", &[]).await?.position(0)?;
+    // Where a clock was wrong, nothing goes that stands behind an event that may stay.
+    let times = Times::of(connection, head).await?;
+    let stays = times.first_since(connection, time_to_micros(before)).await?;
+    Ok(stays.map_or(head, |first| first - 1))
 }
 
 /// The last position of a key that is not among the newest; 0 if all are.

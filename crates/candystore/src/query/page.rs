@@ -2,7 +2,7 @@
 
 use super::scan::{Most, scan};
 use crate::sql::Connection;
-use crate::{Cursor, EventStore, Filter, Order, StoreError, StoredEvent};
+use crate::{Cursor, DamagedEvents, EventStore, Filter, Order, StoreError, StoredEvent};
 
 /// The event that brings the bodies of a page over so many bytes is its last one.
 const MOST_BYTES: u64 = 16 << 20;
@@ -13,6 +13,9 @@ const MOST_BYTES: u64 = 16 << 20;
 pub struct Page {
     /// Events, in the order that was asked for.
     pub events: Vec<StoredEvent>,
+    /// What of the page is damaged, whether or not it would pass the filter, in the same order. What is
+    /// lost is told if the filter names at most times, positions, fields and events alone.
+    pub damaged: Vec<DamagedEvents>,
     /// Where to go on; `None` at the end of what is stored.
     pub next: Option<Cursor>,
 }
@@ -52,9 +55,14 @@ impl EventStore {
             scanned.events.truncate(limit);
             let last = scanned.events.last().map(|event| event.position);
             let next = last.map(|position| Cursor::new(filter, order, position));
-            return Ok(Page { events: scanned.events, next });
+            let mut damaged = scanned.damaged;
+            damaged.retain(|damaged| match order {
+                Order::Oldest => last > Some(damaged.last),
+                Order::Newest => last < Some(damaged.first),
+            });
+            return Ok(Page { events: scanned.events, damaged, next });
         }
         let next = (!scanned.is_all).then(|| Cursor::new(filter, order, scanned.to));
-        Ok(Page { events: scanned.events, next })
+        Ok(Page { events: scanned.events, damaged: scanned.damaged, next })
     }
 }

@@ -2,7 +2,7 @@
 
 use super::scan::{Most, scan};
 use crate::sql::Connection;
-use crate::{EventStore, Filter, Order, Position, StoreError, StoredEvent};
+use crate::{DamagedEvents, EventStore, Filter, Order, Position, StoreError, StoredEvent};
 
 /// How much there is in memory of what is read from one end to the other.
 const PAGE: Most = Most { events: 500, bytes: 4 << 20 };
@@ -14,6 +14,7 @@ pub struct EventPages {
     /// Everything up to here was looked at.
     after: Option<Position>,
     is_at_end: bool,
+    damaged: Vec<DamagedEvents>,
 }
 
 impl EventStore {
@@ -24,7 +25,13 @@ impl EventStore {
     pub async fn pages(&self, mut filter: Filter) -> Result<EventPages, StoreError> {
         let head = self.position().await?;
         filter.last = Some(filter.last.map_or(head, |last| last.min(head)));
-        Ok(EventPages { store: self.clone(), filter, after: None, is_at_end: false })
+        Ok(EventPages {
+            store: self.clone(),
+            filter,
+            after: None,
+            is_at_end: false,
+            damaged: Vec::new(),
+        })
     }
 }
 
@@ -41,10 +48,17 @@ impl EventPages {
                 async move |c: &mut Connection| scan(c, &filter, Order::Oldest, PAGE, after).await;
             let scanned = self.store.readers().run(read).await?;
             (self.after, self.is_at_end) = (Some(scanned.to), scanned.is_all);
+            self.damaged.extend(scanned.damaged);
             if !scanned.events.is_empty() {
                 return Ok(scanned.events);
             }
         }
         Ok(Vec::new())
+    }
+
+    /// What was damaged among the events so far, as in [`Page::damaged`](crate::Page::damaged); each is
+    /// told once.
+    pub fn take_damaged(&mut self) -> Vec<DamagedEvents> {
+        std::mem::take(&mut self.damaged)
     }
 }

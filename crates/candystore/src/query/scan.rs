@@ -1,9 +1,12 @@
 //! Reading what a filter means, part by part.
 
-use super::scope::Scope;
+use std::cmp::Reverse;
+
+use super::scope::{Scope, Way};
 use super::statement::{self, Statement, Window};
+use crate::damaged::lost;
 use crate::sql::Connection;
-use crate::{Filter, Order, Position, StoreError, StoredEvent};
+use crate::{DamagedEvents, Filter, Order, Position, StoreError, StoredEvent};
 
 /// The most positions that one question looks up. A filter that almost nothing passes ends there, and
 /// whoever asks goes on.
@@ -30,6 +33,9 @@ pub(crate) struct Most {
 #[derive(Debug)]
 pub(crate) struct Scanned {
     pub(crate) events: Vec<StoredEvent>,
+    /// What is not sound among what was looked at, in the order of the question. Of what is lost it is
+    /// told only where every position is looked at.
+    pub(crate) damaged: Vec<DamagedEvents>,
     /// In the order of the question, everything up to here was looked at.
     pub(crate) to: Position,
     /// Nothing is left to look at in this state of the store.
@@ -56,6 +62,7 @@ struct Scan<'a> {
     order: Order,
     most: Most,
     events: Vec<StoredEvent>,
+    damaged: Vec<DamagedEvents>,
     /// How many bytes their bodies have.
     bytes: u64,
     /// How many bytes the bodies have that were read.
@@ -76,8 +83,25 @@ impl<'a> Scan<'a> {
             (Order::Newest, Some(after)) => scope.high = scope.high.min(after.saturating_sub(1)),
             (_, None) => {}
         }
-        let events = Vec::new();
-        Scan { filter, scope, order, most, events, bytes: 0, read: 0 }.all(c).await
+        let (low, high) = (scope.low, scope.high);
+        let (events, damaged) = (Vec::new(), Vec::new());
+        let scan = Scan { filter, scope, order, most, events, damaged, bytes: 0, read: 0 };
+        let is_of_all = scan.scope.way == Way::Position;
+        let mut scanned = scan.all(c).await?;
+        if is_of_all {
+            let to = (!scanned.is_all).then_some(scanned.to);
+            let (first, last) = match order {
+                Order::Oldest => (low, to.unwrap_or(high).min(high)),
+                Order::Newest => (to.unwrap_or(low).max(low), high),
+            };
+            let known = scanned.events.len() + scanned.damaged.len();
+            scanned.damaged.extend(lost(c, first, last, known as u64).await?);
+        }
+        match order {
+            Order::Oldest => scanned.damaged.sort_by_key(|damaged| damaged.first),
+            Order::Newest => scanned.damaged.sort_by_key(|damaged| Reverse(damaged.first)),
+        }
+        Ok(scanned)
     }
 
     async fn all(mut self, c: &mut Connection) -> Result<Scanned, StoreError> {
@@ -162,9 +186,16 @@ impl<'a> Scan<'a> {
         let Statement { sql, values } = statement::events(&self.scope, window);
         let mut last = 0;
         for row in &c.query(&sql, &values).await? {
-            let event = StoredEvent::of(row)?;
+            last = row.position(0)?;
+            let event = match StoredEvent::sound(row)? {
+                Ok(event) => event,
+                Err(damaged) => {
+                    self.damaged.push(damaged);
+                    continue;
+                }
+            };
             let bytes = event.body.len() as u64;
-            (last, self.read) = (event.position, self.read + bytes);
+            self.read += bytes;
             if self.filter.passes(&event) {
                 self.bytes += bytes;
                 self.events.push(event);
@@ -181,6 +212,7 @@ impl<'a> Scan<'a> {
             Order::Oldest => self.scope.head,
             Order::Newest => 0,
         };
-        Scanned { events: self.events, to: to.unwrap_or(end), is_all: to.is_none() }
+        let (events, damaged) = (self.events, self.damaged);
+        Scanned { events, damaged, to: to.unwrap_or(end), is_all: to.is_none() }
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::payload::{Expressions, PayloadIndex};
 use crate::record::indexed;
+use crate::clock::Times;
 use crate::sql::{Connection, Value, time_to_micros};
 use crate::{Filter, Position, Standing, StoreError};
 
@@ -34,6 +35,10 @@ pub(crate) enum Way {
 pub(crate) enum Test {
     Keys(Vec<String>),
     Equals(&'static str, Value),
+    /// Stored then or later, in microseconds since 1970.
+    Since(i64),
+    /// Stored earlier.
+    Until(i64),
 }
 
 /// A filter, with what only the database knows: which positions its times are, and which keys its
@@ -55,13 +60,20 @@ impl Scope {
         let head = c.query_one("SELECT position FROM head", &[]).await?.position(0)?;
         let mut low = filter.first.unwrap_or(1).max(1);
         let mut high = filter.last.unwrap_or(head).min(head);
-        if let Some(since) = filter.since {
-            low = low.max(first_since(c, since).await?.unwrap_or(head + 1));
+        let mut tests = Vec::new();
+        if filter.since.is_some() || filter.until.is_some() {
+            let times = Times::of(c, head).await?;
+            let goes_back = !times.steps().is_empty();
+            if let Some(since) = filter.since.map(micros_up) {
+                low = low.max(times.first_since(c, since).await?.unwrap_or(head + 1));
+                tests.extend(goes_back.then_some(Test::Since(since)));
+            }
+            if let Some(until) = filter.until.map(micros_up) {
+                high = high.min(times.last_before(c, until).await?);
+                tests.extend(goes_back.then_some(Test::Until(until)));
+            }
         }
-        if let Some(until) = filter.until {
-            high = high.min(first_since(c, until).await?.map_or(head, |first| first - 1));
-        }
-        let mut scope = Scope { way: Way::Position, tests: Vec::new(), low, high, head };
+        let mut scope = Scope { way: Way::Position, tests, low, high, head };
         scope.choose(c, filter).await?;
         Ok(scope)
     }
@@ -171,10 +183,8 @@ pub(crate) async fn first_since(
     c: &mut Connection,
     time: DateTime<Utc>,
 ) -> Result<Option<Position>, StoreError> {
-    let sql =
-        "SELECT position FROM events WHERE received >= $1 ORDER BY received, position LIMIT 1";
-    let rows = c.query(sql, &[Value::Int(micros_up(time))]).await?;
-    rows.first().map(|row| row.position(0)).transpose()
+    let head = c.query_one("SELECT position FROM head", &[]).await?.position(0)?;
+    Times::of(c, head).await?.first_since(c, micros_up(time)).await
 }
 
 /// Microseconds since 1970, rounded up: what was stored in a microsecond before this time is no part

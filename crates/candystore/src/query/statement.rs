@@ -183,6 +183,8 @@ fn tests(statement: &mut Statement, tests: &[Test]) -> String {
         Test::Equals(column, value) => {
             format!(" AND e.{column} = {}", statement.bind(value.clone()))
         }
+        Test::Since(time) => format!(" AND e.received >= {}", statement.bind(Value::Int(*time))),
+        Test::Until(time) => format!(" AND e.received < {}", statement.bind(Value::Int(*time))),
     });
     tests.collect()
 }

@@ -29,9 +29,15 @@ impl Reader {
     }
 
     /// The next event; `None` at the end.
+    ///
+    /// # Errors
+    /// If the database cannot be asked; [`StoreError::Damaged`] if an event is not what was stored.
     pub(super) async fn next(&mut self) -> Result<Option<Read>, StoreError> {
         if self.page.is_empty() {
             let events = self.pages.next().await?;
+            if let Some(damaged) = self.pages.take_damaged().into_iter().next() {
+                return Err(damaged.error());
+            }
             self.page = self.judge(events).await?;
         }
         Ok(self.page.pop_front())

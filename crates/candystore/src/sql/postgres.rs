@@ -39,6 +39,9 @@ const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// The server's clock, in microseconds since 1970.
 pub(super) const CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
+/// The most characters of a number of 64 bits.
+const LONGEST_NUMBER: usize = 20;
+
 /// A connection to a server. No statement of it has a name, and no setting outlives a transaction where
 /// a pooler stands between: see [`session`].
 pub(crate) struct Postgres {
@@ -117,7 +120,8 @@ impl Postgres {
         Err(StoreError::lost(Outage::Silent { waited: limit }))
     }
 
-    /// Begins a transaction and asks for a row of numbers, in one round trip.
+    /// Begins a transaction and asks for a row of numbers and texts, in one round trip. What
+    /// reads as a number is one, unless it is longer than numbers are.
     pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
         let sql = format!("{BEGIN}; {}{LOCK}; {question}", self.session.prelude());
         let answers = self.answer(self.client.simple_query(&sql)).await?;
@@ -125,9 +129,13 @@ impl Postgres {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
         });
-        let number = |row: &SimpleQueryRow, column| row.get(column)?.parse().ok().map(Value::Int);
-        let numbers = |row: &SimpleQueryRow| (0..row.len()).map(|at| number(row, at)).collect();
-        let row: Option<Vec<Value>> = row.and_then(numbers);
+        let value = |row: &SimpleQueryRow, column| {
+            let text = row.get(column)?;
+            let number = text.parse().ok().filter(|_| text.len() <= LONGEST_NUMBER);
+            Some(number.map_or_else(|| Value::text(text), Value::Int))
+        };
+        let values = |row: &SimpleQueryRow| (0..row.len()).map(|at| value(row, at)).collect();
+        let row: Option<Vec<Value>> = row.and_then(values);
         row.map(Row).ok_or_else(|| no_row(question))
     }
 

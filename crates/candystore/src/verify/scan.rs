@@ -1,19 +1,52 @@
 //! One walk over everything.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
+use super::chain::Chain;
 use super::parts::{end_of_part, rows};
 use super::{MOST_PROBLEMS, Verified, VerifyProgress, columns, figures};
+use crate::clock::BOUND;
 use crate::event::EventRow;
-use crate::pruned::{PrunedRange, between};
-use crate::sql::{Connection, Row, Value, find};
-use crate::{Position, StoreError};
+use crate::pruned::{PrunedRange, PrunedRow, touching};
+use crate::sql::{Connection, Row, Value, find, next, table};
+use crate::{Checkpoint, Position, StoreError};
 
 /// How many positions are tried one by one where a part of them cannot be read.
 const ONE_BY_ONE: Position = 500;
 
 /// How many ranges are read at a time.
 const RANGES: u64 = 1_000;
+
+table! {
+    /// What the head says of the events.
+    HeadRow in "head" {
+        position: Position,
+        received: i64,
+        digest: String,
+        unchained: Position,
+    }
+}
+
+/// What other tables say of some positions.
+struct Beside {
+    pruned: Vec<PrunedRow>,
+    /// The times that events were stored with whose times were put right since.
+    repaired: HashMap<Position, i64>,
+}
+
+impl Beside {
+    async fn of(
+        connection: &mut Connection,
+        first: Position,
+        last: Position,
+    ) -> Result<Self, StoreError> {
+        let pruned = touching(connection, first, last).await?;
+        let sql = "SELECT position, received FROM repairs WHERE position >= $1 AND position <= $2";
+        let rows = connection.query(sql, &[Value::position(first), Value::position(last)]).await?;
+        let repaired = rows.iter().map(|row| Ok::<_, StoreError>((row.position(0)?, row.int(1)?)));
+        Ok(Beside { pruned, repaired: repaired.collect::<Result<_, _>>()? })
+    }
+}
 
 /// Where the walk is.
 pub(super) struct Scan {
@@ -23,28 +56,43 @@ pub(super) struct Scan {
     /// When the event before was stored, in microseconds since 1970.
     received: i64,
     keys: HashSet<String>,
+    chain: Chain,
 }
 
 impl Scan {
     /// Looks at everything that a connection sees.
     pub(super) async fn run(
         connection: &mut Connection,
+        expected: Option<Checkpoint>,
         mut progress: impl FnMut(VerifyProgress),
     ) -> Result<Verified, StoreError> {
-        let mut scan =
-            Scan { found: Verified::default(), done: 0, received: i64::MIN, keys: HashSet::new() };
-        let head = connection.query("SELECT position, received FROM head", &[]).await?;
-        let [head] = &head[..] else {
-            scan.found.note(None, format!("the head has {} rows instead of one", head.len()));
-            return Ok(scan.found);
+        let sql = format!("SELECT {}, {} FROM head", HeadRow::COLUMNS, connection.clock());
+        let rows = connection.query(&sql, &[]).await?;
+        let mut found = Verified::default();
+        let [row] = &rows[..] else {
+            found.note(None, format!("the head has {} rows instead of one", rows.len()));
+            return Ok(found);
         };
-        let (of, received) = (head.position(0)?, head.int(1)?);
+        let head = HeadRow::of(row)?;
+        let Ok(digest) = head.digest.parse() else {
+            found.note(None, "the head's digest is not a digest");
+            return Ok(found);
+        };
+        let checkpoint = Checkpoint { position: head.position, digest };
+        found.head = Some(checkpoint);
+        let chain = Chain::new(head.unchained, expected);
+        let (keys, of) = (HashSet::new(), head.position);
+        let mut scan = Scan { found, done: 0, received: i64::MIN, keys, chain };
         while scan.part(connection, of).await? {
             progress(VerifyProgress { done: scan.done, of });
         }
         scan.rest(connection, of).await?;
-        if received < scan.received {
+        scan.chain.end(checkpoint, &mut scan.found);
+        if head.received < scan.received {
             scan.found.note(None, "the head says an earlier time than the last event");
+        }
+        if head.received > next::<i64>(&mut row.0.iter().skip(4), "now")?.saturating_add(BOUND) {
+            scan.found.note(None, "the head says a time that is ahead of the clock");
         }
         scan.ranges(connection, of).await?;
         scan.key_table(connection).await?;
@@ -75,9 +123,9 @@ impl Scan {
             }
             Err(error) => return Err(error),
         };
-        let pruned = between(connection, after, end.saturating_add(1)).await?;
+        let beside = Beside::of(connection, after + 1, end).await?;
         for row in rows {
-            self.row(&row, &pruned, head)?;
+            self.row(&row, &beside, head)?;
         }
         Ok(true)
     }
@@ -89,36 +137,49 @@ impl Scan {
         head: Position,
     ) -> Result<(), StoreError> {
         let (first, last) = (self.done + 1, head.min(self.done + ONE_BY_ONE));
-        let pruned = between(connection, self.done, last + 1).await?;
-        let is_pruned = |at: Position| pruned.iter().any(|r| r.first <= at && at <= r.last);
+        let beside = Beside::of(connection, first, last).await?;
+        let is_pruned = |at: Position| beside.pruned.iter().any(|r| r.first <= at && at <= r.last);
         for position in (first..=last).filter(|&position| !is_pruned(position)) {
             match rows(connection, position - 1, position).await {
                 Ok(rows) => {
                     for row in rows {
-                        self.row(&row, &pruned, head)?;
+                        self.row(&row, &beside, head)?;
                     }
                 }
                 Err(StoreError::Damaged(what)) => {
-                    self.gap(position, &pruned);
+                    self.gap(position, &beside.pruned);
+                    self.chain.lose();
                     self.damaged(position, [format!("it cannot be read: {what}")]);
                     self.done = position;
                 }
                 Err(error) => return Err(error),
             }
         }
-        self.gap(last + 1, &pruned);
+        self.gap(last + 1, &beside.pruned);
         self.done = last;
         Ok(())
     }
 
-    fn row(&mut self, row: &Row, pruned: &[PrunedRange], head: Position) -> Result<(), StoreError> {
+    fn row(&mut self, row: &Row, beside: &Beside, head: Position) -> Result<(), StoreError> {
         let position = row.position(0)?;
-        self.gap(position, pruned);
+        self.gap(position, &beside.pruned);
         self.done = position;
         let read = EventRow::of(row).and_then(|row| Ok((row.clone().event()?, row)));
         let mut problems = match read {
-            Ok((event, row)) => columns::problems(&row, &event),
-            Err(StoreError::Damaged(what)) => vec![format!("it cannot be read: {what}")],
+            Ok((event, row)) => {
+                self.found.unchained += u64::from(row.digest.is_none());
+                let received = beside.repaired.get(&position).copied().unwrap_or(row.received);
+                let chained = self.chain.event(&row, received);
+                let problems = columns::problems(&row, &event);
+                // What the columns say is more to the point.
+                let chained = chained.into_iter().filter(|_| problems.is_empty());
+                let chained: Vec<String> = chained.map(str::to_owned).collect();
+                [problems, chained].concat()
+            }
+            Err(StoreError::Damaged(what)) => {
+                self.chain.lose();
+                vec![format!("it cannot be read: {what}")]
+            }
             Err(error) => return Err(error),
         };
         if let Some(&Value::Int(received)) = find::<EventRow>(row, "received") {
@@ -150,8 +211,9 @@ impl Scan {
     }
 
     /// The positions from the last one to `next`, which have no event, were pruned, or else lost.
-    fn gap(&mut self, next: Position, pruned: &[PrunedRange]) {
+    fn gap(&mut self, next: Position, pruned: &[PrunedRow]) {
         let done = self.done;
+        self.chain.go(done + 1, next, pruned);
         let mut from = done + 1;
         for range in pruned.iter().filter(|range| range.first < next && range.last > done) {
             self.lost(from, range.first);
@@ -179,7 +241,7 @@ impl Scan {
         head: Position,
     ) -> Result<(), StoreError> {
         if self.done < head {
-            let pruned = between(connection, self.done, head + 1).await?;
+            let pruned = touching(connection, self.done + 1, head).await?;
             self.gap(head + 1, &pruned);
         }
         Ok(())

@@ -3,9 +3,12 @@
 
 mod appending;
 mod chains;
+mod clocks;
 mod cloud_events;
 mod counting;
+mod damaged;
 mod databases;
+mod digests;
 mod embedded;
 mod following;
 mod full;

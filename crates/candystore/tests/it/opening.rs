@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use candystore::{Foreign, StoreError, StoreUrl};
+use candystore::{Appended, Foreign, StoreError, StoreUrl};
 
 use crate::databases::{Database, on_both, parcel};
 use crate::raw::change;
@@ -33,8 +33,17 @@ async fn a_store_whose_tables_are_other_ones_is_refused(database: Database) {
 
 async fn a_store_from_before_typed_headers_is_marked_as_one_that_has_them(database: Database) {
     database.open().await.append(vec![parcel(0)]).await.unwrap();
-    change(&database, "DELETE FROM migrations WHERE version > 4; DROP TABLE scheduled").await;
-    assert_eq!(database.open().await.position().await.unwrap(), 1);
+    let sql = "DELETE FROM migrations WHERE version > 4; DROP TABLE scheduled; \
+         DROP TABLE clock_steps; DROP TABLE repairs; ALTER TABLE events DROP COLUMN digest; \
+         ALTER TABLE head DROP COLUMN digest; ALTER TABLE head DROP COLUMN unchained; \
+         ALTER TABLE pruned DROP COLUMN digest";
+    change(&database, sql).await;
+    let store = database.open().await;
+    assert_eq!(store.append(vec![parcel(1)]).await.unwrap(), [Appended::Stored(2)]);
+    // What it held has no digest, and what comes has one.
+    let verified = store.verify(|_| {}).await.unwrap();
+    assert_eq!((verified.events, verified.unchained, verified.found), (2, 1, 0), "{verified:?}");
+    drop(store);
     // An earlier program knows four versions, and refuses a store in which there is a fifth.
     change(&database, "UPDATE migrations SET name = 'other' WHERE version = 5").await;
     let error = database.try_open().await.err().unwrap();

@@ -297,7 +297,7 @@ async fn what_was_pruned_is_not_lost_and_what_came_back_is_told(database: Databa
     let expected = ["3: it is lost", "8: it and those up to 9 are lost, 2 in all"];
     assert_eq!(problems(&verified), expected);
     assert_eq!((verified.lost, verified.pruned), (3, 4));
-    change(&database, "INSERT INTO pruned VALUES (2, 3), (30, 31)").await;
+    change(&database, "INSERT INTO pruned (first, last) VALUES (2, 3), (30, 31)").await;
     let expected = [
         "8: it and those up to 9 are lost, 2 in all",
         "2: it is recorded as pruned, and is there",

@@ -1,8 +1,12 @@
 //! `doctor`.
 
-use crate::machine::{BOOKS, Machine, PAID, Said, on_both};
+use crate::machine::{BOOKS, Machine, PAID, Said, on_both, said};
 
-on_both!(the_doctor_says_that_all_is_well_and_leaves_nothing_behind, dead_letters_are_not_well);
+on_both!(
+    the_doctor_says_that_all_is_well_and_leaves_nothing_behind,
+    dead_letters_are_not_well,
+    a_clock_that_is_a_year_ahead_is_told_and_what_it_stored_is_put_right,
+);
 
 async fn the_doctor_says_that_all_is_well_and_leaves_nothing_behind(machine: Machine) {
     for _ in 0..2 {
@@ -33,6 +37,41 @@ async fn dead_letters_are_not_well(machine: Machine) {
     assert!(said.out.contains("wrong  dead letters   1\n"), "{}", said.out);
     assert!(said.out.contains("fix: `bloodbank dlq ls`"), "{}", said.out);
     assert!(said.out.ends_with("\n1 thing is wrong\n"), "{}", said.out);
+}
+
+/// A process whose clock is a year ahead: a server has a clock of its own and is not misled.
+async fn a_clock_that_is_a_year_ahead_is_told_and_what_it_stored_is_put_right(machine: Machine) {
+    if !bloodbank_testkit::faketime() {
+        return;
+    }
+    machine.says(&["publish", PAID, "--example"]).well();
+    let mut ahead = machine.program("faketime");
+    ahead.args(["-f", "+365d", env!("CARGO_BIN_EXE_bloodbank"), "publish", PAID, "--example"]);
+    said(ahead.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").output().unwrap()).well();
+    let doctor = machine.says(&["doctor"]).out;
+    if !machine.url.starts_with("sqlite:") {
+        assert!(doctor.contains("ok     clock "), "{doctor}");
+        return;
+    }
+    let ahead = doctor.lines().find(|line| line.starts_with("wrong  clock ")).unwrap();
+    assert!(ahead.contains(" minutes ahead of now"), "{ahead}");
+    machine.says(&["publish", PAID, "--example"]).well();
+    let recent = ["store", "list", "--count", "--since", "1h"];
+    assert_eq!(machine.says(&recent).well(), "3\n");
+    let doctor = machine.says(&["doctor"]).out;
+    assert!(doctor.contains("times go back at position 3"), "{doctor}");
+    assert!(
+        doctor.contains("fix: set the clocks, then `bloodbank store repair-clock`"),
+        "{doctor}"
+    );
+    assert_eq!(machine.says(&["store", "verify"]).code, 100);
+    let dry = machine.says(&["store", "repair-clock"]);
+    assert!(dry.out.starts_with("position 2: stored "), "{}", dry.out);
+    assert_eq!(dry.err, "a dry run; `--yes` does it\n");
+    let done = machine.says(&["store", "repair-clock", "--yes"]).well();
+    assert!(done.ends_with("1 range put right\n"), "{done}");
+    assert!(machine.says(&["doctor"]).out.contains("ok     clock "));
+    machine.says(&["store", "verify"]).well();
 }
 
 /// One thing is wrong, the store, and it is said what to do.
