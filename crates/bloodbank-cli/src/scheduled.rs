@@ -45,7 +45,7 @@ impl Scheduled {
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         block_on(async {
             match self {
-                Scheduled::Ls(ls) => ls.run(&store::open_existing(contracts::none()).await?).await,
+                Scheduled::Ls(ls) => ls.run(&store::open_to_read(contracts::none()).await?).await,
                 Scheduled::Cancel { ids } => {
                     cancel(&store::open_existing(contracts::none()).await?, ids).await
                 }

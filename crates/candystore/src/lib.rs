@@ -59,6 +59,7 @@ mod error;
 mod event;
 mod follow;
 mod line;
+mod migrate;
 mod prune;
 mod pruned;
 mod quarantine;
@@ -66,6 +67,7 @@ mod query;
 mod record;
 mod recorder;
 mod replay;
+mod roles;
 mod scheduled;
 mod scheduler;
 mod sql;
@@ -83,6 +85,7 @@ pub use error::{Damage, Foreign, StoreError};
 pub use event::{Position, Standing, StandingError, StoredEvent};
 pub use follow::{Follow, Followed, Start};
 pub use line::{LineError, LineFault, LineProblem, body_field};
+pub use migrate::Migrated;
 pub use prune::{DoomedKey, Prune, PrunePlan, PruneProgress};
 pub use pruned::PrunedRange;
 pub use quarantine::{Difference, Quarantined};
@@ -93,6 +96,7 @@ pub use replay::{
     Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget, Unfit,
 };
+pub use roles::{Role, RoleError};
 pub use scheduled::Scheduled;
 pub use scheduler::Scheduler;
 pub use stats::{By, Group, Totals};

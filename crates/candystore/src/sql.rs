@@ -3,7 +3,7 @@
 //! Statements are written once, as PostgreSQL reads them: `$1`, `BIGINT`, `BYTEA`, `UUID`. SQLite is
 //! told its own words for these.
 
-mod migrations;
+pub(crate) mod migrations;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -15,12 +15,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub(crate) use self::pool::{Local, Pool, ready, spawn, unharmed};
+pub(crate) use self::pool::{Local, Pool, apart, ready, spawn, unharmed};
 pub(crate) use self::value::{Row, Table, Type, Value};
-use crate::{Damage, StoreError, StoreUrl};
+use crate::{Damage, Migrated, StoreError, StoreOptions, StoreUrl};
 
-/// How long we wait for another process that writes.
+/// How long we wait for a server, or for what another process does once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long we wait for another process that writes. Whoever publishes hears of it within 5 s.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +38,12 @@ pub(crate) struct Target {
     pub(crate) url: StoreUrl,
     /// The most pages that a SQLite file may have.
     pub(crate) max_pages: Option<u32>,
+}
+
+impl Target {
+    pub(crate) fn of(options: StoreOptions) -> Self {
+        Target { url: options.url, max_pages: options.max_pages }
+    }
 }
 
 /// One connection to a database.
@@ -56,8 +65,10 @@ macro_rules! either {
 }
 
 impl Connection {
+    /// Opens a database that is there.
+    ///
     /// # Errors
-    /// [`StoreError::Open`].
+    /// [`StoreError::Open`], [`StoreError::Missing`].
     pub(crate) async fn open(target: &Target, mode: Mode) -> Result<Self, StoreError> {
         match &target.url {
             StoreUrl::Sqlite(path) => {
@@ -73,9 +84,33 @@ impl Connection {
         }
     }
 
-    /// Brings the tables up to date.
-    pub(crate) async fn migrate(&mut self) -> Result<(), StoreError> {
-        migrations::run(self).await
+    /// Opens a database for writing: makes a file that is not there, and the tables that are missing.
+    ///
+    /// # Errors
+    /// Those of opening and of migrating.
+    pub(crate) async fn open_or_make(
+        target: &Target,
+    ) -> Result<(Self, Option<Migrated>), StoreError> {
+        if let StoreUrl::Sqlite(path) = &target.url
+            && sqlite::create(path, target.max_pages).await?
+        {
+            let connection = Connection::open(target, Mode::Write).await?;
+            return Ok((connection, Some(Migrated { from: 0, to: migrations::KNOWN })));
+        }
+        let mut connection = Connection::open(target, Mode::Write).await?;
+        let migrated = migrations::run(&mut connection).await?;
+        Ok((connection, migrated))
+    }
+
+    /// # Errors
+    /// [`StoreError::Removed`], if it is a file that no longer lies where it was opened: what is written
+    /// to it is lost.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(sqlite) => sqlite.check(),
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(_) => Ok(()),
+        }
     }
 
     /// Begins a transaction that nobody else writes beside.

@@ -11,9 +11,9 @@ use uuid::Uuid;
 
 use crate::event::COLUMNS;
 use crate::record::Record;
-use crate::sql::{Connection, Mode, Pool, Target, Value, ready, spawn};
+use crate::sql::{Connection, Mode, Pool, Target, Value, migrations, ready, spawn};
 use crate::writer::Writer;
-use crate::{Appended, Incoming, Position, StoreError, StoreUrl, StoredEvent};
+use crate::{Appended, Incoming, Migrated, Position, StoreError, StoreUrl, StoredEvent};
 
 /// Events that are judged on the caller's thread; more go to a thread for work.
 const FEW: usize = 16;
@@ -61,6 +61,7 @@ struct Inner {
     target: Target,
     contracts: LiveContracts,
     writer: Writer,
+    migrated: Option<Migrated>,
     readers: Pool,
     /// The number of commits that were seen, of all processes.
     pulse: watch::Sender<i64>,
@@ -69,7 +70,9 @@ struct Inner {
 }
 
 impl EventStore {
-    /// Opens a store, and makes it if it is not there. `contracts` judge what is appended.
+    /// Opens a store for reading and writing. Makes it if it is not there, and brings its tables up to
+    /// date if something is missing ([`migrated`](EventStore::migrated)). `contracts` judge what is
+    /// appended.
     ///
     /// # Errors
     /// [`StoreError::Open`], [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Busy`].
@@ -77,14 +80,49 @@ impl EventStore {
         options: StoreOptions,
         contracts: impl Into<LiveContracts>,
     ) -> Result<Self, StoreError> {
-        let contracts = contracts.into();
-        let target = Target { url: options.url, max_pages: options.max_pages };
+        let (readers, target) = (options.readers, Target::of(options));
         let (pulse, _) = watch::channel(0);
-        let writer = Writer::start(target.clone(), pulse.clone()).await?;
-        let readers = Pool::new(&target, options.readers.max(1))?;
+        let (writer, migrated) = Writer::start(target.clone(), pulse.clone()).await?;
+        EventStore::with(target, contracts.into(), writer, migrated, readers, pulse)
+    }
+
+    /// Opens a store that is there for reading. Makes and changes nothing, and waits for nobody who
+    /// writes; whatever writes is refused with [`StoreError::ReadOnly`].
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::Older`], [`StoreError::Open`], [`StoreError::Newer`],
+    /// [`StoreError::Foreign`].
+    pub async fn open_to_read(
+        options: StoreOptions,
+        contracts: impl Into<LiveContracts>,
+    ) -> Result<Self, StoreError> {
+        let (readers, target) = (options.readers, Target::of(options));
+        let place = target.url.to_string();
+        let (pulse, _) = watch::channel(0);
+        let writer = Writer::refusing();
+        let store = EventStore::with(target, contracts.into(), writer, None, readers, pulse)?;
+        let check = async move |c: &mut Connection| migrations::check(c, &place).await;
+        store.readers().run(check).await.map_err(StoreError::while_opening)?;
+        Ok(store)
+    }
+
+    fn with(
+        target: Target,
+        contracts: LiveContracts,
+        writer: Writer,
+        migrated: Option<Migrated>,
+        readers: usize,
+        pulse: watch::Sender<i64>,
+    ) -> Result<Self, StoreError> {
+        let readers = Pool::new(&target, readers.max(1))?;
         let is_watched = false.into();
-        let inner = Inner { target, contracts, writer, readers, pulse, is_watched };
+        let inner = Inner { target, contracts, writer, migrated, readers, pulse, is_watched };
         Ok(EventStore { inner: Arc::new(inner) })
+    }
+
+    /// What opening it has done to its tables, if something was missing.
+    pub fn migrated(&self) -> Option<Migrated> {
+        self.inner.migrated
     }
 
     /// Where it lies.
@@ -201,7 +239,12 @@ async fn look(target: Target, pulse: watch::Sender<i64>, store: Weak<Inner>) {
                 pulse.send_if_modified(newer);
             }
             // It goes wrong for whoever waits, too, as soon as it asks.
-            Err(_) => pause = PAUSE,
+            Err(error) => {
+                pause = PAUSE;
+                if matches!(error, StoreError::Removed { .. }) {
+                    pulse.send_modify(|_| {});
+                }
+            }
         }
     }
 }

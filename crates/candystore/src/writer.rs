@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::sql::{
     Connection, Local, Mode, Row, Table, Target, Value, spawn, time_to_micros, unharmed,
 };
-use crate::{Position, StoreError};
+use crate::{Migrated, Position, StoreError};
 
 /// The most jobs that share a transaction.
 const MOST_JOBS: usize = 256;
@@ -78,10 +78,9 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    async fn open(target: &Target) -> Result<Self, StoreError> {
-        let connection = Connection::open(target, Mode::Write).await?;
+    fn on(connection: Connection) -> Self {
         let head = Head { position: 0, received: 0, duplicates: 0, commits: 0 };
-        Ok(Transaction { connection, head, has_changed: false, ended: None, keys: HashSet::new() })
+        Transaction { connection, head, has_changed: false, ended: None, keys: HashSet::new() }
     }
 
     /// For questions; what writes goes through the methods here.
@@ -148,6 +147,7 @@ impl Transaction {
 
     async fn begin(&mut self) -> Result<(), StoreError> {
         (self.has_changed, self.ended) = (false, None);
+        self.connection.check()?;
         let sql = "SELECT position, received, duplicates, commits FROM head";
         self.head = Head::of(&self.connection.begin_with(sql).await?)?;
         Ok(())
@@ -164,7 +164,9 @@ impl Transaction {
             "UPDATE head SET position = {position}, received = {received}, \
              duplicates = {duplicates}, commits = {commits}; COMMIT"
         );
-        self.connection.batch(&sql).await
+        self.connection.batch(&sql).await?;
+        // What was committed to a file that is gone is not confirmed.
+        self.connection.check()
     }
 
     async fn rollback(&mut self) {
@@ -205,40 +207,41 @@ impl Transaction {
 /// The thread that writes. It ends when the last clone is dropped, and what was given to it is done.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    jobs: mpsc::UnboundedSender<Job>,
+    /// `None` if the store is only read.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
 }
 
 impl Writer {
-    /// Opens the store, and makes its tables if they are not there. `pulse` is told the number of
-    /// commits after each.
+    /// Opens the store, and makes what is missing of it. `pulse` is told the number of commits after
+    /// each.
     ///
     /// # Errors
-    /// Those of opening.
+    /// Those of opening and of migrating.
     pub(crate) async fn start(
         target: Target,
         pulse: watch::Sender<i64>,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, Option<Migrated>), StoreError> {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        let (started, opened) = oneshot::channel::<Result<(), StoreError>>();
+        let (started, opened) = oneshot::channel::<Result<_, StoreError>>();
         spawn("candystore-write", move || async move {
-            let opened = async {
-                let mut transaction = Transaction::open(&target).await?;
-                transaction.connection.migrate().await?;
-                Ok(transaction)
-            };
-            match opened.await {
-                Ok(transaction) => {
+            match Connection::open_or_make(&target).await {
+                Ok((connection, migrated)) => {
                     // Whoever opens the store may have gone.
-                    let _ = started.send(Ok(()));
-                    work(transaction, target, receiver, pulse).await;
+                    let _ = started.send(Ok(migrated));
+                    work(Transaction::on(connection), target, receiver, pulse).await;
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
                 }
             }
         })?;
-        opened.await.map_err(|_| StoreError::Closed)??;
-        Ok(Writer { jobs })
+        let migrated = opened.await.map_err(|_| StoreError::Closed)??;
+        Ok((Writer { jobs: Some(jobs) }, migrated))
+    }
+
+    /// One that writes nothing.
+    pub(crate) fn refusing() -> Self {
+        Writer { jobs: None }
     }
 
     /// Does something in a transaction, maybe together with others; done when it is committed. An error
@@ -255,6 +258,7 @@ impl Writer {
                     Ok(transaction) => unharmed(job(transaction)).await,
                     Err(error) => Err(error),
                 };
+                let done = done.map_err(StoreError::before_commit);
                 let is_ok = done.is_ok();
                 // Whoever has asked may have gone.
                 let tell = Box::new(move |committed: Result<(), StoreError>| {
@@ -263,7 +267,8 @@ impl Writer {
                 Done { is_ok, tell }
             })
         });
-        self.jobs.send(job).map_err(|_| StoreError::Closed)?;
+        let jobs = self.jobs.as_ref().ok_or(StoreError::ReadOnly)?;
+        jobs.send(job).map_err(|_| StoreError::Closed)?;
         receiver.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -284,16 +289,34 @@ async fn work(
         }
         let transaction = match open.take() {
             Some(transaction) if !transaction.connection.is_lost() => Ok(transaction),
-            _ => Transaction::open(&target).await.map_err(StoreError::while_open),
+            _ => Connection::open(&target, Mode::Write).await.map(Transaction::on),
         };
-        match transaction {
+        let begun = match transaction {
             Ok(mut transaction) => {
-                together(&mut transaction, jobs, &pulse).await;
-                open = Some(transaction);
+                let begun = transaction.begin().await;
+                if begun.is_err() {
+                    transaction.rollback().await;
+                }
+                let transaction = open.insert(transaction);
+                begun.map(|()| transaction)
             }
-            Err(error) => refuse(jobs, &error).await,
+            Err(error) => Err(error),
+        };
+        match begun {
+            Ok(transaction) => together(transaction, jobs, &pulse).await,
+            Err(error) => {
+                // Others have waited for the same. All are taken before anybody is told, and tries
+                // again.
+                jobs.extend(std::iter::from_fn(|| receiver.try_recv().ok()));
+                refuse(jobs, &not_begun(error)).await;
+            }
         }
     }
+}
+
+/// Why there is no transaction; nothing was done.
+fn not_begun(error: StoreError) -> StoreError {
+    error.while_open().before_commit()
 }
 
 async fn refuse(jobs: Vec<Job>, error: &StoreError) {
@@ -303,12 +326,8 @@ async fn refuse(jobs: Vec<Job>, error: &StoreError) {
     }
 }
 
-/// Does jobs in one transaction, and tells each what became of it.
+/// Does jobs in the transaction that was begun, and tells each what became of it.
 async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::Sender<i64>) {
-    if let Err(error) = transaction.begin().await {
-        transaction.rollback().await;
-        return refuse(jobs, &error).await;
-    }
     let (mut all, mut lost) = (Vec::with_capacity(jobs.len()), None);
     let alone = jobs.len() == 1;
     for job in jobs {
@@ -324,7 +343,7 @@ async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::
         lost = end.err();
     }
     let committed = match lost {
-        Some(error) => Err(error),
+        Some(error) => Err(error.before_commit()),
         None => transaction.commit().await,
     };
     match &committed {

@@ -1,5 +1,8 @@
 //! PostgreSQL.
 
+mod connect;
+mod tls;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -11,10 +14,11 @@ use tokio::time::timeout;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checked};
-use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, SimpleQueryRow, Statement};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryRow, Statement};
 use uuid::Uuid;
 
-use super::{Mode, PATIENCE, Row, Table, Type, Value, no_row};
+pub(crate) use self::connect::connect;
+use super::{LOCK_PATIENCE, Mode, Row, Table, Type, Value, no_row};
 use crate::{Damage, StoreError};
 
 /// How long a statement may take.
@@ -63,17 +67,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects. `place` is the URL as it may be shown.
     pub(crate) async fn open(url: &str, place: String, mode: Mode) -> Result<Self, StoreError> {
-        let failed = |outage| StoreError::Open { place: place.clone(), outage };
-        let said = |error: &Error| failed(Outage::said(text_of(error)));
-        let mut config: Config = url.parse().map_err(|error: Error| said(&error))?;
-        if config.get_application_name().is_none() {
-            config.application_name("bloodbank");
-        }
-        let connecting = timeout(PATIENCE, config.connect(NoTls)).await;
-        let (client, connection) = match connecting {
-            Ok(connected) => connected.map_err(|error| said(&error))?,
-            Err(_) => return Err(failed(Outage::Silent { waited: PATIENCE })),
-        };
+        let (client, connection) = connect(url, &place).await?;
         // Ends with the client; an error of it is told to whoever asks next.
         tokio::spawn(connection);
         let (statements, is_silent) = (HashMap::new(), Cell::new(false));
@@ -81,7 +75,7 @@ impl Postgres {
         let seconds = DEADLINE.as_secs();
         postgres.batch(&format!("SET statement_timeout = '{seconds}s'; {PLANS}")).await?;
         if mode == Mode::Write {
-            let patience = PATIENCE.as_secs();
+            let patience = LOCK_PATIENCE.as_secs();
             postgres.batch(&format!("SET lock_timeout = '{patience}s'; {DURABLE}")).await?;
         }
         if mode == Mode::Read {
@@ -305,7 +299,10 @@ fn reason(error: &Error) -> StoreError {
         return StoreError::Full;
     }
     if code == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-        return StoreError::Busy { seconds: PATIENCE.as_secs() };
+        return StoreError::Busy { seconds: LOCK_PATIENCE.as_secs() };
+    }
+    if code == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        return StoreError::Denied { reason: text_of(error) };
     }
     if error.is_closed() || is_end(error) {
         return StoreError::lost(Outage::said(text_of(error)));
