@@ -10,6 +10,7 @@ mod postgres;
 mod sqlite;
 mod value;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -38,11 +39,13 @@ pub(crate) struct Target {
     pub(crate) url: StoreUrl,
     /// The most pages that a SQLite file may have.
     pub(crate) max_pages: Option<u32>,
+    /// Which SQLite file it is, known once it was opened.
+    file: Arc<OnceLock<sqlite::Identity>>,
 }
 
 impl Target {
     pub(crate) fn of(options: StoreOptions) -> Self {
-        Target { url: options.url, max_pages: options.max_pages }
+        Target { url: options.url, max_pages: options.max_pages, file: Arc::default() }
     }
 }
 
@@ -72,7 +75,11 @@ impl Connection {
     pub(crate) async fn open(target: &Target, mode: Mode) -> Result<Self, StoreError> {
         match &target.url {
             StoreUrl::Sqlite(path) => {
-                sqlite::Sqlite::open(path, mode, target.max_pages).map(Connection::Sqlite)
+                // Another file is not even touched.
+                target.file.get().map_or(Ok(()), sqlite::Identity::check)?;
+                let sqlite = sqlite::Sqlite::open(path, mode, target.max_pages)?;
+                sqlite.is(target.file.get_or_init(|| sqlite.identity()))?;
+                Ok(Connection::Sqlite(sqlite))
             }
             #[cfg(feature = "postgres")]
             StoreUrl::Postgres(url) => {

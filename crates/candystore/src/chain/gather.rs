@@ -113,7 +113,7 @@ mod tests {
     async fn links_are_looked_up_in_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::file(folder.path().join("store.db"));
-        let target = Target { url, max_pages: None };
+        let target = Target::of(crate::StoreOptions::new(url));
         let (mut connection, _) = Connection::open_or_make(&target).await.unwrap();
         for column in ["id", "correlation_id", "causation_id"] {
             let sql = format!("EXPLAIN QUERY PLAN {}", statement(column, 2, 10));

@@ -39,7 +39,7 @@ fn filters() -> Vec<Filter> {
 async fn every_page_is_looked_up_in_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let url = StoreUrl::file(folder.path().join("store.db"));
-    let target = Target { url, max_pages: None };
+    let target = Target::of(crate::StoreOptions::new(url));
     let (mut connection, _) = Connection::open_or_make(&target).await.unwrap();
     for filter in filters() {
         let mut scope = Scope::of(&mut connection, &filter).await.unwrap();

@@ -152,7 +152,7 @@ mod tests {
     async fn a_question_that_panics_fails_alone() {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::file(folder.path().join("store.db"));
-        let target = Target { url, max_pages: None };
+        let target = Target::of(crate::StoreOptions::new(url));
         drop(Connection::open_or_make(&target).await.unwrap());
         let pool = Pool::new(&target, 1).unwrap();
         let panics = async |c: &mut Connection| -> Result<(), StoreError> {

@@ -5,7 +5,7 @@ mod identity;
 
 use std::cell::Cell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use rusqlite::{CachedStatement, Connection, Error, ErrorCode, OpenFlags, ToSql, 
 use uuid::Uuid;
 
 pub(crate) use self::create::create;
-use self::identity::Identity;
+pub(crate) use self::identity::Identity;
 use super::{LOCK_PATIENCE, Mode, PATIENCE, Row, Table, Value};
 use crate::{Damage, Foreign, StoreError};
 
@@ -35,6 +35,8 @@ pub(super) const CLOCK: &str = "CAST(unixepoch('subsec') * 1000000 AS BIGINT)";
 pub(crate) struct Sqlite {
     connection: Connection,
     identity: Identity,
+    /// The log beside the file, in which lies what was committed last.
+    log: Option<Identity>,
 }
 
 impl Sqlite {
@@ -54,23 +56,39 @@ impl Sqlite {
         let identity = Identity::of(path);
         let mut connection = connection(path, mode)?;
         if !identity.is(&Identity::of(path)) {
-            return Err(StoreError::Removed { place: place() });
+            return Err(identity.removed());
         }
         prepare(&mut connection, mode, pages).map_err(|error| not_open(path, &error))?;
-        Ok(Sqlite { connection, identity })
+        let log = Some(Identity::of(&log_of(path))).filter(Identity::is_there);
+        Ok(Sqlite { connection, identity, log })
     }
 
     /// Opens an empty file that nobody else has open, without a log beside it.
     fn blank(path: &Path, pages: Option<u32>) -> Result<Self, StoreError> {
         let mut connection = connection(path, Mode::Write)?;
         set(&mut connection, Mode::Write, pages).map_err(|error| not_open(path, &error))?;
-        Ok(Sqlite { connection, identity: Identity::of(path) })
+        Ok(Sqlite { connection, identity: Identity::of(path), log: None })
+    }
+
+    /// The file that it has open.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    /// # Errors
+    /// [`StoreError::Removed`], if it has another file open than this one.
+    pub(crate) fn is(&self, file: &Identity) -> Result<(), StoreError> {
+        match self.identity.is(file) {
+            true => Ok(()),
+            false => Err(file.removed()),
+        }
     }
 
     /// # Errors
     /// [`StoreError::Removed`], if the file no longer lies where it was opened.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        self.identity.check()
+        self.identity.check()?;
+        self.log.as_ref().map_or(Ok(()), Identity::check)
     }
 
     pub(crate) fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
@@ -136,6 +154,12 @@ impl Sqlite {
     fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
         self.connection.prepare_cached(&in_sqlite(sql)).map_err(|error| reason(&error))
     }
+}
+
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
 }
 
 /// A path is a path: `file:…` is no URI that could name what nobody else sees.

@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bloodbank_bus::{Encoded, Headers, Transport, TransportError};
-use bloodbank_core::{Code, Kind, Meta, Sealer};
-use bloodbank_testkit::{Postgres, Proxy, catalog};
+use bloodbank_bus::TransportError;
+use bloodbank_core::Code;
+use bloodbank_testkit::{Postgres, Proxy};
 use candystore::{Embedded, EventStore, StoreError, StoreUrl};
-use serde_json::json;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-use crate::databases::{Database, parcel};
+use crate::databases::{Database, parcel, publish};
 
 /// A store behind a proxy, unless there is no server.
 async fn store() -> Option<(EventStore, Proxy)> {
@@ -123,11 +122,4 @@ async fn what_is_published_while_somebody_holds_the_file_has_its_outcome_by_its_
     holder.execute_batch("ROLLBACK").unwrap();
     publish(&bus).await.unwrap();
     assert_eq!(store.position().await.unwrap(), 2, "nothing of it was stored later");
-}
-
-/// Publishes an event that is valid.
-async fn publish(bus: &Embedded) -> Result<(), TransportError> {
-    let sealer = Sealer::unrestricted(catalog::contracts().into(), "test");
-    let envelope = sealer.seal(Kind::Event, "lot.parcel", json!({ "n": 1 }), Meta::new()).unwrap();
-    bus.publish(Encoded::new(envelope, Headers::new()).unwrap()).await
 }

@@ -10,18 +10,23 @@ type Place = (u64, u64);
 
 /// The file that lay at a path when it was opened. SQLite goes on with it, wherever it is moved, and
 /// also when it is deleted.
-#[derive(Debug)]
-pub(super) struct Identity {
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
     path: PathBuf,
     file: Option<Place>,
 }
 
 impl Identity {
     /// The file that lies there now.
-    pub(super) fn of(path: &Path) -> Self {
+    pub(crate) fn of(path: &Path) -> Self {
         // As long as the process stays in its folder, this is the same.
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Identity { file: place_of(&path), path }
+    }
+
+    /// Whether there is a file.
+    pub(super) fn is_there(&self) -> bool {
+        self.file.is_some()
     }
 
     /// Whether it is the same file.
@@ -29,9 +34,14 @@ impl Identity {
         self.file == other.file
     }
 
+    /// It is not there any more.
+    pub(super) fn removed(&self) -> StoreError {
+        StoreError::Removed { place: format!("sqlite:{}", self.path.display()) }
+    }
+
     /// # Errors
     /// [`StoreError::Removed`], where another file lies there now, or none.
-    pub(super) fn check(&self) -> Result<(), StoreError> {
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
         match place_of(&self.path) == self.file {
             true => Ok(()),
             false => Err(StoreError::Removed { place: format!("sqlite:{}", self.path.display()) }),
