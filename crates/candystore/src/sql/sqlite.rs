@@ -277,7 +277,8 @@ impl ToSql for Value {
 fn reason(error: &Error) -> StoreError {
     let code = error.sqlite_error().map(|error| (error.code, error.extended_code));
     match code {
-        Some((ErrorCode::DiskFull, _)) | Some((_, ffi::SQLITE_IOERR_WRITE)) => StoreError::Full,
+        Some((ErrorCode::DiskFull, _))
+        | Some((_, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)) => StoreError::Full,
         Some((ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _)) => {
             StoreError::Busy { seconds: LOCK_PATIENCE.as_secs() }
         }

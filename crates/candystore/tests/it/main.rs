@@ -23,4 +23,5 @@ mod removed;
 mod replay;
 mod roles;
 mod scheduled;
+mod tls;
 mod verifying;
