@@ -194,10 +194,21 @@ impl fmt::Debug for AmqpConfig {
     }
 }
 
+/// A URL in which the end of the password is where its author means it: a part of the password could pass
+/// for a port or a vhost otherwise, and be shown as such.
+fn parse(url: &str) -> Result<AMQPUri, String> {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let end = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
+    if url[end..].contains(['@', '#']) {
+        return Err("a `/`, `?`, `#` or `@` is not percent-encoded".to_owned());
+    }
+    url.parse()
+}
+
 fn hosts_of_urls(urls: &str, faults: &mut Vec<ConfigFault>) -> Vec<AMQPUri> {
     let mut hosts = Vec::new();
     for (index, url) in urls.split(',').map(str::trim).filter(|url| !url.is_empty()).enumerate() {
-        match url.parse::<AMQPUri>() {
+        match parse(url) {
             Ok(mut uri) => {
                 uri.query.heartbeat.get_or_insert(HEARTBEAT);
                 // What most people mean by a slash at the end.
@@ -209,10 +220,7 @@ fn hosts_of_urls(urls: &str, faults: &mut Vec<ConfigFault>) -> Vec<AMQPUri> {
             // The text may hold a password, so it is not repeated.
             Err(error) => faults.push(ConfigFault {
                 entry: Some(index + 1),
-                ..ConfigFault::new(
-                    "RABBIT_URL",
-                    ConfigProblem::NotAUrl { reason: error.to_string() },
-                )
+                ..ConfigFault::new("RABBIT_URL", ConfigProblem::NotAUrl { reason: error })
             }),
         }
     }
@@ -308,5 +316,25 @@ mod tests {
         assert!(!error.to_string().contains("secret"), "{error}");
         let config = config(&[("RABBIT_URL", "amqp://u:secret@a")]).unwrap().unwrap();
         assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn no_part_of_a_password_is_shown_whatever_stands_in_it() {
+        // Digits, which could pass for a port.
+        let [first, second] = ["717", "9292"];
+        let is_silent = |url: &str| {
+            let (shown, hosts) = match config(&[("RABBIT_URL", url)]) {
+                Ok(Some(config)) => (format!("{config:?} {:?}", config.hosts()), config.hosts()),
+                Ok(None) => panic!("{url} is set"),
+                Err(error) => (format!("{error} {error:?}"), Vec::new()),
+            };
+            assert!(!shown.contains(first) && !shown.contains(second), "{url}: {shown}");
+            hosts.first().map(ToString::to_string)
+        };
+        for c in ' '..='~' {
+            let url = format!("amqp://ada:{first}%{:02X}{second}@db:5673/v", u32::from(c));
+            assert_eq!(is_silent(&url).as_deref(), Some("amqp://ada@db:5673/v"), "{url}");
+            is_silent(&format!("amqp://ada:{first}{c}{second}@db:5673/v"));
+        }
     }
 }

@@ -35,9 +35,17 @@ pub enum TransportError {
     /// The deadline passed without an answer: it may have been taken or not.
     #[error("no answer by the deadline; the message may have been taken or not")]
     Unknown,
-    /// The broker takes nothing at the moment: an alarm, or a full disk.
+    /// The broker takes nothing at the moment: an alarm.
     #[error("the broker takes no messages at the moment")]
     Blocked,
+    /// The store beneath takes nothing at the moment, and may later. Nothing was taken.
+    #[error("{reason}")]
+    Unavailable {
+        /// Why: the code of the store's error.
+        code: Code,
+        /// In its words.
+        reason: String,
+    },
     /// There is no connection. Nothing was taken.
     #[error("no connection to the broker: {outage}")]
     Disconnected {
@@ -148,7 +156,9 @@ impl TransportError {
             TransportError::Unknown => Code::OutcomeUnknown,
             TransportError::Blocked => Code::BusBlocked,
             TransportError::Disconnected { .. } => Code::Disconnected,
-            TransportError::Refused { code, .. } => *code,
+            TransportError::Refused { code, .. } | TransportError::Unavailable { code, .. } => {
+                *code
+            }
             TransportError::Undeclared { .. } => Code::QueueUndeclared,
             TransportError::NoExchange { .. } => Code::ExchangeMissing,
             TransportError::Conflict { .. } => Code::DeclarationConflict,
@@ -170,6 +180,7 @@ impl TransportError {
             TransportError::Nacked { .. }
             | TransportError::Unknown
             | TransportError::Blocked
+            | TransportError::Unavailable { .. }
             | TransportError::Disconnected { .. }
             | TransportError::NoExchange { .. } => true,
             TransportError::Refused { again, .. } => *again,

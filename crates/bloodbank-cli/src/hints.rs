@@ -98,8 +98,15 @@ pub(crate) fn of_code(code: Code) -> Option<&'static str> {
         }
         Code::AccessRefused => "`rabbitmqctl set_permissions` gives the user what it needs",
         Code::DeclarationConflict => "`bloodbank topology --check` shows every difference",
+        Code::StoreMissing => {
+            "DATABASE_URL names it: `sqlite:<file>` or `postgres://user:password@host/database`"
+        }
+        Code::StoreOlder => "`bloodbank store migrate` brings its tables up to date",
+        Code::StoreDenied => {
+            "`bloodbank store roles` prints what to grant; a file must be writable for who writes"
+        }
         Code::StoreNewer => "use the newer program",
-        Code::StoreFull => "make room on it",
+        Code::StoreFull => "make room on the store's disk",
         Code::StoreDamaged => "`bloodbank store verify` finds all of it",
         Code::NotACheckpoint => "`bloodbank store verify` says it of the head, in its last line",
         Code::CursorForeign => "begin without one",

@@ -75,10 +75,14 @@ impl Replay {
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         block_on(async {
             if self.list {
-                let store = store::open_existing(contracts::none()).await?;
+                let store = store::open_to_read(contracts::none()).await?;
                 return self.list(&store.replays(LISTED).await?);
             }
-            let store = store::open_existing(source.read_own()?.contracts).await?;
+            let contracts = source.read_own()?.contracts;
+            let store = match self.yes {
+                true => store::open_existing(contracts).await?,
+                false => store::open_to_read(contracts).await?,
+            };
             match self.resume {
                 Some(id) => self.go_on(&store, id).await,
                 None => self.begin(&store).await,

@@ -51,7 +51,7 @@ impl Scheduled {
             match self {
                 Scheduled::Ls(ls) => {
                     let mask = Mask::new(source, ls.reveal || !ls.json)?;
-                    ls.run(&store::open_existing(contracts::none()).await?, &mask).await
+                    ls.run(&store::open_to_read(contracts::none()).await?, &mask).await
                 }
                 Scheduled::Cancel { ids } => {
                     cancel(&store::open_existing(contracts::none()).await?, ids).await

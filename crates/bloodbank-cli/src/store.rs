@@ -7,18 +7,20 @@ mod get;
 mod import;
 mod index;
 mod list;
+mod migrate;
 mod prune;
 mod quarantine;
 mod queues;
 mod record;
 mod repair_clock;
 mod retention;
+mod roles;
 mod stats;
 mod tail;
 mod verify;
 pub(crate) mod which;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use bloodbank::Contracts;
 use bloodbank::candystore::{EventStore, StoreError, StoreOptions, StoreUrl};
 use clap::Subcommand;
@@ -60,18 +62,28 @@ pub(crate) enum Store {
     /// Look at what came with the id of another event and is not the same, and empty it.
     #[command(subcommand)]
     Quarantine(quarantine::Quarantine),
+    /// Make the store, or bring its tables up to date.
+    Migrate(migrate::Migrate),
+    /// Print what to grant to users of a store on PostgreSQL.
+    Roles(roles::Roles),
 }
 
 impl Store {
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
+        match self {
+            Store::Migrate(migrate) => return block_on(migrate.run()),
+            Store::Roles(roles) => return roles.run(),
+            _ => {}
+        }
         block_on(async {
             let store = match self {
                 Store::Import(_) | Store::Record => open(source.read_own()?.contracts).await?,
-                Store::Retention(_) => open_existing(source.read()?.contracts).await?,
+                Store::Retention(_) => open_to_read(source.read()?.contracts).await?,
                 Store::Quarantine(quarantine) if quarantine.judges() => {
                     open_existing(source.read_own()?.contracts).await?
                 }
-                _ => open_existing(contracts::none()).await?,
+                it if it.writes() => open_existing(contracts::none()).await?,
+                _ => open_to_read(contracts::none()).await?,
             };
             match self {
                 Store::List(list) => list.run(&store, source).await,
@@ -89,35 +101,72 @@ impl Store {
                 Store::Export(export) => export.run(&store).await,
                 Store::Import(import) => import.run(&store).await,
                 Store::Quarantine(quarantine) => quarantine.run(&store, source).await,
+                Store::Migrate(_) | Store::Roles(_) => Ok(0),
             }
         })
     }
 }
 
-/// The store that `DATABASE_URL` names.
+impl Store {
+    /// Whether it changes something in a store that is there.
+    fn writes(&self) -> bool {
+        match self {
+            Store::Prune(prune) => prune.writes(),
+            Store::Queues(queues) => queues.writes(),
+            // A dry run tries it, and takes it back.
+            Store::RepairClock(_) => true,
+            Store::Index(index) => index.writes(),
+            Store::Quarantine(quarantine) => quarantine.writes(),
+            _ => false,
+        }
+    }
+}
+
+/// The store that `DATABASE_URL` names, for reading and writing.
 pub(crate) async fn open(contracts: Contracts) -> anyhow::Result<EventStore> {
     let url = StoreUrl::from_env()?;
-    match EventStore::open(StoreOptions::new(url.clone()), contracts).await {
+    let store = opened(&url, EventStore::open(StoreOptions::new(url.clone()), contracts).await)?;
+    if let Some(migrated) = store.migrated().filter(|migrated| migrated.from > 0) {
+        eprintln!("note: {}", migrate::said(&url, migrated));
+    }
+    Ok(store)
+}
+
+/// The same for who writes only what belongs to something that is in it, and makes no file: one that is
+/// named wrongly would pass for an empty store.
+pub(crate) async fn open_existing(contracts: Contracts) -> anyhow::Result<EventStore> {
+    match StoreUrl::from_env()? {
+        url @ StoreUrl::Sqlite(_) => {
+            let path = StoreOptions::new(url.clone());
+            match EventStore::check(path).await {
+                Err(error @ (StoreError::Missing { .. } | StoreError::Foreign(_))) => {
+                    opened(&url, Err(error))
+                }
+                _ => open(contracts).await,
+            }
+        }
+        _ => open(contracts).await,
+    }
+}
+
+/// The same for who only reads; makes and changes nothing.
+pub(crate) async fn open_to_read(contracts: Contracts) -> anyhow::Result<EventStore> {
+    let url = StoreUrl::from_env()?;
+    opened(&url, EventStore::open_to_read(StoreOptions::new(url.clone()), contracts).await)
+}
+
+/// An error says which store it is.
+fn opened<T>(url: &StoreUrl, opened: Result<T, StoreError>) -> anyhow::Result<T> {
+    match opened {
         Ok(store) => Ok(store),
-        // They say which one.
+        // They say it themselves.
         Err(
             error @ (StoreError::Open { .. }
+            | StoreError::Missing { .. }
+            | StoreError::TooManyConnections { .. }
             | StoreError::NotAFile { .. }
             | StoreError::NoPostgres { .. }),
         ) => Err(error.into()),
         Err(error) => Err(error).context(url.to_string()),
-    }
-}
-
-/// The same for who asks what is in it, and makes no file: one that is named wrongly would pass for an
-/// empty store.
-pub(crate) async fn open_existing(contracts: Contracts) -> anyhow::Result<EventStore> {
-    match StoreUrl::from_env()? {
-        StoreUrl::Sqlite(path) if !path.exists() => bail!(
-            "there is no store at {}\nhelp: DATABASE_URL names it: `sqlite:<file>` or \
-             `postgres://user:password@host/database`",
-            path.display()
-        ),
-        _ => open(contracts).await,
     }
 }

@@ -150,7 +150,7 @@ codes! {
         "There is no connection to the broker, and nothing was taken.",
         "Try again with the same id; the connection comes back by itself.";
     BusBlocked, "bus-blocked",
-        "The broker takes no messages at the moment: an alarm of its memory or disk, or a full store.",
+        "The broker takes no messages at the moment: an alarm of its memory or disk.",
         "Make room; then try again with the same id.";
     Unroutable, "unroutable",
         "No queue takes the message: no service that wants it has declared its queue.",
@@ -253,6 +253,27 @@ codes! {
     NoPostgres, "no-postgres",
         "The program was built without PostgreSQL.",
         "Build it with the feature `postgres`, or use a SQLite file.";
+    StoreMissing, "store-missing",
+        "There is no store: no file, or none of its tables in the database.",
+        "Correct the file or the database in DATABASE_URL; a program that writes makes the store.";
+    StoreOlder, "store-older",
+        "An older program has made the store's tables, and a program that only reads does not change them.",
+        "Migrate the store, or start a program of this version that writes to it.";
+    StoreReadOnly, "store-read-only",
+        "The store was opened to be read only.",
+        "Open it for writing.";
+    StoreDenied, "store-denied",
+        "The database does not let the user do this.",
+        "Grant the role what it needs, or make the file writable.";
+    StoreRemoved, "store-removed",
+        "The store's file was deleted or replaced while it was open, and nothing is stored any more.",
+        "Restore the file, and start the program anew; what was confirmed lies in the file that is gone.";
+    TooManyConnections, "too-many-connections",
+        "The server of the store takes no more connections.",
+        "Raise `max_connections` of the server, or end processes that hold connections.";
+    StoreUnreachable, "store-unreachable",
+        "The store was open and cannot be reached, and nothing was done.",
+        "Do the same again; the connection comes back by itself.";
     StoreNewer, "store-newer",
         "A newer program has written the store.",
         "Use the newer program.";

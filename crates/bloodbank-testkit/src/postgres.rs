@@ -1,5 +1,8 @@
 //! A private PostgreSQL server.
 
+mod certified;
+mod standby;
+
 use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -146,13 +149,16 @@ impl Postgres {
 impl Inner {
     /// Makes the data folder and starts the server; it does not answer yet.
     fn new(options: PostgresOptions) -> Inner {
+        Inner::on_data(options, init)
+    }
+
+    /// The same on data that `fill` makes.
+    fn on_data(options: PostgresOptions, fill: impl FnOnce(&Path, &Path)) -> Inner {
         let bin = bin().expect("PostgreSQL is missing: apt-get install postgresql");
         let dir = tempfile::Builder::new().prefix("bloodbank-").tempdir().unwrap().keep();
         let folder = keeper(&dir);
-        if is_root() {
-            give_to_owner(&dir);
-        }
-        init(&bin, &dir);
+        give_to_owner(&dir);
+        fill(&bin, &dir);
         let port = ports::free();
         let process = Mutex::new(spawn(&bin, &dir, port, options));
         let given = AtomicUsize::new(0);
@@ -165,6 +171,7 @@ impl Inner {
         let is_up = || {
             let said = fs::read_to_string(process.log()).unwrap_or_default();
             said.contains("database system is ready to accept connections")
+                || said.contains("database system is ready to accept read-only connections")
         };
         until(LIMIT, || is_up() || !process.is_alive());
         assert!(is_up(), "PostgreSQL does not start: {}", tail(process.log()));
@@ -248,9 +255,11 @@ fn as_owner(program: &Path) -> Vec<OsString> {
     prefix.iter().map(OsString::from).chain([program.into()]).collect()
 }
 
-/// Gives a folder with what lies in it to the user that servers run as.
-pub(crate) fn give_to_owner(dir: &Path) {
-    run(Command::new("chown").arg("-R").arg("postgres:").arg(dir));
+/// Gives a file, or a folder with what lies in it, to the user that servers run as.
+pub(crate) fn give_to_owner(path: &Path) {
+    if is_root() {
+        run(Command::new("chown").arg("-R").arg("postgres:").arg(path));
+    }
 }
 
 pub(crate) fn is_root() -> bool {

@@ -28,7 +28,8 @@
 //!
 //! Durable before [`publish`](Transport::publish) is done, at least once until it is settled. The same
 //! message published twice under its id is stored and delivered once; another message under a known id
-//! is refused and lies in quarantine.
+//! is refused and lies in quarantine. Publishing has its outcome within 5 s, also while somebody holds the
+//! database: what has not begun by then is not done any more.
 //!
 //! A consumer whose process has not been heard of for [`EmbeddedOptions::lease`] is given up: what it
 //! held goes to others, marked as redelivered, and its temporary queues go. So does a temporary queue
@@ -47,6 +48,7 @@
 mod calls;
 mod claim;
 mod consumer;
+mod deadline;
 mod declare;
 mod inspect;
 mod keeping;
@@ -72,7 +74,7 @@ use bloodbank_bus::{
 use bloodbank_core::Kind;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::calls::Calls;
 pub use self::inspect::QueueStatus;
@@ -181,13 +183,15 @@ impl Embedded {
             return Confirm::settled(Err(closed));
         }
         let (tell, outcome) = oneshot::channel();
-        match self.shared.posts.try_send(Post { what, tell }) {
+        let since = Instant::now();
+        match self.shared.posts.try_send(Post { what, tell, since }) {
             Ok(()) => Confirm::pending(outcome),
             Err(TrySendError::Closed(_)) => Confirm::settled(Err(TransportError::Closed)),
             Err(TrySendError::Full(post)) => {
                 let posts = self.shared.posts.clone();
                 Confirm::waiting(async move {
-                    posts.send(post).await.map_err(|_| TransportError::Closed)?;
+                    let room = posts.reserve().await.map_err(|_| TransportError::Closed)?;
+                    room.send(Post { since: Instant::now(), ..post });
                     Ok(outcome)
                 })
             }
@@ -353,9 +357,16 @@ async fn in_time<T>(
 /// What a store's error means to whoever uses the bus.
 fn transport_error(error: StoreError) -> TransportError {
     match error {
-        StoreError::Full | StoreError::Busy { .. } => TransportError::Blocked,
+        StoreError::Full
+        | StoreError::Busy { .. }
+        | StoreError::Removed { .. }
+        | StoreError::TooManyConnections { .. } => {
+            TransportError::Unavailable { code: error.code(), reason: error.to_string() }
+        }
         StoreError::Lost { .. } => TransportError::Unknown,
-        StoreError::Open { outage, .. } => TransportError::Disconnected { outage },
+        StoreError::Open { outage, .. } | StoreError::Unreachable { outage, .. } => {
+            TransportError::Disconnected { outage }
+        }
         StoreError::Closed => TransportError::Closed,
         other => TransportError::Other { code: other.code(), reason: other.to_string() },
     }

@@ -45,6 +45,56 @@ pub enum StoreError {
         /// The server without its password.
         place: String,
     },
+    /// There is none: no file, or none of its tables. Opening it for writing makes it.
+    #[error("there is no store at {place}")]
+    Missing {
+        /// The file, or the server without its password.
+        place: String,
+    },
+    /// An older program has made its tables, and it was opened to be read only: nothing is changed then.
+    #[error(
+        "the store is of version {found}, and this program reads version {known}: it must be migrated \
+         first"
+    )]
+    Older {
+        /// The store's version.
+        found: i64,
+        /// The version that this program needs.
+        known: i64,
+    },
+    /// It was opened to be read only.
+    #[error("the store was opened to be read only")]
+    ReadOnly,
+    /// The database does not let the user do this.
+    #[error("the database does not let us do this: {reason}")]
+    Denied {
+        /// In its words.
+        reason: String,
+    },
+    /// Its file was deleted, or another one lies in its place. What was not confirmed by then is lost, or
+    /// lies in the file that is gone.
+    #[error(
+        "the store's file {place} was deleted or replaced while it was open; nothing is stored any \
+         more"
+    )]
+    Removed {
+        /// The file.
+        place: String,
+    },
+    /// The server lets nobody else in.
+    #[error("the store {place} has too many connections: its server takes no more")]
+    TooManyConnections {
+        /// The server without its password.
+        place: String,
+    },
+    /// It was open, and cannot be reached. Nothing was done.
+    #[error("the store cannot be reached, and nothing was done: {}{outage}", prefix(place.as_deref()))]
+    Unreachable {
+        /// The server that was tried, if that is why.
+        place: Option<String>,
+        /// Why.
+        outage: Outage,
+    },
     /// A newer program has written it.
     #[error("the store is of version {found}, and this program knows versions up to {known}")]
     Newer {
@@ -66,10 +116,8 @@ pub enum StoreError {
         seconds: u64,
     },
     /// The connection to the server is gone; what was in flight may have been done or not.
-    #[error("the connection to the store is lost: {}{outage}", prefix(place.as_deref()))]
+    #[error("the connection to the store is lost: {outage}")]
     Lost {
-        /// The server that could not be reached again, if it was tried.
-        place: Option<String>,
         /// Why.
         outage: Outage,
     },
@@ -104,6 +152,13 @@ impl StoreError {
             StoreError::Open { .. } => Code::StoreUnavailable,
             StoreError::NotAFile { .. } => Code::NotAFile,
             StoreError::NoPostgres { .. } => Code::NoPostgres,
+            StoreError::Missing { .. } => Code::StoreMissing,
+            StoreError::Older { .. } => Code::StoreOlder,
+            StoreError::ReadOnly => Code::StoreReadOnly,
+            StoreError::Denied { .. } => Code::StoreDenied,
+            StoreError::Removed { .. } => Code::StoreRemoved,
+            StoreError::TooManyConnections { .. } => Code::TooManyConnections,
+            StoreError::Unreachable { .. } => Code::StoreUnreachable,
             StoreError::Newer { .. } => Code::StoreNewer,
             StoreError::Foreign(_) => Code::StoreForeign,
             StoreError::Full => Code::StoreFull,
@@ -119,20 +174,49 @@ impl StoreError {
     /// Whether the same may work later. Appending again is safe: what is there already is told by its
     /// id.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, StoreError::Full | StoreError::Busy { .. } | StoreError::Lost { .. })
+        matches!(
+            self,
+            StoreError::Full
+                | StoreError::Busy { .. }
+                | StoreError::Lost { .. }
+                | StoreError::Unreachable { .. }
+                | StoreError::TooManyConnections { .. }
+        )
     }
 
     /// The same of a store that was open before: what cannot be reached now may be back later.
     pub(crate) fn while_open(self) -> Self {
         match self {
-            StoreError::Open { place, outage } => StoreError::Lost { place: Some(place), outage },
+            StoreError::Open { place, outage } => {
+                StoreError::Unreachable { place: Some(place), outage }
+            }
+            StoreError::Missing { place } => StoreError::Removed { place },
+            other => other,
+        }
+    }
+
+    /// The same of a store that is being opened.
+    pub(crate) fn while_opening(self) -> Self {
+        match self {
+            StoreError::Unreachable { place: Some(place), outage } => {
+                StoreError::Open { place, outage }
+            }
+            StoreError::Removed { place } => StoreError::Missing { place },
+            other => other,
+        }
+    }
+
+    /// The same of what was to be committed later: a server takes back what it has not committed.
+    pub(crate) fn before_commit(self) -> Self {
+        match self {
+            StoreError::Lost { outage } => StoreError::Unreachable { place: None, outage },
             other => other,
         }
     }
 
     /// The connection broke.
     pub(crate) fn lost(outage: Outage) -> Self {
-        StoreError::Lost { place: None, outage }
+        StoreError::Lost { outage }
     }
 
     /// What was read from this column is not what this program writes.
@@ -147,6 +231,8 @@ impl StoreError {
 pub enum Foreign {
     /// The file is not a SQLite database.
     NotSqlite,
+    /// It has tables, and none of them is a store's.
+    OtherTables,
     /// The tables of this version are other ones.
     Tables {
         /// The version of the step that made them.
@@ -163,6 +249,7 @@ impl fmt::Display for Foreign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Foreign::NotSqlite => f.write_str("the file is not a SQLite database"),
+            Foreign::OtherTables => f.write_str("it holds other tables, and none of a store"),
             Foreign::Tables { version } => {
                 write!(f, "its tables of version {version} are other ones")
             }

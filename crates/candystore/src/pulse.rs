@@ -108,7 +108,12 @@ async fn look_at_file(target: &Target, told: Told) {
             Ok(Some(commits)) if told.tell(commits) => quiet = Duration::ZERO,
             Ok(_) => {}
             // It goes wrong for whoever waits, too, as soon as it asks.
-            Err(_) => thread::sleep(PAUSE),
+            Err(error) => {
+                if matches!(error, StoreError::Removed { .. }) {
+                    told.commits.send_modify(|_| {});
+                }
+                thread::sleep(PAUSE);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::clock::{BOUND, ClockStep, Times, first_of_run};
 use crate::sql::{Connection, Value, micros_to_time};
+use crate::summary;
 use crate::writer::Transaction;
 use crate::{EventStore, Position, StoreError};
 
@@ -72,7 +73,13 @@ impl EventStore {
 impl Transaction {
     async fn repair_clock(&mut self, do_it: bool) -> Result<Vec<ClockRepair>, StoreError> {
         if do_it {
-            return self.put_times_right().await;
+            let repairs = self.put_times_right().await?;
+            if !repairs.is_empty() {
+                // The figures are kept by these times.
+                self.execute("DELETE FROM summaries", &[]).await?;
+                summary::fill(self.connection()).await?;
+            }
+            return Ok(repairs);
         }
         let (head, has_changed) = self.begin_trial().await?;
         let repairs = self.put_times_right().await;

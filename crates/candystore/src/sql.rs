@@ -4,13 +4,14 @@
 //! told its own words for these.
 
 mod columns;
-mod migrations;
+pub(crate) mod migrations;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sqlite;
 mod value;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -18,12 +19,15 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) use self::columns::{Column, TableRow, find, next, table, words};
-pub(crate) use self::pool::{Local, Pool, ready, spawn, unharmed};
+pub(crate) use self::pool::{Local, Pool, apart, ready, spawn, unharmed};
 pub(crate) use self::value::{Cell, Each, Row, Table, Type, Value};
-use crate::{Damage, StoreError, StoreUrl};
+use crate::{Damage, Migrated, StoreError, StoreOptions, StoreUrl};
 
-/// How long we wait for another process that writes.
+/// How long we wait for a server, or for what another process does once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long we wait for another process that writes. Whoever publishes hears of it within 5 s.
+pub(crate) const LOCK_PATIENCE: Duration = Duration::from_secs(4);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,14 @@ pub(crate) struct Target {
     pub(crate) url: StoreUrl,
     /// The most pages that a SQLite file may have.
     pub(crate) max_pages: Option<u32>,
+    /// Which SQLite file it is, known once it was opened.
+    file: Arc<OnceLock<sqlite::Identity>>,
+}
+
+impl Target {
+    pub(crate) fn of(options: StoreOptions) -> Self {
+        Target { url: options.url, max_pages: options.max_pages, file: Arc::default() }
+    }
 }
 
 /// One connection to a database.
@@ -59,12 +71,18 @@ macro_rules! either {
 }
 
 impl Connection {
+    /// Opens a database that is there.
+    ///
     /// # Errors
-    /// [`StoreError::Open`].
+    /// [`StoreError::Open`], [`StoreError::Missing`].
     pub(crate) async fn open(target: &Target, mode: Mode) -> Result<Self, StoreError> {
         match &target.url {
             StoreUrl::Sqlite(path) => {
-                sqlite::Sqlite::open(path, mode, target.max_pages).map(Connection::Sqlite)
+                // Another file is not even touched.
+                target.file.get().map_or(Ok(()), sqlite::Identity::check)?;
+                let sqlite = sqlite::Sqlite::open(path, mode, target.max_pages)?;
+                sqlite.is(target.file.get_or_init(|| sqlite.identity()))?;
+                Ok(Connection::Sqlite(sqlite))
             }
             #[cfg(feature = "postgres")]
             StoreUrl::Postgres(url) => {
@@ -76,9 +94,33 @@ impl Connection {
         }
     }
 
-    /// Brings the tables up to date.
-    pub(crate) async fn migrate(&mut self) -> Result<(), StoreError> {
-        migrations::run(self).await
+    /// Opens a database for writing: makes a file that is not there, and the tables that are missing.
+    ///
+    /// # Errors
+    /// Those of opening and of migrating.
+    pub(crate) async fn open_or_make(
+        target: &Target,
+    ) -> Result<(Self, Option<Migrated>), StoreError> {
+        if let StoreUrl::Sqlite(path) = &target.url
+            && sqlite::create(path, target.max_pages).await?
+        {
+            let connection = Connection::open(target, Mode::Write).await?;
+            return Ok((connection, Some(Migrated { from: 0, to: migrations::KNOWN })));
+        }
+        let mut connection = Connection::open(target, Mode::Write).await?;
+        let migrated = migrations::run(&mut connection).await?;
+        Ok((connection, migrated))
+    }
+
+    /// # Errors
+    /// [`StoreError::Removed`], if it is a file that no longer lies where it was opened: what is written
+    /// to it is lost.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(sqlite) => sqlite.check(),
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(_) => Ok(()),
+        }
     }
 
     /// Begins a transaction that nobody else writes beside.

@@ -11,9 +11,11 @@ use crate::damaged::lost;
 use crate::event::EventRow;
 use crate::pulse::Pulse;
 use crate::record::Record;
-use crate::sql::{Connection, Pool, Target, Value};
+use crate::sql::{Connection, Pool, Target, Value, migrations};
 use crate::writer::Writer;
-use crate::{Appended, DamagedEvents, Incoming, Position, StoreError, StoreUrl, StoredEvent};
+use crate::{
+    Appended, DamagedEvents, Incoming, Migrated, Position, StoreError, StoreUrl, StoredEvent,
+};
 
 /// Events that are judged on the caller's thread; more go to a thread for work.
 const FEW: usize = 16;
@@ -64,12 +66,15 @@ struct Inner {
     target: Target,
     contracts: LiveContracts,
     writer: Writer,
+    migrated: Option<Migrated>,
     readers: Pool,
     pulse: Pulse,
 }
 
 impl EventStore {
-    /// Opens a store, and makes it if it is not there. `contracts` judge what is appended.
+    /// Opens a store for reading and writing. Makes it if it is not there, and brings its tables up to
+    /// date if something is missing ([`migrated`](EventStore::migrated)). `contracts` judge what is
+    /// appended.
     ///
     /// # Errors
     /// [`StoreError::Open`], [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Busy`].
@@ -77,14 +82,49 @@ impl EventStore {
         options: StoreOptions,
         contracts: impl Into<LiveContracts>,
     ) -> Result<Self, StoreError> {
-        let contracts = contracts.into();
-        let target = Target { url: options.url, max_pages: options.max_pages };
+        let (readers, clock, target) = (options.readers, options.clock, Target::of(options));
         let (pulse, _) = watch::channel(0);
-        let writer = Writer::start(target.clone(), pulse.clone(), options.clock).await?;
-        let readers = Pool::new(&target, options.readers.max(1))?;
+        let (writer, migrated) = Writer::start(target.clone(), pulse.clone(), clock).await?;
+        EventStore::with(target, contracts.into(), writer, migrated, readers, pulse)
+    }
+
+    /// Opens a store that is there for reading. Makes and changes nothing, and waits for nobody who
+    /// writes; whatever writes is refused with [`StoreError::ReadOnly`].
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::Older`], [`StoreError::Open`], [`StoreError::Newer`],
+    /// [`StoreError::Foreign`].
+    pub async fn open_to_read(
+        options: StoreOptions,
+        contracts: impl Into<LiveContracts>,
+    ) -> Result<Self, StoreError> {
+        let (readers, target) = (options.readers, Target::of(options));
+        let place = target.url.to_string();
+        let (pulse, _) = watch::channel(0);
+        let writer = Writer::refusing();
+        let store = EventStore::with(target, contracts.into(), writer, None, readers, pulse)?;
+        let check = async move |c: &mut Connection| migrations::check(c, &place).await;
+        store.readers().run(check).await.map_err(StoreError::while_opening)?;
+        Ok(store)
+    }
+
+    fn with(
+        target: Target,
+        contracts: LiveContracts,
+        writer: Writer,
+        migrated: Option<Migrated>,
+        readers: usize,
+        pulse: watch::Sender<i64>,
+    ) -> Result<Self, StoreError> {
+        let readers = Pool::new(&target, readers.max(1))?;
         let pulse = Pulse::new(pulse);
-        let inner = Inner { target, contracts, writer, readers, pulse };
+        let inner = Inner { target, contracts, writer, migrated, readers, pulse };
         Ok(EventStore { inner: Arc::new(inner) })
+    }
+
+    /// What opening it has done to its tables, if something was missing.
+    pub fn migrated(&self) -> Option<Migrated> {
+        self.inner.migrated
     }
 
     /// Where it lies.

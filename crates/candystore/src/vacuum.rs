@@ -1,6 +1,6 @@
 //! Giving the space of what was pruned back to the disk.
 
-use crate::sql::{Connection, Mode, Target, spawn};
+use crate::sql::{Connection, Mode, Target, apart};
 use crate::{EventStore, StoreError};
 
 /// How large a SQLite file was, and is.
@@ -22,13 +22,8 @@ impl EventStore {
     /// [`StoreError::Busy`], [`StoreError::Full`], and if the database cannot be asked.
     pub async fn vacuum(&self) -> Result<Option<Vacuumed>, StoreError> {
         let target = self.target().clone();
-        let (sender, receiver) = tokio::sync::oneshot::channel();
         // Within the writer's transactions it is not possible.
-        spawn("candystore-vacuum", move || async move {
-            // Whoever has asked may have gone.
-            let _ = sender.send(vacuum(&target).await);
-        })?;
-        receiver.await.map_err(|_| StoreError::Closed)?
+        apart("candystore-vacuum", move || async move { vacuum(&target).await }).await
     }
 }
 

@@ -8,8 +8,8 @@ use crate::embedded::{InQueue, in_queues};
 use crate::event::EventRow;
 use crate::sql::{Connection, Value, micros_to_time};
 use crate::{
-    EventStore, Filter, Position, PrunedRange, Quarantined, ReplayRun, Scheduled, StoreError,
-    StoredEvent, pruned, quarantine, reports, scheduled,
+    DamagedEvents, EventStore, Filter, Position, PrunedRange, Quarantined, ReplayRun, Scheduled,
+    StoreError, StoredEvent, pruned, quarantine, reports, scheduled,
 };
 
 /// The most replays that are looked through.
@@ -94,7 +94,8 @@ impl EventStore {
 async fn look(c: &mut Connection, id: Uuid) -> Result<Whereabouts, StoreError> {
     let sql = format!("SELECT {} FROM events WHERE id = $1", EventRow::COLUMNS);
     let rows = c.query(&sql, &[Value::Id(id)]).await?;
-    let event = rows.first().map(StoredEvent::of).transpose()?;
+    let event = rows.first().map(StoredEvent::sound).transpose()?;
+    let event = event.transpose().map_err(DamagedEvents::error)?;
     let (scheduled, cancelled) = scheduled::with_id(c, id).await?;
     let sql = "SELECT position, received FROM events ORDER BY position LIMIT 1";
     let oldest = match c.query(sql, &[]).await?.first() {

@@ -15,7 +15,7 @@ use crate::sql::{
     time_to_micros, unharmed,
 };
 use crate::summary::Counted;
-use crate::{Position, StoreError};
+use crate::{Migrated, Position, StoreError};
 
 /// The most jobs that share a transaction.
 const MOST_JOBS: usize = 256;
@@ -112,12 +112,11 @@ pub(crate) struct Transaction {
 }
 
 impl Transaction {
-    async fn open(target: &Target, clock: Clock) -> Result<Self, StoreError> {
-        let connection = Connection::open(target, Mode::Write).await?;
+    fn on(connection: Connection, clock: Clock) -> Self {
         let (position, received, now) = (0, 0, 0);
         let head =
             Head { position, received, duplicates: 0, commits: 0, digest: Digest::NONE, now };
-        Ok(Transaction {
+        Transaction {
             connection,
             clock,
             head,
@@ -127,7 +126,7 @@ impl Transaction {
             ended: None,
             keys: HashSet::new(),
             counted: Vec::new(),
-        })
+        }
     }
 
     /// For questions; what writes goes through the methods here.
@@ -246,6 +245,7 @@ impl Transaction {
     async fn begin(&mut self) -> Result<(), StoreError> {
         (self.has_changed, self.is_awaited, self.ended) = (false, false, None);
         self.counted.clear();
+        self.connection.check()?;
         let columns = Head::COLUMNS;
         let sql = match self.connection.server_clock() {
             Some(clock) => format!("SELECT {columns}, {clock} FROM head"),
@@ -278,7 +278,9 @@ impl Transaction {
             "UPDATE head SET position = {position}, received = {received}, \
              duplicates = {duplicates}, commits = {commits}, digest = '{digest}'; {telling}COMMIT"
         );
-        self.connection.batch(&sql).await
+        self.connection.batch(&sql).await?;
+        // What was committed to a file that is gone is not confirmed.
+        self.connection.check()
     }
 
     async fn rollback(&mut self) {
@@ -323,41 +325,42 @@ impl Transaction {
 /// The thread that writes. It ends when the last clone is dropped, and what was given to it is done.
 #[derive(Clone)]
 pub(crate) struct Writer {
-    jobs: mpsc::UnboundedSender<Job>,
+    /// `None` if the store is only read.
+    jobs: Option<mpsc::UnboundedSender<Job>>,
 }
 
 impl Writer {
-    /// Opens the store, and makes its tables if they are not there. `pulse` is told the number of
-    /// commits after each. `clock` gives the time where the database has no clock of its own.
+    /// Opens the store, and makes what is missing of it. `pulse` is told the number of commits after
+    /// each. `clock` gives the time where the database has no clock of its own.
     ///
     /// # Errors
-    /// Those of opening.
+    /// Those of opening and of migrating.
     pub(crate) async fn start(
         target: Target,
         pulse: watch::Sender<i64>,
         clock: Clock,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, Option<Migrated>), StoreError> {
         let (jobs, receiver) = mpsc::unbounded_channel();
-        let (started, opened) = oneshot::channel::<Result<(), StoreError>>();
+        let (started, opened) = oneshot::channel::<Result<_, StoreError>>();
         spawn("candystore-write", move || async move {
-            let opened = async {
-                let mut transaction = Transaction::open(&target, clock).await?;
-                transaction.connection.migrate().await?;
-                Ok(transaction)
-            };
-            match opened.await {
-                Ok(transaction) => {
+            match Connection::open_or_make(&target).await {
+                Ok((connection, migrated)) => {
                     // Whoever opens the store may have gone.
-                    let _ = started.send(Ok(()));
-                    work(transaction, target, clock, receiver, pulse).await;
+                    let _ = started.send(Ok(migrated));
+                    work(Transaction::on(connection, clock), target, clock, receiver, pulse).await;
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
                 }
             }
         })?;
-        opened.await.map_err(|_| StoreError::Closed)??;
-        Ok(Writer { jobs })
+        let migrated = opened.await.map_err(|_| StoreError::Closed)??;
+        Ok((Writer { jobs: Some(jobs) }, migrated))
+    }
+
+    /// One that writes nothing.
+    pub(crate) fn refusing() -> Self {
+        Writer { jobs: None }
     }
 
     /// Does something in a transaction, maybe together with others; done when it is committed. An error
@@ -374,6 +377,7 @@ impl Writer {
                     Ok(transaction) => unharmed(job(transaction)).await,
                     Err(error) => Err(error),
                 };
+                let done = done.map_err(StoreError::before_commit);
                 let is_ok = done.is_ok();
                 // Whoever has asked may have gone.
                 let tell = Box::new(move |committed: Result<(), StoreError>| {
@@ -382,7 +386,8 @@ impl Writer {
                 Done { is_ok, tell }
             })
         });
-        self.jobs.send(job).map_err(|_| StoreError::Closed)?;
+        let jobs = self.jobs.as_ref().ok_or(StoreError::ReadOnly)?;
+        jobs.send(job).map_err(|_| StoreError::Closed)?;
         receiver.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -404,16 +409,37 @@ async fn work(
         }
         let transaction = match open.take() {
             Some(transaction) if !transaction.connection.is_lost() => Ok(transaction),
-            _ => Transaction::open(&target, clock).await.map_err(StoreError::while_open),
-        };
-        match transaction {
-            Ok(mut transaction) => {
-                together(&mut transaction, jobs, &pulse).await;
-                open = Some(transaction);
+            _ => {
+                let connection = Connection::open(&target, Mode::Write).await;
+                connection.map(|connection| Transaction::on(connection, clock))
             }
-            Err(error) => refuse(jobs, &error).await,
+        };
+        let begun = match transaction {
+            Ok(mut transaction) => {
+                let begun = transaction.begin().await;
+                if begun.is_err() {
+                    transaction.rollback().await;
+                }
+                let transaction = open.insert(transaction);
+                begun.map(|()| transaction)
+            }
+            Err(error) => Err(error),
+        };
+        match begun {
+            Ok(transaction) => together(transaction, jobs, &pulse).await,
+            Err(error) => {
+                // Others have waited for the same. All are taken before anybody is told, and tries
+                // again.
+                jobs.extend(std::iter::from_fn(|| receiver.try_recv().ok()));
+                refuse(jobs, &not_begun(error)).await;
+            }
         }
     }
+}
+
+/// Why there is no transaction; nothing was done.
+fn not_begun(error: StoreError) -> StoreError {
+    error.while_open().before_commit()
 }
 
 async fn refuse(jobs: Vec<Job>, error: &StoreError) {
@@ -423,12 +449,8 @@ async fn refuse(jobs: Vec<Job>, error: &StoreError) {
     }
 }
 
-/// Does jobs in one transaction, and tells each what became of it.
+/// Does jobs in the transaction that was begun, and tells each what became of it.
 async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::Sender<i64>) {
-    if let Err(error) = transaction.begin().await {
-        transaction.rollback().await;
-        return refuse(jobs, &error).await;
-    }
     let (mut all, mut lost) = (Vec::with_capacity(jobs.len()), None);
     let alone = jobs.len() == 1;
     for job in jobs {
@@ -444,7 +466,7 @@ async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::
         lost = end.err();
     }
     let committed = match lost {
-        Some(error) => Err(error),
+        Some(error) => Err(error.before_commit()),
         None => transaction.commit().await,
     };
     match &committed {

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use bloodbank::candystore::{ClockState, Embedded, EventStore, QueueStatus};
+use bloodbank::candystore::{ClockState, Embedded, EventStore, QueueStatus, StoreError};
 use bloodbank::uuid::Uuid;
 use bloodbank::{
     Contracts, Destination, Headers, Queue, Topology, Transport, TransportError, Verbatim,
@@ -23,34 +23,30 @@ pub(super) async fn look(
 ) {
     let topology = without_recorders(topology);
     report.fine("configuration", "RABBIT_URL is not set, so the bus lies in the store");
-    let store = match store::open(contracts).await {
-        Ok(store) => store,
-        Err(error) => {
-            let fix = error.chain().find_map(hints::of);
-            let fix =
-                fix.unwrap_or("name a file or a database in DATABASE_URL that can be written");
-            return report.wrong("store", format!("{error:#}"), fix);
-        }
-    };
+    let Some(store) = opened(report, contracts.clone()).await else { return };
     match store.position().await {
         Ok(position) => {
             let so_far = count_of(position, "event");
             report.fine("store", format!("{}, {so_far} so far", store.url()));
         }
-        Err(error) => {
-            return report.wrong("store", error.to_string(), "`bloodbank store verify` says more");
+        Err(error) => return report.wrong("store", error.to_string(), fix(&error)),
+    }
+    match writable(contracts).await {
+        Ok(bus) => {
+            round_trip(report, &bus).await;
+            bus.close().await;
         }
+        Err(error) => report.wrong("publishing", format!("{error:#}"), fix_of(&error)),
     }
     clock(report, &store).await;
     let bus = Embedded::new(store);
-    round_trip(report, &bus).await;
     match bus.queues().await {
         Ok(queues) => {
             declared(report, &queues, &topology);
             dead(report, &queues, dead_letters);
         }
         Err(error) => {
-            report.wrong("queues", error.to_string(), "`bloodbank store verify` says more");
+            report.wrong("queues", error.to_string(), fix(&error));
         }
     }
     bus.close().await;
@@ -76,15 +72,47 @@ async fn clock(report: &mut Report, store: &EventStore) {
     }
 }
 
+/// The store, opened to be read, so that whoever holds it is not in the way. One that is not there is
+/// made, as whoever publishes first would.
+async fn opened(report: &mut Report, contracts: Contracts) -> Option<EventStore> {
+    let opened = match store::open_to_read(contracts.clone()).await {
+        Err(error) if is_missing(&error) => store::open(contracts).await,
+        opened => opened,
+    };
+    opened.map_err(|error| report.wrong("store", format!("{error:#}"), fix_of(&error))).ok()
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Missing { .. }))
+}
+
+async fn writable(contracts: Contracts) -> anyhow::Result<Embedded> {
+    store::open(contracts).await.map(Embedded::new)
+}
+
+/// What to do about it.
+fn fix_of(error: &anyhow::Error) -> &'static str {
+    match error.downcast_ref::<StoreError>() {
+        Some(error) => fix(error),
+        None => error.chain().find_map(hints::of).unwrap_or(NAME_ANOTHER),
+    }
+}
+
+const NAME_ANOTHER: &str = "name a file or a database in DATABASE_URL that can be written";
+
+fn fix(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Open { .. } | StoreError::NotAFile { .. } => NAME_ANOTHER,
+        error => hints::of(error).unwrap_or(error.code().remedy()),
+    }
+}
+
 async fn round_trip(report: &mut Report, bus: &Embedded) {
     let since = Instant::now();
     match echo(bus).await {
         Ok(()) => {
             let took = since.elapsed().as_secs_f64() * 1_000.0;
             report.fine("publishing", format!("declared and committed in {took:.1} ms"));
-        }
-        Err(error @ TransportError::Blocked) => {
-            report.wrong("publishing", error.to_string(), "make room on the store's disk");
         }
         Err(error) => {
             let fix = hints::of(&error).unwrap_or(error.code().remedy());

@@ -31,6 +31,10 @@ pub(crate) enum Index {
 }
 
 impl Index {
+    pub(super) fn writes(&self) -> bool {
+        !matches!(self, Index::Ls)
+    }
+
     pub(super) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
         match self {
             Index::Ls => ls(store).await?,

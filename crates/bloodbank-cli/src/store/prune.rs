@@ -50,6 +50,11 @@ struct Limits {
 }
 
 impl Prune {
+    /// Otherwise it is a dry run.
+    pub(crate) fn writes(&self) -> bool {
+        self.yes
+    }
+
     pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
         let plan = store.plan_prune(self.wanted()).await?;
         if self.yes {

@@ -77,6 +77,10 @@ impl Quarantine {
         matches!(self, Quarantine::Retry(Numbers { yes: true, .. }))
     }
 
+    pub(super) fn writes(&self) -> bool {
+        matches!(self, Quarantine::Drop(Numbers { yes: true, .. })) || self.judges()
+    }
+
     pub(super) async fn run(&self, store: &EventStore, source: &Source) -> anyhow::Result<u8> {
         match self {
             Quarantine::Ls(ls) => ls.run(store, source).await,

@@ -25,6 +25,11 @@ pub(crate) struct Queues {
 }
 
 impl Queues {
+    /// Otherwise it is a dry run, or only looks.
+    pub(crate) fn writes(&self) -> bool {
+        self.yes
+    }
+
     pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
         let bus = Embedded::new(store.clone());
         let queues = bus.queues().await?;

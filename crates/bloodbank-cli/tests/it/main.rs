@@ -8,6 +8,7 @@ mod dlq;
 mod embedded;
 mod foreign;
 mod machine;
+mod opening;
 mod outbox;
 mod recording;
 mod registry;

@@ -141,15 +141,14 @@ fn statement(columns: &str, column: &str, ids: usize, limit: usize) -> String {
 mod tests {
     use super::*;
     use crate::StoreUrl;
-    use crate::sql::{Mode, Target};
+    use crate::sql::Target;
 
     #[tokio::test]
     async fn links_are_looked_up_in_an_index() {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::file(folder.path().join("store.db"));
-        let target = Target { url, max_pages: None };
-        let mut connection = Connection::open(&target, Mode::Write).await.unwrap();
-        connection.migrate().await.unwrap();
+        let target = Target::of(crate::StoreOptions::new(url));
+        let (mut connection, _) = Connection::open_or_make(&target).await.unwrap();
         for column in ["id", "correlation_id", "causation_id"] {
             let sql = format!("EXPLAIN QUERY PLAN {}", statement(FOUND, column, 2, 10));
             let values = vec![Value::Id(Uuid::nil()); 2];

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use bloodbank_bus::{Exchange, Outcome, TransportError, Verbatim};
 use bloodbank_core::Kind;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use uuid::Uuid;
 
+use super::deadline::OUTCOME;
 use super::message;
 use super::room::Rooms;
-use super::{calls, in_time};
+use super::{calls, deadline};
 use crate::queues::{QueueCache, QueueRow, Queues};
 use crate::record::Record;
 use crate::scheduled::{self, Scheduled};
@@ -23,6 +25,8 @@ const MOST: usize = 1_024;
 pub(super) struct Post {
     pub(super) what: What,
     pub(super) tell: oneshot::Sender<Outcome>,
+    /// When there was room for it.
+    pub(super) since: Instant,
 }
 
 pub(super) enum What {
@@ -69,6 +73,7 @@ pub(super) async fn post_all(
                 continue;
             }
         }
+        let first = batch.first().map_or_else(Instant::now, |post| post.since);
         let (posts, waiting): (Vec<What>, Vec<_>) =
             batch.drain(..).map(|post: Post| (post.what, post.tell)).unzip();
         let (count, cache) = (posts.len(), cache.clone());
@@ -76,7 +81,16 @@ pub(super) async fn post_all(
             let queues = cache.read(transaction.connection()).await?;
             Posting::new(transaction, queues, count).all(posts).await
         };
-        let outcomes = in_time(store.writer().run(job)).await;
+        let outcomes = deadline::by(first + OUTCOME, &store, job).await;
+        if let Err(error) = &outcomes
+            && deadline::is_untaken(error)
+        {
+            // They have waited for the same. All are taken before anybody is told, and tries again.
+            let others: Vec<Post> = std::iter::from_fn(|| receiver.try_recv().ok()).collect();
+            for other in others {
+                let _ = other.tell.send(Err(error.clone()));
+            }
+        }
         let outcomes = outcomes.unwrap_or_else(|error| vec![Err(error); count]);
         for (tell, outcome) in waiting.into_iter().zip(outcomes) {
             // Whoever published may have gone.

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::Embedded;
 use super::shared::Shared;
 use crate::scheduled::Scheduled;
-use crate::scheduler;
+use crate::{StoreError, scheduler};
 
 /// The longest pause between two looks: another process may schedule something that is due sooner.
 const LOOK: Duration = Duration::from_secs(1);
@@ -35,6 +35,8 @@ pub(super) async fn send_due(shared: Weak<Shared>, mut closing: watch::Receiver<
         let embedded = Embedded { shared };
         let pause = match scheduler::send_due(embedded.store(), &embedded).await {
             Ok(next) => until(next),
+            // Whoever only consumes leaves it to those who may publish.
+            Err(StoreError::Denied { .. }) => return,
             Err(error) => {
                 tracing::warn!(%error, "scheduled messages have to wait");
                 LOOK

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::scope::Scope;
 use super::statement::{self, Window};
-use crate::sql::{Connection, Mode, Target};
+use crate::sql::{Connection, Target};
 use crate::{Field, Filter, Order, Standing, StoreUrl};
 
 fn filters() -> Vec<Filter> {
@@ -39,9 +39,8 @@ fn filters() -> Vec<Filter> {
 async fn every_page_is_looked_up_in_an_index() {
     let folder = tempfile::tempdir().unwrap();
     let url = StoreUrl::file(folder.path().join("store.db"));
-    let mut connection =
-        Connection::open(&Target { url, max_pages: None }, Mode::Write).await.unwrap();
-    connection.migrate().await.unwrap();
+    let target = Target::of(crate::StoreOptions::new(url));
+    let (mut connection, _) = Connection::open_or_make(&target).await.unwrap();
     for filter in filters() {
         let mut scope = Scope::of(&mut connection, &filter).await.unwrap();
         (scope.low, scope.high) = (1, 1_000);

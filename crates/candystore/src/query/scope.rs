@@ -4,9 +4,9 @@ use bloodbank_core::{Kind, TopicPattern};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::clock::Times;
 use crate::payload::{Expressions, PayloadIndex};
 use crate::record::indexed;
-use crate::clock::Times;
 use crate::sql::{Connection, Value, time_to_micros};
 use crate::{Filter, Position, Standing, StoreError};
 

@@ -1,9 +1,11 @@
 //! The tables, and how they came to be what they are.
 
+use std::time::{Duration, Instant};
+
 use chrono::Utc;
 
 use super::{Connection, Value, time_to_micros};
-use crate::{Foreign, StoreError, summary};
+use crate::{Foreign, Migrated, StoreError, summary};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
 const STEPS: [(&str, &str); 11] = [
@@ -30,41 +32,121 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
     applied BIGINT NOT NULL
 )";
 
-/// Takes the steps that are missing. One process does it, others wait.
+/// How long we wait for another process that migrates: that takes long where there are many events.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The version that this program writes.
+pub(crate) const KNOWN: i64 = STEPS.len() as i64;
+
+/// The version that the tables have; 0 if there are none. Changes nothing, and waits for nobody.
 ///
 /// # Errors
 /// [`StoreError::Newer`], [`StoreError::Foreign`].
-pub(crate) async fn run(connection: &mut Connection) -> Result<(), StoreError> {
-    connection.begin().await?;
-    let done = steps(connection).await;
-    match done {
-        Ok(()) => connection.batch("COMMIT").await,
-        Err(error) => {
-            connection.rollback().await;
-            Err(error)
-        }
+pub(crate) async fn version(connection: &mut Connection) -> Result<i64, StoreError> {
+    if !is_there(connection).await? {
+        return Ok(0);
     }
-}
-
-async fn steps(connection: &mut Connection) -> Result<(), StoreError> {
-    connection.batch(TABLE).await?;
     let sql = "SELECT version, name, checksum FROM migrations ORDER BY version";
-    let applied = connection.query(sql, &[]).await?;
+    let applied = connection.query(sql, &[]).await.map_err(foreign)?;
     if let Some(last) = applied.last()
-        && last.int(0)? > STEPS.len() as i64
+        && last.int(0)? > KNOWN
     {
-        return Err(StoreError::Newer { found: last.int(0)?, known: STEPS.len() as i64 });
+        return Err(StoreError::Newer { found: last.int(0)?, known: KNOWN });
     }
     for (row, (name, sql)) in applied.iter().zip(STEPS) {
         if row.text(1)? != name || row.int(2)? != checksum(sql) {
             return Err(StoreError::Foreign(Foreign::Tables { version: row.int(0)? }));
         }
     }
-    for (version, (name, sql)) in (1..).zip(STEPS).skip(applied.len()) {
-        connection.batch(sql).await.map_err(|error| match error {
-            StoreError::Database { reason } => StoreError::Foreign(Foreign::Said { reason }),
-            other => other,
-        })?;
+    Ok(applied.len() as i64)
+}
+
+/// Whether the tables are those that this program reads. Changes nothing, and waits for nobody.
+///
+/// # Errors
+/// [`StoreError::Missing`], [`StoreError::Older`], [`StoreError::Newer`], [`StoreError::Foreign`].
+pub(crate) async fn check(connection: &mut Connection, place: &str) -> Result<(), StoreError> {
+    match version(connection).await? {
+        KNOWN => Ok(()),
+        // A database on a server may well have other tables, too.
+        0 if connection.is_sqlite() && count(connection, ANY_TABLE).await? => {
+            Err(StoreError::Foreign(Foreign::OtherTables))
+        }
+        0 => Err(StoreError::Missing { place: place.to_owned() }),
+        found => Err(StoreError::Older { found, known: KNOWN }),
+    }
+}
+
+/// What a SQLite file has.
+const ANY_TABLE: &str = "SELECT COUNT(*) FROM sqlite_master";
+
+/// Whether the table of steps is there.
+async fn is_there(connection: &mut Connection) -> Result<bool, StoreError> {
+    let question = match connection.is_sqlite() {
+        true => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'",
+        false => "SELECT CASE WHEN to_regclass('migrations') IS NULL THEN 0 ELSE 1 END",
+    };
+    count(connection, question).await
+}
+
+/// Whether the answer is a number above zero.
+async fn count(connection: &mut Connection, question: &str) -> Result<bool, StoreError> {
+    Ok(connection.query_one(question, &[]).await?.int(0)? > 0)
+}
+
+/// Takes the steps that are missing, if there are any. One process does it, others wait.
+///
+/// # Errors
+/// [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Denied`], [`StoreError::Older`].
+pub(crate) async fn run(connection: &mut Connection) -> Result<Option<Migrated>, StoreError> {
+    let found = version(connection).await?;
+    if found == KNOWN {
+        return Ok(None);
+    }
+    let done = match begin(connection).await {
+        Ok(()) => steps(connection).await,
+        Err(error) => Err(error),
+    };
+    let done = match done {
+        Ok(from) => connection.batch("COMMIT").await.map(|()| from),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(KNOWN) => Ok(None),
+        Ok(from) => {
+            tracing::info!(from, to = KNOWN, "the store was migrated");
+            Ok(Some(Migrated { from, to: KNOWN }))
+        }
+        Err(error) => {
+            connection.rollback().await;
+            Err(match error {
+                StoreError::Denied { .. } if found > 0 => StoreError::Older { found, known: KNOWN },
+                error => error,
+            })
+        }
+    }
+}
+
+async fn begin(connection: &mut Connection) -> Result<(), StoreError> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match connection.begin().await {
+            Err(StoreError::Busy { .. }) if Instant::now() < until => {
+                connection.rollback().await;
+            }
+            begun => return begun,
+        }
+    }
+}
+
+/// Gives the version from which it was.
+async fn steps(connection: &mut Connection) -> Result<i64, StoreError> {
+    connection.batch(TABLE).await?;
+    // Another process may have done it meanwhile.
+    let found = version(connection).await?;
+    for (version, (name, sql)) in (1..).zip(STEPS).skip(usize::try_from(found).unwrap_or_default())
+    {
+        connection.batch(sql).await.map_err(foreign)?;
         if name == SUMMARIES {
             summary::fill(connection).await?;
         }
@@ -72,7 +154,15 @@ async fn steps(connection: &mut Connection) -> Result<(), StoreError> {
         let row = [Value::Int(version), Value::text(name), Value::Int(checksum(sql)), now];
         connection.execute("INSERT INTO migrations VALUES ($1, $2, $3, $4)", &row).await?;
     }
-    Ok(())
+    Ok(found)
+}
+
+/// The tables are in the way of ours.
+fn foreign(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Database { reason } => StoreError::Foreign(Foreign::Said { reason }),
+        other => other,
+    }
 }
 
 fn checksum(sql: &str) -> i64 {

@@ -68,6 +68,7 @@ impl Pool {
                 let done = match connection {
                     Ok(connection) => {
                         let done = unharmed(work(connection)).await;
+                        let done = done.map_err(StoreError::before_commit);
                         if done.is_err() {
                             // It may have been in the middle of a transaction.
                             connection.rollback().await;
@@ -108,7 +109,24 @@ pub(crate) async fn ready<'a>(
         *slot = None;
         *slot = Some(Connection::open(target, mode).await.map_err(StoreError::while_open)?);
     }
-    slot.as_mut().ok_or(StoreError::Closed)
+    let connection = slot.as_mut().ok_or(StoreError::Closed)?;
+    connection.check()?;
+    Ok(connection)
+}
+
+/// Runs something on a thread of its own, and gives what comes of it.
+pub(crate) async fn apart<T, F, W>(name: &str, work: F) -> Result<T, StoreError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> W + Send + 'static,
+    W: Future<Output = Result<T, StoreError>>,
+{
+    let (sender, receiver) = oneshot::channel();
+    spawn(name, move || async move {
+        // Whoever has asked may have gone.
+        let _ = sender.send(work().await);
+    })?;
+    receiver.await.map_err(|_| StoreError::Closed)?
 }
 
 /// Runs a future on a thread of its own.
@@ -134,7 +152,9 @@ mod tests {
     async fn a_question_that_panics_fails_alone() {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::file(folder.path().join("store.db"));
-        let pool = Pool::new(&Target { url, max_pages: None }, 1).unwrap();
+        let target = Target::of(crate::StoreOptions::new(url));
+        drop(Connection::open_or_make(&target).await.unwrap());
+        let pool = Pool::new(&target, 1).unwrap();
         let panics = async |c: &mut Connection| -> Result<(), StoreError> {
             c.begin_snapshot().await?;
             panic!("a mistake of ours");

@@ -1,6 +1,8 @@
 //! PostgreSQL.
 
+mod connect;
 mod session;
+mod tls;
 
 use std::cell;
 use std::error::Error as _;
@@ -13,11 +15,11 @@ use tokio::time::timeout;
 use tokio_postgres::error::{Severity, SqlState};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checked};
-use tokio_postgres::{Client, Config, Error, NoTls, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryRow};
 use uuid::Uuid;
 
 use self::session::Session;
-use super::{Cell, Each, Mode, PATIENCE, Row, Table, Type, Value, no_row};
+use super::{Cell, Each, LOCK_PATIENCE, Mode, Row, Table, Type, Value, no_row};
 use crate::{Damage, StoreError};
 
 /// How long a statement may take.
@@ -58,17 +60,7 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Connects. `place` is the URL as it may be shown.
     pub(crate) async fn open(url: &str, place: String, mode: Mode) -> Result<Self, StoreError> {
-        let failed = |outage| StoreError::Open { place: place.clone(), outage };
-        let said = |error: &Error| failed(Outage::said(text_of(error)));
-        let mut config: Config = url.parse().map_err(|error: Error| said(&error))?;
-        if config.get_application_name().is_none() {
-            config.application_name("bloodbank");
-        }
-        let connecting = timeout(PATIENCE, session::connect(&config, mode, NoTls)).await;
-        let (client, session) = match connecting {
-            Ok(connected) => connected.map_err(|error| said(&error))?,
-            Err(_) => return Err(failed(Outage::Silent { waited: PATIENCE })),
-        };
+        let (client, session) = connect::connect(url, &place, mode).await?;
         let (in_snapshot, is_silent) = (false, cell::Cell::new(false));
         Ok(Postgres { client, session, in_snapshot, deadline: DEADLINE, is_silent })
     }
@@ -406,7 +398,10 @@ fn reason(error: &Error) -> StoreError {
         return StoreError::Full;
     }
     if code == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-        return StoreError::Busy { seconds: PATIENCE.as_secs() };
+        return StoreError::Busy { seconds: LOCK_PATIENCE.as_secs() };
+    }
+    if code == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        return StoreError::Denied { reason: text_of(error) };
     }
     if error.is_closed() || is_end(error) {
         return StoreError::lost(Outage::said(text_of(error)));

@@ -1,7 +1,11 @@
 //! SQLite.
 
+mod create;
+mod identity;
+
+use std::cell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +14,9 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode, OpenFlags, ToSql, ffi};
 use uuid::Uuid;
 
-use super::{Cell, Mode, PATIENCE, Row, Table, Value};
+pub(crate) use self::create::create;
+pub(crate) use self::identity::Identity;
+use super::{Cell, LOCK_PATIENCE, Mode, PATIENCE, Row, Table, Value};
 use crate::{Damage, Foreign, StoreError};
 
 /// How long to sleep before another try at a lock that another process holds.
@@ -28,29 +34,61 @@ pub(super) const CLOCK: &str = "CAST(unixepoch('subsec') * 1000000 AS BIGINT)";
 /// A connection to a file. Its methods block, so it lives on a thread of its own.
 pub(crate) struct Sqlite {
     connection: Connection,
+    identity: Identity,
+    /// The log beside the file, in which lies what was committed last.
+    log: Option<Identity>,
 }
 
 impl Sqlite {
-    /// Opens the file, and makes it if it is not there.
+    /// Opens a file that is there. Reading changes nothing of it.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], [`StoreError::NotAFile`], [`StoreError::Open`].
     pub(crate) fn open(path: &Path, mode: Mode, pages: Option<u32>) -> Result<Self, StoreError> {
         let place = || format!("sqlite:{}", path.display());
-        let failed =
-            |reason: String| StoreError::Open { place: place(), outage: Outage::said(reason) };
-        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-            return Err(StoreError::NotAFile { place: place() });
+        match fs::metadata(path) {
+            Ok(there) if !there.is_file() => return Err(StoreError::NotAFile { place: place() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Missing { place: place() });
+            }
+            _ => {}
         }
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|error| failed(error.to_string()))?;
+        let identity = Identity::of(path);
+        let mut connection = connection(path, mode)?;
+        if !identity.is(&Identity::of(path)) {
+            return Err(identity.removed());
         }
-        // A path is a path: `file:…` is no URI that could name what nobody else sees.
-        let flags = OpenFlags::default() & !OpenFlags::SQLITE_OPEN_URI;
-        let connection = Connection::open_with_flags(path, flags);
-        let mut connection = connection.map_err(|error| failed(error.to_string()))?;
-        prepare(&mut connection, mode, pages).map_err(|error| match reason(&error) {
-            StoreError::Database { reason } => failed(reason),
-            other => other,
-        })?;
-        Ok(Sqlite { connection })
+        prepare(&mut connection, mode, pages).map_err(|error| not_open(path, &error))?;
+        let log = Some(Identity::of(&log_of(path))).filter(Identity::is_there);
+        Ok(Sqlite { connection, identity, log })
+    }
+
+    /// Opens an empty file that nobody else has open, without a log beside it.
+    fn blank(path: &Path, pages: Option<u32>) -> Result<Self, StoreError> {
+        let mut connection = connection(path, Mode::Write)?;
+        set(&mut connection, Mode::Write, pages).map_err(|error| not_open(path, &error))?;
+        Ok(Sqlite { connection, identity: Identity::of(path), log: None })
+    }
+
+    /// The file that it has open.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity.clone()
+    }
+
+    /// # Errors
+    /// [`StoreError::Removed`], if it has another file open than this one.
+    pub(crate) fn is(&self, file: &Identity) -> Result<(), StoreError> {
+        match self.identity.is(file) {
+            true => Ok(()),
+            false => Err(file.removed()),
+        }
+    }
+
+    /// # Errors
+    /// [`StoreError::Removed`], if the file no longer lies where it was opened.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        self.identity.check()?;
+        self.log.as_ref().map_or(Ok(()), Identity::check)
     }
 
     pub(crate) fn batch(&mut self, sql: &str) -> Result<(), StoreError> {
@@ -62,7 +100,7 @@ impl Sqlite {
     }
 
     pub(crate) fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        let mut statement = self.prepare(sql)?;
+        let mut statement = self.statement(sql)?;
         run(&mut statement, values)
     }
 
@@ -71,12 +109,12 @@ impl Sqlite {
         sql: &str,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
-        let mut statement = self.prepare(sql)?;
+        let mut statement = self.statement(sql)?;
         rows.iter().map(|row| run(&mut statement, row)).sum()
     }
 
     pub(crate) fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
-        let mut statement = self.prepare(sql)?;
+        let mut statement = self.statement(sql)?;
         let columns = statement.column_count();
         let rows = statement
             .query_and_then(rusqlite::params_from_iter(values), |row| {
@@ -109,12 +147,12 @@ impl Sqlite {
             places.join(", "),
             if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
         );
-        let mut statement = self.prepare(&sql)?;
+        let mut statement = self.statement(&sql)?;
         cells.chunks(names.len()).try_for_each(|row| run(&mut statement, row).map(|_| ()))
     }
 
     pub(crate) fn positions_of(&mut self, ids: &[Uuid]) -> Result<Vec<(Uuid, i64)>, StoreError> {
-        let mut statement = self.prepare("SELECT position FROM events WHERE id = ?1")?;
+        let mut statement = self.statement("SELECT position FROM events WHERE id = ?1")?;
         let mut known = Vec::new();
         for id in ids {
             match statement.query_row([id.as_bytes()], |row| row.get(0)) {
@@ -126,19 +164,49 @@ impl Sqlite {
         Ok(known)
     }
 
-    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
+    fn statement(&self, sql: &str) -> Result<CachedStatement<'_>, StoreError> {
         self.connection.prepare_cached(&in_sqlite(sql)).map_err(|error| reason(&error))
     }
 }
 
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
+}
+
+/// A path is a path: `file:…` is no URI that could name what nobody else sees.
+fn connection(path: &Path, mode: Mode) -> Result<Connection, StoreError> {
+    let flags = match mode {
+        Mode::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Mode::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags).map_err(|error| not_open(path, &error))
+}
+
+fn not_open(path: &Path, error: &Error) -> StoreError {
+    match reason(error) {
+        StoreError::Database { reason } => {
+            let place = format!("sqlite:{}", path.display());
+            StoreError::Open { place, outage: Outage::said(reason) }
+        }
+        other => other,
+    }
+}
+
 fn prepare(connection: &mut Connection, mode: Mode, pages: Option<u32>) -> Result<(), Error> {
+    set(connection, mode, pages)?;
+    let log: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == Mode::Write && log != "wal" {
+        write_ahead(connection)?;
+    }
+    Ok(())
+}
+
+fn set(connection: &mut Connection, mode: Mode, pages: Option<u32>) -> Result<(), Error> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    // SQLite's own handler sleeps up to 100 ms between tries, so that one of two writers starves.
-    connection.busy_handler(Some(|tries: i32| {
-        thread::sleep(NAP);
-        u128::from(tries.unsigned_abs()) * NAP.as_micros() < 3 * PATIENCE.as_micros()
-    }))?;
-    write_ahead(connection)?;
+    connection.busy_handler(Some(wait))?;
     // Every commit is on the disk before it is told.
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A log that grew while somebody read for long gives its room back.
@@ -150,6 +218,21 @@ fn prepare(connection: &mut Connection, mode: Mode, pages: Option<u32>) -> Resul
         connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
     }
     connection.pragma_update(None, "query_only", mode == Mode::Read)
+}
+
+thread_local! {
+    /// When the connection of this thread began to wait for a lock.
+    static WAITS_SINCE: cell::Cell<Option<Instant>> = const { cell::Cell::new(None) };
+}
+
+/// Sleeps before another try at a lock, unless that has lasted too long. SQLite's own handler sleeps up to
+/// 100 ms between tries, so that one of two writers starves.
+fn wait(tries: i32) -> bool {
+    if tries == 0 {
+        WAITS_SINCE.set(Some(Instant::now()));
+    }
+    thread::sleep(NAP);
+    WAITS_SINCE.get().is_none_or(|since| since.elapsed() < LOCK_PATIENCE)
 }
 
 /// Turns the write-ahead log on. Of two processes that do so for a new file at once, SQLite tells one
@@ -219,12 +302,16 @@ impl ToSql for Cell<'_> {
 fn reason(error: &Error) -> StoreError {
     let code = error.sqlite_error().map(|error| (error.code, error.extended_code));
     match code {
-        Some((ErrorCode::DiskFull, _)) | Some((_, ffi::SQLITE_IOERR_WRITE)) => StoreError::Full,
+        Some((ErrorCode::DiskFull, _))
+        | Some((_, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_SHMSIZE)) => StoreError::Full,
         Some((ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked, _)) => {
-            StoreError::Busy { seconds: 3 * PATIENCE.as_secs() }
+            StoreError::Busy { seconds: LOCK_PATIENCE.as_secs() }
         }
         Some((ErrorCode::DatabaseCorrupt, _)) => {
             StoreError::Damaged(Damage::Said { reason: error.to_string() })
+        }
+        Some((ErrorCode::ReadOnly | ErrorCode::PermissionDenied, _)) => {
+            StoreError::Denied { reason: error.to_string() }
         }
         Some((ErrorCode::NotADatabase, _)) => StoreError::Foreign(Foreign::NotSqlite),
         _ => StoreError::Database { reason: error.to_string() },

@@ -100,7 +100,7 @@ pub(crate) fn servers(
     end(row, checker, url)
 }
 
-fn start(url: &str, first: u64) -> Writer {
+pub(crate) fn start(url: &str, first: u64) -> Writer {
     Writer::start(&Order {
         url: url.to_owned(),
         numbers: first..u64::MAX,
@@ -110,7 +110,7 @@ fn start(url: &str, first: u64) -> Writer {
 }
 
 /// Until something more is confirmed, and then to a random moment. Gives the time since the former.
-fn write_a_while(writer: &mut Writer, kills: Kills) -> Duration {
+pub(crate) fn write_a_while(writer: &mut Writer, kills: Kills) -> Duration {
     let (start, before) = (Instant::now(), writer.count());
     while writer.count() == before && start.elapsed() < LIMIT && !writer.has_ended() {
         sleep(Duration::from_millis(1));
@@ -125,14 +125,14 @@ fn random() -> f64 {
     RandomState::new().hash_one(0) as f64 / u64::MAX as f64
 }
 
-fn settle(row: &mut Killed, checker: &mut Checker, told: Told) {
+pub(crate) fn settle(row: &mut Killed, checker: &mut Checker, told: Told) {
     row.told += told.count();
     row.duplicates += told.duplicates;
     row.failures.extend(told.failures);
     checker.confirmed(told.confirmed.into_iter().flatten());
 }
 
-fn end(mut row: Killed, mut checker: Checker, url: &str) -> Killed {
+pub(crate) fn end(mut row: Killed, mut checker: Checker, url: &str) -> Killed {
     row.faults = checker.look_at_all(&Raw::open(url));
     row.stored = checker.stored();
     row.confirmed = checker.confirmed_count();

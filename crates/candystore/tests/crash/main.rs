@@ -13,6 +13,7 @@
 mod arena;
 mod broken;
 mod checker;
+mod failover;
 mod follower;
 mod handling;
 mod kills;
@@ -20,6 +21,7 @@ mod made;
 mod place;
 mod races;
 mod raw;
+mod removed;
 mod seen;
 mod table;
 mod writer;
@@ -45,6 +47,10 @@ struct Form {
     sqlite: Kills,
     postgres: Kills,
     servers: Kills,
+    /// Each with a standby of its own, which takes over.
+    failovers: Kills,
+    /// How often the file is deleted or replaced.
+    removals: Kills,
     /// On each database.
     one_of_two: Kills,
     /// Events of the races on SQLite and on PostgreSQL.
@@ -59,6 +65,8 @@ const SHORT: Form = Form {
     sqlite: Kills { times: 20, longest: Duration::from_millis(600) },
     postgres: Kills { times: 5, longest: Duration::from_millis(600) },
     servers: Kills { times: 2, longest: Duration::from_millis(400) },
+    failovers: Kills { times: 1, longest: Duration::from_millis(400) },
+    removals: Kills { times: 4, longest: Duration::from_millis(300) },
     one_of_two: Kills { times: 4, longest: Duration::from_millis(400) },
     raced: [60_000, 40_000],
     same: 10_000,
@@ -69,6 +77,8 @@ const FULL: Form = Form {
     sqlite: Kills { times: 20, longest: Duration::from_secs(4) },
     postgres: Kills { times: 20, longest: Duration::from_secs(4) },
     servers: Kills { times: 10, longest: Duration::from_secs(2) },
+    failovers: Kills { times: 10, longest: Duration::from_secs(2) },
+    removals: Kills { times: 40, longest: Duration::from_secs(2) },
     one_of_two: Kills { times: 10, longest: Duration::from_secs(2) },
     raced: [1_000_000, 1_000_000],
     same: 100_000,
@@ -129,7 +139,16 @@ fn trials(arena: &Arc<Arena>, form: Form) -> Vec<Trial> {
             let url = arena.url(place, "one-of-two");
             arena.killed(kills::one_of_two(place.name(), &url, form.one_of_two))
         });
+        if database == Database::Sqlite {
+            add("remove::file", |arena, form, place| {
+                let url = |n| arena.url(place, &format!("removed-{n}"));
+                arena.killed(removed::run(place.name(), url, form.removals))
+            });
+        }
         if database == Database::Postgres {
+            add("kill::server_with_standby", |arena, form, place| {
+                arena.killed(failover::run(&arena.runtime, place.name(), form.failovers))
+            });
             add("kill::server", |arena, form, place| {
                 let Place::Postgres(server) = place else { return Ok(()) };
                 let restart = || arena.runtime.block_on(server.restart());

@@ -19,7 +19,7 @@ use crate::made;
 pub(crate) const ROLE: &str = "--write";
 
 /// Tasks that append beside each other, as the requests of a service do.
-const TASKS: usize = 16;
+pub(crate) const TASKS: usize = 16;
 
 /// How long to wait before another try, while the server is away.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -1,8 +1,9 @@
 //! Each test runs on SQLite and on PostgreSQL.
 
-use bloodbank_core::{Kind, Meta};
+use bloodbank_bus::{Encoded, Headers, Transport, TransportError};
+use bloodbank_core::{Kind, Meta, Sealer};
 use bloodbank_testkit::{Pooler, Postgres, catalog};
-use candystore::{EventStore, Incoming, StoreError, StoreOptions, StoreUrl};
+use candystore::{Embedded, EventStore, Incoming, Migrated, StoreError, StoreOptions, StoreUrl};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -49,6 +50,19 @@ impl Database {
 
     pub(crate) async fn open(&self) -> EventStore {
         self.try_open().await.unwrap()
+    }
+
+    pub(crate) async fn open_to_read(&self) -> Result<EventStore, StoreError> {
+        let options = StoreOptions::new(self.url.clone());
+        EventStore::open_to_read(options, catalog::contracts()).await
+    }
+
+    pub(crate) async fn migrate(&self) -> Result<Option<Migrated>, StoreError> {
+        EventStore::migrate(StoreOptions::new(self.url.clone())).await
+    }
+
+    pub(crate) async fn check(&self) -> Result<(), StoreError> {
+        EventStore::check(StoreOptions::new(self.url.clone())).await
     }
 
     pub(crate) async fn try_open(&self) -> Result<EventStore, StoreError> {
@@ -113,4 +127,11 @@ pub(crate) fn large(n: u32) -> Incoming {
 pub(crate) fn event(key: &str, data: Value, meta: Meta) -> Incoming {
     let envelope = bloodbank_core::Envelope::new(key, "test", data, meta);
     Incoming::new(Kind::Event, key, envelope.to_bytes().unwrap())
+}
+
+/// Publishes an event that is valid.
+pub(crate) async fn publish(bus: &Embedded) -> Result<(), TransportError> {
+    let sealer = Sealer::unrestricted(catalog::contracts().into(), "test");
+    let envelope = sealer.seal(Kind::Event, "lot.parcel", json!({ "n": 1 }), Meta::new()).unwrap();
+    bus.publish(Encoded::new(envelope, Headers::new()).unwrap()).await
 }

@@ -20,3 +20,30 @@ pub(crate) async fn change(database: &Database, sql: &str) {
         _ => unreachable!(),
     }
 }
+
+/// Holds the lock of whoever writes, until it is dropped.
+pub(crate) enum Held {
+    Sqlite { _connection: rusqlite::Connection },
+    Postgres { _client: tokio_postgres::Client },
+}
+
+/// Takes the lock of whoever writes.
+pub(crate) async fn hold(database: &Database) -> Held {
+    match &database.url {
+        StoreUrl::Sqlite(path) => {
+            let connection = rusqlite::Connection::open(path).unwrap();
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            Held::Sqlite { _connection: connection }
+        }
+        StoreUrl::Postgres(url) => {
+            let (client, connection) =
+                tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            let lock = "BEGIN; \
+                SELECT pg_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
+            client.batch_execute(lock).await.unwrap();
+            Held::Postgres { _client: client }
+        }
+        other => panic!("{other}"),
+    }
+}

@@ -11,7 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, SimpleQueryMessage, Socket};
 
-use super::{DEADLINE, Mode, PATIENCE};
+use super::{DEADLINE, LOCK_PATIENCE, Mode};
 
 /// Where the number of commits is told: one channel for each schema of a database.
 pub(super) const CHANNEL: &str = "'candystore ' || hashtext(current_schema())";
@@ -75,10 +75,9 @@ fn settings(mode: Mode) -> Vec<(&'static str, String)> {
         ("jit", "off".to_owned()),
         ("enable_bitmapscan", "off".to_owned()),
     ];
-    settings.push(match mode {
-        Mode::Write => ("lock_timeout", format!("{}s", PATIENCE.as_secs())),
-        Mode::Read => ("default_transaction_read_only", "on".to_owned()),
-    });
+    if mode == Mode::Write {
+        settings.push(("lock_timeout", format!("{}s", LOCK_PATIENCE.as_secs())));
+    }
     settings
 }
 
@@ -123,8 +122,13 @@ where
     // Ends with the client; an error of it is told to whoever asks next.
     tokio::spawn(drive(connection, tell));
     let is_own = is_own(&client).await?;
-    if is_own && mode == Mode::Write {
-        client.batch_execute(&DURABLE.replace("{local}", "false")).await?;
+    if is_own {
+        let last = match mode {
+            Mode::Write => &*DURABLE.replace("{local}", "false"),
+            // Not before: who asks for a server that can be written would not get one.
+            Mode::Read => "SET default_transaction_read_only = on",
+        };
+        client.batch_execute(last).await?;
     }
     let prelude = if is_own { String::new() } else { prelude(mode) };
     Ok((client, Session { prelude, mode, heard, is_listening: false }))

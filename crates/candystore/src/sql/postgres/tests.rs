@@ -44,10 +44,13 @@ async fn a_lock_that_another_holds_for_long_is_busy() {
     let Some((url, mut one)) = open("").await else { return };
     let mut other = Postgres::open(&url, String::new(), Mode::Write).await.unwrap();
     one.begin().await.unwrap();
-    assert_eq!(text(&mut other, "SHOW lock_timeout").await, format!("{}s", PATIENCE.as_secs()));
+    assert_eq!(
+        text(&mut other, "SHOW lock_timeout").await,
+        format!("{}s", LOCK_PATIENCE.as_secs())
+    );
     other.batch("SET lock_timeout = '50ms'").await.unwrap();
     let busy = other.begin().await;
-    assert_eq!(busy, Err(StoreError::Busy { seconds: PATIENCE.as_secs() }));
+    assert_eq!(busy, Err(StoreError::Busy { seconds: LOCK_PATIENCE.as_secs() }));
     other.batch("ROLLBACK").await.unwrap();
     one.batch("COMMIT").await.unwrap();
     other.begin().await.unwrap();

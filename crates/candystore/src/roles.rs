@@ -1,0 +1,102 @@
+//! What users of a PostgreSQL store need, by what they do.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What a database user does with a store on PostgreSQL.
+///
+/// The tables belong to whoever has migrated the store; only that user migrates it again. A process whose
+/// user both publishes and consumes is granted both roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// Reads what is stored, and how the queues stand.
+    Reader,
+    /// Publishes, calls and schedules.
+    Publisher,
+    /// Declares queues, handles what they hold, and answers.
+    Consumer,
+    /// Imports, prunes, replays, and removes queues.
+    Operator,
+}
+
+/// A text that does not name a role.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a role: expected `reader`, `publisher`, `consumer` or `operator`")]
+pub struct RoleError(String);
+
+/// All that can be granted here, as one letter each.
+const RIGHTS: [(char, &str); 4] =
+    [('s', "SELECT"), ('i', "INSERT"), ('u', "UPDATE"), ('d', "DELETE")];
+
+/// Every table, with the rights of each role in the order of [`Role::ALL`].
+const TABLES: [(&str, [&str; 4]); 14] = [
+    ("migrations", ["s", "s", "s", "s"]),
+    ("head", ["s", "su", "su", "su"]),
+    ("events", ["s", "si", "s", "sid"]),
+    ("keys", ["s", "si", "s", "sid"]),
+    ("quarantine", ["s", "si", "s", "sid"]),
+    ("bus", ["s", "siu", "siu", "siu"]),
+    ("queues", ["s", "s", "siud", "siud"]),
+    ("bindings", ["s", "s", "siud", "siud"]),
+    ("consumers", ["s", "s", "siud", "siud"]),
+    ("messages", ["s", "si", "siud", "siud"]),
+    ("calls", ["s", "siud", "siud", "siud"]),
+    ("pruned", ["s", "s", "s", "siud"]),
+    ("replays", ["s", "s", "s", "siud"]),
+    ("scheduled", ["s", "siud", "s", "siud"]),
+];
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 4] = [Role::Reader, Role::Publisher, Role::Consumer, Role::Operator];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Reader => "reader",
+            Role::Publisher => "publisher",
+            Role::Consumer => "consumer",
+            Role::Operator => "operator",
+        }
+    }
+
+    /// The tables, each with what this role does with it.
+    pub fn tables(self) -> impl Iterator<Item = (&'static str, String)> {
+        TABLES.iter().map(move |(table, rights)| {
+            let letters = rights[self as usize];
+            let words = RIGHTS.iter().filter(|(letter, _)| letters.contains(*letter));
+            (*table, words.map(|(_, word)| *word).collect::<Vec<_>>().join(", "))
+        })
+    }
+
+    /// The statements that grant a database role what it needs for this, in a schema of the database.
+    pub fn grants(self, schema: &str, to: &str) -> Vec<String> {
+        let (schema, to) = (quoted(schema), quoted(to));
+        let tables = self.tables().map(|(table, rights)| {
+            format!("GRANT {rights} ON {schema}.{} TO {to};", quoted(table))
+        });
+        let usage = format!("GRANT USAGE ON SCHEMA {schema} TO {to};");
+        std::iter::once(usage).chain(tables).collect()
+    }
+}
+
+/// A name as SQL has it.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Role {
+    type Err = RoleError;
+
+    fn from_str(text: &str) -> Result<Self, RoleError> {
+        let role = Role::ALL.into_iter().find(|role| role.as_str() == text);
+        role.ok_or_else(|| RoleError(text.to_owned()))
+    }
+}
