@@ -1,12 +1,13 @@
 //! The store, beside bare inserts into the databases it lies in.
 //!
-//! Parts: `append`, `questions`, `record`, `embedded`; databases: `sqlite`, `postgres`. All of them, if
+//! Parts: `append`, `questions`, `record`, `embedded`, `delivery`; databases: `sqlite`, `postgres`. All of them, if
 //! none is named. Rounds take turns, and medians are told. What is wished for is printed beside what
 //! is; nothing fails.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod append;
 mod bare;
+mod delivery;
 mod embedded;
 mod filled;
 mod place;
@@ -19,7 +20,7 @@ mod workflow;
 
 use place::{Backend, Places};
 
-const PARTS: [&str; 4] = ["append", "questions", "record", "embedded"];
+const PARTS: [&str; 5] = ["append", "questions", "record", "embedded", "delivery"];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -45,6 +46,9 @@ fn main() {
         }
         if wants("embedded") {
             embedded::run(&places).await;
+        }
+        if wants("delivery") {
+            delivery::run(&places).await;
         }
     });
 }

@@ -46,11 +46,14 @@
 
 mod calls;
 mod claim;
+mod claims;
 mod consumer;
+mod damaged;
 mod declare;
 mod inspect;
 mod lease;
 mod look;
+mod lying;
 mod message;
 mod publish;
 mod room;
@@ -73,7 +76,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use self::calls::Calls;
-pub use self::inspect::QueueStatus;
+pub use self::inspect::{DamagedMessage, QueueStatus};
 use self::publish::{Post, What};
 use self::settle::{Asked, Settling};
 use self::shared::Shared;
@@ -135,6 +138,9 @@ impl Embedded {
         let (settling, settled) = mpsc::unbounded_channel();
         let (closing, cache) = (watch::Sender::new(false), Arc::<QueueCache>::default());
         tokio::spawn(settle::settle_all(store.clone(), cache.clone(), settled));
+        let (claiming, claimed) = mpsc::unbounded_channel();
+        let micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 16);
+        tokio::spawn(claims::claim_all(store.clone(), cache.clone(), micros, claimed));
         let posting = publish::post_all(store.clone(), cache.clone(), posted, closing.subscribe());
         let shared = Shared {
             store,
@@ -142,6 +148,7 @@ impl Embedded {
             posts,
             posting: Some(tokio::spawn(posting)).into(),
             settling,
+            claiming,
             calls: Arc::new(Calls::new()),
             closing,
             lease,

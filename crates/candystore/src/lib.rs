@@ -80,7 +80,7 @@ mod writer;
 
 pub use append::Appended;
 pub use chain::{Cause, Chain, Link};
-pub use embedded::{Embedded, EmbeddedOptions, QueueStatus};
+pub use embedded::{DamagedMessage, Embedded, EmbeddedOptions, QueueStatus};
 pub use error::{Damage, Foreign, StoreError};
 pub use event::{Position, Standing, StandingError, StoredEvent};
 pub use follow::{Follow, Followed, Start};

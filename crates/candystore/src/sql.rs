@@ -146,7 +146,7 @@ impl Connection {
     /// rows it changed in all.
     pub(crate) async fn execute_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
         either!(self, c => c.execute_each(each.one, rows), c.execute_all(each, rows).await)
@@ -155,7 +155,7 @@ impl Connection {
     /// Asks the same for many rows of values, at once where the database can; gives all answers.
     pub(crate) async fn query_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<Vec<Row>, StoreError> {
         either!(self, c => c.query_each(each.one, rows), c.query_all(each, rows).await)

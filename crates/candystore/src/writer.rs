@@ -135,7 +135,7 @@ impl Transaction {
     /// rows it changed in all.
     pub(crate) async fn execute_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
         self.check()?;

@@ -6,13 +6,14 @@ use super::{Connection, Value, time_to_micros};
 use crate::{Foreign, StoreError};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 6] = [
+const STEPS: [(&str, &str); 7] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
     ("replays", include_str!("../../migrations/4_replays.sql")),
     ("typed headers", include_str!("../../migrations/5_typed_headers.sql")),
     ("scheduled", include_str!("../../migrations/6_scheduled.sql")),
+    ("damaged", include_str!("../../migrations/7_damaged.sql")),
 ];
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (

@@ -151,7 +151,7 @@ impl Postgres {
     /// One statement for all rows.
     pub(crate) async fn execute_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
         if rows.is_empty() {
@@ -223,7 +223,7 @@ impl Postgres {
     /// One question for all rows.
     pub(crate) async fn query_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<Vec<Row>, StoreError> {
         let columns = columns(rows, each.columns.len());
