@@ -128,6 +128,13 @@ impl Connection {
         either!(self, c => c.in_transaction(), !c.is_lost())
     }
 
+    /// Ends a transaction that nobody is told of. Where the server can do so, it does not wait for the
+    /// disk: if it crashes in the next moment, the transaction may never have been. What was committed
+    /// before others is on the disk before them.
+    pub(crate) async fn commit_lightly(&mut self) -> Result<(), StoreError> {
+        either!(self, c => c.batch("COMMIT"), c.batch("SET LOCAL synchronous_commit = off; COMMIT").await)
+    }
+
     /// Runs a statement; gives the number of rows it changed.
     pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         either!(self, c => c.execute(sql, values), c.execute(sql, values).await)
