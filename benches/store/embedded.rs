@@ -29,7 +29,7 @@ const SECONDS: usize = 3;
 /// The first of them warm up.
 const WARM_UP: usize = RATE / 2;
 
-type Producer = Publisher<services::TheboardProducer>;
+pub(crate) type Producer = Publisher<services::TheboardProducer>;
 
 /// The figures of one database, round by round.
 #[derive(Default)]
@@ -75,7 +75,7 @@ async fn bus(places: &Places, backend: Backend) -> Bus {
 }
 
 /// Publishes so many events, with a window of them on their way, until all are durable.
-async fn publish(publisher: &Producer, window: usize, count: usize) {
+pub(crate) async fn publish(publisher: &Producer, window: usize, count: usize) {
     let event = meeting();
     let mut under_way: VecDeque<Publishing> = VecDeque::with_capacity(window);
     for _ in 0..count {

@@ -1,13 +1,15 @@
 //! The store, beside bare inserts into the databases it lies in.
 //!
-//! Parts: `append`, `questions`, `record`, `embedded`; databases: `sqlite`, `postgres`. All of them, if
-//! none is named. Rounds take turns, and medians are told. What is wished for is printed beside what
+//! Parts: `append`, `questions`, `record`, `embedded`, `delivery`; databases: `sqlite`, `postgres`. All of them, if
+//! none is named. `fifty` runs only where it is named. Rounds take turns, and medians are told. What is wished for is printed beside what
 //! is; nothing fails.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod append;
 mod bare;
+mod delivery;
 mod embedded;
+mod fifty;
 mod filled;
 mod place;
 mod questions;
@@ -19,7 +21,7 @@ mod workflow;
 
 use place::{Backend, Places};
 
-const PARTS: [&str; 4] = ["append", "questions", "record", "embedded"];
+const PARTS: [&str; 6] = ["append", "questions", "record", "embedded", "delivery", "fifty"];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -33,6 +35,9 @@ fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
+        if fifty::is_service().await {
+            return;
+        }
         let places = Places::new(backends).await;
         if wants("append") {
             append::run(&places).await;
@@ -45,6 +50,12 @@ fn main() {
         }
         if wants("embedded") {
             embedded::run(&places).await;
+        }
+        if wants("delivery") {
+            delivery::run(&places).await;
+        }
+        if names("fifty") {
+            fifty::run(&places).await;
         }
     });
 }

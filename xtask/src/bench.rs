@@ -15,15 +15,17 @@ pub(crate) enum Bench {
     Publish,
     /// Events over RabbitMQ: publishing, consuming, latency, CPU time.
     Bus,
-    /// The store and the bus on it: appending, questions, recording, publishing.
+    /// The store and the bus on it: appending, questions, recording, publishing, delivery.
     ///
+    /// Its parts are `append`, `questions`, `record`, `embedded`, `delivery`, and, only where it is named,
+    /// `fifty`: fifty services on one PostgreSQL server, for a minute.
     /// `BENCH_STORE_EVENTS` is the number of events that questions are asked about, 1,000,000 by
     /// default.
     Store,
 }
 
 /// Runs one benchmark; the code generator also unoptimised, as a build script runs it.
-pub(crate) fn run(what: Bench) -> anyhow::Result<u8> {
+pub(crate) fn run(what: Bench, parts: &[String]) -> anyhow::Result<u8> {
     match what {
         Bench::Codegen => {
             cargo([
@@ -46,7 +48,10 @@ pub(crate) fn run(what: Bench) -> anyhow::Result<u8> {
         }
         Bench::Store => {
             provision::run()?;
-            cargo(["bench", "--quiet", "--bench", "store", "--features", "postgres"])
+            let mut args =
+                vec!["bench", "--quiet", "--bench", "store", "--features", "postgres", "--"];
+            args.extend(parts.iter().map(String::as_str));
+            cargo(args)
         }
     }
 }

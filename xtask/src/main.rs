@@ -57,6 +57,8 @@ enum Task {
     Bench {
         /// What to measure.
         what: bench::Bench,
+        /// Which parts of it; all unless said. Only of the store.
+        parts: Vec<String>,
     },
     /// Compare our verdicts with those of the official JSON Schema test suite.
     Suite {
@@ -99,7 +101,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
                 _ => cargo(["test", "--workspace"].into_iter().map(String::from).chain(args)),
             }
         }
-        Task::Bench { what } => bench::run(what),
+        Task::Bench { what, parts } => bench::run(what, &parts),
         Task::Suite { dir } => suite::run(&dir),
         Task::Mutants(args) => mutants::run(&args),
         Task::Ci => ci::run(),

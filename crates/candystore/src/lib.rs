@@ -93,7 +93,9 @@ pub use append::Appended;
 pub use chain::{Cause, Chain, Link};
 pub use damaged::DamagedEvents;
 pub use digest::{Checkpoint, CheckpointError, Digest};
-pub use embedded::{Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueStatus};
+pub use embedded::{
+    DamagedMessage, Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueStatus,
+};
 pub use error::{Damage, Foreign, StoreError};
 pub use event::{Position, Standing, StandingError, StoredEvent};
 pub use follow::{Follow, Followed, Start};

@@ -2,6 +2,7 @@
 //!
 //! The bus gives their messages out, and retention keeps what they need.
 
+mod lag;
 pub(crate) mod scan;
 mod unwanted;
 
@@ -12,6 +13,7 @@ use bloodbank_bus::{Binding, Durability, Exchange, Queue};
 use bloodbank_core::Kind;
 use uuid::Uuid;
 
+pub(crate) use self::lag::LastOfKeys;
 pub(crate) use self::unwanted::first_wanted;
 use crate::sql::{Connection, Value};
 use crate::writer::Transaction;
@@ -33,13 +35,23 @@ pub(crate) struct QueueRow {
 impl QueueRow {
     /// Whether it wants what stands in the log.
     pub(crate) fn wants(&self, kind: Kind, key: &str, position: Position) -> bool {
-        let is_meant = |exchange| match kind {
+        self.since(kind, key).any(|since| position > since)
+    }
+
+    /// The position after which it wants a key; `None` if it does not.
+    pub(crate) fn wants_after(&self, kind: Kind, key: &str) -> Option<Position> {
+        self.since(kind, key).min()
+    }
+
+    fn since(&self, kind: Kind, key: &str) -> impl Iterator<Item = Position> {
+        let is_meant = move |exchange| match kind {
             Kind::Event => exchange == Exchange::Events,
             Kind::Command => matches!(exchange, Exchange::Commands | Exchange::Audit),
         };
-        self.spec.bindings.iter().zip(&self.since).any(|(binding, since)| {
-            position > *since && is_meant(binding.exchange) && binding.pattern.matches(key)
-        })
+        let bindings = self.spec.bindings.iter().zip(&self.since);
+        let meant = bindings
+            .filter(move |(binding, _)| is_meant(binding.exchange) && binding.pattern.matches(key));
+        meant.map(|(_, since)| *since)
     }
 
     pub(crate) fn is_temporary(&self) -> bool {
@@ -157,6 +169,7 @@ pub(crate) async fn numbers(transaction: &mut Transaction, count: i64) -> Result
 pub(crate) async fn remove(transaction: &mut Transaction, queue: i64) -> Result<(), StoreError> {
     for sql in [
         "DELETE FROM messages WHERE queue = $1",
+        "DELETE FROM damaged WHERE queue = $1",
         "DELETE FROM bindings WHERE queue = $1",
         "DELETE FROM queues WHERE number = $1",
     ] {

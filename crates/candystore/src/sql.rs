@@ -172,6 +172,13 @@ impl Connection {
         either!(self, c => c.in_transaction(), !c.is_lost())
     }
 
+    /// Ends a transaction that nobody is told of. Where the server can do so, it does not wait for the
+    /// disk: if it crashes in the next moment, the transaction may never have been. What was committed
+    /// before others is on the disk before them.
+    pub(crate) async fn commit_lightly(&mut self) -> Result<(), StoreError> {
+        either!(self, c => c.batch("COMMIT"), c.batch("SET LOCAL synchronous_commit = off; COMMIT").await)
+    }
+
     /// Runs a statement; gives the number of rows it changed.
     pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         either!(self, c => c.execute(sql, values), c.execute(sql, values).await)
@@ -190,7 +197,7 @@ impl Connection {
     /// rows it changed in all.
     pub(crate) async fn execute_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
         either!(self, c => c.execute_each(each.one, rows), c.execute_all(each, rows).await)
@@ -199,7 +206,7 @@ impl Connection {
     /// Asks the same for many rows of values, at once where the database can; gives all answers.
     pub(crate) async fn query_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<Vec<Row>, StoreError> {
         either!(self, c => c.query_each(each.one, rows), c.query_all(each, rows).await)

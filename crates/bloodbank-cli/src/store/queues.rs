@@ -1,9 +1,10 @@
 //! `store queues`: the queues of the bus in the store.
 
 use std::io;
+use std::time::Duration;
 
 use anyhow::bail;
-use bloodbank::candystore::{Embedded, EventStore, QueueStatus};
+use bloodbank::candystore::{DamagedMessage, Embedded, EventStore, QueueStatus};
 use bloodbank::{Transport, serde_json};
 use clap::Args;
 
@@ -50,17 +51,33 @@ impl Queues {
             eprintln!("no queues; services declare theirs when they listen");
             return Ok(0);
         }
-        let heading =
-            ["queue", "read to", "unread", "ready", "delayed", "unsettled", "consumers", "gets"];
+        let heading = [
+            "queue",
+            "lag",
+            "age",
+            "ready",
+            "delayed",
+            "unsettled",
+            "damaged",
+            "consumers",
+            "gets",
+        ];
         let mut table = Table::new(heading);
         for status in queues {
-            let cursor = &status.cursor.to_string();
-            let counts =
-                [status.unread, status.ready, status.delayed, status.unsettled, status.consumers];
-            let [unread, ready, delayed, unsettled, consumers] = &counts.map(count);
+            let age = &status.age.map(age).unwrap_or_default();
+            let damaged = status.damaged.len() as u64;
+            let counts = [
+                status.lag,
+                status.ready,
+                status.delayed,
+                status.unsettled,
+                damaged,
+                status.consumers,
+            ];
+            let [lag, ready, delayed, unsettled, damaged, consumers] = &counts.map(count);
             let name = &status.queue.name;
             let gets = patterns(status).join(" ");
-            table.row([name, cursor, unread, ready, delayed, unsettled, consumers, &gets]);
+            table.row([name, lag, age, ready, delayed, unsettled, damaged, consumers, &gets]);
         }
         table.print(&mut io::stdout().lock())?;
         Ok(0)
@@ -92,14 +109,26 @@ fn patterns(status: &QueueStatus) -> Vec<String> {
     status.queue.bindings.iter().map(|binding| binding.pattern.to_string()).collect()
 }
 
+/// In whole seconds, which is what matters of a lag.
+fn age(age: Duration) -> String {
+    format!("{} s", age.as_secs())
+}
+
+fn damaged(message: &DamagedMessage) -> serde_json::Value {
+    serde_json::json!({ "position": message.position, "reason": message.reason })
+}
+
 fn as_json(status: &QueueStatus) -> serde_json::Value {
     serde_json::json!({
         "queue": status.queue,
         "cursor": status.cursor,
+        "lag": status.lag,
+        "age_seconds": status.age.map(|age| age.as_secs_f64()),
         "unread": status.unread,
         "ready": status.ready,
         "delayed": status.delayed,
         "unsettled": status.unsettled,
+        "damaged": status.damaged.iter().map(damaged).collect::<Vec<_>>(),
         "consumers": status.consumers,
     })
 }

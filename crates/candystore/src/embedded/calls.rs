@@ -174,6 +174,9 @@ async fn bring_once(store: &EventStore, calls: &Calls) -> Result<(), StoreError>
     }
     let rows: Vec<Vec<Value>> = over.iter().map(|address| vec![Value::text(&**address)]).collect();
     let sql = "DELETE FROM calls WHERE address = $1";
-    let job = async move |transaction: &mut Transaction| transaction.execute_each(sql, &rows).await;
+    let job = async move |transaction: &mut Transaction| {
+        transaction.quiet(true);
+        transaction.execute_each(sql, &rows).await
+    };
     store.writer().run(job).await.map(|_| ())
 }

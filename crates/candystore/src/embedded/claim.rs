@@ -1,15 +1,18 @@
-//! From queues to consumers.
+//! From queues to consumers: what the consumers of a process claim at one time is given to them in one
+//! transaction, by a few statements for all of them.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use chrono::Utc;
 use uuid::Uuid;
 
-use super::message::{self, COLUMNS, Place, Taken};
+use super::damaged::{self, Damaged};
+use super::lying::{self, Lying};
+use super::message::{self, Place, Taken};
 use crate::StoreError;
-use crate::queues::scan::{CHUNK, Scan, read_log};
-use crate::queues::{QueueCache, QueueRow};
-use crate::sql::{Connection, Value, time_to_micros};
+use crate::queues::scan::{CHUNK, Heads, Scan, read_heads};
+use crate::queues::{QueueCache, QueueRow, Queues};
+use crate::sql::{Connection, Each, Type, Value};
 use crate::writer::Transaction;
 
 /// What a consumer asks for.
@@ -27,6 +30,8 @@ pub(super) struct Claim {
     pub(super) is_idle: bool,
     /// What the consumer holds, if it does not know how the last claim ended.
     pub(super) held: Option<Vec<Place>>,
+    /// Whether it is to be renewed with what it takes.
+    pub(super) renews: bool,
 }
 
 /// What a consumer gets.
@@ -47,75 +52,216 @@ pub(super) struct Portion {
     /// Of the queues.
     pub(super) version: Uuid,
     pub(super) taken: Vec<Taken>,
+    /// Positions in the log whose messages were taken, too, and are still to be read.
+    pub(super) wanted: Vec<i64>,
     /// See [`Claim::seen`].
     pub(super) seen: i64,
     /// When the next message that waits is due, in microseconds from now.
     pub(super) due: Option<i64>,
     /// Whether there is more to claim right now.
     pub(super) more: bool,
+    /// Whether the consumer was renewed.
+    pub(super) is_renewed: bool,
 }
 
-/// Gives messages to a consumer: first what lies in the queue, then what the log holds for it, all in
-/// the order of places.
-pub(super) async fn claim(
+/// Gives messages to consumers, each: first what lies in its queue, then what the log holds for it, all
+/// in the order of places.
+pub(super) async fn claim_all(
     transaction: &mut Transaction,
     cache: &QueueCache,
-    claim: Claim,
-) -> Result<Claimed, StoreError> {
+    claims: &[Claim],
+    lease: i64,
+) -> Result<Vec<Claimed>, StoreError> {
+    // Nobody can wait for what is taken.
+    transaction.quiet(true);
     let queues = cache.read(transaction.connection()).await?;
-    let Some(queue) = queues.numbered(claim.queue) else { return Ok(Claimed::Gone) };
-    let state = State::read(transaction.connection(), &claim).await?;
-    if !state.is_alive {
-        return Ok(Claimed::Expired);
-    }
-    if let Some(held) = &claim.held {
-        put_back(transaction, claim.consumer, held).await?;
-    }
-    let mut portion = Portion {
-        queue: queue.clone(),
-        version: queues.version(),
+    let states = State::read(transaction.connection(), claims).await?;
+    let mut claiming = Claiming {
+        transaction,
+        queues,
+        states,
+        heads: Heads::default(),
         taken: Vec::new(),
-        seen: claim.seen,
-        due: state.due.map(|due| due - state.now),
-        more: false,
+        cursors: BTreeMap::new(),
+        renewed: Vec::new(),
     };
-    if queue.spec.ordered && !state.is_oldest {
-        // Whatever is due is for another one.
-        portion.due = None;
-        return Ok(Claimed::Some(portion));
+    let mut order: Vec<usize> = (0..claims.len()).collect();
+    // Heads that were read for one serve those behind it, too.
+    order.sort_by_key(|&at| claiming.after(&claims[at]));
+    let mut claimed: Vec<(usize, Claimed)> = Vec::with_capacity(claims.len());
+    for at in order {
+        claimed.push((at, claiming.one(claims[at].clone()).await?));
     }
-    if state.due.is_some_and(|due| due <= state.now) {
-        let sql = "UPDATE messages SET due = NULL WHERE queue = $1 AND due <= $2";
-        transaction.execute(sql, &[Value::Int(claim.queue), Value::Int(state.now)]).await?;
-        portion.more = true;
+    claiming.finish(lease).await?;
+    claimed.sort_by_key(|(at, _)| *at);
+    Ok(claimed.into_iter().map(|(_, claimed)| claimed).collect())
+}
+
+/// What several consumers claim in one transaction.
+struct Claiming<'a> {
+    transaction: &'a mut Transaction,
+    queues: Arc<Queues>,
+    states: HashMap<(i64, i64), State>,
+    heads: Heads,
+    /// Queue, position and consumer of what was taken from the log.
+    taken: Vec<Vec<Value>>,
+    /// Where the queues have read to.
+    cursors: BTreeMap<i64, i64>,
+    renewed: Vec<i64>,
+}
+
+impl Claiming<'_> {
+    /// Where the log begins for a claim.
+    fn after(&self, claim: &Claim) -> i64 {
+        let state = self.states.get(&(claim.queue, claim.consumer));
+        self.cursor(claim.queue, state).max(claim.seen)
     }
-    let lying = match state.has_lying || portion.more || claim.held.is_some() {
-        true => lying(transaction, &claim).await?,
-        false => Vec::new(),
-    };
-    let mut claim = claim;
-    claim.most = alone(&claim, &lying);
-    if claim.most == 0 {
-        return Ok(Claimed::Some(portion));
+
+    fn cursor(&self, queue: i64, state: Option<&State>) -> i64 {
+        let read = state.map_or(0, |state| state.cursor);
+        self.cursors.get(&queue).copied().unwrap_or(read)
     }
-    let lying: Vec<_> = lying.into_iter().take(claim.most).collect();
-    let is_enough =
-        lying.len() == claim.most && lying.last().is_some_and(|m| m.0.0 <= state.cursor);
-    let scan = match is_enough {
-        true => Scan::nothing(state.cursor.max(claim.seen)),
-        false => scan(transaction, queue, &claim, state.cursor).await?,
-    };
-    take(transaction, &claim, &state, lying, scan, &mut portion).await?;
-    Ok(Claimed::Some(portion))
+
+    async fn one(&mut self, mut claim: Claim) -> Result<Claimed, StoreError> {
+        let Some(queue) = self.queues.numbered(claim.queue).cloned() else {
+            return Ok(Claimed::Gone);
+        };
+        let Some(state) = self.states.get(&(claim.queue, claim.consumer)).copied() else {
+            return Ok(Claimed::Gone);
+        };
+        if !state.is_alive {
+            return Ok(Claimed::Expired);
+        }
+        if let Some(held) = &claim.held {
+            put_back(self.transaction, claim.consumer, held).await?;
+        }
+        let mut portion = Portion {
+            version: self.queues.version(),
+            taken: Vec::new(),
+            wanted: Vec::new(),
+            seen: claim.seen,
+            due: state.due.map(|due| due - state.now),
+            more: false,
+            is_renewed: false,
+            queue,
+        };
+        if portion.queue.spec.ordered && !state.is_oldest {
+            // Whatever is due is for another one.
+            portion.due = None;
+            return Ok(Claimed::Some(portion));
+        }
+        if state.due.is_some_and(|due| due <= state.now) {
+            let sql = "UPDATE messages SET due = NULL WHERE queue = $1 AND due <= $2";
+            let values = [Value::Int(claim.queue), Value::Int(state.now)];
+            self.transaction.execute(sql, &values).await?;
+            portion.more = true;
+        }
+        let lying = match state.has_lying || portion.more || claim.held.is_some() {
+            true => self.lying(&claim, &mut portion).await?,
+            false => Vec::new(),
+        };
+        claim.most = alone(&claim, &lying);
+        if claim.most > 0 {
+            self.take(&claim, &state, lying, &mut portion).await?;
+        }
+        Ok(Claimed::Some(portion))
+    }
+
+    /// What lies in the queue and can be read; the rest is set aside.
+    async fn lying(
+        &mut self,
+        claim: &Claim,
+        portion: &mut Portion,
+    ) -> Result<Vec<Taken>, StoreError> {
+        let all = lying::read(self.transaction.connection(), claim).await?;
+        let (mut lying, mut damaged) = (Vec::new(), Vec::new());
+        for (place, one) in all {
+            match one {
+                Lying::Message(taken) => lying.push(taken),
+                Lying::Gone => forget(self.transaction, claim.queue, place).await?,
+                Lying::Damaged(reason) => {
+                    damaged.push(Damaged { queue: portion.queue.clone(), place, reason });
+                }
+            }
+        }
+        // There may be more behind what was not taken.
+        portion.more |= !damaged.is_empty();
+        damaged::set_aside(self.transaction, damaged).await?;
+        Ok(lying)
+    }
+
+    /// Gives the first of what lies there and what the log holds to the consumer.
+    async fn take(
+        &mut self,
+        claim: &Claim,
+        state: &State,
+        mut lying: Vec<Taken>,
+        portion: &mut Portion,
+    ) -> Result<(), StoreError> {
+        lying.truncate(claim.most);
+        let cursor = self.cursor(claim.queue, Some(state));
+        let is_enough =
+            lying.len() == claim.most && lying.last().is_some_and(|m| m.place.0 <= cursor);
+        let scan = match is_enough {
+            true => Scan::nothing(cursor.max(claim.seen)),
+            false => self.scan(claim, cursor, &portion.queue).await?,
+        };
+        let (lying, wanted) = first(claim.most, lying, &scan.wanted);
+        // What is not taken now must be found again.
+        portion.seen = match scan.wanted.get(wanted.len()) {
+            Some(next) => next - 1,
+            None => scan.until,
+        };
+        portion.more |= scan.more || lying.len() + wanted.len() == claim.most;
+        if let Some(last) = lying.last() {
+            lying::hand_over(self.transaction, claim, last.place).await?;
+        }
+        let row =
+            |position: &i64| [claim.queue, *position, claim.consumer].map(Value::Int).to_vec();
+        self.taken.extend(wanted.iter().map(row));
+        if !wanted.is_empty() || portion.seen - cursor >= CHUNK {
+            self.cursors.insert(claim.queue, portion.seen.max(cursor));
+        }
+        portion.is_renewed = claim.renews && !(lying.is_empty() && wanted.is_empty());
+        if portion.is_renewed {
+            self.renewed.push(claim.consumer);
+        }
+        (portion.taken, portion.wanted) = (lying, wanted.to_vec());
+        Ok(())
+    }
+
+    async fn scan(
+        &mut self,
+        claim: &Claim,
+        cursor: i64,
+        queue: &QueueRow,
+    ) -> Result<Scan, StoreError> {
+        let end = claim.within.map_or(i64::MAX, |(_, until)| until.0);
+        let range = (cursor.max(claim.seen), end);
+        let connection = self.transaction.connection();
+        read_heads(connection, &mut self.heads, queue, range, claim.most).await
+    }
+
+    async fn finish(self, lease: i64) -> Result<(), StoreError> {
+        message::take_over(self.transaction, self.taken).await?;
+        let cursors = self.cursors.into_iter().map(|(queue, cursor)| [queue, cursor]);
+        let cursors: Vec<_> = cursors.map(|row| row.map(Value::Int).to_vec()).collect();
+        let each = Each {
+            one: "UPDATE queues SET cursor = $2 WHERE number = $1",
+            all: "UPDATE queues SET cursor = r.cursor \
+                 FROM unnest($1, $2) AS r(number, cursor) WHERE queues.number = r.number",
+            columns: &[Type::Int, Type::Int],
+        };
+        self.transaction.execute_all(&each, &cursors).await?;
+        super::lease::renew(self.transaction, &self.renewed, lease).await.map(|_| ())
+    }
 }
 
 /// How many messages may be claimed: what was lost more than once with its consumer is claimed alone,
 /// by one that has begun with all that it holds. So only what is begun is counted as lost from then on,
 /// and what ends its process again and again can be told from what lay beside it.
-fn alone(claim: &Claim, lying: &[(Place, Option<Taken>)]) -> usize {
-    let is_suspect =
-        |message: &(Place, Option<Taken>)| message.1.as_ref().is_some_and(Taken::is_suspect);
-    match lying.iter().position(is_suspect) {
+fn alone(claim: &Claim, lying: &[Taken]) -> usize {
+    match lying.iter().position(Taken::is_suspect) {
         // Who looks at a queue begins with nothing.
         _ if claim.within.is_some() => claim.most,
         None => claim.most,
@@ -125,6 +271,7 @@ fn alone(claim: &Claim, lying: &[(Place, Option<Taken>)]) -> usize {
 }
 
 /// How things stand for a consumer.
+#[derive(Clone, Copy, Debug)]
 struct State {
     cursor: i64,
     due: Option<i64>,
@@ -136,149 +283,66 @@ struct State {
 }
 
 impl State {
-    async fn read(connection: &mut Connection, claim: &Claim) -> Result<Self, StoreError> {
+    /// By queue and consumer; without those whose queue is gone.
+    async fn read(
+        connection: &mut Connection,
+        claims: &[Claim],
+    ) -> Result<HashMap<(i64, i64), Self>, StoreError> {
         let clock = connection.clock();
-        let sql = format!(
-            "SELECT cursor, \
-             (SELECT MIN(due) FROM messages WHERE queue = $1 AND due IS NOT NULL), {clock}, \
-             (SELECT MIN(number) FROM consumers WHERE queue = $1), \
-             (SELECT number FROM consumers WHERE number = $2), \
-             (SELECT place FROM messages WHERE queue = $1 AND consumer IS NULL AND due IS NULL \
-              LIMIT 1) FROM queues WHERE number = $1"
+        let columns = format!(
+            "SELECT w.queue, w.consumer, q.cursor, \
+             (SELECT MIN(due) FROM messages WHERE queue = q.number AND due IS NOT NULL), {clock}, \
+             (SELECT MIN(number) FROM consumers WHERE queue = q.number), \
+             (SELECT number FROM consumers WHERE number = w.consumer), \
+             (SELECT place FROM messages WHERE queue = q.number AND consumer IS NULL \
+              AND due IS NULL LIMIT 1) FROM queues q JOIN"
         );
-        let values = [Value::Int(claim.queue), Value::Int(claim.consumer)];
-        let row = connection.query_one(&sql, &values).await?;
-        Ok(State {
-            cursor: row.int(0)?,
-            due: row.maybe_int(1)?,
-            now: row.int(2)?,
-            is_oldest: row.maybe_int(3)? == Some(claim.consumer),
-            is_alive: row.maybe_int(4)?.is_some(),
-            has_lying: row.maybe_int(5)?.is_some(),
-        })
+        let on = "ON q.number = w.queue";
+        let each = Each {
+            one: &format!("{columns} (SELECT $1 AS queue, $2 AS consumer) AS w {on}"),
+            all: &format!("{columns} unnest($1, $2) AS w(queue, consumer) {on}"),
+            columns: &[Type::Int, Type::Int],
+        };
+        let row = |claim: &Claim| [claim.queue, claim.consumer].map(Value::Int).to_vec();
+        let asked: Vec<_> = claims.iter().map(row).collect();
+        let mut states = HashMap::new();
+        for row in connection.query_all(&each, &asked).await? {
+            let consumer = row.int(1)?;
+            let state = State {
+                cursor: row.int(2)?,
+                due: row.maybe_int(3)?,
+                now: row.int(4)?,
+                is_oldest: row.maybe_int(5)? == Some(consumer),
+                is_alive: row.maybe_int(6)?.is_some(),
+                has_lying: row.maybe_int(7)?.is_some(),
+            };
+            states.insert((row.int(0)?, consumer), state);
+        }
+        Ok(states)
     }
-}
-
-/// What lies in the queue for anybody, in order. `None` is a message whose event is gone.
-async fn lying(
-    transaction: &mut Transaction,
-    claim: &Claim,
-) -> Result<Vec<(Place, Option<Taken>)>, StoreError> {
-    let (after, until) = claim.within.unwrap_or(((-1, 0), (i64::MAX, i64::MAX)));
-    let sql = format!(
-        "SELECT {COLUMNS} FROM messages m LEFT JOIN events e ON e.position = m.position \
-         WHERE m.queue = $1 AND m.consumer IS NULL AND m.due IS NULL \
-         AND (m.place, m.number) > ($2, $3) AND (m.place, m.number) <= ($4, $5) \
-         ORDER BY m.place, m.number LIMIT $6"
-    );
-    let values = [
-        Value::Int(claim.queue),
-        Value::Int(after.0),
-        Value::Int(after.1),
-        Value::Int(until.0),
-        Value::Int(until.1),
-        Value::Int(i64::try_from(claim.most).unwrap_or(i64::MAX)),
-    ];
-    let rows = transaction.connection().query(&sql, &values).await?;
-    rows.iter().map(|row| Ok(((row.int(0)?, row.int(1)?), Taken::of(row)?))).collect()
-}
-
-async fn scan(
-    transaction: &mut Transaction,
-    queue: &QueueRow,
-    claim: &Claim,
-    cursor: i64,
-) -> Result<Scan, StoreError> {
-    let end = claim.within.map_or(i64::MAX, |(_, until)| until.0);
-    read_log(transaction.connection(), queue, cursor.max(claim.seen), end, claim.most).await
-}
-
-/// Gives the first of both to the consumer.
-async fn take(
-    transaction: &mut Transaction,
-    claim: &Claim,
-    state: &State,
-    lying: Vec<(Place, Option<Taken>)>,
-    scan: Scan,
-    portion: &mut Portion,
-) -> Result<(), StoreError> {
-    let (lying, wanted) = first(claim.most, &lying, &scan.wanted);
-    // What is not taken now must be found again.
-    portion.seen = match scan.wanted.get(wanted.len()) {
-        Some(next) => next - 1,
-        None => scan.until,
-    };
-    portion.more |= scan.more || lying.len() + wanted.len() == claim.most;
-    for gone in lying.iter().filter(|(_, taken)| taken.is_none()) {
-        forget(transaction, claim.queue, gone.0).await?;
-    }
-    if let Some((last, _)) = lying.last() {
-        hand_over(transaction, claim, *last).await?;
-    }
-    message::take_over(transaction, claim.queue, Some(claim.consumer), wanted).await?;
-    if !wanted.is_empty() || portion.seen - state.cursor >= CHUNK {
-        let sql = "UPDATE queues SET cursor = $1 WHERE number = $2";
-        let values = [Value::Int(portion.seen.max(state.cursor)), Value::Int(claim.queue)];
-        transaction.execute(sql, &values).await?;
-    }
-    portion.taken = lying.iter().filter_map(|(_, taken)| taken.clone()).collect();
-    if let (Some(first), Some(last)) = (wanted.first(), wanted.last()) {
-        portion.taken.extend(taken_over(transaction, claim, *first, *last).await?);
-        portion.taken.sort_by_key(|taken| taken.place);
-    }
-    Ok(())
 }
 
 /// The first so many of both, by place.
-fn first<'a>(
-    most: usize,
-    lying: &'a [(Place, Option<Taken>)],
-    wanted: &'a [i64],
-) -> (&'a [(Place, Option<Taken>)], &'a [i64]) {
+fn first(most: usize, mut lying: Vec<Taken>, wanted: &[i64]) -> (Vec<Taken>, &[i64]) {
     let (mut a, mut b) = (0, 0);
     while a + b < most {
         match (lying.get(a), wanted.get(b)) {
-            (Some((place, _)), Some(position)) if *place < (*position, 0) => a += 1,
+            (Some(taken), Some(position)) if taken.place < (*position, 0) => a += 1,
             (Some(_), None) => a += 1,
             (_, Some(_)) => b += 1,
             (None, None) => break,
         }
     }
-    (&lying[..a], &wanted[..b])
-}
-
-/// Everything that lies there for anybody, up to a place, goes to the consumer.
-async fn hand_over(
-    transaction: &mut Transaction,
-    claim: &Claim,
-    last: Place,
-) -> Result<(), StoreError> {
-    let after = claim.within.map_or((-1, 0), |(after, _)| after);
-    let sql = "UPDATE messages SET consumer = $1, since = $7 WHERE queue = $2 AND consumer IS NULL \
-         AND due IS NULL AND (place, number) > ($3, $4) AND (place, number) <= ($5, $6)";
-    let now = time_to_micros(Utc::now());
-    let numbers = [claim.consumer, claim.queue, after.0, after.1, last.0, last.1, now];
-    transaction.execute(sql, &numbers.map(Value::Int)).await.map(|_| ())
-}
-
-/// The messages that were just taken over from the log.
-async fn taken_over(
-    transaction: &mut Transaction,
-    claim: &Claim,
-    first: i64,
-    last: i64,
-) -> Result<Vec<Taken>, StoreError> {
-    let sql = format!(
-        "SELECT {COLUMNS} FROM messages m JOIN events e ON e.position = m.position \
-         WHERE m.consumer = $1 AND m.place >= $2 AND m.place <= $3 AND m.number = 0"
-    );
-    let values = [claim.consumer, first, last].map(Value::Int);
-    let rows = transaction.connection().query(&sql, &values).await?;
-    rows.iter().filter_map(|row| Taken::of(row).transpose()).collect()
+    lying.truncate(a);
+    (lying, &wanted[..b])
 }
 
 /// A message whose event was pruned is gone.
-async fn forget(transaction: &mut Transaction, queue: i64, place: Place) -> Result<(), StoreError> {
+pub(super) async fn forget(
+    transaction: &mut Transaction,
+    queue: i64,
+    place: Place,
+) -> Result<(), StoreError> {
     tracing::warn!(queue, place = place.0, "a message was pruned before it was handled");
     let sql = "DELETE FROM messages WHERE queue = $1 AND place = $2 AND number = $3";
     let values = [queue, place.0, place.1].map(Value::Int);
@@ -295,12 +359,14 @@ async fn put_back(
     let given = transaction.connection().query(sql, &[Value::Int(consumer)]).await?;
     let sql = "UPDATE messages SET consumer = NULL WHERE consumer = $1 AND place = $2 \
          AND number = $3";
-    for row in given {
-        let place = (row.int(0)?, row.int(1)?);
-        if !held.contains(&place) {
-            let values = [consumer, place.0, place.1].map(Value::Int);
-            transaction.execute(sql, &values).await?;
-        }
-    }
+    let places = given.iter().map(|row| Ok((row.int(0)?, row.int(1)?)));
+    let places = places.collect::<Result<Vec<Place>, StoreError>>()?;
+    let held: std::collections::HashSet<&Place> = held.iter().collect();
+    let lost = places.iter().filter(|place| !held.contains(place));
+    let rows: Vec<_> =
+        lost.map(|place| [consumer, place.0, place.1].map(Value::Int).to_vec()).collect();
+    transaction.quiet(false);
+    transaction.execute_each(sql, &rows).await?;
+    transaction.quiet(true);
     Ok(())
 }

@@ -8,14 +8,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::Shared;
-use super::claim::{self, Claim, Claimed, Portion};
+use super::claim::{Claim, Claimed, Portion};
+use super::claims::Claiming;
 use super::lease::Left;
 use super::look::Looking;
 use super::message::Place;
 use super::seat::Seat;
 use crate::StoreError;
 use crate::queues::QueueRow;
-use crate::writer::Transaction;
 
 /// The most messages that one claim gives.
 pub(super) const PAGE: usize = 1_000;
@@ -198,21 +198,25 @@ impl Consumer {
             seen: self.known.seen,
             within: self.within,
             is_idle: self.seat.is_idle(),
+            renews: self.seat.renews(self.shared.lease),
             held: self.known.is_unsure.then(|| self.seat.places()),
         };
-        let cache = self.shared.cache.clone();
         self.known.is_unsure = true;
-        let job = async move |transaction: &mut Transaction| {
-            claim::claim(transaction, &cache, claim).await
-        };
-        let claimed = self.shared.store.writer().run(job).await?;
+        let (tell, told) = oneshot::channel();
+        let asked = Instant::now();
+        let sent = self.shared.claiming.send(Claiming { claim, tell });
+        sent.map_err(|_| StoreError::Closed)?;
+        let claimed = told.await.map_err(|_| StoreError::Closed)??;
+        if let Claimed::Some(Portion { is_renewed: true, .. }) = &claimed {
+            self.seat.renew(asked + self.shared.lease);
+        }
         (self.known.is_unsure, self.known.failures) = (false, 0);
         Ok(claimed)
     }
 
     /// False if nobody takes it any more.
     async fn hand_out(&mut self, portion: Portion, stop: &mut watch::Receiver<bool>) -> bool {
-        let Portion { queue, version, taken, seen, due, more } = portion;
+        let Portion { queue, version, taken, seen, due, more, .. } = portion;
         if let (Some((after, _)), Some(last)) = (&mut self.within, taken.last()) {
             *after = last.place;
         }

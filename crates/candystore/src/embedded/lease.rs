@@ -4,7 +4,7 @@ use bloodbank_bus::this_process;
 
 use crate::StoreError;
 use crate::queues::{self, QueueCache};
-use crate::sql::Value;
+use crate::sql::{Connection, Each, Type, Value};
 use crate::writer::Transaction;
 
 /// How long a temporary queue waits for its first consumer, in microseconds.
@@ -28,32 +28,53 @@ pub(super) async fn enter(
     Ok(number)
 }
 
-/// Lets consumers live on. Gives those that are gone already.
+/// Lets consumers live on for so many microseconds. Gives those that are still there.
 pub(super) async fn renew(
     transaction: &mut Transaction,
     consumers: &[i64],
     lease: i64,
 ) -> Result<Vec<i64>, StoreError> {
-    let clock = transaction.connection().clock();
-    let sql = format!("UPDATE consumers SET expires = {clock} + $1 WHERE number = $2");
-    let mut gone = Vec::new();
-    for consumer in consumers {
-        let values = [Value::Int(lease), Value::Int(*consumer)];
-        if transaction.execute(&sql, &values).await? == 0 {
-            gone.push(*consumer);
-        }
+    if consumers.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(gone)
+    let there = there(transaction, consumers).await?;
+    let clock = transaction.connection().clock();
+    let each = Each {
+        one: &format!("UPDATE consumers SET expires = {clock} + {lease} WHERE number = $1"),
+        all: &format!("UPDATE consumers SET expires = {clock} + {lease} WHERE number = ANY($1)"),
+        columns: &[Type::Int],
+    };
+    transaction.execute_all(&each, &rows_of(&there)).await?;
+    Ok(there)
 }
 
-/// Whether a consumer is there.
-pub(super) async fn is_there(
+fn rows_of(consumers: &[i64]) -> Vec<Vec<Value>> {
+    consumers.iter().map(|consumer| vec![Value::Int(*consumer)]).collect()
+}
+
+/// Those of the consumers that are there.
+pub(super) async fn there(
     transaction: &mut Transaction,
-    consumer: i64,
-) -> Result<bool, StoreError> {
-    let sql = "SELECT number FROM consumers WHERE number = $1";
-    let rows = transaction.connection().query(sql, &[Value::Int(consumer)]).await?;
-    Ok(!rows.is_empty())
+    consumers: &[i64],
+) -> Result<Vec<i64>, StoreError> {
+    let each = Each {
+        one: "SELECT number FROM consumers WHERE number = $1",
+        all: "SELECT number FROM consumers WHERE number = ANY($1)",
+        columns: &[Type::Int],
+    };
+    let rows = transaction.connection().query_all(&each, &rows_of(consumers)).await?;
+    rows.iter().map(|row| row.int(0)).collect()
+}
+
+/// Whether something has expired and is to be swept.
+pub(super) async fn is_anything_over(connection: &mut Connection) -> Result<bool, StoreError> {
+    let clock = connection.clock();
+    let sql = format!(
+        "SELECT (SELECT MIN(number) FROM consumers WHERE expires < {clock}), \
+         (SELECT MIN(address) FROM calls WHERE expires < {clock})"
+    );
+    let row = connection.query_one(&sql, &[]).await?;
+    Ok(row.maybe_int(0)?.is_some() || row.maybe_text(1)?.is_some())
 }
 
 /// How a consumer ends.

@@ -1,14 +1,16 @@
 //! Messages as they lie in queues.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bloodbank_bus::{Delivery, DeliveryTag, Exchange, Headers, Verbatim, headers};
 use chrono::Utc;
 
+use super::lying::Lying;
 use crate::StoreError;
 use crate::beside;
 use crate::queues::{QueueRow, numbers};
-use crate::sql::{Row, Table, Type, Value, time_to_micros};
+use crate::sql::{Connection, Each, Row, Table, Type, Value, time_to_micros};
 use crate::writer::Transaction;
 
 /// Where a message stands in its queue: its place, and what tells it from others of that place.
@@ -59,35 +61,98 @@ pub(super) async fn put(
     transaction.insert(&MESSAGES, &rows).await
 }
 
-/// Takes messages of the log over into a queue.
+/// What is taken over from the log.
+const TAKEN: Each<'_> = Each {
+    one: "INSERT INTO messages (queue, place, number, position, consumer, redelivered, since) \
+         VALUES ($1, $2, 0, $2, $3, 0, $4) ON CONFLICT DO NOTHING",
+    all: "INSERT INTO messages (queue, place, number, position, consumer, redelivered, since) \
+         SELECT queue, position, 0, position, consumer, 0, since \
+         FROM unnest($1, $2, $3, $4) AS r(queue, position, consumer, since) ON CONFLICT DO NOTHING",
+    columns: &[Type::Int; 4],
+};
+
+/// Takes messages of the log over into queues: rows of a queue, a position and a consumer, or none.
 pub(super) async fn take_over(
     transaction: &mut Transaction,
-    queue: i64,
-    consumer: Option<i64>,
-    positions: &[i64],
+    mut rows: Vec<Vec<Value>>,
 ) -> Result<(), StoreError> {
-    let since = Value::maybe(consumer, |_| Value::Int(time_to_micros(Utc::now())));
-    let row = |position: &i64| {
-        vec![
-            Value::Int(queue),
-            Value::Int(*position),
-            Value::Int(0),
-            Value::Int(*position),
-            Value::Null,
-            Value::Null,
-            Value::Null,
-            Value::maybe(consumer, Value::Int),
-            Value::Int(0),
-            since.clone(),
-        ]
+    let now = Value::Int(time_to_micros(Utc::now()));
+    let since = |consumer: Option<&Value>| match consumer {
+        Some(Value::Int(_)) => now.clone(),
+        _ => Value::Null,
     };
-    let rows: Vec<Vec<Value>> = positions.iter().map(row).collect();
-    transaction.insert(&MESSAGES, &rows).await
+    for row in &mut rows {
+        row.push(since(row.last()));
+    }
+    transaction.execute_all(&TAKEN, &rows).await.map(|_| ())
 }
 
-/// The columns that [`Taken::of`] reads, of `messages m LEFT JOIN events e`.
+/// The columns that [`lying`] reads, of `messages m LEFT JOIN events e`. What has a body of its own has no
+/// checksum.
 pub(super) const COLUMNS: &str = "m.place, m.number, m.redelivered, COALESCE(m.key, e.key), \
-     COALESCE(m.headers, e.headers), COALESCE(m.body, e.body)";
+     COALESCE(m.headers, e.headers), COALESCE(m.body, e.body), \
+     CASE WHEN m.body IS NULL THEN e.checksum END";
+
+/// The place of a message that lies in a queue.
+pub(super) fn place(row: &Row) -> Result<Place, StoreError> {
+    Ok((row.int(0)?, row.int(1)?))
+}
+
+/// A message that lies in a queue.
+pub(super) fn lying(row: &Row, place: Place) -> Lying {
+    let is_gone = matches!((row.maybe_text(3), row.maybe_bytes(5)), (Ok(None), _) | (_, Ok(None)));
+    if is_gone {
+        return Lying::Gone;
+    }
+    match stored(row, 3) {
+        Ok(message) => {
+            let lost = u32::try_from(row.int(2).unwrap_or(0)).unwrap_or(u32::MAX);
+            Lying::Message(Taken { place, lost, message })
+        }
+        Err(error) => Lying::Damaged(error.to_string()),
+    }
+}
+
+/// A message of the log.
+pub(super) enum Read {
+    Message(Verbatim),
+    /// It cannot be read, for this reason.
+    Damaged(String),
+}
+
+/// The messages of the log at these positions, as far as they are there.
+pub(super) async fn read(
+    connection: &mut Connection,
+    positions: &[i64],
+) -> Result<HashMap<i64, Read>, StoreError> {
+    let each = Each {
+        one: "SELECT position, key, headers, body, checksum FROM events WHERE position = $1",
+        all: "SELECT position, key, headers, body, checksum FROM events WHERE position = ANY($1)",
+        columns: &[Type::Int],
+    };
+    let rows: Vec<_> = positions.iter().map(|position| vec![Value::Int(*position)]).collect();
+    let rows = connection.query_all(&each, &rows).await?;
+    let one = |row| {
+        let read = match stored(row, 1) {
+            Ok(message) => Read::Message(message),
+            Err(error) => Read::Damaged(error.to_string()),
+        };
+        Ok((row.int(0)?, read))
+    };
+    rows.iter().map(one).collect()
+}
+
+/// Reads key, headers, body and checksum, from a column on.
+fn stored(row: &Row, from: usize) -> Result<Verbatim, StoreError> {
+    let (key, body) = (row.text(from)?, row.bytes(from + 2)?);
+    if let Some(checksum) = row.maybe_int(from + 3)?
+        && checksum != i64::from(crc32fast::hash(&body))
+    {
+        return Err(StoreError::column("body"));
+    }
+    let (headers, properties) = beside::read(row.maybe_text(from + 1)?)?;
+    Ok(Verbatim::stored(key, body, headers).with_properties(properties))
+}
 
 /// A message on its way to a consumer.
 #[derive(Clone, Debug)]
@@ -98,16 +163,9 @@ pub(super) struct Taken {
 }
 
 impl Taken {
-    /// `None` if its event is not in the log any more.
-    pub(super) fn of(row: &Row) -> Result<Option<Self>, StoreError> {
-        let (Some(key), Some(body)) = (row.maybe_text(3)?, row.maybe_bytes(5)?) else {
-            return Ok(None);
-        };
-        let (headers, properties) = beside::read(row.maybe_text(4)?)?;
-        let message = Verbatim::stored(key, body, headers).with_properties(properties);
-        let place = (row.int(0)?, row.int(1)?);
-        let lost = u32::try_from(row.int(2)?).unwrap_or(u32::MAX);
-        Ok(Some(Taken { place, lost, message }))
+    /// What is taken for the first time.
+    pub(super) fn new(place: Place, message: Verbatim) -> Self {
+        Taken { place, lost: 0, message }
     }
 
     /// Whether it was lost with its consumer so often that it is to be taken alone. Once is an

@@ -114,7 +114,8 @@ async fn take_over(
     while more {
         let connection = transaction.connection();
         let scan = read_log(connection, queue, until, i64::MAX, usize::MAX).await?;
-        message::take_over(transaction, queue.number, None, &scan.wanted).await?;
+        let row = |at: &i64| vec![Value::Int(queue.number), Value::Int(*at), Value::Null];
+        message::take_over(transaction, scan.wanted.iter().map(row).collect()).await?;
         (until, more) = (scan.until, scan.more);
     }
     let sql = "UPDATE queues SET cursor = $1 WHERE number = $2";

@@ -13,7 +13,9 @@ use super::shared::Shared;
 use crate::scheduled::Scheduled;
 use crate::{StoreError, scheduler};
 
-/// The longest pause between two looks: another process may schedule something that is due sooner.
+/// The longest pause between two looks, whatever is written.
+const NET: Duration = Duration::from_secs(10);
+/// The longest pause where something is written: it may be something that is due sooner.
 const LOOK: Duration = Duration::from_secs(1);
 /// The shortest.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -33,6 +35,7 @@ pub(super) async fn send_due(shared: Weak<Shared>, mut closing: watch::Receiver<
             return;
         }
         let embedded = Embedded { shared };
+        let Ok(mut pulse) = embedded.store().pulse() else { return };
         let pause = match scheduler::send_due(embedded.store(), &embedded).await {
             Ok(next) => until(next),
             // Whoever only consumes leaves it to those who may publish.
@@ -47,12 +50,22 @@ pub(super) async fn send_due(shared: Weak<Shared>, mut closing: watch::Receiver<
             // An error means that the bus was dropped.
             _ = closing.wait_for(|closing| *closing) => return,
             () = sleep(pause) => {}
+            () = written(&mut pulse) => {}
         }
+    }
+}
+
+/// Until something was written, and a little longer.
+async fn written(pulse: &mut watch::Receiver<i64>) {
+    let (_, written) = tokio::join!(sleep(LOOK), pulse.changed());
+    if written.is_err() {
+        // There is no store any more, and the bus ends, too.
+        std::future::pending::<()>().await;
     }
 }
 
 /// How long to wait for the next message. What is due by now cannot be sent from here.
 fn until(next: Option<DateTime<Utc>>) -> Duration {
     let left = next.and_then(|next| next.signed_duration_since(Utc::now()).to_std().ok());
-    left.map_or(LOOK, |left| left.clamp(PAUSE, LOOK))
+    left.map_or(NET, |left| left.clamp(PAUSE, NET))
 }

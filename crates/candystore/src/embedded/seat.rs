@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bloodbank_bus::{Delivery, DeliveryTag, Headers, Properties};
 use tokio::sync::{Notify, watch};
@@ -24,6 +24,8 @@ pub(super) struct Held {
 pub(super) struct Seat {
     /// Its queue's number.
     pub(super) queue: i64,
+    /// Whether nobody waits for its end while it holds nothing.
+    is_patient: bool,
     state: Mutex<State>,
     /// Something was settled.
     pub(super) room: Notify,
@@ -45,16 +47,25 @@ struct State {
     begun: u64,
     /// The delivery beside which nothing more is to be claimed.
     alone: Option<u64>,
-    /// When it was last renewed, at the earliest.
-    renewed: Instant,
+    /// It is given up then, at the earliest.
+    until: Instant,
+}
+
+/// For how long a consumer is to be renewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Renewal {
+    /// It holds something, or others wait for its end.
+    Short,
+    /// It holds nothing.
+    Long,
 }
 
 impl Seat {
-    pub(super) fn new(queue: i64, consumer: i64, renewed: Instant) -> Self {
+    pub(super) fn new(queue: i64, consumer: i64, until: Instant, is_patient: bool) -> Self {
         let (held, settling) = (HashMap::new(), HashSet::new());
-        let state = State { consumer, held, settling, last: 0, begun: 0, alone: None, renewed };
+        let state = State { consumer, held, settling, last: 0, begun: 0, alone: None, until };
         let (stop, ended) = (watch::Sender::new(false), watch::Sender::new(false));
-        Seat { queue, state: Mutex::new(state), room: Notify::new(), stop, ended }
+        Seat { queue, is_patient, state: Mutex::new(state), room: Notify::new(), stop, ended }
     }
 
     /// No code that holds the lock can leave the state half done.
@@ -67,9 +78,9 @@ impl Seat {
     }
 
     /// It lives on under another number; what it held is not its own any more.
-    pub(super) fn begin_again(&self, consumer: i64, renewed: Instant) {
+    pub(super) fn begin_again(&self, consumer: i64, until: Instant) {
         let mut state = self.state();
-        (state.consumer, state.renewed) = (consumer, renewed);
+        (state.consumer, state.until) = (consumer, until);
         state.forget();
     }
 
@@ -79,13 +90,30 @@ impl Seat {
         self.room.notify_one();
     }
 
-    pub(super) fn renew(&self, renewed: Instant) {
-        self.state().renewed = renewed;
+    /// It is given up then, at the earliest.
+    pub(super) fn renew(&self, until: Instant) {
+        self.state().until = until;
     }
 
-    /// When it was last renewed, at the earliest.
-    pub(super) fn renewed(&self) -> Instant {
-        self.state().renewed
+    /// Whether it has not been given up yet.
+    pub(super) fn is_current(&self) -> bool {
+        Instant::now() < self.state().until
+    }
+
+    /// Whether it is to be renewed with what it takes: it may have been told to last for longer than
+    /// others are to wait for what it holds.
+    pub(super) fn renews(&self, lease: Duration) -> bool {
+        let left = self.state().left();
+        left > lease || left < lease / 2
+    }
+
+    /// Whether it is to be renewed now.
+    pub(super) fn renewal(&self, lease: Duration) -> Option<Renewal> {
+        let state = self.state();
+        if !self.is_patient || !state.held.is_empty() {
+            return Some(Renewal::Short);
+        }
+        (state.left() <= lease / 2).then_some(Renewal::Long)
     }
 
     /// How many deliveries are not settled.
@@ -180,6 +208,10 @@ impl Seat {
 }
 
 impl State {
+    fn left(&self) -> Duration {
+        self.until.saturating_duration_since(Instant::now())
+    }
+
     fn is_its(&self, tag: DeliveryTag) -> bool {
         self.consumer.unsigned_abs() == tag.consumer
     }

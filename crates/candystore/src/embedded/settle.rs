@@ -12,7 +12,7 @@ use super::{in_time, lease, refused};
 use crate::beside;
 use crate::queues::{QueueCache, QueueRow, Queues, numbers};
 use crate::reports;
-use crate::sql::Value;
+use crate::sql::{Each, Type, Value};
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};
 
@@ -128,7 +128,11 @@ async fn work(
     items: &[Item],
 ) -> Result<Vec<Outcome>, StoreError> {
     let gone = gone(transaction, items).await?;
-    let queues = cache.read(transaction.connection()).await?;
+    let parks = items.iter().any(|item| matches!(item.settlement, Settlement::Park { .. }));
+    let queues = match parks {
+        true => cache.read(transaction.connection()).await?,
+        false => cache.last(),
+    };
     let mut work = Work { transaction, queues, rooms: Rooms::default(), simple: Simple::default() };
     let mut outcomes = Vec::with_capacity(items.len());
     for item in items {
@@ -140,7 +144,10 @@ async fn work(
     work.finish().await?;
     let settled = items.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
     let reports: Vec<Report> = settled.filter_map(|(item, _)| item.report.clone()).collect();
+    // Nobody waits for them either.
+    transaction.quiet(true);
     reports::keep(transaction, &reports).await?;
+    transaction.quiet(false);
     Ok(outcomes)
 }
 
@@ -149,14 +156,18 @@ async fn gone(transaction: &mut Transaction, items: &[Item]) -> Result<Vec<i64>,
     let mut consumers: Vec<i64> = items.iter().map(|item| item.consumer).collect();
     consumers.sort_unstable();
     consumers.dedup();
-    let mut gone = Vec::new();
-    for consumer in consumers {
-        if !lease::is_there(transaction, consumer).await? {
-            gone.push(consumer);
-        }
-    }
-    Ok(gone)
+    let there = lease::there(transaction, &consumers).await?;
+    consumers.retain(|consumer| !there.contains(consumer));
+    Ok(consumers)
 }
+
+const DONE: Each<'_> = Each {
+    one: "DELETE FROM messages WHERE queue = $1 AND place = $2 AND number = $3 AND consumer = $4",
+    all: "DELETE FROM messages m USING unnest($1, $2, $3, $4) AS r(queue, place, number, consumer) \
+         WHERE m.queue = r.queue AND m.place = r.place AND m.number = r.number \
+         AND m.consumer = r.consumer",
+    columns: &[Type::Int; 4],
+};
 
 /// What is done to many messages by one statement.
 #[derive(Default)]
@@ -232,8 +243,10 @@ impl Work<'_> {
 
     async fn finish(self) -> Result<(), StoreError> {
         let Work { transaction, simple, .. } = self;
-        let sql = format!("DELETE FROM messages {NAMED}");
-        transaction.execute_each(&sql, &simple.done).await?;
+        // Nobody can wait for what is done.
+        transaction.quiet(true);
+        transaction.execute_all(&DONE, &simple.done).await?;
+        transaction.quiet(false);
         let sql = format!(
             "UPDATE messages SET consumer = NULL, \
              redelivered = CASE WHEN redelivered = 0 THEN 1 ELSE redelivered END {NAMED}"

@@ -11,21 +11,26 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::calls::Calls;
+use super::claims::Claiming;
 use super::consumer::{Consumer, Known, PAGE};
 use super::keeping::Keeping;
 use super::lease::Left;
 use super::look::Look;
 use super::message::Place;
 use super::publish::Post;
-use super::seat::Seat;
+use super::seat::{Renewal, Seat};
 use super::settle::Asked;
 use super::{DEADLINE, in_time, lease, refused};
-use crate::queues::QueueCache;
+use crate::queues::{QueueCache, QueueRow};
+use crate::sql::Connection;
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};
 
-/// A consumer is renewed that often in the time after which it is given up.
-const RENEWALS: u32 = 5;
+/// A consumer that holds something is renewed that often in the time after which it is given up.
+const RENEWALS: u32 = 4;
+
+/// One that holds nothing is renewed for so many times that time, so that it writes rarely.
+const PATIENCE: u32 = 6;
 
 pub(super) struct Shared {
     pub(super) store: EventStore,
@@ -34,6 +39,7 @@ pub(super) struct Shared {
     /// Whoever handles the posts; taken when it is waited for.
     pub(super) posting: tokio::sync::Mutex<Option<JoinHandle<()>>>,
     pub(super) settling: mpsc::UnboundedSender<Asked>,
+    pub(super) claiming: mpsc::UnboundedSender<Claiming>,
     pub(super) calls: Arc<Calls>,
     pub(super) look: Look,
     pub(super) closing: watch::Sender<bool>,
@@ -69,7 +75,7 @@ impl Shared {
     /// Whether a delivery is this process's own and not settled.
     pub(super) fn is_held(&self, tag: DeliveryTag) -> bool {
         let seat = self.seat(tag);
-        seat.is_some_and(|seat| seat.renewed().elapsed() < self.lease && seat.holds(tag))
+        seat.is_some_and(|seat| seat.is_current() && seat.holds(tag))
     }
 
     /// Starts a consumer.
@@ -84,7 +90,9 @@ impl Shared {
             enter(transaction, &cache, name, lease).await
         });
         let (queue, consumer, end) = in_time(entering).await??;
-        let seat = Arc::new(Seat::new(queue, consumer, renewed));
+        let is_patient = !queue.spec.ordered && !queue.is_temporary();
+        let seat = Seat::new(queue.number, consumer, renewed + self.lease, is_patient);
+        let seat = Arc::new(seat);
         self.seats().insert(consumer.unsigned_abs(), seat.clone());
         if !self.is_kept.swap(true, Ordering::Relaxed) {
             tokio::spawn(keep(Arc::downgrade(self), self.closing.subscribe(), self.lease));
@@ -143,7 +151,7 @@ impl Shared {
     pub(super) fn reseat(&self, seat: &Arc<Seat>, consumer: i64, renewed: Instant) {
         let mut seats = self.seats();
         seats.remove(&seat.consumer().unsigned_abs());
-        seat.begin_again(consumer, renewed);
+        seat.begin_again(consumer, renewed + self.lease);
         seats.insert(consumer.unsigned_abs(), seat.clone());
     }
 
@@ -193,25 +201,44 @@ impl Shared {
         }
     }
 
+    /// Renews the consumers that are to be, and ends those of others that have expired.
     async fn renew(&self) -> Result<(), StoreError> {
+        let over =
+            async move |connection: &mut Connection| lease::is_anything_over(connection).await;
+        let sweeps = self.cache.last().all().any(|queue| queue.is_temporary())
+            || self.store.readers().run(over).await?;
         let now = Instant::now();
-        let consumers: Vec<i64> = self.seats().keys().map(|n| n.cast_signed()).collect();
-        if consumers.is_empty() {
+        let due = |renewal| {
+            let seats = self.seats();
+            let due = seats.iter().filter(|(_, seat)| seat.renewal(self.lease) == Some(renewal));
+            due.map(|(number, _)| number.cast_signed()).collect::<Vec<_>>()
+        };
+        let (short, long) = (due(Renewal::Short), due(Renewal::Long));
+        if !sweeps && short.is_empty() && long.is_empty() {
             return Ok(());
         }
         let (cache, lease) = (self.cache.clone(), self.lease_micros());
+        let patience = lease.saturating_mul(PATIENCE.into());
+        let all = [short.clone(), long.clone()].concat();
         let renewing = async move |transaction: &mut Transaction| {
-            let gone = lease::renew(transaction, &consumers, lease).await?;
-            lease::sweep(transaction, &cache).await?;
-            Ok((consumers, gone))
+            // Nobody can wait for that.
+            transaction.quiet(true);
+            let mut there = lease::renew(transaction, &short, lease).await?;
+            there.extend(lease::renew(transaction, &long, patience).await?);
+            transaction.quiet(false);
+            if sweeps {
+                lease::sweep(transaction, &cache).await?;
+            }
+            Ok((there, long))
         };
-        let (consumers, gone) = self.store.writer().run(renewing).await?;
+        let (there, long) = self.store.writer().run(renewing).await?;
         let seats = self.seats();
-        for consumer in consumers {
+        for consumer in all {
+            let lasts = self.lease * if long.contains(&consumer) { PATIENCE } else { 1 };
             match seats.get(&consumer.unsigned_abs()) {
+                Some(seat) if there.contains(&consumer) => seat.renew(now + lasts),
                 // It finds out when it claims.
-                Some(seat) if gone.contains(&consumer) => seat.lose(),
-                Some(seat) => seat.renew(now),
+                Some(seat) => seat.lose(),
                 None => {}
             }
         }
@@ -225,16 +252,16 @@ async fn enter(
     cache: &QueueCache,
     name: String,
     lease: i64,
-) -> Result<Result<(i64, i64, Place), TransportError>, StoreError> {
+) -> Result<Result<(Arc<QueueRow>, i64, Place), TransportError>, StoreError> {
     lease::sweep(transaction, cache).await?;
     let queues = cache.read(transaction.connection()).await?;
-    let Some(queue) = queues.named(&name) else {
+    let Some(queue) = queues.named(&name).cloned() else {
         return refused(TransportError::Undeclared { queue: name });
     };
     let consumer = lease::enter(transaction, queue.number, lease).await?;
     let head = i64::try_from(transaction.head.position).unwrap_or(i64::MAX);
     // Numbers of messages come from the same count as those of consumers.
-    Ok(Ok((queue.number, consumer, (head, consumer))))
+    Ok(Ok((queue, consumer, (head, consumer))))
 }
 
 /// Lets the consumers of a process live on, as long as there is the bus.

@@ -157,7 +157,7 @@ impl Postgres {
     /// One statement for all rows.
     pub(crate) async fn execute_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
         let cells: Vec<Cell<'_>> = rows.iter().flatten().map(Value::cell).collect();
@@ -228,7 +228,7 @@ impl Postgres {
     /// One question for all rows.
     pub(crate) async fn query_all(
         &mut self,
-        each: &Each,
+        each: &Each<'_>,
         rows: &[Vec<Value>],
     ) -> Result<Vec<Row>, StoreError> {
         let cells: Vec<Cell<'_>> = rows.iter().flatten().map(Value::cell).collect();

@@ -87,15 +87,15 @@ pub(crate) struct Table {
 
 /// A statement for many rows of values.
 #[derive(Debug)]
-pub(crate) struct Each {
+pub(crate) struct Each<'a> {
     /// For one row, with its values as `$1` and so on.
-    pub(crate) one: &'static str,
+    pub(crate) one: &'a str,
     /// For all rows, with the arrays of their columns as `$1` and so on, in PostgreSQL's words.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes one at a time"))]
-    pub(crate) all: &'static str,
+    pub(crate) all: &'a str,
     /// What the columns hold.
     #[cfg_attr(not(feature = "postgres"), allow(dead_code, reason = "SQLite takes one at a time"))]
-    pub(crate) columns: &'static [Type],
+    pub(crate) columns: &'a [Type],
 }
 
 /// One row of an answer.

@@ -1,6 +1,9 @@
 //! The embedded bus across processes and restarts. Another process is another store on the same
 //! database; one that dies is a runtime that ends.
 
+mod damage;
+mod lag;
+mod many;
 mod processes;
 mod queues;
 mod replaying;
