@@ -44,8 +44,9 @@ pub(super) async fn hand_over(
     last: Place,
 ) -> Result<(), StoreError> {
     let after = claim.within.map_or((-1, 0), |(after, _)| after);
-    let sql = "UPDATE messages SET consumer = $1 WHERE queue = $2 AND consumer IS NULL \
+    let sql = "UPDATE messages SET consumer = $1, since = $7 WHERE queue = $2 AND consumer IS NULL \
          AND due IS NULL AND (place, number) > ($3, $4) AND (place, number) <= ($5, $6)";
-    let numbers = [claim.consumer, claim.queue, after.0, after.1, last.0, last.1];
+    let now = time_to_micros(Utc::now());
+    let numbers = [claim.consumer, claim.queue, after.0, after.1, last.0, last.1, now];
     transaction.execute(sql, &numbers.map(Value::Int)).await.map(|_| ())
 }
