@@ -10,6 +10,7 @@ mod prune;
 mod quarantine;
 mod queues;
 mod record;
+pub(crate) mod reset;
 mod stats;
 mod tail;
 mod verify;
@@ -37,7 +38,7 @@ pub(crate) enum Store {
     Tail(tail::Tail),
     /// Record what passes on RabbitMQ, until it is interrupted.
     Record,
-    /// Show how far each queue of the bus in the store has read it; remove one.
+    /// Show how far each queue of the bus in the store has read it; remove one, or move one.
     Queues(queues::Queues),
     /// Look at everything that is stored: whether it is what was stored, and all there.
     Verify(verify::Verify),

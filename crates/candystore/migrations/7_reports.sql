@@ -17,3 +17,14 @@ CREATE INDEX reports_by_time ON reports (at);
 -- Who it is, and since when a consumer has a message.
 ALTER TABLE consumers ADD COLUMN name TEXT;
 ALTER TABLE messages ADD COLUMN since BIGINT;
+
+-- Who moved a queue over the log, and how far.
+CREATE TABLE moves (
+    at BIGINT NOT NULL,
+    author TEXT NOT NULL,
+    queue TEXT NOT NULL,
+    origin BIGINT NOT NULL,     -- it had read up to here
+    target BIGINT NOT NULL,     -- and reads on after this one
+    again BIGINT NOT NULL,      -- how many messages it gives again
+    skipped BIGINT NOT NULL     -- how many it will never give
+);

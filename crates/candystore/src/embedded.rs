@@ -53,6 +53,7 @@ mod keeping;
 mod lease;
 mod look;
 mod message;
+mod moving;
 mod publish;
 mod queues;
 mod room;
@@ -80,6 +81,8 @@ use self::calls::Calls;
 pub use self::inspect::QueueStatus;
 use self::keeping::Keeping;
 pub(crate) use self::keeping::reports_from_env;
+pub use self::moving::QueueMove;
+pub(crate) use self::moving::moves_over;
 use self::publish::{Post, What};
 use self::queues::QueueCache;
 use self::settle::{Asked, Settling};
@@ -88,6 +91,7 @@ pub(crate) use self::unwanted::first_wanted;
 pub(crate) use self::whereabouts::in_queues;
 pub use self::whereabouts::{Held, HeldState, InQueue};
 use crate::record::Record;
+use crate::sql::Connection;
 use crate::writer::Transaction;
 use crate::{EventStore, Incoming, StoreError};
 
@@ -313,6 +317,18 @@ impl Transport for Embedded {
             sent.map_err(|_| TransportError::Closed)?;
             outcome.await.unwrap_or(Err(TransportError::Closed))
         })
+    }
+
+    fn keeps_history(&self) -> bool {
+        true
+    }
+
+    fn has_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, TransportError>> {
+        let name = name.to_owned();
+        let asked = self.store().readers().run(async move |c: &mut Connection| {
+            Ok(QueueCache::default().read(c).await?.named(&name).is_some())
+        });
+        Box::pin(in_time(asked))
     }
 
     fn trouble(&self) -> Option<Trouble> {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, Utc};
+use bloodbank_bus::Start;
 use tokio::sync::watch;
 
 use crate::pruned;
@@ -12,18 +12,6 @@ use crate::{EventStore, Filter, Order, Position, PrunedRange, StoreError, Stored
 
 /// How much is read ahead.
 const AHEAD: Most = Most { events: 500, bytes: 16 << 20 };
-
-/// Where to begin to follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Start {
-    /// At this position.
-    Position(Position),
-    /// With what was stored then or later.
-    Time(DateTime<Utc>),
-    /// With what comes from now on.
-    Now,
-}
 
 /// What a follower is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,23 +46,23 @@ impl EventStore {
     /// If the database cannot be asked, or the machine has no thread for us.
     pub async fn follow(&self, filter: Filter, start: Start) -> Result<Follow, StoreError> {
         let pulse = self.pulse()?;
-        let to = match start {
-            Start::Position(position) => position.saturating_sub(1),
-            Start::Now => self.position().await?,
-            Start::Time(time) => self.position_before(time).await?,
-        };
+        let asked = async move |c: &mut Connection| before(c, start).await;
+        let to = self.readers().run(asked).await?;
         let store = self.clone();
         Ok(Follow { store, filter, to, ahead: VecDeque::new(), pulse })
     }
+}
 
-    /// The last position that was stored before a time.
-    async fn position_before(&self, time: DateTime<Utc>) -> Result<Position, StoreError> {
-        let head = self.position().await?;
-        let asked = async move |c: &mut Connection| first_since(c, time).await;
-        let first = self.readers().run(asked).await?;
+/// The last position before the one to begin at.
+pub(crate) async fn before(c: &mut Connection, start: Start) -> Result<Position, StoreError> {
+    let head = c.query_one("SELECT position FROM head", &[]).await?.position(0)?;
+    Ok(match start {
+        Start::Beginning => 0,
+        Start::Position(position) => position.saturating_sub(1),
         // What is stored while we ask has a position behind the head.
-        Ok(first.map_or(head, |first| first - 1))
-    }
+        Start::Time(time) => first_since(c, time).await?.map_or(head, |first| first - 1),
+        _ => head,
+    })
 }
 
 impl Follow {

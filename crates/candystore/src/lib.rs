@@ -79,11 +79,12 @@ mod whereabouts;
 mod writer;
 
 pub use append::Appended;
+pub use bloodbank_bus::Start;
 pub use chain::{Cause, Chain, Link};
-pub use embedded::{Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueStatus};
+pub use embedded::{Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueMove, QueueStatus};
 pub use error::{Damage, Foreign, StoreError};
 pub use event::{Position, Standing, StandingError, StoredEvent};
-pub use follow::{Follow, Followed, Start};
+pub use follow::{Follow, Followed};
 pub use line::{LineError, LineFault, LineProblem, body_field};
 pub use prune::{DoomedKey, Prune, PrunePlan, PruneProgress};
 pub use pruned::PrunedRange;

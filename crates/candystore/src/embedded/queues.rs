@@ -36,6 +36,17 @@ impl QueueRow {
         })
     }
 
+    /// The same queue, as it is when what stands in the log after a position is for all of its bindings
+    /// to events.
+    pub(super) fn reaching_back_to(&self, position: Position) -> Self {
+        let lower = |(binding, since): (&Binding, &Position)| match binding.exchange {
+            Exchange::Events => position.min(*since),
+            _ => *since,
+        };
+        let since = self.spec.bindings.iter().zip(&self.since).map(lower).collect();
+        QueueRow { since, ..self.clone() }
+    }
+
     pub(super) fn is_temporary(&self) -> bool {
         self.spec.durability == Durability::Temporary
     }

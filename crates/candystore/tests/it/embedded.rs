@@ -1,6 +1,7 @@
 //! The embedded bus across processes and restarts. Another process is another store on the same
 //! database; one that dies is a runtime that ends.
 
+mod moving;
 mod processes;
 mod queues;
 mod replaying;
