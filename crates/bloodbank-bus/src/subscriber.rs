@@ -242,9 +242,10 @@ impl<S: Service> Subscriber<S> {
     /// # ; }
     /// ```
     ///
-    /// The bus must keep a record: the one in the store does. On another one the subscriber ends with
-    /// [`TransportError::Unsupported`](crate::TransportError::Unsupported). What was pruned is left
-    /// out, and so is what was imported into the store.
+    /// The bus must keep a record: the one in the store does (what was imported there is for no queue),
+    /// and one on RabbitMQ that was given the store in which it is recorded does. On another one the
+    /// subscriber ends with [`TransportError::Unsupported`](crate::TransportError::Unsupported). What
+    /// was pruned is left out. A queue that was declared before the subscriber ran is there.
     pub fn from(mut self, start: Start) -> Self {
         self.options.start = start;
         self

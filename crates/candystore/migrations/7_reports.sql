@@ -28,3 +28,14 @@ CREATE TABLE moves (
     again BIGINT NOT NULL,      -- how many messages it gives again
     skipped BIGINT NOT NULL     -- how many it will never give
 );
+
+-- Queues of a broker that begin with what is stored.
+CREATE TABLE catch_ups (
+    queue TEXT PRIMARY KEY,
+    begun BIGINT NOT NULL,      -- when it was declared, in microseconds since 1970
+    reached BIGINT NOT NULL,    -- everything up to this position is handled
+    done BIGINT,                -- what is behind this position comes from the broker; null before
+    done_at BIGINT,
+    owner UUID,                 -- the process that brings the past
+    expires BIGINT              -- until then it does
+);

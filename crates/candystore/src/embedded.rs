@@ -357,7 +357,7 @@ async fn in_time<T>(
 }
 
 /// What a store's error means to whoever uses the bus.
-fn transport_error(error: StoreError) -> TransportError {
+pub(crate) fn transport_error(error: StoreError) -> TransportError {
     match error {
         StoreError::Full | StoreError::Busy { .. } => TransportError::Blocked,
         StoreError::Lost { .. } => TransportError::Unknown,

@@ -37,6 +37,7 @@ pub struct Follow {
     to: Position,
     ahead: VecDeque<StoredEvent>,
     pulse: watch::Receiver<i64>,
+    is_at_end: bool,
 }
 
 impl EventStore {
@@ -49,7 +50,7 @@ impl EventStore {
         let asked = async move |c: &mut Connection| before(c, start).await;
         let to = self.readers().run(asked).await?;
         let store = self.clone();
-        Ok(Follow { store, filter, to, ahead: VecDeque::new(), pulse })
+        Ok(Follow { store, filter, to, ahead: VecDeque::new(), pulse, is_at_end: false })
     }
 }
 
@@ -81,6 +82,7 @@ impl Follow {
             match self.read().await? {
                 Read::Pruned(range) => return Ok(Followed::Pruned(range)),
                 Read::All if self.ahead.is_empty() => {
+                    self.is_at_end = true;
                     self.pulse.changed().await.map_err(|_| StoreError::Closed)?;
                 }
                 _ => {}
@@ -93,6 +95,11 @@ impl Follow {
         self.to
     }
 
+    /// Whether all there was has been told when it was last looked.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_at_end
+    }
+
     /// Reads ahead.
     async fn read(&mut self) -> Result<Read, StoreError> {
         let (filter, to) = (self.filter.clone(), self.to);
@@ -103,6 +110,7 @@ impl Follow {
         match self.store.readers().run(read).await? {
             Ok(scanned) => {
                 self.ahead = scanned.events.into();
+                self.is_at_end = false;
                 self.to = self.to.max(scanned.to);
                 Ok(if scanned.is_all { Read::All } else { Read::Some })
             }

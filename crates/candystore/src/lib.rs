@@ -53,6 +53,7 @@
 
 mod append;
 mod beside;
+mod catch_up;
 mod chain;
 mod embedded;
 mod error;
@@ -80,6 +81,7 @@ mod writer;
 
 pub use append::Appended;
 pub use bloodbank_bus::Start;
+pub use catch_up::CatchUp;
 pub use chain::{Cause, Chain, Link};
 pub use embedded::{Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueMove, QueueStatus};
 pub use error::{Damage, Foreign, StoreError};
