@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 #[cfg(feature = "amqp")]
 use crate::amqp::{Amqp, AmqpConfig, ConnectError, Exchanges};
 #[cfg(feature = "embedded")]
-use crate::candystore::{Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
+use crate::candystore::{CatchUp, Embedded, EventStore, StoreError, StoreOptions, StoreUrl};
 use crate::codec::Payload;
 #[cfg(feature = "outbox")]
 use crate::outbox::{Outbox, Relay, Source};
@@ -138,6 +138,14 @@ impl Bus {
         let contracts = contracts.into();
         let store = EventStore::open(StoreOptions::new(url), contracts.clone()).await?;
         Ok(Bus::new(Arc::new(Embedded::new(store)), contracts))
+    }
+
+    /// The same bus, whose new queues may begin with the past that a store has recorded of it: see
+    /// [`Subscriber::from`]. On RabbitMQ; the bus in a store has its record anyway.
+    #[cfg(feature = "embedded")]
+    pub fn with_history(mut self, store: EventStore) -> Self {
+        self.transport = Arc::new(CatchUp::new(self.transport, store));
+        self
     }
 
     /// The contracts in force, and the way to swap them.

@@ -237,6 +237,16 @@ impl Transport for Amqp {
         Some(self.inner.config.exchanges.unrouted())
     }
 
+    fn has_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, TransportError>> {
+        Box::pin(async move {
+            match self.inner.depth(name).await {
+                Ok(_) => Ok(true),
+                Err(TransportError::Undeclared { .. }) => Ok(false),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
     fn wants_reports(&self) -> bool {
         true
     }

@@ -65,7 +65,7 @@ pub use subscriber::{
     AnySubscriber, FailedService, RunError, SetupFault, SubscribeError, Subscriber,
     SubscriberWatch, run, run_until,
 };
-pub use topology::{Binding, Durability, Exchange, Queue, Topology, dead_letters_of};
+pub use topology::{Binding, Durability, Exchange, Queue, Start, Topology, dead_letters_of};
 pub use transport::{BoxFuture, Subscription, Transport};
 pub use transport_error::{Conflict, FullQueue, Outage, QueueProperty, TransportError};
 pub use verbatim::{Destination, Verbatim};

@@ -147,6 +147,10 @@ impl Transport for InMemory {
         Box::pin(async move { self.state().declare(topology) })
     }
 
+    fn has_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, TransportError>> {
+        Box::pin(async move { Ok(self.state().queue(name).is_ok()) })
+    }
+
     fn publish(&self, message: Encoded) -> Confirm {
         if let Some(due) = message.due() {
             return Confirm::settled(self.schedule(message, due));

@@ -40,7 +40,8 @@ pub use self::setup::SetupFault;
 pub use self::watched::SubscriberWatch;
 use self::watched::UntilEnded;
 use crate::{
-    Dedup, Exchange, IntoVerdict, IntoVerdicts, LocalDedup, Queue, Received, RetryPolicy, Transport,
+    Dedup, Exchange, IntoVerdict, IntoVerdicts, LocalDedup, Queue, Received, RetryPolicy, Start,
+    Transport,
 };
 
 /// Consumes the queues of one service and hands each message to its handler.
@@ -86,6 +87,7 @@ struct Options {
     partitions: u16,
     skip_others: bool,
     hear_replays: bool,
+    start: Start,
     /// What the code says, which counts more than registry.yaml.
     retry: Option<RetryPolicy>,
     dedup: Arc<dyn Dedup>,
@@ -113,6 +115,7 @@ impl<S: Service> Subscriber<S> {
                 partitions: partitions::PARTITIONS,
                 skip_others: false,
                 hear_replays: false,
+                start: Start::Now,
                 retry: None,
                 dedup: Arc::new(LocalDedup::default()),
                 drain: Duration::from_secs(30),
@@ -224,6 +227,27 @@ impl<S: Service> Subscriber<S> {
     /// replay in: an event that was handled live is handled once more in each replay.
     pub fn hear_replays(mut self) -> Self {
         self.options.hear_replays = true;
+        self
+    }
+
+    /// Begins with the past: a queue of events that is new gets what its patterns match in the record from
+    /// there on, in order, and then what comes, without a gap. A queue that is there goes on where it
+    /// was, and the log says so; so a service may say this at every start. Commands are never carried
+    /// out again.
+    ///
+    /// ```
+    /// # use bloodbank_bus::{Start, Subscriber};
+    /// # fn example<S: bloodbank_core::Service>(subscriber: Subscriber<S>) {
+    /// subscriber.from(Start::Beginning)
+    /// # ; }
+    /// ```
+    ///
+    /// The bus must keep a record: the one in the store does (what was imported there is for no queue),
+    /// and one on RabbitMQ that was given the store in which it is recorded does. On another one the
+    /// subscriber ends with [`TransportError::Unsupported`](crate::TransportError::Unsupported). What
+    /// was pruned is left out. A queue that was declared before the subscriber ran is there.
+    pub fn from(mut self, start: Start) -> Self {
+        self.options.start = start;
         self
     }
 

@@ -1,6 +1,7 @@
 //! Queues, and what they are bound to.
 
 mod check;
+mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use bloodbank_core::{Bundle, BundledQueue, BundledService, QueueLimits, TopicPattern};
 use serde::{Deserialize, Serialize};
 
+pub use self::start::Start;
 use crate::RetryPolicy;
 
 /// The most batches of reports that wait for who keeps them.
@@ -162,6 +164,10 @@ pub struct Queue {
     pub ordered: bool,
     /// Whether it only records what passes: an event that no other queue wants counts as unrouted.
     pub recorder: bool,
+    /// Where it begins if it is new: with what is published before it is there, where the bus has a
+    /// record of that. It is no property of a queue that is there.
+    #[serde(skip)]
+    pub start: Start,
 }
 
 impl Queue {
@@ -175,6 +181,7 @@ impl Queue {
             dead_letters: None,
             ordered: false,
             recorder: false,
+            start: Start::Now,
         }
     }
 
@@ -286,6 +293,12 @@ impl Queue {
     /// Lets one consumer at a time have all of it; the others wait.
     pub fn ordered(mut self) -> Self {
         self.ordered = true;
+        self
+    }
+
+    /// Sets where it begins if it is new.
+    pub fn with_start(mut self, start: Start) -> Self {
+        self.start = start;
         self
     }
 

@@ -112,6 +112,21 @@ pub trait Transport: Send + Sync + 'static {
         None
     }
 
+    /// Whether a new queue may begin with what was published before it was there: see
+    /// [`Queue::start`](crate::Queue::start).
+    fn keeps_history(&self) -> bool {
+        false
+    }
+
+    /// Whether there is a queue of this name.
+    ///
+    /// # Errors
+    /// If that cannot be asked.
+    fn has_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, TransportError>> {
+        let what = format!("asking whether `{name}` is there");
+        Box::pin(async move { Err(TransportError::Unsupported { what }) })
+    }
+
     /// Whether subscribers are to report what becomes of messages, because the transport does not keep
     /// that itself and somebody else may want to know.
     fn wants_reports(&self) -> bool {

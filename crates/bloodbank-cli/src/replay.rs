@@ -209,7 +209,7 @@ async fn finish(
 }
 
 /// Who we are, for the record: `user@host`, as far as the machine says.
-fn author() -> String {
+pub(crate) fn author() -> String {
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
     let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = host.or_else(|| env::var("HOSTNAME").ok());

@@ -13,6 +13,7 @@ mod quarantine;
 mod queues;
 mod record;
 mod repair_clock;
+pub(crate) mod reset;
 mod retention;
 mod roles;
 mod stats;
@@ -42,7 +43,7 @@ pub(crate) enum Store {
     Tail(tail::Tail),
     /// Record what passes on RabbitMQ, until it is interrupted.
     Record,
-    /// Show how far each queue of the bus in the store has read it; remove one.
+    /// Show how far each queue of the bus in the store has read it; remove one, or move one.
     Queues(queues::Queues),
     /// Look at everything that is stored: whether it is what was stored, and all there.
     Verify(verify::Verify),

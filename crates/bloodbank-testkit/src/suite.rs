@@ -9,6 +9,7 @@
 pub mod answers;
 pub mod batches;
 pub mod beside;
+pub mod catching_up;
 pub mod cloud_events;
 pub mod commands;
 pub mod consuming;
@@ -46,6 +47,10 @@ macro_rules! behaviours {
                 a_handler_whose_answer_breaks_its_contract_fails_and_has_carried_it_out,
                 a_caller_refuses_an_answer_that_breaks_its_contract,
                 a_caller_without_types_refuses_it_too;
+            catching_up: a_new_queue_begins_with_the_past_and_goes_on_with_what_comes,
+                a_queue_that_is_there_goes_on_where_it_was,
+                what_comes_while_the_past_is_handled_comes_after_it,
+                a_bus_without_a_record_says_so;
             cloud_events: what_is_published_as_a_cloud_event_reaches_its_handler_whole,
                 a_call_as_a_cloud_event_is_answered,
                 cloud_events_of_strangers_are_understood,

@@ -71,6 +71,7 @@ mod lease;
 mod look;
 mod lying;
 mod message;
+mod moving;
 mod publish;
 mod room;
 mod scheduling;
@@ -96,6 +97,8 @@ use self::calls::Calls;
 pub use self::inspect::{DamagedMessage, QueueStatus};
 use self::keeping::Keeping;
 pub(crate) use self::keeping::reports_from_env;
+pub use self::moving::QueueMove;
+pub(crate) use self::moving::moves_over;
 use self::publish::{Post, What};
 use self::settle::{Asked, Settling};
 use self::shared::Shared;
@@ -104,6 +107,7 @@ pub use self::whereabouts::{Held, HeldState, InQueue};
 use crate::queues::QueueCache;
 use crate::record::Record;
 use crate::retention;
+use crate::sql::Connection;
 use crate::writer::Transaction;
 use crate::{EventStore, Incoming, StoreError};
 
@@ -349,6 +353,18 @@ impl Transport for Embedded {
         })
     }
 
+    fn keeps_history(&self) -> bool {
+        true
+    }
+
+    fn has_queue<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, TransportError>> {
+        let name = name.to_owned();
+        let asked = self.store().readers().run(async move |c: &mut Connection| {
+            Ok(QueueCache::default().read(c).await?.named(&name).is_some())
+        });
+        Box::pin(in_time(asked))
+    }
+
     fn trouble(&self) -> Option<Trouble> {
         let closed = self.shared.check_open().err()?;
         Some(Trouble::new(closed, Duration::ZERO))
@@ -375,7 +391,7 @@ async fn in_time<T>(
 }
 
 /// What a store's error means to whoever uses the bus.
-fn transport_error(error: StoreError) -> TransportError {
+pub(crate) fn transport_error(error: StoreError) -> TransportError {
     match error {
         StoreError::Full
         | StoreError::Busy { .. }

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use chrono::{DateTime, Utc};
+use bloodbank_bus::Start;
 use tokio::sync::watch;
 
 use crate::pruned;
@@ -14,18 +14,6 @@ use crate::{
 
 /// How much is read ahead.
 const AHEAD: Most = Most { events: 500, bytes: 16 << 20 };
-
-/// Where to begin to follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Start {
-    /// At this position.
-    Position(Position),
-    /// With what was stored then or later.
-    Time(DateTime<Utc>),
-    /// With what comes from now on.
-    Now,
-}
 
 /// What a follower is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +54,7 @@ pub struct Follow {
     to: Position,
     ahead: VecDeque<Followed>,
     pulse: watch::Receiver<i64>,
+    is_at_end: bool,
 }
 
 impl EventStore {
@@ -75,23 +64,23 @@ impl EventStore {
     /// If the database cannot be asked, or the machine has no thread for us.
     pub async fn follow(&self, filter: Filter, start: Start) -> Result<Follow, StoreError> {
         let pulse = self.pulse()?;
-        let to = match start {
-            Start::Position(position) => position.saturating_sub(1),
-            Start::Now => self.position().await?,
-            Start::Time(time) => self.position_before(time).await?,
-        };
+        let asked = async move |c: &mut Connection| before(c, start).await;
+        let to = self.readers().run(asked).await?;
         let store = self.clone();
-        Ok(Follow { store, filter, to, ahead: VecDeque::new(), pulse })
+        Ok(Follow { store, filter, to, ahead: VecDeque::new(), pulse, is_at_end: false })
     }
+}
 
-    /// The last position that was stored before a time.
-    async fn position_before(&self, time: DateTime<Utc>) -> Result<Position, StoreError> {
-        let head = self.position().await?;
-        let asked = async move |c: &mut Connection| first_since(c, time).await;
-        let first = self.readers().run(asked).await?;
+/// The last position before the one to begin at.
+pub(crate) async fn before(c: &mut Connection, start: Start) -> Result<Position, StoreError> {
+    let head = c.query_one("SELECT position FROM head", &[]).await?.position(0)?;
+    Ok(match start {
+        Start::Beginning => 0,
+        Start::Position(position) => position.saturating_sub(1),
         // What is stored while we ask has a position behind the head.
-        Ok(first.map_or(head, |first| first - 1))
-    }
+        Start::Time(time) => first_since(c, time).await?.map_or(head, |first| first - 1),
+        _ => head,
+    })
 }
 
 impl Follow {
@@ -110,6 +99,7 @@ impl Follow {
             match self.read().await? {
                 Read::Pruned(range) => return Ok(Followed::Pruned(range)),
                 Read::All if self.ahead.is_empty() => {
+                    self.is_at_end = true;
                     self.pulse.changed().await.map_err(|_| StoreError::Closed)?;
                 }
                 _ => {}
@@ -120,6 +110,11 @@ impl Follow {
     /// Everything up to here was looked at, and what passed is told or about to be.
     pub fn position(&self) -> Position {
         self.to
+    }
+
+    /// Whether all there was has been told when it was last looked.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.is_at_end
     }
 
     /// Reads ahead.
@@ -136,6 +131,7 @@ impl Follow {
                 let mut ahead: Vec<Followed> = events.chain(damaged).collect();
                 ahead.sort_by_key(Followed::position);
                 self.ahead = ahead.into();
+                self.is_at_end = false;
                 self.to = self.to.max(scanned.to);
                 Ok(if scanned.is_all { Read::All } else { Read::Some })
             }

@@ -53,6 +53,7 @@
 
 mod append;
 mod beside;
+mod catch_up;
 mod chain;
 mod clock;
 mod damaged;
@@ -90,15 +91,17 @@ mod whereabouts;
 mod writer;
 
 pub use append::Appended;
+pub use bloodbank_bus::Start;
+pub use catch_up::CatchUp;
 pub use chain::{Cause, Chain, Link};
 pub use damaged::DamagedEvents;
 pub use digest::{Checkpoint, CheckpointError, Digest};
 pub use embedded::{
-    DamagedMessage, Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueStatus,
+    DamagedMessage, Embedded, EmbeddedOptions, Held, HeldState, InQueue, QueueMove, QueueStatus,
 };
 pub use error::{Damage, Foreign, StoreError};
 pub use event::{Position, Standing, StandingError, StoredEvent};
-pub use follow::{Follow, Followed, Start};
+pub use follow::{Follow, Followed};
 pub use line::{LineError, LineFault, LineProblem, body_field};
 pub use migrate::Migrated;
 pub use payload::PayloadIndex;

@@ -54,6 +54,17 @@ impl QueueRow {
         meant.map(|(_, since)| *since)
     }
 
+    /// The same queue, as it is when what stands in the log after a position is for all of its bindings
+    /// to events.
+    pub(crate) fn reaching_back_to(&self, position: Position) -> Self {
+        let lower = |(binding, since): (&Binding, &Position)| match binding.exchange {
+            Exchange::Events => position.min(*since),
+            _ => *since,
+        };
+        let since = self.spec.bindings.iter().zip(&self.since).map(lower).collect();
+        QueueRow { since, ..self.clone() }
+    }
+
     pub(crate) fn is_temporary(&self) -> bool {
         self.spec.durability == Durability::Temporary
     }

@@ -4,12 +4,12 @@ use bloodbank_bus::Report;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::embedded::{InQueue, in_queues};
+use crate::embedded::{InQueue, in_queues, moves_over};
 use crate::event::EventRow;
 use crate::sql::{Connection, Value, micros_to_time};
 use crate::{
-    DamagedEvents, EventStore, Filter, Position, PrunedRange, Quarantined, ReplayRun, Scheduled,
-    StoreError, StoredEvent, pruned, quarantine, reports, scheduled,
+    DamagedEvents, EventStore, Filter, Position, PrunedRange, Quarantined, QueueMove, ReplayRun,
+    Scheduled, StoreError, StoredEvent, pruned, quarantine, reports, scheduled,
 };
 
 /// The most replays that are looked through.
@@ -35,6 +35,8 @@ pub struct Whereabouts {
     pub reports: Vec<Report>,
     /// The replays that have sent it, newest first.
     pub replays: Vec<ReplayRun>,
+    /// When queues were moved over it, back or on; the oldest first.
+    pub moves: Vec<QueueMove>,
     /// Since when it is known what became of messages; `None` if nothing is known of any.
     pub reports_since: Option<DateTime<Utc>>,
     /// The oldest stored event, and when it was stored.
@@ -103,8 +105,13 @@ async fn look(c: &mut Connection, id: Uuid) -> Result<Whereabouts, StoreError> {
         None => None,
     };
     let head = c.query_one("SELECT position FROM head", &[]).await?.position(0)?;
+    let moves = match &event {
+        Some(event) => moves_over(c, event.position).await?,
+        None => Vec::new(),
+    };
     Ok(Whereabouts {
         id,
+        moves,
         queues: in_queues(c, id, event.as_ref()).await?,
         event,
         quarantined: quarantine::with_id(c, id).await?,

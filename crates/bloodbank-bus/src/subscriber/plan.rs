@@ -48,6 +48,8 @@ impl<S: Service> Subscriber<S> {
         if self.options.hear_replays {
             queues = queues.into_iter().map(Queue::hear_replays).collect();
         }
+        let begin = |queue: Queue| queue.with_start(self.options.start);
+        queues = queues.into_iter().map(begin).collect();
         let commands = self.handlers.commands();
         queues.extend(commands.iter().filter_map(|command| worker_queue(service, command)));
         if commands.is_empty() && !self.handlers.takes_events() {

@@ -14,7 +14,7 @@ use super::plan::Planned;
 use super::reporter::Reporter;
 use super::worker::Shared;
 use super::{SubscribeError, Subscriber, layers};
-use crate::{Phase, Subscription, TransportError};
+use crate::{Phase, Start, Subscription, Topology, Transport, TransportError};
 
 impl<S: Service> Subscriber<S> {
     /// Consumes until `shutdown` is done: then takes nothing new, lets handlers finish, sends every
@@ -25,6 +25,7 @@ impl<S: Service> Subscriber<S> {
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), SubscribeError> {
         let (topology, queues) = self.plan()?;
         self.tell_of_commands();
+        check_starts(&*self.transport, &topology).await?;
         self.transport.declare(&topology).await?;
         let (stop, stopped) = watch::channel(false);
         let (reporter, reporting) = Reporter::start(&self.transport, S::NAME);
@@ -82,6 +83,27 @@ impl<S: Service> Subscriber<S> {
              them `.dedup(RedisDedup::connect(url).await?)`, or note each id in the handler's database"
         );
     }
+}
+
+/// Where a bus keeps no record, a new queue cannot begin with the past.
+async fn check_starts(
+    transport: &dyn Transport,
+    topology: &Topology,
+) -> Result<(), TransportError> {
+    if transport.keeps_history() {
+        return Ok(());
+    }
+    for queue in topology.queues.iter().filter(|queue| queue.start != Start::Now) {
+        let name = &queue.name;
+        if !transport.has_queue(name).await? {
+            let what = format!(
+                "beginning `{name}` with what was published before it is there: it keeps no record"
+            );
+            return Err(TransportError::Unsupported { what });
+        }
+        info!(queue = %name, "the queue is there, and goes on where it was");
+    }
+    Ok(())
 }
 
 /// Asks the transport once more, which says why it has ended a consumer.

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use anyhow::bail;
 use bloodbank::candystore::{DamagedMessage, Embedded, EventStore, QueueStatus};
-use bloodbank::{Transport, serde_json};
+use bloodbank::{Start, Transport, serde_json};
 use clap::Args;
 
+use super::reset;
 use crate::figures::{count, count_of};
 use crate::table::{Table, say};
 
@@ -20,8 +21,15 @@ pub(crate) struct Queues {
     /// without `--yes`.
     #[arg(long, value_name = "QUEUE")]
     remove: Option<String>,
+    /// Move this queue, so that it goes on reading where `--to` says: back, to hand out again what it
+    /// has handed out, or on, to skip what waits. A dry run without `--yes`.
+    #[arg(long, value_name = "QUEUE", requires = "to", conflicts_with_all = ["json", "remove"])]
+    reset: Option<String>,
+    /// `beginning`, `now`, a position, or since when: `2h`, `2026-01-31T12:00:00Z`.
+    #[arg(long, value_name = "WHERE", requires = "reset", value_parser = reset::target)]
+    to: Option<Start>,
     /// Do it.
-    #[arg(long, requires = "remove")]
+    #[arg(long)]
     yes: bool,
 }
 
@@ -32,7 +40,15 @@ impl Queues {
     }
 
     pub(crate) async fn run(&self, store: &EventStore) -> anyhow::Result<u8> {
+        if self.yes && self.remove.is_none() && self.reset.is_none() {
+            bail!("`--yes` goes with `--remove` or `--reset`");
+        }
         let bus = Embedded::new(store.clone());
+        if let (Some(queue), Some(to)) = (&self.reset, self.to) {
+            let done = reset::reset(&bus, queue, to, self.yes).await;
+            bus.close().await;
+            return done;
+        }
         let queues = bus.queues().await?;
         let done = match &self.remove {
             Some(name) => self.remove(&bus, &queues, name).await,

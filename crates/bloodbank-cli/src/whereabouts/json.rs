@@ -27,6 +27,13 @@ pub(super) fn of(known: &Known) -> Value {
         "scheduled": stored.and_then(|stored| stored.scheduled.as_ref()).map(|it| {
             json!({"key": it.key, "due": it.due, "since": it.since})
         }),
+        "moves": stored.map(|stored| {
+            let one = |it: &bloodbank::candystore::QueueMove| {
+                json!({"queue": it.queue, "at": it.at, "author": it.author, "from": it.from + 1,
+                    "to": it.to + 1})
+            };
+            stored.moves.iter().map(one).collect::<Vec<_>>()
+        }),
         "cancelled": stored.and_then(|stored| stored.cancelled),
         "replays": stored.map(|stored| {
             let one = |run: &bloodbank::candystore::ReplayRun| {

@@ -7,6 +7,7 @@ use bloodbank::{escape_control, read_envelope};
 
 use super::Known;
 use super::rows::{self, ago, attempt};
+use crate::store::reset;
 use crate::table::{Table, say};
 use crate::when;
 
@@ -66,6 +67,9 @@ fn facts(known: &Known) -> Table {
     }
     for replay in &stored.replays {
         table.row(["replayed", &of_replay(replay)]);
+    }
+    for moved in &stored.moves {
+        table.row(["moved", &reset::passed(moved)]);
     }
     table
 }

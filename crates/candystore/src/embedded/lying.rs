@@ -1,9 +1,11 @@
 //! What lies in a queue for anybody.
 
+use chrono::Utc;
+
 use super::claim::Claim;
 use super::message::{self, COLUMNS, Place, Taken};
 use crate::StoreError;
-use crate::sql::{Connection, Value};
+use crate::sql::{Connection, Value, time_to_micros};
 use crate::writer::Transaction;
 
 /// A message that lies in a queue.

@@ -4,6 +4,7 @@
 mod damage;
 mod lag;
 mod many;
+mod moving;
 mod processes;
 mod queues;
 mod replaying;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod appending;
+mod catching_up;
 mod chains;
 mod clocks;
 mod cloud_events;

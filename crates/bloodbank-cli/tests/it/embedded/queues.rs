@@ -8,6 +8,7 @@ on_both!(
     the_topology_is_compared_and_declared,
     queues_are_shown_as_they_stand,
     a_queue_is_removed_with_what_it_holds,
+    a_queue_is_moved_back_after_a_dry_run,
 );
 
 async fn the_topology_is_compared_and_declared(machine: Machine) {
@@ -99,4 +100,47 @@ async fn a_queue_is_removed_with_what_it_holds(machine: Machine) {
     let left = machine.says(&["store", "queues"]).well();
     assert!(!left.contains(queue), "{left}");
     assert_eq!(machine.stored().await, 2, "what is in the log stays there");
+}
+
+async fn a_queue_is_moved_back_after_a_dry_run(machine: Machine) {
+    machine.says(&["topology", "--apply"]).well();
+    for _ in 0..2 {
+        machine.says(&["publish", PAID, "--example"]).well();
+    }
+    machine.park(BOOKS, 2, "no budget").await;
+    let reset = |more: &[&str]| {
+        machine.says(&[&["store", "queues", "--reset", BOOKS, "--to"], more].concat())
+    };
+    let dry = reset(&["beginning"]);
+    assert_eq!(dry.err, "a dry run; `--yes` does it\n");
+    let would =
+        format!("would move {BOOKS} back from position 3 to 1: 2 messages handed out again\n");
+    assert_eq!(dry.well(), would);
+    let waits = |count: u64| {
+        let table = machine.says(&["store", "queues"]).well();
+        assert_eq!(numbers(&table, BOOKS)[1], count, "{table}");
+    };
+    waits(0);
+    let moved = reset(&["2h", "--yes"]).well();
+    assert!(
+        moved.starts_with("moved ") && moved.ends_with("2 messages handed out again\n"),
+        "{moved}"
+    );
+    waits(2);
+    let on = reset(&["now", "--yes"]).well();
+    assert_eq!(on, format!("moved {BOOKS} on from position 1 to 3: 2 messages skipped\n"));
+    waits(0);
+    let id = machine.json(&["store", "list", "--json"])[0]["id"].as_str().unwrap().to_owned();
+    let told = machine.says(&["where", &id]).well();
+    assert_eq!(told.matches("\nmoved ").count(), 2, "{told}");
+    assert!(told.contains("by ada@"), "{told}");
+
+    let bus = machine.bus().await;
+    let held = bus.transport().subscribe(bloodbank::Subscription::new(BOOKS)).await.unwrap();
+    let refused = reset(&["beginning", "--yes"]);
+    assert!(refused.code == 1 && refused.err.contains("stop the service"), "{}", refused.err);
+    held.close().await;
+    bus.close().await;
+    let wrong = reset(&["soon"]);
+    assert!(wrong.code == 2 && wrong.err.contains("`beginning`, or `now`"), "{}", wrong.err);
 }
