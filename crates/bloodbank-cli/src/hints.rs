@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use bloodbank::amqp::{ConfigError, ConfigFault, ConfigProblem, ConnectError, HostError};
 use bloodbank::candystore::{
-    CursorError, FieldError, LineError, RecordError, ReplayError, StoreError, UrlError,
+    BackupError, CursorError, FieldError, LineError, RecordError, ReplayError, StoreError, UrlError,
 };
 use bloodbank::codec::DecodeError;
 use bloodbank::outbox::{DatabaseError, OutboxError, RelayError};
@@ -67,6 +67,7 @@ fn code(error: &(dyn Error + 'static)) -> Option<Code> {
         Refusal,
         UnknownKey,
         UrlError,
+        BackupError,
         CursorError,
         FieldError,
         LineError,
@@ -99,6 +100,8 @@ pub(crate) fn of_code(code: Code) -> Option<&'static str> {
         Code::StoreNewer => "use the newer program",
         Code::StoreFull => "make room on it",
         Code::StoreDamaged => "`bloodbank store verify` finds all of it",
+        Code::StoreNotEmpty => "`--replace` restores it all the same; what is in it is lost",
+        Code::BackupDamaged => "`bloodbank store verify` finds all that is wrong with a store",
         Code::CursorForeign => "begin without one",
         Code::CursorOrder => "ask in that order, or begin without it",
         Code::CursorFilter => "repeat the filter it was given with, or begin without it",

@@ -52,6 +52,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod backup;
 mod beside;
 mod chain;
 mod embedded;
@@ -80,6 +81,7 @@ mod verify;
 mod writer;
 
 pub use append::Appended;
+pub use backup::{Backup, BackupError};
 pub use chain::{Cause, Chain, Link};
 pub use embedded::{Embedded, EmbeddedOptions, QueueStatus};
 pub use error::{Damage, Foreign, StoreError};
