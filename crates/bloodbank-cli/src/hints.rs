@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use bloodbank::amqp::{ConfigError, ConfigFault, ConfigProblem, ConnectError, HostError};
 use bloodbank::candystore::{
-    CheckpointError, CursorError, FieldError, LineError, RecordError, ReplayError, StoreError,
-    UrlError,
+    BackupError, CheckpointError, CursorError, FieldError, LineError, RecordError, ReplayError,
+    StoreError, UrlError,
 };
 use bloodbank::codec::DecodeError;
 use bloodbank::outbox::{DatabaseError, OutboxError, RelayError};
@@ -69,6 +69,7 @@ fn code(error: &(dyn Error + 'static)) -> Option<Code> {
         UnknownKey,
         UrlError,
         CheckpointError,
+        BackupError,
         CursorError,
         FieldError,
         LineError,
@@ -109,6 +110,8 @@ pub(crate) fn of_code(code: Code) -> Option<&'static str> {
         Code::StoreFull => "make room on the store's disk",
         Code::StoreDamaged => "`bloodbank store verify` finds all of it",
         Code::NotACheckpoint => "`bloodbank store verify` says it of the head, in its last line",
+        Code::StoreNotEmpty => "`--replace` restores it all the same; what is in it is lost",
+        Code::BackupDamaged => "`bloodbank store verify` finds all that is wrong with a store",
         Code::CursorForeign => "begin without one",
         Code::CursorOrder => "ask in that order, or begin without it",
         Code::CursorFilter => "repeat the filter it was given with, or begin without it",

@@ -1,5 +1,6 @@
 //! `store`: the record of every event.
 
+mod backup;
 pub(crate) mod chain;
 pub(crate) mod event;
 mod export;
@@ -56,6 +57,10 @@ pub(crate) enum Store {
     Index(index::Index),
     /// Show how long registry.yaml keeps events, what would go now, and when it was last carried out.
     Retention(retention::Retention),
+    /// Copy everything into a file, while others go on.
+    Backup(backup::Backup),
+    /// Make a store of such a file.
+    Restore(backup::Restore),
     /// Write events as lines of JSON.
     Export(export::Export),
     /// Store events from lines of JSON that `export` has written.
@@ -77,6 +82,9 @@ impl Store {
             _ => {}
         }
         block_on(async {
+            if let Store::Restore(restore) = self {
+                return restore.run().await;
+            }
             let store = match self {
                 Store::Import(_) | Store::Record => open(source.read_own()?.contracts).await?,
                 Store::Retention(_) => open_to_read(source.read()?.contracts).await?,
@@ -99,6 +107,8 @@ impl Store {
                 Store::Prune(prune) => prune.run(&store).await,
                 Store::Index(index) => index.run(&store).await,
                 Store::Retention(retention) => retention.run(&store).await,
+                Store::Backup(backup) => backup.run(&store).await,
+                Store::Restore(restore) => restore.run().await,
                 Store::Export(export) => export.run(&store).await,
                 Store::Import(import) => import.run(&store).await,
                 Store::Quarantine(quarantine) => quarantine.run(&store, source).await,

@@ -316,6 +316,27 @@ codes! {
     FieldNoValue, "field-no-value",
         "The field has no value to compare with.",
         "Write a pointer, `=` and JSON, as in `/rounds=3`.";
+    BackupExists, "backup-exists",
+        "The file that the backup is to be written to is there already.",
+        "Name a new file.";
+    BackupFile, "backup-file",
+        "The file of the backup cannot be read or written.",
+        "Name another file, or change its permissions.";
+    NotABackup, "not-a-backup",
+        "The file is not a backup of such a store.",
+        "Name a file that a backup of a store on the same kind of database has made.";
+    StoreNotEmpty, "store-not-empty",
+        "A store is only restored where none is, and there is one.",
+        "Name an empty store, or say that this one is to be replaced.";
+    BackupDamaged, "backup-damaged",
+        "Not all of the backup is as it was written.",
+        "Verify the store that it was made of, and make another, or take an older one.";
+    NoPostgresTool, "no-postgres-tool",
+        "A program of PostgreSQL is needed and not there.",
+        "Install the client programs of PostgreSQL, of the server's version or newer.";
+    PostgresToolFailed, "postgres-tool-failed",
+        "A program of PostgreSQL has failed.",
+        "Read what it says; it must be of the server's version or newer.";
     FieldNoIndex, "field-no-index",
         "No index can be made on the field.",
         "Name a field by the names on the way to it, without places in lists, as in `/meeting_id`.";

@@ -52,6 +52,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod backup;
 mod beside;
 mod catch_up;
 mod chain;
@@ -91,6 +92,7 @@ mod whereabouts;
 mod writer;
 
 pub use append::Appended;
+pub use backup::{Backup, BackupError};
 pub use bloodbank_bus::Start;
 pub use catch_up::CatchUp;
 pub use chain::{Cause, Chain, Link};

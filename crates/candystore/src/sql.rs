@@ -274,6 +274,15 @@ impl Connection {
         either!(self, _c => sqlite::CLOCK, postgres::CLOCK)
     }
 
+    /// Puts what is in another SQLite file in place of everything, where nobody else has this one open.
+    pub(crate) fn replace_with(&mut self, file: &std::path::Path) -> Result<(), StoreError> {
+        match self {
+            Connection::Sqlite(connection) => connection.replace_with(file),
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(_) => no_file(file),
+        }
+    }
+
     /// Lets statements take as long as they need, on a connection that nobody else waits for.
     pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
         either!(self, _c => Ok(()), _c.take_time().await)
@@ -288,6 +297,11 @@ impl Connection {
     pub(crate) fn is_sqlite(&self) -> bool {
         matches!(self, Connection::Sqlite(_))
     }
+}
+
+#[cfg(feature = "postgres")]
+fn no_file(file: &std::path::Path) -> Result<(), StoreError> {
+    Err(StoreError::NotAFile { place: file.display().to_string() })
 }
 
 /// A question that always has an answer has none.

@@ -143,3 +143,49 @@ fn crc32(bytes: &[u8]) -> u32 {
         })
     })
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_of_retention_are_shown_and_what_they_would_let_go() {
+    let machine = Machine::sqlite();
+    let registry = machine.path("services/registry.yaml");
+    let rules =
+        "retention:\n  - keys: till.paid\n    keep: 30d\n  - keys: \"#\"\n    keep: forever\n";
+    let text = std::fs::read_to_string(&registry).unwrap() + rules;
+    std::fs::write(&registry, text).unwrap();
+    let old = bloodbank::chrono::Utc::now() - bloodbank::chrono::TimeDelta::days(31);
+    let batch = vec![paid(Uuid::now_v7(), 1).with_received(old), paid(Uuid::now_v7(), 2)];
+    machine.store().await.append(batch).await.unwrap();
+    let said = machine.says(&store(&["retention"]));
+    let lines: Vec<Vec<&str>> = said.out.lines().map(|l| l.split_whitespace().collect()).collect();
+    assert_eq!(lines[1][..3], ["till.paid", "30d", "1"], "{}", said.out);
+    assert_eq!(lines[2][..2], ["#", "forever"]);
+    assert!(said.out.ends_with("it was never carried out\n"), "{}", said.out);
+    let wrong = rules.replace("30d", "30 days");
+    std::fs::write(&registry, std::fs::read_to_string(&registry).unwrap().replace(rules, &wrong))
+        .unwrap();
+    let refused = machine.says(&store(&["retention"])).err;
+    assert!(
+        refused.contains("expected a length of time such as `12h`, `30d` or `8w`"),
+        "{refused}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_is_copied_and_made_again() {
+    let machine = Machine::sqlite();
+    machine.store().await.append(vec![paid(Uuid::now_v7(), 1)]).await.unwrap();
+    let exported = machine.says(&store(&["export"])).out;
+    let copied = machine.says(&store(&["backup", "copy.db"]));
+    assert!(copied.out.starts_with("copy.db: ") && copied.out.ends_with("1 event, all verified\n"));
+    let refused = machine.says(&store(&["restore", "copy.db"]));
+    assert!(refused.err.contains("is not empty\nhelp: `--replace`"), "{}", refused.err);
+    let other = format!("sqlite:{}", machine.path("other.db").display());
+    let machine = machine.at(other);
+    let restored = machine.says(&store(&["restore", "copy.db"]));
+    assert!(
+        restored.out.ends_with("other.db: 1 event restored, all verified\n"),
+        "{}",
+        restored.err
+    );
+    assert_eq!(machine.says(&store(&["export"])).out, exported);
+}

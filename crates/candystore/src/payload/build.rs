@@ -36,19 +36,16 @@ pub(super) async fn add(store: &EventStore, pointer: String) -> Result<bool, Sto
         let expressions = Expressions::of(c.is_sqlite(), &pointer)?;
         let sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM payload_indexes";
         let number = c.query_one(sql, &[]).await?.int(0)?;
-        let statement = match c.is_sqlite() {
-            true => "CREATE INDEX",
-            false => {
-                c.batch(FUNCTION).await?;
-                c.take_time().await?;
-                "CREATE INDEX CONCURRENTLY"
-            }
-        };
+        if !c.is_sqlite() {
+            c.batch(FUNCTION).await?;
+            c.take_time().await?;
+        }
+        let how = beside_writers(&mut c).await?;
         // What was left half done by somebody who was interrupted is in the way.
         remove(&mut c, number).await?;
         for (name, expression) in [("data", &expressions.data.0), ("whole", &expressions.whole.0)] {
             let sql = format!(
-                "{statement} payload_{number}_{name} ON events (({expression}), position) \
+                "CREATE INDEX {how} payload_{number}_{name} ON events (({expression}), position) \
                  WHERE ({expression}) IS NOT NULL"
             );
             c.batch(&sql).await?;
@@ -74,6 +71,16 @@ pub(super) async fn drop(store: &EventStore, pointer: String) -> Result<bool, St
     .await
 }
 
+/// How to do it while others write. PostgreSQL cannot for a table that has partitions.
+async fn beside_writers(c: &mut Connection) -> Result<&'static str, StoreError> {
+    if c.is_sqlite() {
+        return Ok("");
+    }
+    let sql = "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('events') AND relkind = 'p'";
+    let is_partitioned = c.query_one(sql, &[]).await?.int(0)? > 0;
+    Ok(if is_partitioned { "" } else { "CONCURRENTLY" })
+}
+
 async fn number_of(c: &mut Connection, pointer: &str) -> Result<Option<i64>, StoreError> {
     let sql = "SELECT number FROM payload_indexes WHERE pointer = $1";
     let rows = c.query(sql, &[Value::text(pointer)]).await?;
@@ -81,9 +88,9 @@ async fn number_of(c: &mut Connection, pointer: &str) -> Result<Option<i64>, Sto
 }
 
 async fn remove(c: &mut Connection, number: i64) -> Result<(), StoreError> {
-    let statement = if c.is_sqlite() { "DROP INDEX" } else { "DROP INDEX CONCURRENTLY" };
+    let how = beside_writers(c).await?;
     for name in ["data", "whole"] {
-        c.batch(&format!("{statement} IF EXISTS payload_{number}_{name}")).await?;
+        c.batch(&format!("DROP INDEX {how} IF EXISTS payload_{number}_{name}")).await?;
     }
     Ok(())
 }

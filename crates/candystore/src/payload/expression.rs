@@ -115,7 +115,8 @@ fn in_postgres(words: &[String]) -> Expression {
 /// are values that can be written in many ways.
 pub(crate) fn wanted(field: &Field) -> Option<Vec<Value>> {
     match field.value() {
-        Json::String(text) if is_time(text) => None,
+        // PostgreSQL takes no NUL.
+        Json::String(text) if is_time(text) || text.contains('\0') => None,
         Json::String(text) => {
             let text: String = text.chars().take(LONGEST).collect();
             Some(vec![Value::Text(text)])
@@ -167,9 +168,14 @@ mod tests {
         let wanted = |value| wanted(&Field::new("/a", value).unwrap()).map(|values| values.len());
         assert_eq!(wanted(json!("Budget")), Some(1));
         assert_eq!(wanted(json!(3)), Some(2));
-        for value in
-            [json!("2026-01-31T12:00:00Z"), json!(0.5), json!(u64::MAX), json!(null), json!([1])]
-        {
+        for value in [
+            json!("2026-01-31T12:00:00Z"),
+            json!(0.5),
+            json!(u64::MAX),
+            json!(null),
+            json!([1]),
+            json!("\0"),
+        ] {
             assert_eq!(wanted(value.clone()), None, "{value}");
         }
     }

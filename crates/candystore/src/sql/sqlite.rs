@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bloodbank_bus::Outage;
+use rusqlite::backup::Backup;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, Error, ErrorCode, OpenFlags, ToSql, ffi};
 use uuid::Uuid;
@@ -24,6 +25,9 @@ const NAP: Duration = Duration::from_micros(200);
 
 /// What the log beside the file keeps of its size when it begins anew, in bytes.
 const LARGEST_LOG: i64 = 64 << 20;
+
+/// How many pages are copied at a time.
+const PAGES: i32 = 10_000;
 
 /// Distinct statements that are kept ready.
 const STATEMENTS: usize = 128;
@@ -89,6 +93,19 @@ impl Sqlite {
     pub(crate) fn check(&self) -> Result<(), StoreError> {
         self.identity.check()?;
         self.log.as_ref().map_or(Ok(()), Identity::check)
+    }
+
+    /// Puts what is in another file in place of everything, in one transaction.
+    pub(crate) fn replace_with(&mut self, file: &Path) -> Result<(), StoreError> {
+        // Of a file with a log, only who is alone gets this lock; and keeps it.
+        self.batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; COMMIT")?;
+        let copied =
+            Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|from| {
+                let backup = Backup::new(&from, &mut self.connection)?;
+                backup.run_to_completion(PAGES, Duration::ZERO, None)
+            });
+        copied.map_err(|error| reason(&error))?;
+        self.batch("PRAGMA wal_checkpoint(TRUNCATE)")
     }
 
     pub(crate) fn batch(&mut self, sql: &str) -> Result<(), StoreError> {

@@ -25,7 +25,7 @@ on_both!(
     a_filter_that_nothing_passes_ends_in_parts,
     a_field_of_the_payload_is_compared_as_contracts_do,
     a_page_of_large_events_has_few,
-    a_text_that_is_longer_than_its_column_is_found,
+    a_text_is_looked_up_as_its_column_holds_it,
     an_index_on_a_field_finds_what_reading_finds,
 );
 
@@ -377,12 +377,16 @@ async fn a_field_of_the_payload_is_compared_as_contracts_do(database: Database) 
     assert_eq!(error.code(), Code::FieldNotJson);
 }
 
-async fn a_text_that_is_longer_than_its_column_is_found(database: Database) {
+async fn a_text_is_looked_up_as_its_column_holds_it(database: Database) {
     let store = database.open().await;
-    let source = "s".repeat(600);
-    store.append(vec![said_by(&source, "lot.parcel", Meta::new()), parcel(1)]).await.unwrap();
+    let meta = Meta::new().with_session_id("t\0");
+    store.append(vec![said_by("s\0", "lot.parcel", meta), parcel(1)]).await.unwrap();
+    // Set past the methods that shorten it and take NUL out.
     let mut filter = Filter::new();
-    filter.source = Some(source);
+    filter.source = Some("s\0".to_owned());
+    assert_eq!(found(&store, &filter).await, [1]);
+    let mut filter = Filter::new();
+    filter.session = Some("t\0".to_owned());
     assert_eq!(found(&store, &filter).await, [1]);
 }
 
