@@ -201,12 +201,20 @@ impl Shared {
         }
     }
 
+    /// Whether something of others has expired, or may have.
+    async fn is_anything_over(&self) -> Result<bool, StoreError> {
+        if self.cache.last().all().any(|queue| queue.is_temporary()) {
+            return Ok(true);
+        }
+        let asked =
+            async move |connection: &mut Connection| lease::is_anything_over(connection).await;
+        // A question that takes long must not hold up those who are to be renewed.
+        let asked = timeout(self.lease / RENEWALS, self.store.readers().run(asked)).await;
+        asked.unwrap_or(Ok(false))
+    }
+
     /// Renews the consumers that are to be, and ends those of others that have expired.
     async fn renew(&self) -> Result<(), StoreError> {
-        let over =
-            async move |connection: &mut Connection| lease::is_anything_over(connection).await;
-        let sweeps = self.cache.last().all().any(|queue| queue.is_temporary())
-            || self.store.readers().run(over).await?;
         let now = Instant::now();
         let due = |renewal| {
             let seats = self.seats();
@@ -214,7 +222,7 @@ impl Shared {
             due.map(|(number, _)| number.cast_signed()).collect::<Vec<_>>()
         };
         let (short, long) = (due(Renewal::Short), due(Renewal::Long));
-        if !sweeps && short.is_empty() && long.is_empty() {
+        if short.is_empty() && long.is_empty() && !self.is_anything_over().await? {
             return Ok(());
         }
         let (cache, lease) = (self.cache.clone(), self.lease_micros());
@@ -226,9 +234,7 @@ impl Shared {
             let mut there = lease::renew(transaction, &short, lease).await?;
             there.extend(lease::renew(transaction, &long, patience).await?);
             transaction.quiet(false);
-            if sweeps {
-                lease::sweep(transaction, &cache).await?;
-            }
+            lease::sweep(transaction, &cache).await?;
             Ok((there, long))
         };
         let (there, long) = self.store.writer().run(renewing).await?;

@@ -4,9 +4,9 @@ use crate::queues::first_wanted;
 use crate::sql::Connection;
 use crate::{Position, StoreError};
 
-/// Messages that have no bytes of their own. Their place is their position, and the index of places
-/// tells it without reading the bytes of many dead letters.
-const OF_THE_LOG: &str = "number = 0";
+/// Messages that have no bytes of their own, but for damaged ones, which nobody gets. Their place is their
+/// position, and the index of places tells them without reading the bytes of many dead letters.
+const OF_THE_LOG: &str = "number = 0 AND (consumer IS NULL OR consumer > 0)";
 
 /// Replays that run: each is heard of every second.
 fn running(connection: &Connection) -> String {

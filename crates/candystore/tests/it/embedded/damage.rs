@@ -2,6 +2,7 @@
 
 use bloodbank_bus::{Settlement, Transport};
 use bloodbank_testkit::catalog::queue;
+use candystore::Prune;
 
 use super::{PARCEL, bus, consume, declare, nothing, number, parcels, recv};
 use crate::databases::{Database, on_both};
@@ -40,6 +41,9 @@ async fn a_damaged_message_is_set_aside_and_its_queues_go_on(database: Database)
         assert_eq!(damaged.collect::<Vec<_>>(), expected, "{}", status.queue.name);
         assert_eq!((status.lag, status.unsettled), (0, 0), "{}", status.queue.name);
     }
+    // Retention does not wait for them.
+    let plan = bus.store().plan_prune(Prune::new(Vec::new()).with_keep(0)).await.unwrap();
+    assert_eq!((plan.held, plan.needed), (0, None));
     // They stay aside, whoever comes.
     let mut again = consume(&bus, "one", 10).await;
     nothing(&mut again).await;
