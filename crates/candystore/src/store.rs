@@ -14,7 +14,7 @@ use crate::damaged::lost;
 use crate::event::EventRow;
 use crate::record::Record;
 use crate::sql::{Connection, Mode, Pool, Target, Value, ready, spawn};
-use crate::writer::Writer;
+use crate::writer::{Transaction, Writer};
 use crate::{Appended, DamagedEvents, Incoming, Position, StoreError, StoreUrl, StoredEvent};
 
 /// Events that are judged on the caller's thread; more go to a thread for work.
@@ -115,7 +115,10 @@ impl EventStore {
     /// [`is_retryable`](StoreError::is_retryable), the same may be appended again.
     pub async fn append(&self, events: Vec<Incoming>) -> Result<Vec<Appended>, StoreError> {
         let records = self.judge(events).await?;
-        self.writer().run(async move |transaction| transaction.append(&records).await).await
+        let ids = records.iter().map(|record| record.id).collect();
+        let append =
+            async move |transaction: &mut Transaction| transaction.append_last(&records).await;
+        self.writer().run_about(ids, append).await
     }
 
     async fn judge(&self, events: Vec<Incoming>) -> Result<Vec<Record>, StoreError> {
@@ -237,7 +240,6 @@ mod tests {
     use bloodbank_testkit::catalog;
 
     use super::*;
-    use crate::writer::Transaction;
 
     #[tokio::test]
     async fn a_job_that_panics_fails_alone_and_is_taken_back() {

@@ -2,14 +2,16 @@
 //!
 //! Whatever waits to be written goes into one transaction, so that many share the cost of a commit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bloodbank_bus::Outage;
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use crate::clock::{self, Clock};
 use crate::digest::Digest;
+use crate::event::EventRow;
 use crate::sql::{
     Cell, Connection, Local, Mode, Row, Table, TableRow, Target, Value, spawn, time_to_micros,
     unharmed,
@@ -20,8 +22,14 @@ use crate::{Position, StoreError};
 const MOST_JOBS: usize = 256;
 
 /// What to do in a transaction, or without one.
-type Job =
+type Work =
     Box<dyn for<'a> FnOnce(Result<&'a mut Transaction, StoreError>) -> Local<'a, Done> + Send>;
+
+/// What to do, and the ids of events that it is about, so that they are looked up with the head.
+struct Job {
+    ids: Vec<Uuid>,
+    work: Work,
+}
 
 /// A job that has been done, and is told so once it is committed.
 struct Done {
@@ -102,6 +110,12 @@ pub(crate) struct Transaction {
     ended: Option<StoreError>,
     /// Keys that are known to be in the table of keys.
     pub(crate) keys: HashSet<Arc<str>>,
+    /// Where the events are whose ids were looked up; `None` if they are not stored.
+    pub(crate) known: HashMap<Uuid, Option<Position>>,
+    /// Only one job is done in this transaction.
+    is_alone: bool,
+    /// What is inserted with the commit.
+    pending: Vec<EventRow>,
 }
 
 impl Transaction {
@@ -110,8 +124,17 @@ impl Transaction {
         let (position, received, now) = (0, 0, 0);
         let head =
             Head { position, received, duplicates: 0, commits: 0, digest: Digest::NONE, now };
-        let (has_changed, ended, keys) = (false, None, HashSet::new());
-        Ok(Transaction { connection, clock, head, has_changed, ended, keys })
+        Ok(Transaction {
+            connection,
+            clock,
+            head,
+            has_changed: false,
+            ended: None,
+            keys: HashSet::new(),
+            known: HashMap::new(),
+            is_alone: false,
+            pending: Vec::new(),
+        })
     }
 
     /// For questions; what writes goes through the methods here.
@@ -154,6 +177,18 @@ impl Transaction {
     /// Inserts many rows into their table.
     pub(crate) async fn insert_rows<R: TableRow>(&mut self, rows: &[R]) -> Result<(), StoreError> {
         self.insert_cells(&R::TABLE, rows.iter().flat_map(R::cells).collect()).await
+    }
+
+    /// Inserts events as the last thing that a job does: if it is alone, in one round trip with the
+    /// commit, so that nothing asks for them before.
+    pub(crate) async fn insert_last(&mut self, rows: Vec<EventRow>) -> Result<(), StoreError> {
+        if !self.is_alone {
+            return self.insert_rows(&rows).await;
+        }
+        self.check()?;
+        self.has_changed |= !rows.is_empty();
+        self.pending.extend(rows);
+        Ok(())
     }
 
     async fn insert_cells(
@@ -207,14 +242,20 @@ impl Transaction {
         }
     }
 
-    async fn begin(&mut self) -> Result<(), StoreError> {
-        (self.has_changed, self.ended) = (false, None);
+    async fn begin(&mut self, ids: &[Uuid], is_alone: bool) -> Result<(), StoreError> {
+        (self.has_changed, self.ended, self.is_alone) = (false, None, is_alone);
+        self.known.clear();
+        self.pending.clear();
         let columns = Head::COLUMNS;
         let sql = match self.connection.server_clock() {
             Some(clock) => format!("SELECT {columns}, {clock} FROM head"),
             None => format!("SELECT {columns} FROM head"),
         };
-        let row = self.connection.begin_with(&sql).await?;
+        let (row, stored) = self.connection.begin_with(&sql, ids).await?;
+        if let Some(stored) = stored {
+            self.known.extend(ids.iter().map(|id| (*id, None)));
+            self.known.extend(stored.into_iter().map(|(id, at)| (id, Some(at.unsigned_abs()))));
+        }
         // A clock that all writers have in common decides.
         let now = match row.0.get(5) {
             Some(_) => row.int(5)?,
@@ -235,11 +276,13 @@ impl Transaction {
             "UPDATE head SET position = {position}, received = {received}, \
              duplicates = {duplicates}, commits = {commits}, digest = '{digest}'; COMMIT"
         );
-        self.connection.batch(&sql).await
+        let cells: Vec<Cell<'_>> = self.pending.iter().flat_map(EventRow::cells).collect();
+        self.connection.insert_and_batch(&EventRow::TABLE, &cells, &sql).await
     }
 
     async fn rollback(&mut self) {
         self.keys.clear();
+        self.pending.clear();
         self.connection.rollback().await;
     }
 
@@ -250,9 +293,9 @@ impl Transaction {
         let savepoint =
             if is_first { "SAVEPOINT job" } else { "RELEASE SAVEPOINT job; SAVEPOINT job" };
         if let Err(error) = self.connection.batch(savepoint).await {
-            return (job(Err(error.clone())).await, Err(error));
+            return ((job.work)(Err(error.clone())).await, Err(error));
         }
-        let done = job(Ok(self)).await;
+        let done = (job.work)(Ok(self)).await;
         if let Err(error) = self.check() {
             return (done, Err(error));
         }
@@ -260,13 +303,14 @@ impl Transaction {
             return (done, Ok(()));
         }
         self.keys.clear();
+        self.known.clear();
         (self.head, self.has_changed) = (head, has_changed);
         (done, self.connection.batch("ROLLBACK TO SAVEPOINT job").await)
     }
 
     /// Does the only job.
     async fn only(&mut self, job: Job) -> (Done, Result<(), StoreError>) {
-        let done = job(Ok(self)).await;
+        let done = (job.work)(Ok(self)).await;
         // What a failed one is told is its own error.
         let end = if done.is_ok { self.check() } else { Err(StoreError::Closed) };
         (done, end)
@@ -320,8 +364,17 @@ impl Writer {
         T: Send + 'static,
         F: AsyncFnOnce(&mut Transaction) -> Result<T, StoreError> + Send + 'static,
     {
+        self.run_about(Vec::new(), job).await
+    }
+
+    /// The same for what appends events with these ids, which costs a round trip less then.
+    pub(crate) async fn run_about<T, F>(&self, ids: Vec<Uuid>, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: AsyncFnOnce(&mut Transaction) -> Result<T, StoreError> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |transaction| {
+        let work: Work = Box::new(move |transaction| {
             Box::pin(async move {
                 let done = match transaction {
                     Ok(transaction) => unharmed(job(transaction)).await,
@@ -335,7 +388,7 @@ impl Writer {
                 Done { is_ok, tell }
             })
         });
-        self.jobs.send(job).map_err(|_| StoreError::Closed)?;
+        self.jobs.send(Job { ids, work }).map_err(|_| StoreError::Closed)?;
         receiver.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -371,19 +424,20 @@ async fn work(
 
 async fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
-        let done = job(Err(error.clone())).await;
+        let done = (job.work)(Err(error.clone())).await;
         (done.tell)(Ok(()));
     }
 }
 
 /// Does jobs in one transaction, and tells each what became of it.
 async fn together(transaction: &mut Transaction, jobs: Vec<Job>, pulse: &watch::Sender<i64>) {
-    if let Err(error) = transaction.begin().await {
+    let ids: Vec<Uuid> = jobs.iter().flat_map(|job| job.ids.iter().copied()).collect();
+    let alone = jobs.len() == 1;
+    if let Err(error) = transaction.begin(&ids, alone).await {
         transaction.rollback().await;
         return refuse(jobs, &error).await;
     }
     let (mut all, mut lost) = (Vec::with_capacity(jobs.len()), None);
-    let alone = jobs.len() == 1;
     for job in jobs {
         if let Some(error) = &lost {
             refuse(vec![job], error).await;

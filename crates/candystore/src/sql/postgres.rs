@@ -53,6 +53,9 @@ const PLANS: &str = "SET plan_cache_mode = force_custom_plan; SET jit = off; \
 /// The most characters of a number of 64 bits.
 const LONGEST_NUMBER: usize = 20;
 
+/// Which ids are stored, and where.
+const POSITIONS: &str = "SELECT id, position FROM events WHERE id = ANY($1)";
+
 /// A connection to a server.
 pub(crate) struct Postgres {
     client: Client,
@@ -113,11 +116,26 @@ impl Postgres {
         Err(StoreError::lost(Outage::Silent { waited: limit }))
     }
 
-    /// Begins a transaction and asks for a row of numbers and texts, in one round trip. What
-    /// reads as a number is one, unless it is longer than numbers are.
-    pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
+    /// Begins a transaction, asks for a row of numbers and texts, and which of the ids are stored, in one
+    /// round trip. What reads as a number is one, unless it is longer than numbers are.
+    pub(crate) async fn begin_with(
+        &mut self,
+        question: &str,
+        ids: &[Uuid],
+    ) -> Result<(Row, Vec<(Uuid, i64)>), StoreError> {
         let sql = format!("{BEGIN}; {LOCK}; {question}");
-        let answers = self.answer(self.client.simple_query(&sql)).await?;
+        let statement = self.prepare(POSITIONS).await?;
+        // The server does the one after the other, and ends both if one fails.
+        let begin = self.answer(self.client.simple_query(&sql));
+        let (answers, stored) = match ids.is_empty() {
+            true => (begin.await?, Vec::new()),
+            false => {
+                let values: [&(dyn ToSql + Sync); 1] = [&ids];
+                let ask = self.client.query(&statement, &values);
+                let (answers, stored) = tokio::join!(biased; begin, self.answer(ask));
+                (answers?, stored?)
+            }
+        };
         let row = answers.iter().rev().find_map(|answer| match answer {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
@@ -129,7 +147,7 @@ impl Postgres {
         };
         let values = |row: &SimpleQueryRow| (0..row.len()).map(|at| value(row, at)).collect();
         let row: Option<Vec<Value>> = row.and_then(values);
-        row.map(Row).ok_or_else(|| no_row(question))
+        Ok((row.map(Row).ok_or_else(|| no_row(question))?, positions(&stored)?))
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
@@ -192,36 +210,43 @@ impl Postgres {
         table: &Table,
         cells: &[Cell<'_>],
     ) -> Result<(), StoreError> {
-        let width = table.columns.len();
-        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-        let arrays: Vec<String> = (1..)
-            .zip(table.columns)
-            .map(|(n, (_, column))| format!("${n}::{}[]", name_of(*column)))
-            .collect();
-        let sql = format!(
-            "INSERT INTO {} ({}) SELECT * FROM unnest({}){}",
-            table.name,
-            names.join(", "),
-            arrays.join(", "),
-            if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
-        );
-        let statement = self.prepare(&sql).await?;
-        for cells in pieces(cells, width) {
-            let column = |n: usize| cells.iter().copied().skip(n).step_by(width).collect();
-            let columns: Vec<Vec<Cell<'_>>> = (0..width).map(column).collect();
+        let statement = self.prepare(&insertion(table)).await?;
+        for cells in pieces(cells, table.columns.len()) {
+            let columns = columns_of(cells, table.columns.len());
             self.answer(self.client.execute_raw(&statement, &columns)).await?;
         }
         Ok(())
+    }
+
+    /// The same, and then statements without values, which are not done if the insertion fails: the last
+    /// piece and these are under way at the same time.
+    pub(crate) async fn insert_and_batch(
+        &mut self,
+        table: &Table,
+        cells: &[Cell<'_>],
+        sql: &str,
+    ) -> Result<(), StoreError> {
+        let (mut all, width) = (pieces(cells, table.columns.len()), table.columns.len());
+        let last = all.pop().unwrap_or_default();
+        let statement = self.prepare(&insertion(table)).await?;
+        for cells in all {
+            let columns = columns_of(cells, width);
+            self.answer(self.client.execute_raw(&statement, &columns)).await?;
+        }
+        let columns = columns_of(last, width);
+        let insert = self.client.execute_raw(&statement, &columns);
+        let batch = self.client.batch_execute(sql);
+        let (inserted, done) = tokio::join!(biased; self.answer(insert), self.answer(batch));
+        // Why the insertion failed is the reason for which the rest did.
+        inserted.and(done)
     }
 
     pub(crate) async fn positions_of(
         &mut self,
         ids: &[Uuid],
     ) -> Result<Vec<(Uuid, i64)>, StoreError> {
-        let statement = self.prepare("SELECT id, position FROM events WHERE id = ANY($1)").await?;
-        let rows = self.answer(self.client.query(&statement, &[&ids])).await?;
-        let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-        known.collect::<Result<_, Error>>().map_err(|error| reason(&error))
+        let statement = self.prepare(POSITIONS).await?;
+        positions(&self.answer(self.client.query(&statement, &[&ids])).await?)
     }
 
     async fn prepare(&mut self, sql: &str) -> Result<Statement, StoreError> {
@@ -236,6 +261,32 @@ impl Postgres {
         self.statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
+}
+
+fn positions(rows: &[tokio_postgres::Row]) -> Result<Vec<(Uuid, i64)>, StoreError> {
+    let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    known.collect::<Result<_, Error>>().map_err(|error| reason(&error))
+}
+
+fn insertion(table: &Table) -> String {
+    let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+    let arrays: Vec<String> = (1..)
+        .zip(table.columns)
+        .map(|(n, (_, column))| format!("${n}::{}[]", name_of(*column)))
+        .collect();
+    format!(
+        "INSERT INTO {} ({}) SELECT * FROM unnest({}){}",
+        table.name,
+        names.join(", "),
+        arrays.join(", "),
+        if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
+    )
+}
+
+/// Cells by column instead of by row.
+fn columns_of<'v>(cells: &[Cell<'v>], width: usize) -> Vec<Vec<Cell<'v>>> {
+    let column = |n: usize| cells.iter().copied().skip(n).step_by(width).collect();
+    (0..width).map(column).collect()
 }
 
 /// The rows of so many cells in pieces of [`MOST_BYTES`]; a longer row is a piece of its own.
