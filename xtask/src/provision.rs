@@ -26,7 +26,7 @@ const CLUSTERS: &str = "/etc/postgresql-common/createcluster.d/bloodbank.conf";
 /// A package of Debian, and whether what we need of it is there.
 type Need = (&'static str, fn() -> bool);
 
-const NEEDS: [Need; 5] = [
+const NEEDS: [Need; 6] = [
     ("rabbitmq-server", || Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists()),
     ("redis-server", || Path::new("/usr/bin/redis-server").exists()),
     ("postgresql", || has_postgres(Path::new("/usr/lib/postgresql"))),

@@ -42,30 +42,66 @@ impl Transaction {
     ///
     /// What is known is sorted out before anything is numbered, so that positions have no gaps.
     pub(crate) async fn append(&mut self, records: &[Record]) -> Result<Vec<Appended>, StoreError> {
-        let ids: Vec<Uuid> = records.iter().map(|record| record.id).collect();
-        let stored = self.connection().positions_of(&ids).await?;
-        let mut known: HashMap<Uuid, Known<'_>> = stored
-            .into_iter()
-            .map(|(id, position)| (id, Known::Stored(position.unsigned_abs())))
-            .collect();
+        let (appended, rows) = self.number_all(records).await?;
+        self.insert_rows(&rows).await?;
+        Ok(appended)
+    }
+
+    /// The same as the last thing that a job does.
+    pub(crate) async fn append_last(
+        &mut self,
+        records: &[Record],
+    ) -> Result<Vec<Appended>, StoreError> {
+        let (appended, rows) = self.number_all(records).await?;
+        self.insert_last(rows).await?;
+        Ok(appended)
+    }
+
+    /// Numbers what is new. Gives what becomes of each event, and what is to be inserted.
+    async fn number_all(
+        &mut self,
+        records: &[Record],
+    ) -> Result<(Vec<Appended>, Vec<EventRow>), StoreError> {
+        self.learn_ids(records).await?;
+        self.learn_keys(records).await?;
+        let mut new: HashMap<Uuid, (Position, &Record)> = HashMap::new();
         let mut rows = Vec::with_capacity(records.len());
         let mut appended = Vec::with_capacity(records.len());
         for record in records {
-            appended.push(match known.get(&record.id) {
-                Some(known) => self.again(record, known).await?,
+            let known = match (new.get(&record.id), self.known.get(&record.id)) {
+                (Some((position, first)), _) => Some(Known::New(*position, first)),
+                (None, Some(Some(position))) => Some(Known::Stored(*position)),
+                (None, _) => None,
+            };
+            appended.push(match known {
+                Some(known) => self.again(record, &known).await?,
                 None => {
                     let row = self.number(record).await?;
                     let position = row.position;
                     self.counted.push(record.counted(row.received));
                     rows.push(row);
-                    known.insert(record.id, Known::New(position, record));
+                    new.insert(record.id, (position, record));
                     Appended::Stored(position)
                 }
             });
         }
-        self.insert_rows(&rows).await?;
-        self.learn_keys(records).await?;
-        Ok(appended)
+        // Others append in the same transaction.
+        let stored = new.into_iter().map(|(id, (position, _))| (id, Some(position)));
+        self.known.extend(stored);
+        Ok((appended, rows))
+    }
+
+    /// Looks up where the events are, unless it was looked up before.
+    async fn learn_ids(&mut self, records: &[Record]) -> Result<(), StoreError> {
+        let ids = records.iter().map(|record| record.id);
+        let ids: Vec<Uuid> = ids.filter(|id| !self.known.contains_key(id)).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let stored = self.connection().positions_of(&ids).await?;
+        self.known.extend(ids.iter().map(|id| (*id, None)));
+        self.known.extend(stored.into_iter().map(|(id, at)| (id, Some(at.unsigned_abs()))));
+        Ok(())
     }
 
     /// Gives an event its place behind the last one.

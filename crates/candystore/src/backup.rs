@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 pub use self::error::BackupError;
 use crate::sql::{Connection, Target, spawn};
 use crate::verify::Verified;
-use crate::{EventStore, StoreError, StoreUrl};
+use crate::{EventStore, StoreError, StoreOptions, StoreUrl};
 
 /// A copy that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl EventStore {
         file: impl Into<PathBuf>,
         replace: bool,
     ) -> Result<Verified, BackupError> {
-        let (target, file) = (Target { url, max_pages: None }, file.into());
+        let (target, file) = (Target::of(StoreOptions::new(url)), file.into());
         apart("candystore-restore", async move || {
             files::must_be_there(&file)?;
             match &target.url {

@@ -128,15 +128,23 @@ impl Connection {
         either!(self, c => c.batch("BEGIN IMMEDIATE"), c.begin().await)
     }
 
-    /// Begins a transaction that nobody else writes beside, and asks for one row of numbers and texts.
-    pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
+    /// Begins a transaction that nobody else writes beside, and asks for one row of numbers and texts;
+    /// and, where that costs no round trip more, which of the ids are stored.
+    pub(crate) async fn begin_with(
+        &mut self,
+        question: &str,
+        ids: &[Uuid],
+    ) -> Result<(Row, Option<Vec<(Uuid, i64)>>), StoreError> {
         match self {
             Connection::Sqlite(sqlite) => {
                 sqlite.batch("BEGIN IMMEDIATE")?;
-                self.query_one(question, &[]).await
+                Ok((self.query_one(question, &[]).await?, None))
             }
             #[cfg(feature = "postgres")]
-            Connection::Postgres(postgres) => postgres.begin_with(question).await,
+            Connection::Postgres(postgres) => {
+                let (row, stored) = postgres.begin_with(question, ids).await?;
+                Ok((row, Some(stored)))
+            }
         }
     }
 
@@ -253,6 +261,26 @@ impl Connection {
             return Ok(());
         }
         either!(self, c => c.insert(table, cells), c.insert(table, cells).await)
+    }
+
+    /// The same, and then statements without values, without waiting in between.
+    pub(crate) async fn insert_and_batch(
+        &mut self,
+        table: &Table,
+        cells: &[Cell<'_>],
+        sql: &str,
+    ) -> Result<(), StoreError> {
+        if cells.is_empty() {
+            return self.batch(sql).await;
+        }
+        match self {
+            Connection::Sqlite(sqlite) => {
+                sqlite.insert(table, cells)?;
+                sqlite.batch(sql)
+            }
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(postgres) => postgres.insert_and_batch(table, cells, sql).await,
+        }
     }
 
     /// Those of the ids that are stored, with their positions.

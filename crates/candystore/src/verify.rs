@@ -72,7 +72,7 @@ impl Verified {
 
 /// Looks at everything that a connection sees, and tells nobody how far it is.
 pub(crate) async fn scan(connection: &mut Connection) -> Result<Verified, StoreError> {
-    Scan::run(connection, |_| {}).await
+    Scan::run(connection, None, |_| {}).await
 }
 
 impl EventStore {

@@ -2,14 +2,16 @@
 //!
 //! Whatever waits to be written goes into one transaction, so that many share the cost of a commit.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bloodbank_bus::Outage;
 use tokio::sync::{mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use crate::clock::{self, Clock};
 use crate::digest::Digest;
+use crate::event::EventRow;
 use crate::sql::{
     Cell, Connection, Each, Local, Mode, Row, Table, TableRow, Target, Value, spawn,
     time_to_micros, unharmed,
@@ -21,8 +23,14 @@ use crate::{Migrated, Position, StoreError};
 const MOST_JOBS: usize = 256;
 
 /// What to do in a transaction, or without one.
-type Job =
+type Work =
     Box<dyn for<'a> FnOnce(Result<&'a mut Transaction, StoreError>) -> Local<'a, Done> + Send>;
+
+/// What to do, and the ids of events that it is about, so that they are looked up with the head.
+struct Job {
+    ids: Vec<Uuid>,
+    work: Work,
+}
 
 /// A job that has been done, and is told so once it is committed.
 struct Done {
@@ -109,6 +117,12 @@ pub(crate) struct Transaction {
     pub(crate) keys: HashSet<Arc<str>>,
     /// What was stored or pruned, and is counted once before the commit.
     pub(crate) counted: Vec<Counted>,
+    /// Where the events are whose ids were looked up; `None` if they are not stored.
+    pub(crate) known: HashMap<Uuid, Option<Position>>,
+    /// Only one job is done in this transaction.
+    is_alone: bool,
+    /// What is inserted with the commit.
+    pending: Vec<EventRow>,
 }
 
 impl Transaction {
@@ -126,6 +140,9 @@ impl Transaction {
             ended: None,
             keys: HashSet::new(),
             counted: Vec::new(),
+            known: HashMap::new(),
+            is_alone: false,
+            pending: Vec::new(),
         }
     }
 
@@ -191,6 +208,20 @@ impl Transaction {
         self.insert_cells(&R::TABLE, rows.iter().flat_map(R::cells).collect()).await
     }
 
+    /// Inserts events as the last thing that a job does: if it is alone, in one round trip with the
+    /// commit, so that nothing asks for them before.
+    pub(crate) async fn insert_last(&mut self, rows: Vec<EventRow>) -> Result<(), StoreError> {
+        if !self.is_alone {
+            return self.insert_rows(&rows).await;
+        }
+        self.check()?;
+        if !rows.is_empty() {
+            self.changed();
+        }
+        self.pending.extend(rows);
+        Ok(())
+    }
+
     async fn insert_cells(
         &mut self,
         table: &Table,
@@ -243,16 +274,23 @@ impl Transaction {
         }
     }
 
-    async fn begin(&mut self) -> Result<(), StoreError> {
+    async fn begin(&mut self, ids: &[Uuid], is_alone: bool) -> Result<(), StoreError> {
         (self.has_changed, self.is_awaited, self.ended) = (false, false, None);
+        self.is_alone = is_alone;
         self.counted.clear();
+        self.known.clear();
+        self.pending.clear();
         self.connection.check()?;
         let columns = Head::COLUMNS;
         let sql = match self.connection.server_clock() {
             Some(clock) => format!("SELECT {columns}, {clock} FROM head"),
             None => format!("SELECT {columns} FROM head"),
         };
-        let row = self.connection.begin_with(&sql).await?;
+        let (row, stored) = self.connection.begin_with(&sql, ids).await?;
+        if let Some(stored) = stored {
+            self.known.extend(ids.iter().map(|id| (*id, None)));
+            self.known.extend(stored.into_iter().map(|(id, at)| (id, Some(at.unsigned_abs()))));
+        }
         // A clock that all writers have in common decides.
         let now = match row.0.get(5) {
             Some(_) => row.int(5)?,
@@ -279,13 +317,15 @@ impl Transaction {
             "UPDATE head SET position = {position}, received = {received}, \
              duplicates = {duplicates}, commits = {commits}, digest = '{digest}'; {telling}COMMIT"
         );
-        self.connection.batch(&sql).await?;
+        let cells: Vec<Cell<'_>> = self.pending.iter().flat_map(EventRow::cells).collect();
+        self.connection.insert_and_batch(&EventRow::TABLE, &cells, &sql).await?;
         // What was committed to a file that is gone is not confirmed.
         self.connection.check()
     }
 
     async fn rollback(&mut self) {
         self.keys.clear();
+        self.pending.clear();
         self.connection.rollback().await;
     }
 
@@ -298,9 +338,9 @@ impl Transaction {
         let savepoint =
             if is_first { "SAVEPOINT job" } else { "RELEASE SAVEPOINT job; SAVEPOINT job" };
         if let Err(error) = self.connection.batch(savepoint).await {
-            return (job(Err(error.clone())).await, Err(error));
+            return ((job.work)(Err(error.clone())).await, Err(error));
         }
-        let done = job(Ok(self)).await;
+        let done = (job.work)(Ok(self)).await;
         if let Err(error) = self.check() {
             return (done, Err(error));
         }
@@ -309,6 +349,7 @@ impl Transaction {
         }
         self.keys.clear();
         self.counted.truncate(counted);
+        self.known.clear();
         (self.head, self.has_changed, self.is_awaited) = (head, has_changed, is_awaited);
         (done, self.connection.batch("ROLLBACK TO SAVEPOINT job").await)
     }
@@ -316,7 +357,7 @@ impl Transaction {
     /// Does the only job.
     async fn only(&mut self, job: Job) -> (Done, Result<(), StoreError>) {
         self.is_quiet = false;
-        let done = job(Ok(self)).await;
+        let done = (job.work)(Ok(self)).await;
         // What a failed one is told is its own error.
         let end = if done.is_ok { self.check() } else { Err(StoreError::Closed) };
         (done, end)
@@ -371,8 +412,17 @@ impl Writer {
         T: Send + 'static,
         F: AsyncFnOnce(&mut Transaction) -> Result<T, StoreError> + Send + 'static,
     {
+        self.run_about(Vec::new(), job).await
+    }
+
+    /// The same for what appends events with these ids, which costs a round trip less then.
+    pub(crate) async fn run_about<T, F>(&self, ids: Vec<Uuid>, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: AsyncFnOnce(&mut Transaction) -> Result<T, StoreError> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |transaction| {
+        let work: Work = Box::new(move |transaction| {
             Box::pin(async move {
                 let done = match transaction {
                     Ok(transaction) => unharmed(job(transaction)).await,
@@ -388,7 +438,7 @@ impl Writer {
             })
         });
         let jobs = self.jobs.as_ref().ok_or(StoreError::ReadOnly)?;
-        jobs.send(job).map_err(|_| StoreError::Closed)?;
+        jobs.send(Job { ids, work }).map_err(|_| StoreError::Closed)?;
         receiver.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -417,7 +467,8 @@ async fn work(
         };
         let begun = match transaction {
             Ok(mut transaction) => {
-                let begun = transaction.begin().await;
+                let ids: Vec<Uuid> = jobs.iter().flat_map(|job| job.ids.iter().copied()).collect();
+                let begun = transaction.begin(&ids, jobs.len() == 1).await;
                 if begun.is_err() {
                     transaction.rollback().await;
                 }
@@ -445,7 +496,7 @@ fn not_begun(error: StoreError) -> StoreError {
 
 async fn refuse(jobs: Vec<Job>, error: &StoreError) {
     for job in jobs {
-        let done = job(Err(error.clone())).await;
+        let done = (job.work)(Err(error.clone())).await;
         (done.tell)(Ok(()));
     }
 }

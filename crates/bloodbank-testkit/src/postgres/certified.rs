@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use super::{Inner, Postgres, blocking, own};
+use super::{Inner, Postgres, blocking, give_to_owner};
 use crate::Certificates;
 
 impl Postgres {
@@ -28,7 +28,7 @@ impl Postgres {
                 let to = inner.dir.join("data").join(name);
                 fs::copy(from, &to).unwrap();
                 fs::set_permissions(&to, Permissions::from_mode(0o600)).unwrap();
-                own(&to);
+                give_to_owner(&to);
             }
             inner.configure();
         })

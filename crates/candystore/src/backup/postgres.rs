@@ -9,11 +9,11 @@ mod tools {
     use std::path::Path;
     use std::process::{Command, Stdio};
 
-    use tokio_postgres::Config;
     use tokio_postgres::config::Host;
 
     use super::super::{BackupError, is_empty, verify};
-    use crate::sql::{Connection, Mode, Target};
+    use crate::sql::{Connection, Mode, Target, migrations};
+    use crate::url::postgres::parse;
     use crate::verify::Verified;
     use crate::{StoreError, UrlError};
 
@@ -27,7 +27,7 @@ mod tools {
     fn command(tool: &'static str, url: &str) -> Result<Command, BackupError> {
         let refused =
             |_| UrlError { name: "DATABASE_URL".to_owned(), found: "another text".to_owned() };
-        let config: Config = url.parse().map_err(refused).map_err(StoreError::from)?;
+        let config = parse(url).map_err(refused).map_err(StoreError::from)?.config;
         let mut command = Command::new(tool);
         let hosts = config.get_hosts().iter().map(|host| match host {
             Host::Tcp(name) => name.clone(),
@@ -128,7 +128,7 @@ mod tools {
             restore
         })?;
         let mut connection = Connection::open(target, Mode::Write).await?;
-        connection.migrate().await?;
+        migrations::run(&mut connection).await?;
         verify(&mut connection, file).await
     }
 
@@ -136,7 +136,7 @@ mod tools {
     fn dbname(url: &str) -> Result<String, BackupError> {
         let refused =
             |_| UrlError { name: "DATABASE_URL".to_owned(), found: "another text".to_owned() };
-        let config: Config = url.parse().map_err(refused).map_err(StoreError::from)?;
+        let config = parse(url).map_err(refused).map_err(StoreError::from)?.config;
         Ok(config.get_dbname().or(config.get_user()).unwrap_or_default().to_owned())
     }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::files::{Part, failed};
 use super::{BackupError, is_empty, verify};
-use crate::sql::{Connection, Mode, Target, Value};
+use crate::sql::{Connection, Mode, Target, Value, migrations};
 use crate::verify::Verified;
-use crate::{StoreError, StoreUrl};
+use crate::{StoreError, StoreOptions, StoreUrl};
 
 /// Writes one state of a store into an empty file, and looks at it.
 pub(super) async fn copy(target: &Target, file: &Path) -> Result<Verified, BackupError> {
@@ -24,7 +24,7 @@ pub(super) async fn copy(target: &Target, file: &Path) -> Result<Verified, Backu
 }
 
 async fn open(file: &Path) -> Result<Connection, StoreError> {
-    let target = Target { url: StoreUrl::file(file), max_pages: None };
+    let target = Target::of(StoreOptions::new(StoreUrl::file(file)));
     Connection::open(&target, Mode::Write).await
 }
 
@@ -41,7 +41,10 @@ pub(super) async fn restore(
     if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
         return Err(not_a_backup("it is a store in use, as its log beside it shows".to_owned()));
     }
-    let mut connection = Connection::open(target, Mode::Write).await?;
+    let mut connection = match path.exists() {
+        true => Connection::open(target, Mode::Write).await?,
+        false => Connection::open_or_make(target).await?.0,
+    };
     let tables = "SELECT COUNT(*) FROM sqlite_master";
     let is_new = connection.query_one(tables, &[]).await?.int(0)? == 0;
     if !is_new && !replace && !is_empty(&mut connection).await? {
@@ -52,7 +55,7 @@ pub(super) async fn restore(
     fs::copy(file, &part.path).map_err(|error| failed(file, &error))?;
     let verified = {
         let mut copy = open(&part.path).await.map_err(|error| not_a_backup(error.to_string()))?;
-        copy.migrate().await.map_err(|error| not_a_backup(error.to_string()))?;
+        migrations::run(&mut copy).await.map_err(|error| not_a_backup(error.to_string()))?;
         verify(&mut copy, file).await?
     };
     connection.replace_with(&part.path)?;

@@ -44,6 +44,9 @@ pub(super) const CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 100
 /// The most characters of a number of 64 bits.
 const LONGEST_NUMBER: usize = 20;
 
+/// Which ids are stored, and where.
+const POSITIONS: &str = "SELECT id, position FROM events WHERE id = ANY($1)";
+
 /// A connection to a server. No statement of it has a name, and no setting outlives a transaction where
 /// a pooler stands between: see [`session`].
 pub(crate) struct Postgres {
@@ -112,11 +115,25 @@ impl Postgres {
         Err(StoreError::lost(Outage::Silent { waited: limit }))
     }
 
-    /// Begins a transaction and asks for a row of numbers and texts, in one round trip. What
-    /// reads as a number is one, unless it is longer than numbers are.
-    pub(crate) async fn begin_with(&mut self, question: &str) -> Result<Row, StoreError> {
+    /// Begins a transaction, asks for a row of numbers and texts, and which of the ids are stored, in one
+    /// round trip. What reads as a number is one, unless it is longer than numbers are.
+    pub(crate) async fn begin_with(
+        &mut self,
+        question: &str,
+        ids: &[Uuid],
+    ) -> Result<(Row, Vec<(Uuid, i64)>), StoreError> {
         let sql = format!("{BEGIN}; {}{LOCK}; {question}", self.session.prelude());
-        let answers = self.answer(self.client.simple_query(&sql)).await?;
+        // The server does the one after the other, and ends both if one fails.
+        let begin = self.answer(self.client.simple_query(&sql));
+        let (answers, stored) = match ids.is_empty() {
+            true => (begin.await?, Vec::new()),
+            false => {
+                let ids: Params<'_> = vec![(&ids, PgType::UUID_ARRAY)];
+                let ask = self.client.query_typed(POSITIONS, &ids);
+                let (answers, stored) = tokio::join!(biased; begin, self.answer(ask));
+                (answers?, stored?)
+            }
+        };
         let row = answers.iter().rev().find_map(|answer| match answer {
             SimpleQueryMessage::Row(row) => Some(row),
             _ => None,
@@ -128,7 +145,7 @@ impl Postgres {
         };
         let values = |row: &SimpleQueryRow| (0..row.len()).map(|at| value(row, at)).collect();
         let row: Option<Vec<Value>> = row.and_then(values);
-        row.map(Row).ok_or_else(|| no_row(question))
+        Ok((row.map(Row).ok_or_else(|| no_row(question))?, positions(&stored)?))
     }
 
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
@@ -244,16 +261,7 @@ impl Postgres {
         table: &Table,
         cells: &[Cell<'_>],
     ) -> Result<(), StoreError> {
-        let width = table.columns.len();
-        let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-        let places: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
-        let sql = format!(
-            "INSERT INTO {} ({}) SELECT * FROM unnest({}){}",
-            table.name,
-            names.join(", "),
-            places.join(", "),
-            if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
-        );
+        let (sql, width) = (insertion(table), table.columns.len());
         for cells in pieces(cells, width) {
             let columns = columns(cells, width);
             let params = arrays(&columns, table.columns.iter().map(|(_, column)| *column));
@@ -262,15 +270,38 @@ impl Postgres {
         Ok(())
     }
 
+    /// The same, and then statements without values, which are not done if the insertion fails: the last
+    /// piece and these are under way at the same time.
+    pub(crate) async fn insert_and_batch(
+        &mut self,
+        table: &Table,
+        cells: &[Cell<'_>],
+        sql: &str,
+    ) -> Result<(), StoreError> {
+        let (sql_of_rows, width) = (insertion(table), table.columns.len());
+        let types = || table.columns.iter().map(|(_, column)| *column);
+        let mut all = pieces(cells, width);
+        let last = all.pop().unwrap_or_default();
+        for cells in all {
+            let columns = columns(cells, width);
+            let params = arrays(&columns, types());
+            self.answer(self.client.execute_typed(&sql_of_rows, &params)).await?;
+        }
+        let columns = columns(last, width);
+        let params = arrays(&columns, types());
+        let insert = self.client.execute_typed(&sql_of_rows, &params);
+        let batch = self.client.batch_execute(sql);
+        let (inserted, done) = tokio::join!(biased; self.answer(insert), self.answer(batch));
+        // Why the insertion failed is the reason for which the rest did.
+        inserted.and(done)
+    }
+
     pub(crate) async fn positions_of(
         &mut self,
         ids: &[Uuid],
     ) -> Result<Vec<(Uuid, i64)>, StoreError> {
-        let sql = "SELECT id, position FROM events WHERE id = ANY($1)";
         let ids: Params<'_> = vec![(&ids, PgType::UUID_ARRAY)];
-        let rows = self.answer(self.client.query_typed(sql, &ids)).await?;
-        let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-        known.collect::<Result<_, Error>>().map_err(|error| reason(&error))
+        positions(&self.answer(self.client.query_typed(POSITIONS, &ids)).await?)
     }
 }
 
@@ -306,6 +337,24 @@ fn arrays<'a>(columns: &'a [Vec<Cell<'_>>], types: impl Iterator<Item = Type>) -
     };
     let columns = columns.iter().map(|column| column as &(dyn ToSql + Sync));
     columns.zip(types.map(array_of)).collect()
+}
+
+fn positions(rows: &[tokio_postgres::Row]) -> Result<Vec<(Uuid, i64)>, StoreError> {
+    let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    known.collect::<Result<_, Error>>().map_err(|error| reason(&error))
+}
+
+/// Inserts rows that are given as an array for each column.
+fn insertion(table: &Table) -> String {
+    let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
+    let places: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
+    format!(
+        "INSERT INTO {} ({}) SELECT * FROM unnest({}){}",
+        table.name,
+        names.join(", "),
+        places.join(", "),
+        if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
+    )
 }
 
 /// The rows of so many cells in pieces of [`MOST_BYTES`]; a longer row is a piece of its own.
