@@ -95,7 +95,7 @@ pub(crate) fn retrying(delivery: &Delivery, error: &str) -> Headers {
 
 fn failure(delivery: &Delivery, error: &str, now: &str) -> Headers {
     let first = delivery.headers.get(headers::FIRST_FAILED);
-    let error: String = escape_control(error).chars().take(LONGEST_ERROR).collect();
+    let error = noted_error(error);
     Headers::from([
         (headers::ATTEMPTS.to_owned(), delivery.attempt.to_string().into()),
         (headers::ERROR.to_owned(), error.into()),
@@ -104,6 +104,11 @@ fn failure(delivery: &Delivery, error: &str, now: &str) -> Headers {
             first.cloned().unwrap_or_else(|| HeaderValue::from(now)),
         ),
     ])
+}
+
+/// As much of an error as is kept.
+pub(crate) fn noted_error(error: &str) -> String {
+    escape_control(error).chars().take(LONGEST_ERROR).collect()
 }
 
 fn now() -> String {

@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::reading::noted_error;
 use crate::{Delivery, Headers, Settlement, headers};
 
 /// What became of one message in one queue, once.
@@ -103,7 +104,7 @@ impl Fate {
             |headers: &Headers, name| headers::text(headers, name).unwrap_or_default().to_owned();
         match settlement {
             Settlement::Ack => Some(Fate::Handled),
-            Settlement::Drop { reason } => Some(Fate::Dropped { reason: reason.clone() }),
+            Settlement::Drop { reason } => Some(Fate::Dropped { reason: noted_error(reason) }),
             Settlement::Requeue => None,
             Settlement::Retry { after, headers } => {
                 let after = TimeDelta::from_std(*after).unwrap_or(TimeDelta::zero());
