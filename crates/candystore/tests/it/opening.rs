@@ -2,10 +2,11 @@
 
 use std::fs;
 
-use candystore::{Foreign, StoreError, StoreUrl};
+use candystore::{By, Foreign, StoreError, StoreUrl};
 
 use crate::databases::{Database, on_both, parcel};
 use crate::raw::change;
+use crate::verifying::{problems, verify};
 
 on_both!(
     what_is_opened_again_holds_what_it_held,
@@ -33,8 +34,15 @@ async fn a_store_whose_tables_are_other_ones_is_refused(database: Database) {
 
 async fn a_store_from_before_typed_headers_is_marked_as_one_that_has_them(database: Database) {
     database.open().await.append(vec![parcel(0)]).await.unwrap();
-    change(&database, "DELETE FROM migrations WHERE version > 4; DROP TABLE scheduled").await;
-    assert_eq!(database.open().await.position().await.unwrap(), 1);
+    let tables = ["scheduled", "summaries", "payload_indexes", "retention"];
+    let drops = tables.map(|table| format!("; DROP TABLE {table}")).concat();
+    change(&database, &format!("DELETE FROM migrations WHERE version > 4{drops}")).await;
+    let store = database.open().await;
+    assert_eq!(store.position().await.unwrap(), 1);
+    let groups = store.stats(None, None, By::Key).await.unwrap();
+    assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), 1, "what is there is counted");
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
+    drop(store);
     // An earlier program knows four versions, and refuses a store in which there is a fifth.
     change(&database, "UPDATE migrations SET name = 'other' WHERE version = 5").await;
     let error = database.try_open().await.err().unwrap();
