@@ -163,13 +163,15 @@ impl Numbers {
                 None => eprintln!("there is no number {number} in quarantine"),
             }
         }
-        while self.all {
+        if !self.all {
+            return Ok(found);
+        }
+        loop {
             let page = store.quarantined(after, PAGE).await?;
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else { return Ok(found) };
             after = last.number;
             found.extend(page.into_iter().map(small));
         }
-        Ok(found)
     }
 
     async fn drop(&self, store: &EventStore) -> anyhow::Result<u8> {

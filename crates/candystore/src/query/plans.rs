@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::scope::Scope;
 use super::statement::{self, Window};
-use crate::sql::{Connection, Target};
+use crate::sql::{Connection, Mode, Target};
 use crate::{Field, Filter, Order, Standing, StoreUrl};
 
 fn filters() -> Vec<Filter> {
@@ -89,7 +89,7 @@ async fn with_an_index(url: StoreUrl) -> Connection {
     let store = crate::EventStore::open(options, bloodbank_testkit::catalog::contracts());
     let store = store.await.unwrap();
     assert_eq!(store.add_payload_index("/meeting_id").await, Ok(true));
-    Connection::open(&Target { url, max_pages: None }, Mode::Read).await.unwrap()
+    Connection::open(&Target::of(crate::StoreOptions::new(url)), Mode::Read).await.unwrap()
 }
 
 #[tokio::test]

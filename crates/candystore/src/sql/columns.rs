@@ -252,10 +252,10 @@ pub(crate) use words;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StoreUrl;
     use crate::event::EventRow;
     use crate::replay::RunRow;
-    use crate::sql::{Connection, Mode, Target};
+    use crate::sql::{Connection, Target};
+    use crate::{StoreOptions, StoreUrl};
 
     async fn names<T: TableRow>(connection: &mut Connection) -> (Vec<String>, Vec<String>) {
         let sql = format!("SELECT name FROM pragma_table_info('{}') ORDER BY cid", T::TABLE.name);
@@ -269,9 +269,8 @@ mod tests {
     async fn structs_have_the_columns_of_their_tables() {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::file(folder.path().join("store.db"));
-        let target = Target { url, max_pages: None };
-        let mut connection = Connection::open(&target, Mode::Write).await.unwrap();
-        connection.migrate().await.unwrap();
+        let target = Target::of(StoreOptions::new(url));
+        let (mut connection, _) = Connection::open_or_make(&target).await.unwrap();
         let (known, there) = names::<EventRow>(&mut connection).await;
         assert_eq!(known, there);
         let (known, there) = names::<RunRow>(&mut connection).await;

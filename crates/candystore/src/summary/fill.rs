@@ -110,16 +110,15 @@ async fn of_day(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::StoreUrl;
-    use crate::sql::{Mode, Target};
+    use crate::sql::Target;
+    use crate::{StoreOptions, StoreUrl};
 
     #[tokio::test]
     async fn rows_are_counted_without_sorting_them_and_their_bodies() {
         let folder = tempfile::tempdir().unwrap();
         let url = StoreUrl::file(folder.path().join("store.db"));
-        let target = Target { url, max_pages: None };
-        let mut connection = Connection::open(&target, Mode::Write).await.unwrap();
-        connection.migrate().await.unwrap();
+        let target = Target::of(StoreOptions::new(url));
+        let (mut connection, _) = Connection::open_or_make(&target).await.unwrap();
         let range = [Value::Int(1), Value::Int(9)];
         let sql = format!("EXPLAIN QUERY PLAN {}", rows_between());
         let plan = connection.query(&sql, &range).await.unwrap();

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::databases::{Database, event, on_both, parcel};
+use crate::databases::{Database, event, make_older, on_both, parcel};
 use crate::raw::change;
 use crate::verifying::{problems, verify};
 
@@ -15,7 +15,6 @@ on_both!(
     totals_count_what_was_not_stored_too,
     any_range_counts_the_events_in_it,
     whole_hours_are_counted_without_their_events,
-    what_was_stored_before_figures_were_kept_is_counted,
     figures_that_are_wrong_are_found,
 );
 
@@ -150,22 +149,6 @@ async fn whole_hours_are_counted_without_their_events(database: Database) {
     assert_eq!(store.stats(None, None, By::Key).await.unwrap(), groups);
     assert_eq!(store.totals().await.unwrap().events, totals.events);
     assert_eq!(counts(&store, (None, None), By::Minute).await, [0; 0]);
-}
-
-/// A store of the version before, as far as figures go.
-async fn what_was_stored_before_figures_were_kept_is_counted(database: Database) {
-    let (store, _) = seeded(&database).await;
-    let groups = store.stats(None, None, By::Day).await.unwrap();
-    drop(store);
-    change(
-        &database,
-        "DELETE FROM migrations WHERE version >= (SELECT version FROM migrations \
-         WHERE name = 'summaries'); DROP TABLE summaries",
-    )
-    .await;
-    let store = database.open().await;
-    assert_eq!(store.stats(None, None, By::Day).await.unwrap(), groups);
-    assert_eq!(problems(&verify(&store).await), [""; 0]);
 }
 
 async fn figures_that_are_wrong_are_found(database: Database) {

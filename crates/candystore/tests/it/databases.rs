@@ -7,6 +7,8 @@ use candystore::{Embedded, EventStore, Incoming, Migrated, StoreError, StoreOpti
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::raw::change;
+
 /// An empty database, which goes with it.
 pub(crate) struct Database {
     pub(crate) url: StoreUrl,
@@ -134,4 +136,32 @@ pub(crate) async fn publish(bus: &Embedded) -> Result<(), TransportError> {
     let sealer = Sealer::unrestricted(catalog::contracts().into(), "test");
     let envelope = sealer.seal(Kind::Event, "lot.parcel", json!({ "n": 1 }), Meta::new()).unwrap();
     bus.publish(Encoded::new(envelope, Headers::new()).unwrap()).await
+}
+
+/// Makes a store one of the fourth version of the tables, the last without typed headers.
+pub(crate) async fn make_older(database: &Database) {
+    let tables = [
+        "scheduled",
+        "reports",
+        "moves",
+        "catch_ups",
+        "summaries",
+        "payload_indexes",
+        "retention",
+        "clock_steps",
+        "repairs",
+        "damaged",
+    ];
+    let columns = [
+        "consumers DROP COLUMN name",
+        "messages DROP COLUMN since",
+        "events DROP COLUMN digest",
+        "head DROP COLUMN digest",
+        "head DROP COLUMN unchained",
+        "pruned DROP COLUMN digest",
+    ];
+    let mut sql = "DELETE FROM migrations WHERE version > 4".to_owned();
+    sql.extend(tables.map(|table| format!("; DROP TABLE {table}")));
+    sql.extend(columns.map(|column| format!("; ALTER TABLE {column}")));
+    change(database, &sql).await;
 }
