@@ -1,5 +1,5 @@
-//! What the databases do alone: a table of ten columns with a unique id and four indexes more, and
-//! rows that are ready. Nothing is parsed, judged, numbered or summed.
+//! What the databases do alone: a table of ten columns with a unique id and the indexes that the table
+//! of events has, and rows that are ready. Nothing is parsed, judged, numbered or summed.
 
 use std::path::Path;
 
@@ -13,10 +13,14 @@ use crate::workflow::Event;
 
 const INDEXES: &str = "
     CREATE UNIQUE INDEX bare_by_id ON bare (id);
-    CREATE INDEX bare_by_key ON bare (key);
-    CREATE INDEX bare_by_source ON bare (source);
-    CREATE INDEX bare_by_received ON bare (received);
-    CREATE INDEX bare_by_correlation ON bare (correlation_id);
+    CREATE INDEX bare_by_key ON bare (key, position);
+    CREATE INDEX bare_by_source ON bare (source, position);
+    CREATE INDEX bare_by_received ON bare (received, position);
+    CREATE INDEX bare_by_correlation ON bare (correlation_id, position)
+        WHERE correlation_id IS NOT NULL;
+    CREATE INDEX bare_by_causation ON bare (causation_id, position)
+        WHERE causation_id IS NOT NULL;
+    CREATE INDEX bare_by_session ON bare (session_id, position) WHERE session_id IS NOT NULL;
 ";
 
 /// A file, synced with every commit.

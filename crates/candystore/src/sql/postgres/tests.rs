@@ -152,3 +152,39 @@ async fn the_server_keeps_no_statement_under_a_name() {
     let kept = postgres.query(sql, &[]).await.unwrap()[0].int(0).unwrap();
     assert_eq!(kept, 0);
 }
+
+#[tokio::test]
+async fn an_insertion_that_fails_takes_the_commit_behind_it_with_it() {
+    let Some((_, mut postgres)) = open("").await else { return };
+    let tables = "CREATE TABLE t (n BIGINT PRIMARY KEY); CREATE TABLE u (n BIGINT)";
+    postgres.batch(tables).await.unwrap();
+    let table = Table { name: "t", columns: &[("n", Type::Int)], or_ignore: false };
+    let commit = "INSERT INTO u VALUES (1); COMMIT";
+    for (cells, stored) in [([1, 1], 0), ([1, 2], 1)] {
+        postgres.begin().await.unwrap();
+        let done = postgres.insert_and_batch(&table, &cells.map(Cell::Int), commit).await;
+        assert_eq!(done.is_ok(), stored == 1, "{done:?}");
+        assert!(!matches!(done, Err(ref error) if error.to_string().contains("25P02")), "{done:?}");
+        let _ = postgres.batch("ROLLBACK").await;
+        let rows = postgres.query("SELECT COUNT(*) FROM u", &[]).await.unwrap();
+        assert_eq!(rows[0].int(0).unwrap(), stored);
+    }
+}
+
+#[tokio::test]
+async fn what_is_stored_is_looked_up_behind_the_lock() {
+    let Some((url, mut one)) = open("").await else { return };
+    one.batch("CREATE TABLE events (id UUID, position BIGINT)").await.unwrap();
+    let mut other = Postgres::open(&url, String::new(), Mode::Write).await.unwrap();
+    one.begin().await.unwrap();
+    let id = Uuid::now_v7();
+    let ids = [id];
+    let (asked, ()) = tokio::join!(biased; other.begin_with("SELECT 7, 'a'", &ids), async {
+        let insert = "INSERT INTO events VALUES ($1, 3)";
+        one.execute(insert, &[Value::Id(id)]).await.unwrap();
+        one.batch("COMMIT").await.unwrap();
+    });
+    let (row, stored) = asked.unwrap();
+    assert_eq!((row.int(0).unwrap(), row.text(1).unwrap()), (7, "a"));
+    assert_eq!(stored, [(id, 3)]);
+}
