@@ -96,7 +96,7 @@ pub use replay::{
     Pace, Planned, Replay, ReplayError, ReplayOptions, ReplayPlan, ReplayRun, ReplayState,
     ReplayTarget, Unfit,
 };
-pub use roles::{Role, RoleError};
+pub use roles::Role;
 pub use scheduled::Scheduled;
 pub use scheduler::Scheduler;
 pub use stats::{By, Group, Totals};

@@ -1,7 +1,6 @@
 //! What users of a PostgreSQL store need, by what they do.
 
 use std::fmt;
-use std::str::FromStr;
 
 /// What a database user does with a store on PostgreSQL.
 ///
@@ -19,11 +18,6 @@ pub enum Role {
     /// Imports, prunes, replays, and removes queues.
     Operator,
 }
-
-/// A text that does not name a role.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a role: expected `reader`, `publisher`, `consumer` or `operator`")]
-pub struct RoleError(String);
 
 /// All that can be granted here, as one letter each.
 const RIGHTS: [(char, &str); 4] =
@@ -61,6 +55,11 @@ impl Role {
         }
     }
 
+    /// The role of this word, if there is one.
+    pub fn named(word: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str() == word)
+    }
+
     /// The tables, each with what this role does with it.
     pub fn tables(self) -> impl Iterator<Item = (&'static str, String)> {
         TABLES.iter().map(move |(table, rights)| {
@@ -89,14 +88,5 @@ fn quoted(name: &str) -> String {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = RoleError;
-
-    fn from_str(text: &str) -> Result<Self, RoleError> {
-        let role = Role::ALL.into_iter().find(|role| role.as_str() == text);
-        role.ok_or_else(|| RoleError(text.to_owned()))
     }
 }
