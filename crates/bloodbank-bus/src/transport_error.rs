@@ -156,9 +156,8 @@ impl TransportError {
             TransportError::Unknown => Code::OutcomeUnknown,
             TransportError::Blocked => Code::BusBlocked,
             TransportError::Disconnected { .. } => Code::Disconnected,
-            TransportError::Refused { code, .. } | TransportError::Unavailable { code, .. } => {
-                *code
-            }
+            TransportError::Refused { code, .. } => *code,
+            TransportError::Unavailable { code, .. } => *code,
             TransportError::Undeclared { .. } => Code::QueueUndeclared,
             TransportError::NoExchange { .. } => Code::ExchangeMissing,
             TransportError::Conflict { .. } => Code::DeclarationConflict,

@@ -120,7 +120,7 @@ pub use replay::{
 };
 pub use reports::ReportKeeper;
 pub use retention::{RetentionPlan, RetentionRule, RetentionRun};
-pub use roles::{Role, RoleError};
+pub use roles::Role;
 pub use scheduled::Scheduled;
 pub use scheduler::Scheduler;
 pub use stats::{By, Group, Latency, Totals};

@@ -1,7 +1,6 @@
 //! What users of a PostgreSQL store need, by what they do.
 
 use std::fmt;
-use std::str::FromStr;
 
 /// What a database user does with a store on PostgreSQL.
 ///
@@ -20,17 +19,12 @@ pub enum Role {
     Operator,
 }
 
-/// A text that does not name a role.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a role: expected `reader`, `publisher`, `consumer` or `operator`")]
-pub struct RoleError(String);
-
 /// All that can be granted here, as one letter each.
 const RIGHTS: [(char, &str); 4] =
     [('s', "SELECT"), ('i', "INSERT"), ('u', "UPDATE"), ('d', "DELETE")];
 
 /// Every table, with the rights of each role in the order of [`Role::ALL`].
-const TABLES: [(&str, [&str; 4]); 14] = [
+const TABLES: [(&str, [&str; 4]); 23] = [
     ("migrations", ["s", "s", "s", "s"]),
     ("head", ["s", "su", "su", "su"]),
     ("events", ["s", "si", "s", "sid"]),
@@ -45,6 +39,15 @@ const TABLES: [(&str, [&str; 4]); 14] = [
     ("pruned", ["s", "s", "s", "siud"]),
     ("replays", ["s", "s", "s", "siud"]),
     ("scheduled", ["s", "siud", "s", "siud"]),
+    ("reports", ["s", "s", "sid", "sid"]),
+    ("moves", ["s", "s", "s", "siud"]),
+    ("catch_ups", ["s", "s", "siud", "siud"]),
+    ("summaries", ["s", "siud", "s", "siud"]),
+    ("payload_indexes", ["s", "s", "s", "siud"]),
+    ("retention", ["s", "s", "s", "siud"]),
+    ("clock_steps", ["s", "si", "s", "siud"]),
+    ("repairs", ["s", "s", "s", "siud"]),
+    ("damaged", ["s", "s", "siud", "siud"]),
 ];
 
 impl Role {
@@ -59,6 +62,11 @@ impl Role {
             Role::Consumer => "consumer",
             Role::Operator => "operator",
         }
+    }
+
+    /// The role of this word, if there is one.
+    pub fn named(word: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str() == word)
     }
 
     /// The tables, each with what this role does with it.
@@ -89,14 +97,5 @@ fn quoted(name: &str) -> String {
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Role {
-    type Err = RoleError;
-
-    fn from_str(text: &str) -> Result<Self, RoleError> {
-        let role = Role::ALL.into_iter().find(|role| role.as_str() == text);
-        role.ok_or_else(|| RoleError(text.to_owned()))
     }
 }

@@ -3,7 +3,6 @@
 use bloodbank::candystore::Role;
 use clap::Args;
 
-use crate::hints::value;
 use crate::table::say;
 
 #[derive(Args)]
@@ -14,7 +13,7 @@ use crate::table::say;
 )]
 pub(crate) struct Roles {
     /// Only these: reader, publisher, consumer, operator.
-    #[arg(value_name = "ROLE", value_parser = value::<Role>)]
+    #[arg(value_name = "ROLE", value_parser = parse)]
     roles: Vec<Role>,
     /// The schema that the tables lie in.
     #[arg(long, value_name = "NAME", default_value = "public")]
@@ -22,6 +21,10 @@ pub(crate) struct Roles {
     /// What the names of the roles begin with.
     #[arg(long, value_name = "TEXT", default_value = "bloodbank_")]
     prefix: String,
+}
+
+fn parse(word: &str) -> Result<Role, &'static str> {
+    Role::named(word).ok_or("expected `reader`, `publisher`, `consumer` or `operator`")
 }
 
 impl Roles {

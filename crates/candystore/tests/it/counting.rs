@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::databases::{Database, event, make_older, on_both, parcel};
+use crate::databases::{Database, event, on_both, parcel};
 use crate::raw::change;
 use crate::verifying::{problems, verify};
 

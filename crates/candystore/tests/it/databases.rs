@@ -138,8 +138,8 @@ pub(crate) async fn publish(bus: &Embedded) -> Result<(), TransportError> {
     bus.publish(Encoded::new(envelope, Headers::new()).unwrap()).await
 }
 
-/// Makes a store one of the fourth version of the tables, the last without typed headers.
-pub(crate) async fn make_older(database: &Database) {
+/// Makes the tables of a store those of an earlier version: 4, the last without typed headers, or 5.
+pub(crate) async fn make_older(database: &Database, version: i64) {
     let tables = [
         "scheduled",
         "reports",
@@ -160,7 +160,7 @@ pub(crate) async fn make_older(database: &Database) {
         "head DROP COLUMN unchained",
         "pruned DROP COLUMN digest",
     ];
-    let mut sql = "DELETE FROM migrations WHERE version > 4".to_owned();
+    let mut sql = format!("DELETE FROM migrations WHERE version > {version}");
     sql.extend(tables.map(|table| format!("; DROP TABLE {table}")));
     sql.extend(columns.map(|column| format!("; ALTER TABLE {column}")));
     change(database, &sql).await;

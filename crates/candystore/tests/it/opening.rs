@@ -6,7 +6,7 @@ use candystore::{Appended, By, Foreign, StoreError, StoreUrl};
 
 use crate::databases::{Database, make_older, on_both, parcel};
 use crate::raw::change;
-use crate::verifying::{problems, verify};
+use crate::verifying::verify;
 
 on_both!(
     what_is_opened_again_holds_what_it_held,
@@ -34,7 +34,7 @@ async fn a_store_whose_tables_are_other_ones_is_refused(database: Database) {
 
 async fn a_store_from_before_typed_headers_is_marked_as_one_that_has_them(database: Database) {
     database.open().await.append(vec![parcel(0)]).await.unwrap();
-    make_older(&database).await;
+    make_older(&database, 4).await;
     let store = database.open().await;
     let groups = store.stats(None, None, By::Key).await.unwrap();
     assert_eq!(groups.iter().map(|group| group.count).sum::<u64>(), 1, "what is there is counted");

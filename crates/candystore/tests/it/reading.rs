@@ -49,10 +49,8 @@ async fn a_store_of_an_older_version_is_migrated_by_who_writes_and_not_by_who_re
     database: Database,
 ) {
     let last = database.migrate().await.unwrap().unwrap().to;
-    // With what later steps make, which could not be made twice.
-    let older = "DELETE FROM migrations WHERE version > 5; DROP TABLE scheduled";
     for explicit in [true, false] {
-        change(&database, older).await;
+        make_older(&database, 5).await;
         let error = database.open_to_read().await.err().unwrap();
         assert_eq!(error, StoreError::Older { found: 5, known: last });
         assert!(error.to_string().contains("migrated"), "{error}");

@@ -52,8 +52,13 @@ pub(crate) async fn create(path: &Path, pages: Option<u32>) -> Result<bool, Stor
 async fn fill(new: &Path, pages: Option<u32>) -> Result<(), StoreError> {
     let mut connection = Connection::Sqlite(Sqlite::blank(new, pages)?);
     migrations::run(&mut connection).await?;
-    let Connection::Sqlite(sqlite) = &connection else { return Ok(()) };
-    write_ahead(&sqlite.connection).map_err(|error| super::reason(&error))
+    match &connection {
+        Connection::Sqlite(sqlite) => {
+            write_ahead(&sqlite.connection).map_err(|error| super::reason(&error))
+        }
+        #[cfg(feature = "postgres")]
+        Connection::Postgres(_) => Ok(()),
+    }
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {
