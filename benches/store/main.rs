@@ -1,7 +1,7 @@
 //! The store, beside bare inserts into the databases it lies in.
 //!
 //! Parts: `append`, `questions`, `record`, `embedded`, `delivery`; databases: `sqlite`, `postgres`. All of them, if
-//! none is named. `fifty` runs only where it is named. Rounds take turns, and medians are told. What is wished for is printed beside what
+//! none is named. `services` runs only where it is named. Rounds take turns, and medians are told. What is wished for is printed beside what
 //! is; nothing fails.
 #![allow(clippy::expect_used, clippy::panic)]
 
@@ -9,19 +9,19 @@ mod append;
 mod bare;
 mod delivery;
 mod embedded;
-mod fifty;
 mod filled;
 mod place;
 mod questions;
 mod recording;
 mod report;
+mod services;
 #[path = "../support/mod.rs"]
 mod support;
 mod workflow;
 
 use place::{Backend, Places};
 
-const PARTS: [&str; 6] = ["append", "questions", "record", "embedded", "delivery", "fifty"];
+const PARTS: [&str; 6] = ["append", "questions", "record", "embedded", "delivery", "services"];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -35,7 +35,7 @@ fn main() {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        if fifty::is_service().await {
+        if services::is_service().await {
             return;
         }
         let places = Places::new(backends).await;
@@ -54,8 +54,8 @@ fn main() {
         if wants("delivery") {
             delivery::run(&places).await;
         }
-        if names("fifty") {
-            fifty::run(&places).await;
+        if names("services") {
+            services::run(&places).await;
         }
     });
 }

@@ -1,4 +1,5 @@
-//! Fifty services on one server: processes of their own, each with a queue that gets every event.
+//! As many services as a PostgreSQL server takes by default, beside one that publishes and one that
+//! looks: processes of their own, each with a queue that gets every event.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -17,7 +18,8 @@ use crate::support::{heading, meeting};
 
 /// Tells a process of ours that it is a service, and which.
 const SERVICE: &str = "BENCH_STORE_SERVICE";
-const SERVICES: usize = 50;
+/// Each has two connections, of 100.
+const SERVICES: usize = 48;
 /// How long nothing happens, and how long events come.
 const IDLE: Duration = Duration::from_secs(30);
 const BUSY: Duration = Duration::from_secs(30);
