@@ -4,8 +4,8 @@ use std::fs;
 
 use candystore::{Foreign, StoreError, StoreUrl};
 
-use crate::databases::{Database, on_both, parcel};
-use crate::raw::{change, hold};
+use crate::databases::{Database, make_older, on_both, parcel};
+use crate::raw::hold;
 
 on_both!(
     reading_waits_for_nobody_who_writes_and_changes_nothing,
