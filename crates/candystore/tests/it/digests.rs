@@ -86,7 +86,9 @@ async fn a_rewritten_store_is_found_by_who_kept_its_head(database: Database) {
     assert_eq!((kept.position, kept), (6, kept.to_string().parse().unwrap()));
     assert!(against(&store, kept).await.is_clean());
     rewrite(&database).await;
-    assert!(verify(&store).await.is_clean(), "nothing in it tells");
+    // The figures are no judge: whoever rewrites events can rewrite them, too.
+    let told = problems(&verify(&store).await);
+    assert!(told.iter().all(|said| said.starts_with("the figures of ")), "{told:?}");
     let said = "the store ends at 5, and 6 was expected in it";
     assert_eq!(problems(&against(&store, kept).await), [said]);
     store.append(vec![parcel(7)]).await.unwrap();
