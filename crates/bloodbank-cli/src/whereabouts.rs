@@ -50,7 +50,7 @@ impl Whereabouts {
         let contracts = contracts::at_hand(source)?;
         block_on(async {
             let config = AmqpConfig::from_env_and(contracts.bundle().exchange.as_ref())?;
-            let store = match store::open_existing(contracts::none()).await {
+            let store = match store::open_to_read(contracts::none()).await {
                 Ok(store) => Some(store),
                 Err(error) if config.is_none() => return Err(error),
                 Err(error) => {

@@ -21,8 +21,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bloodbank_bus::{
-    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Headers, Queue, Report,
-    Request, Settlement, Start, Subscription, Topology, Transport, TransportError, Trouble,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, Headers, Outcome, Queue,
+    Report, Request, Settlement, Start, Subscription, Topology, Transport, TransportError, Trouble,
     Verbatim,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -184,6 +184,10 @@ impl Transport for CatchUp {
             }
             self.inner.declare(topology).await
         })
+    }
+
+    fn forward_run(&self, run: Vec<Verbatim>, queue: &str) -> BoxFuture<'_, Outcome> {
+        self.inner.forward_run(run, queue)
     }
 
     fn publish(&self, message: Encoded) -> Confirm {

@@ -283,7 +283,7 @@ pub(crate) fn indexed(text: &str) -> Cow<'_, str> {
 }
 
 /// A text without NUL, which PostgreSQL does not store.
-fn storable(text: &str) -> Cow<'_, str> {
+pub(crate) fn storable(text: &str) -> Cow<'_, str> {
     match text.contains('\0') {
         true => Cow::Owned(text.replace('\0', "\u{fffd}")),
         false => Cow::Borrowed(text),

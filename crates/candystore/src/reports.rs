@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use self::keeper::ReportKeeper;
+use crate::record::storable;
 use crate::sql::{Connection, Row, Table, Type, Value, micros_to_time, time_to_micros};
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};
@@ -118,11 +119,11 @@ fn row(report: &Report) -> Vec<Value> {
         // What a later version reports; it is known that something has become of it.
         _ => ("handled", None, None, None),
     };
-    let text = |text: &String| Value::text(text.as_str());
+    let text = |text: &String| Value::text(storable(text));
     vec![
         Value::Id(report.id),
         Value::Int(time_to_micros(report.at)),
-        Value::text(&*report.queue),
+        Value::text(storable(&report.queue)),
         Value::Int(report.attempt.into()),
         Value::text(fate),
         Value::maybe(reason, text),

@@ -27,11 +27,11 @@ const RIGHTS: [(char, &str); 4] =
 const TABLES: [(&str, [&str; 4]); 23] = [
     ("migrations", ["s", "s", "s", "s"]),
     ("head", ["s", "su", "su", "su"]),
-    ("events", ["s", "si", "s", "sid"]),
+    ("events", ["s", "si", "s", "siud"]),
     ("keys", ["s", "si", "s", "sid"]),
     ("quarantine", ["s", "si", "s", "sid"]),
     ("bus", ["s", "siu", "siu", "siu"]),
-    ("queues", ["s", "s", "siud", "siud"]),
+    ("queues", ["s", "su", "siud", "siud"]),
     ("bindings", ["s", "s", "siud", "siud"]),
     ("consumers", ["s", "s", "siud", "siud"]),
     ("messages", ["s", "si", "siud", "siud"]),

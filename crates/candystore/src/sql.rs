@@ -130,6 +130,7 @@ impl Connection {
 
     /// Begins a transaction that nobody else writes beside, and asks for one row of numbers and texts;
     /// and, where that costs no round trip more, which of the ids are stored.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file needs none"))]
     pub(crate) async fn begin_with(
         &mut self,
         question: &str,
@@ -180,13 +181,6 @@ impl Connection {
         either!(self, c => c.in_transaction(), !c.is_lost())
     }
 
-    /// Ends a transaction that nobody is told of. Where the server can do so, it does not wait for the
-    /// disk: if it crashes in the next moment, the transaction may never have been. What was committed
-    /// before others is on the disk before them.
-    pub(crate) async fn commit_lightly(&mut self) -> Result<(), StoreError> {
-        either!(self, c => c.batch("COMMIT"), c.batch("SET LOCAL synchronous_commit = off; COMMIT").await)
-    }
-
     /// Runs a statement; gives the number of rows it changed.
     pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         either!(self, c => c.execute(sql, values), c.execute(sql, values).await)
@@ -228,6 +222,7 @@ impl Connection {
 
     /// What tells all who listen of this number of commits, as a statement before the end of a
     /// transaction.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file needs none"))]
     pub(crate) fn telling(&self, commits: i64) -> String {
         either!(self, _c => String::new(), _c.telling(commits))
     }

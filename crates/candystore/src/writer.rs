@@ -157,9 +157,8 @@ impl Transaction {
         self.is_awaited |= !self.is_quiet;
     }
 
-    /// Whether what the job changes from here on is told to nobody, as nobody can wait for it. Where
-    /// nothing else is in the transaction, a crash of the server may take it back: it must be what is done
-    /// again then. A job begins loud.
+    /// Whether what the job changes from here on is told to nobody, as nobody can wait for it. A job
+    /// begins loud.
     pub(crate) fn quiet(&mut self, is_quiet: bool) {
         self.is_quiet = is_quiet;
     }
@@ -307,7 +306,7 @@ impl Transaction {
         let counted = std::mem::take(&mut self.counted);
         self.count(&counted).await?;
         if !self.is_awaited {
-            return self.connection.commit_lightly().await;
+            return self.connection.batch("COMMIT").await;
         }
         self.head.commits += 1;
         let Head { position, received, duplicates, commits, digest, .. } = self.head;

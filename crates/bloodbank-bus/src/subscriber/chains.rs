@@ -145,16 +145,15 @@ impl Chains {
         next
     }
 
-    /// The next messages of a chain, at most so many; none if there are no more, and the chain is gone.
-    pub(super) fn next_run(&self, key: &Arc<str>, most: usize) -> Vec<Delivery> {
+    /// All messages of a chain; none if there are no more, and the chain is gone.
+    pub(super) fn next_run(&self, key: &Arc<str>) -> Vec<Delivery> {
         let mut chains = self.lock();
         let Some(chain) = chains.get_mut(key) else { return Vec::new() };
         if chain.is_empty() {
             chains.remove(key);
             return Vec::new();
         }
-        let count = chain.len().min(most);
-        chain.drain(..count).collect()
+        chain.drain(..).collect()
     }
 
     /// No code that holds the lock can leave a chain half done.

@@ -14,9 +14,6 @@ use super::relay;
 use super::worker::{Shared, Worker};
 use crate::{Deliveries, Delivery, RetryPolicy, Subscription, TransportError};
 
-/// How many messages a queue gives ahead to be passed on to its partitions.
-const PASSED_ON: u16 = 256;
-
 /// The consumer of one queue.
 pub(super) struct Consumer {
     worker: Arc<Worker>,
@@ -49,13 +46,8 @@ impl Consumer {
     ) -> Result<Self, TransportError> {
         let batch = u16::try_from(shared.handlers.largest_batch()).unwrap_or(u16::MAX);
         let mut prefetch = shared.options.prefetch.max(batch);
-        match role {
-            Role::Plain => {}
-            // No handler runs there, so that no message is taken for one that ends its process.
-            Role::Relay(_) => prefetch = prefetch.max(PASSED_ON),
-            Role::InOrder | Role::Partition(..) => {
-                prefetch = prefetch.min(Subscription::MOST_IN_ORDER);
-            }
+        if role.is_ordered() {
+            prefetch = prefetch.min(Subscription::MOST_IN_ORDER);
         }
         let subscription = Subscription::new(&*queue).with_prefetch(prefetch);
         let deliveries = shared.transport.subscribe(subscription.clone()).await?;

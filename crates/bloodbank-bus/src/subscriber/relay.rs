@@ -18,9 +18,6 @@ use super::partitions::Partitions;
 use super::worker::{PAUSE, Worker};
 use crate::{Deliveries, Delivery, Settlement, TransportError, Verbatim};
 
-/// How many messages of a key are passed on at a time.
-const MOST_IN_RUN: usize = 64;
-
 /// Passes on what comes, until the shutdown or the end of the deliveries.
 pub(super) async fn pass_on_all(
     worker: Arc<Worker>,
@@ -65,33 +62,38 @@ async fn pass_on(
 ) {
     let Some(queue) = partitions.of(&key) else { return };
     loop {
-        let run = chains.next_run(&key, MOST_IN_RUN);
+        let run = chains.next_run(&key);
         if run.is_empty() || pass_on_run(&worker, run, queue).await.is_none() {
             return;
         }
     }
 }
 
-/// Passes on one run, as often as it takes; `None` on shutdown.
+/// Passes on one run, as often as it takes, and message by message after a failure: one that cannot be
+/// passed on holds up only those behind it. `None` on shutdown.
 async fn pass_on_run(worker: &Worker, mut run: Vec<Delivery>, queue: &str) -> Option<()> {
-    loop {
+    let mut most = run.len();
+    while !run.is_empty() {
         if *worker.stopped().borrow() {
             return None;
         }
         // The others come again, and all after them.
         run.retain(|delivery| worker.transport().is_current(delivery));
-        let messages = run.iter().map(Verbatim::of).collect();
+        let messages: Vec<Verbatim> = run.iter().take(most).map(Verbatim::of).collect();
+        let count = messages.len();
         match worker.transport().forward_run(messages, queue).await {
-            Ok(()) => break,
+            Ok(()) => {
+                for delivery in run.drain(..count) {
+                    worker.settle(&delivery, Settlement::Ack).await;
+                }
+            }
             Err(TransportError::Closed) => return None,
             Err(error) => {
                 warn!(%error, from = worker.queue(), to = queue, messages = run.len(), "not passed on yet");
                 worker.pause(PAUSE).await?;
+                most = 1;
             }
         }
-    }
-    for delivery in &run {
-        worker.settle(delivery, Settlement::Ack).await;
     }
     Some(())
 }

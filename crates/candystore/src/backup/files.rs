@@ -26,7 +26,7 @@ impl Part {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&path).map_err(|error| failed(&path, &error))?;
+        options.open(&path).map_err(|error| failed(file, &error))?;
         Ok(Part { path })
     }
 

@@ -6,14 +6,14 @@ use {super::BackupError, crate::Verified, crate::sql::Target, std::path::Path};
 #[cfg(feature = "postgres")]
 mod tools {
     use std::io::ErrorKind;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
     use std::process::{Command, Stdio};
 
     use tokio_postgres::config::Host;
 
     use super::super::{BackupError, is_empty, verify};
     use crate::sql::{Connection, Mode, Target, migrations};
-    use crate::url::postgres::parse;
+    use crate::url::postgres::{Server, parse};
     use crate::verify::Verified;
     use crate::{StoreError, UrlError};
 
@@ -27,7 +27,9 @@ mod tools {
     fn command(tool: &'static str, url: &str) -> Result<Command, BackupError> {
         let refused =
             |_| UrlError { name: "DATABASE_URL".to_owned(), found: "another text".to_owned() };
-        let config = parse(url).map_err(refused).map_err(StoreError::from)?.config;
+        let Server { config, tls } = parse(url).map_err(refused).map_err(StoreError::from)?;
+        let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let (own, key) = tls.own.clone().unzip();
         let mut command = Command::new(tool);
         let hosts = config.get_hosts().iter().map(|host| match host {
             Host::Tcp(name) => name.clone(),
@@ -43,6 +45,10 @@ mod tools {
             ("PGDATABASE", config.get_dbname().or(config.get_user()).map(str::to_owned)),
             ("PGPASSWORD", password),
             ("PGOPTIONS", config.get_options().map(str::to_owned)),
+            ("PGSSLMODE", Some(tls.mode(config.get_ssl_mode()).to_owned())),
+            ("PGSSLROOTCERT", file(&tls.authorities)),
+            ("PGSSLCERT", file(&own)),
+            ("PGSSLKEY", file(&key)),
         ] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 command.env(name, value);
@@ -106,11 +112,12 @@ mod tools {
             BackupError::Tool { said, .. } => not_a_backup(said),
             other => other,
         })?;
-        if !["head", "events", "migrations"].iter().all(|name| has_table(&found, name)) {
-            return Err(not_a_backup("it does not have the tables of a store".to_owned()));
-        }
         let mut connection = Connection::open(target, Mode::Read).await?;
         let schema = schema(&mut connection).await?;
+        if !["head", "events", "migrations"].iter().all(|name| has_table(&found, &schema, name)) {
+            let reason = format!("it does not have the tables of a store in the schema `{schema}`");
+            return Err(not_a_backup(reason));
+        }
         let there = "SELECT CAST(to_regclass('migrations') AS TEXT)";
         let is_new = connection.query_one(there, &[]).await?.maybe_text(0)?.is_none();
         if !is_new && !replace && !is_empty(&mut connection).await? {
@@ -118,7 +125,13 @@ mod tools {
         }
         drop(connection);
         let mut restore = command(RESTORE, url)?;
-        restore.args(["--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]);
+        restore.args([
+            "--single-transaction",
+            "--exit-on-error",
+            "--strict-names",
+            "--no-owner",
+            "--no-privileges",
+        ]);
         restore.arg("--dbname").arg(dbname(url)?).arg(format!("--schema={schema}"));
         if !is_new {
             restore.args(["--clean", "--if-exists"]);
@@ -141,10 +154,10 @@ mod tools {
     }
 
     /// Whether a list of `pg_restore` has a table.
-    fn has_table(list: &str, name: &str) -> bool {
+    fn has_table(list: &str, schema: &str, name: &str) -> bool {
         list.lines().any(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
-            words.windows(3).any(|words| words[0] == "TABLE" && words[2] == name)
+            words.windows(3).any(|words| words == ["TABLE", schema, name])
         })
     }
 }

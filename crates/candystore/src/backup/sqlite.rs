@@ -41,15 +41,10 @@ pub(super) async fn restore(
     if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
         return Err(not_a_backup("it is a store in use, as its log beside it shows".to_owned()));
     }
-    let mut connection = match path.exists() {
-        true => Connection::open(target, Mode::Write).await?,
-        false => Connection::open_or_make(target).await?.0,
+    let there = match path.exists() {
+        true => Some(may_be_replaced(target, replace).await?),
+        false => None,
     };
-    let tables = "SELECT COUNT(*) FROM sqlite_master";
-    let is_new = connection.query_one(tables, &[]).await?.int(0)? == 0;
-    if !is_new && !replace && !is_empty(&mut connection).await? {
-        return Err(BackupError::NotEmpty { place: target.url.to_string() });
-    }
     // A copy of the copy: looking at it, and bringing its tables up to date, changes it.
     let part = Part::beside(&path.with_extension("restoring"))?;
     fs::copy(file, &part.path).map_err(|error| failed(file, &error))?;
@@ -58,6 +53,25 @@ pub(super) async fn restore(
         migrations::run(&mut copy).await.map_err(|error| not_a_backup(error.to_string()))?;
         verify(&mut copy, file).await?
     };
+    let mut connection = match there {
+        Some(connection) => connection,
+        None => Connection::open_or_make(target).await?.0,
+    };
     connection.replace_with(&part.path)?;
     Ok(verified)
+}
+
+/// Opens a file that is there, if what is in it is a store, and nothing that anybody could miss, or is to
+/// be replaced.
+async fn may_be_replaced(target: &Target, replace: bool) -> Result<Connection, BackupError> {
+    let mut connection = Connection::open(target, Mode::Write).await?;
+    let place = target.url.to_string();
+    match migrations::check(&mut connection, &place).await {
+        Ok(()) if !replace && !is_empty(&mut connection).await? => {
+            Err(BackupError::NotEmpty { place })
+        }
+        Ok(()) | Err(StoreError::Missing { .. }) => Ok(connection),
+        Err(error) if !replace || matches!(error, StoreError::Foreign(_)) => Err(error.into()),
+        Err(_) => Ok(connection),
+    }
 }

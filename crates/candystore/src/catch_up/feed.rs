@@ -22,6 +22,8 @@ use crate::{EventStore, Filter, Incoming, Position, StoreError, StoredEvent};
 
 /// How often progress is stored.
 const SAVE: Duration = Duration::from_secs(1);
+/// How often to ask whether the process that brings the past is still there, and to say that we are.
+const TAKE: Duration = Duration::from_secs(10);
 /// How long to wait for what another process does, and after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 /// A message tells that the past is complete if it was recorded so long after its queue was declared,
@@ -38,6 +40,8 @@ enum End {
     Over,
     /// It is another process that brings the past.
     Lost,
+    /// What is left of the past is this process's to bring now.
+    Taken,
     /// Something does not work for now.
     Failed(String),
 }
@@ -109,6 +113,7 @@ impl Feed {
         loop {
             match self.once().await {
                 Err(End::Over) | Ok(()) => return,
+                Err(End::Taken) => continue,
                 Err(End::Lost) => self.hand.lose(),
                 Err(End::Failed(error)) => {
                     tracing::warn!(%error, queue = self.hand.queue(), "the past waits");
@@ -142,6 +147,9 @@ impl Feed {
         let start = Start::Position(self.hand.fed() + 1);
         let mut follow = self.store.follow(self.filter(), start).await?;
         let (mut live, mut waiting) = (self.live.lock().await, None);
+        if let Some(earlier) = live.take() {
+            earlier.close().await;
+        }
         let (mut saved, mut since) = (Instant::now(), Instant::now());
         loop {
             if let Some((done, _)) = progress.done
@@ -156,9 +164,12 @@ impl Feed {
             match self.next(&mut follow, &mut live, waiting.is_none()).await? {
                 Next::Past(past) => {
                     since = Instant::now();
-                    self.give(self.hand.deliver(past)).await?;
+                    self.give(self.hand.deliver(past), Some(&progress)).await?;
                 }
-                Next::Again(delivery) => self.give(delivery).await?,
+                Next::Again(delivery) => self.give(delivery, Some(&progress)).await?,
+                Next::Live(delivery) if !may_be_copy(&delivery) => {
+                    self.give(delivery, Some(&progress)).await?;
+                }
                 Next::Live(delivery) => {
                     let id = self.id_of(&delivery);
                     waiting = Some((id, delivery));
@@ -254,14 +265,23 @@ impl Feed {
         let mut live = self.live.lock().await;
         let live = live.insert(self.inner.subscribe(self.subscription.clone()).await?);
         let (mut saved, mut is_over) = (Instant::now(), !is_owner);
+        let (mut asked, mut may_take) = (Instant::now(), !is_owner && !progress.is_over());
         loop {
+            let renewed = (!is_over).then_some(&progress);
+            if may_take && asked.elapsed() >= TAKE {
+                if table::take(&self.store, self.hand.queue(), self.owner).await? {
+                    return Err(End::Taken);
+                }
+                let now = table::progress(&self.store, self.hand.queue()).await?;
+                (asked, may_take) = (Instant::now(), now.is_some_and(|it| !it.is_over()));
+            }
             if !is_over && saved.elapsed() >= SAVE {
                 self.keep(progress.done).await?;
                 (saved, is_over) = (Instant::now(), self.hand.reached() >= done);
             }
             let due = match self.hand.again() {
                 Ok(delivery) => {
-                    self.give(delivery).await?;
+                    self.give(delivery, renewed).await?;
                     continue;
                 }
                 Err(due) => due,
@@ -274,20 +294,18 @@ impl Feed {
                     if is_old && self.is_past(&delivery, done).await? {
                         self.drop_copy(&delivery).await;
                     } else {
-                        self.give(delivery).await?;
+                        self.give(delivery, renewed).await?;
                     }
                 }
                 () = self.hand.room.notified(), if !is_over => {}
-                () = tokio::time::sleep_until(tick), if !is_over || due.is_some() => {}
+                () = tokio::time::sleep_until(tick), if !is_over || may_take || due.is_some() => {}
             }
         }
     }
 
     /// Whether a message that comes from the queue was handed out as part of the past.
     async fn is_past(&self, delivery: &Delivery, done: Position) -> Result<bool, End> {
-        // What was tried again, or brought back, is not a copy.
-        let noted = [headers::ATTEMPTS, headers::REDRIVES, headers::REPLAY];
-        if noted.iter().any(|name| delivery.headers.contains_key(*name)) {
+        if !may_be_copy(delivery) {
             return Ok(false);
         }
         let stored = table::stored(&self.store, self.id_of(delivery)).await?;
@@ -299,8 +317,22 @@ impl Feed {
         let _ = self.inner.settle(delivery, Settlement::Ack).await;
     }
 
-    async fn give(&self, delivery: Delivery) -> Result<(), End> {
-        self.sender.send(delivery).await.map_err(|_| End::Over)
+    /// Hands it on once there is room, and goes on keeping the past meanwhile if it is this process's.
+    async fn give(&self, delivery: Delivery, renewed: Option<&Progress>) -> Result<(), End> {
+        loop {
+            tokio::select! {
+                biased;
+                room = self.sender.reserve() => {
+                    room.map_err(|_| End::Over)?.send(delivery);
+                    return Ok(());
+                }
+                () = sleep(TAKE) => {
+                    if let Some(progress) = renewed {
+                        self.keep(progress.done).await?;
+                    }
+                }
+            }
+        }
     }
 
     /// Notes how far it is, as long as it is this process that brings the past.
@@ -330,6 +362,12 @@ impl Feed {
             filter.with_key(binding.pattern.clone())
         })
     }
+}
+
+/// Whether it may be a copy of what the store has; what was tried again, or brought back, is not.
+fn may_be_copy(delivery: &Delivery) -> bool {
+    let noted = [headers::ATTEMPTS, headers::REDRIVES, headers::REPLAY];
+    !noted.iter().any(|name| delivery.headers.contains_key(*name))
 }
 
 fn past(event: StoredEvent) -> Past {

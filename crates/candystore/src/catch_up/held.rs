@@ -123,7 +123,9 @@ impl Hand {
 
     /// What was handed out is not this process's any more.
     pub(super) fn lose(&self) {
-        *self.state() = State::default();
+        let mut state = self.state();
+        // What is settled late must not pass for what is handed out next.
+        *state = State { last: state.last, ..State::default() };
     }
 
     /// Everything up to here was handed out.

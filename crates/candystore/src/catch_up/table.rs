@@ -65,10 +65,12 @@ pub(super) async fn begin(store: &EventStore, queue: &str, start: Start) -> Resu
 pub(super) async fn take(store: &EventStore, queue: &str, owner: Uuid) -> Result<bool, StoreError> {
     let queue = Value::text(queue);
     let take = async move |t: &mut Transaction| {
-        let sql = "UPDATE catch_ups SET owner = $2, expires = $3 WHERE queue = $1 \
-             AND (owner IS NULL OR owner = $2 OR expires < $4)";
-        let until = Value::Int(time_to_micros(Utc::now()).saturating_add(LEASE));
-        t.execute(sql, &[queue, Value::Id(owner), until, now()]).await
+        let clock = t.connection().clock();
+        let sql = format!(
+            "UPDATE catch_ups SET owner = $2, expires = {clock} + {LEASE} WHERE queue = $1 \
+             AND (owner IS NULL OR owner = $2 OR expires < {clock})"
+        );
+        t.execute(&sql, &[queue, Value::Id(owner)]).await
     };
     Ok(store.writer().run(take).await? > 0)
 }
@@ -83,18 +85,19 @@ pub(super) async fn save(
 ) -> Result<bool, StoreError> {
     let queue = Value::text(queue);
     let save = async move |t: &mut Transaction| {
-        let sql = "UPDATE catch_ups SET reached = $3, done = $4, done_at = $5, expires = $6 \
-             WHERE queue = $1 AND owner = $2";
-        let until = Value::Int(time_to_micros(Utc::now()).saturating_add(LEASE));
+        let clock = t.connection().clock();
+        let sql = format!(
+            "UPDATE catch_ups SET reached = CASE WHEN reached > $3 THEN reached ELSE $3 END, \
+             done = $4, done_at = $5, expires = {clock} + {LEASE} WHERE queue = $1 AND owner = $2"
+        );
         let values = [
             queue,
             Value::Id(owner),
             Value::position(reached),
             Value::maybe(done, |(done, _)| Value::position(done)),
             Value::maybe(done, |(_, at)| Value::Int(at)),
-            until,
         ];
-        t.execute(sql, &values).await
+        t.execute(&sql, &values).await
     };
     Ok(store.writer().run(save).await? > 0)
 }

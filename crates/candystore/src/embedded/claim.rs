@@ -343,9 +343,16 @@ pub(super) async fn forget(
     queue: i64,
     place: Place,
 ) -> Result<(), StoreError> {
-    tracing::warn!(queue, place = place.0, "a message was pruned before it was handled");
-    let sql = "DELETE FROM messages WHERE queue = $1 AND place = $2 AND number = $3";
     let values = [queue, place.0, place.1].map(Value::Int);
+    let sql = "DELETE FROM messages WHERE queue = $1 AND place = $2 AND number = $3 \
+         AND NOT EXISTS (SELECT 1 FROM events WHERE position = messages.position)";
+    if transaction.execute(sql, &values).await? > 0 {
+        tracing::warn!(queue, place = place.0, "a message was pruned before it was handled");
+        return Ok(());
+    }
+    // Whoever has not found it has read a server that is behind.
+    let sql = "UPDATE messages SET consumer = NULL WHERE queue = $1 AND place = $2 AND number = $3 \
+         AND position IS NOT NULL";
     transaction.execute(sql, &values).await.map(|_| ())
 }
 

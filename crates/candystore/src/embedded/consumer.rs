@@ -101,13 +101,17 @@ impl Consumer {
                 Ok(None) => self.wait(),
                 Err(error) => self.failed(&error),
             };
-            let is_full = self.room() == 0;
+            let (is_full, mut was_quiet) = (self.room() == 0, false);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return End::Stopped,
                 () = self.sender.closed() => return End::Stopped,
                 () = self.seat.room.notified() => {}
                 _ = pulse.changed(), if !is_full => {}
-                () = sleep(wait), if !is_full => {}
+                () = sleep(wait), if !is_full => was_quiet = true,
+            }
+            if was_quiet {
+                // What was seen last may be what a server that is behind has shown.
+                self.shared.look.forget().await;
             }
         }
     }

@@ -74,6 +74,11 @@ struct Standing {
 }
 
 impl Look {
+    /// Looks anew the next time.
+    pub(super) async fn forget(&self) {
+        self.0.lock().await.commits = None;
+    }
+
     /// Looks whether a claim would give anything.
     pub(super) async fn look(
         &self,

@@ -172,6 +172,13 @@ async fn carry_out(
     planned: &QueueMove,
 ) -> Result<(), StoreError> {
     let (number, to) = (Value::Int(queue.number), Value::position(planned.to));
+    if planned.to < planned.from {
+        // What still lies there comes from the log again.
+        for table in ["messages", "damaged"] {
+            let sql = format!("DELETE FROM {table} WHERE queue = $1 AND place > $2 AND number = 0");
+            t.execute(&sql, &[number.clone(), to.clone()]).await?;
+        }
+    }
     if planned.to >= planned.from {
         let sql = "DELETE FROM messages WHERE queue = $1 AND place <= $2 AND number = 0";
         t.execute(sql, &[number.clone(), to.clone()]).await?;

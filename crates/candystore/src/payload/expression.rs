@@ -18,7 +18,7 @@ const LONGEST: usize = 512;
 const LONGEST_POINTER: usize = 200;
 
 /// Whole numbers up to here are the same in every database.
-const LARGEST: u64 = 1 << 53;
+const LARGEST: u64 = 1_000_000_000_000_000 - 1;
 
 /// Stands for all events of which the server cannot tell.
 const UNREADABLE: &str = "\u{1}";

@@ -1,12 +1,11 @@
 //! What a prune reaches.
 
 use bloodbank_core::TopicPattern;
-use chrono::{TimeDelta, Utc};
 
 use super::protected::needed;
 use super::{DoomedKey, Prune, PrunePlan};
 use crate::clock::Times;
-use crate::sql::{Connection, Value, micros_to_time, time_to_micros};
+use crate::sql::{Connection, Value, micros_to_time};
 use crate::{Position, StoreError};
 
 /// How many events are counted in one step: no question takes long.
@@ -42,15 +41,15 @@ fn is_meant(key: &str, prune: &Prune) -> bool {
 /// The last position up to which all was stored too long ago; 0 if nothing was.
 async fn age_limit(connection: &mut Connection, prune: &Prune) -> Result<Position, StoreError> {
     let Some(age) = prune.older_than else { return Ok(0) };
-    let age = TimeDelta::from_std(age).ok();
-    // An age from before there was time reaches nothing.
-    let Some(before) = age.and_then(|age| Utc::now().checked_sub_signed(age)) else {
-        return Ok(0);
-    };
+    // The clock is the database's, which gave the events their times.
+    let sql = format!("SELECT {}", connection.clock());
+    let now = connection.query_one(&sql, &[]).await?.int(0)?;
+    let age = i64::try_from(age.as_micros()).unwrap_or(i64::MAX);
+    let before = now.saturating_sub(age);
     let head = connection.query_one("SELECT position FROM head", &[]).await?.position(0)?;
     // Where a clock was wrong, nothing goes that stands behind an event that may stay.
     let times = Times::of(connection, head).await?;
-    let stays = times.first_since(connection, time_to_micros(before)).await?;
+    let stays = times.first_since(connection, before).await?;
     Ok(stays.map_or(head, |first| first - 1))
 }
 

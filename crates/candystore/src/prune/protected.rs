@@ -8,6 +8,9 @@ use crate::{Position, StoreError};
 /// position, and the index of places tells them without reading the bytes of many dead letters.
 const OF_THE_LOG: &str = "number = 0 AND (consumer IS NULL OR consumer > 0)";
 
+/// Queues of a broker that begin with the past, and have not had all of it.
+const CATCHING_UP: &str = "done IS NULL OR reached < done";
+
 /// Replays that run: each is heard of every second.
 fn running(connection: &Connection) -> String {
     let clock = connection.clock();
@@ -22,7 +25,9 @@ pub(super) async fn needed(connection: &mut Connection) -> Result<Option<Positio
     let held = connection.query_one(&sql, &[]).await?.maybe_position(0)?;
     let sql = format!("SELECT MIN(reached) + 1 FROM replays WHERE {}", running(connection));
     let replayed = connection.query_one(&sql, &[]).await?.maybe_position(0)?;
-    Ok(wanted.into_iter().chain(held).chain(replayed).min())
+    let sql = format!("SELECT MIN(reached) + 1 FROM catch_ups WHERE {CATCHING_UP}");
+    let past = connection.query_one(&sql, &[]).await?.maybe_position(0)?;
+    Ok(wanted.into_iter().chain(held).chain(replayed).chain(past).min())
 }
 
 /// The same without a look into the log, as if queues wanted everything behind their cursors: for
@@ -33,6 +38,7 @@ pub(super) async fn protected(connection: &mut Connection) -> Result<Option<Posi
         "SELECT MIN(position) FROM (\
          SELECT cursor + 1 AS position FROM queues WHERE number IN (SELECT queue FROM bindings) \
          UNION ALL SELECT place FROM messages WHERE {OF_THE_LOG} \
+         UNION ALL SELECT reached + 1 FROM catch_ups WHERE {CATCHING_UP} \
          UNION ALL SELECT reached + 1 FROM replays WHERE {}) AS needed",
         running(connection)
     );

@@ -1,12 +1,13 @@
 //! Looking whether retention is due, as long as a process has the store open to record or to consume.
 
+use std::future::pending;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
 use super::RetentionRule;
 use super::lease::random;
-use crate::EventStore;
+use crate::{EventStore, StoreError};
 
 /// How often it is looked whether it is due; up to half of it later.
 const LOOK: Duration = Duration::from_secs(60);
@@ -17,10 +18,15 @@ pub(crate) async fn keep(store: EventStore) {
     // Many processes are started to do one thing and end.
     sleep(jitter(Duration::from_secs(1))).await;
     loop {
-        if RetentionRule::all_of(&store.contracts()).iter().any(|rule| rule.keep.is_some())
-            && let Err(error) = store.retain().await
-        {
-            tracing::warn!(%error, "retention has to wait");
+        if RetentionRule::all_of(&store.contracts()).iter().any(|rule| rule.keep.is_some()) {
+            match store.retain().await {
+                Ok(_) => {}
+                Err(StoreError::Denied { .. }) => {
+                    tracing::info!("retention is left to processes that may delete events");
+                    return pending().await;
+                }
+                Err(error) => tracing::warn!(%error, "retention has to wait"),
+            }
         }
         sleep(LOOK + jitter(LOOK / 2)).await;
     }

@@ -22,6 +22,19 @@ pub(crate) struct Tls {
     pub(crate) own: Option<(PathBuf, PathBuf)>,
 }
 
+impl Tls {
+    /// `sslmode` in libpq's words.
+    pub(crate) fn mode(&self, driver: SslMode) -> &'static str {
+        match (self.verify, driver) {
+            (Verify::Host, _) => "verify-full",
+            (Verify::Authority, _) => "verify-ca",
+            (Verify::Nothing, SslMode::Disable) => "disable",
+            (Verify::Nothing, SslMode::Require) => "require",
+            (Verify::Nothing, _) => "prefer",
+        }
+    }
+}
+
 /// What the server's certificate has to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Verify {

@@ -1,6 +1,7 @@
 //! Which file it is that a connection has open.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::StoreError;
@@ -42,7 +43,13 @@ impl Identity {
     /// # Errors
     /// [`StoreError::Removed`], where another file lies there now, or none.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        match place_of(&self.path) == self.file {
+        let there = place_of(&self.path);
+        let is_same = match fs::symlink_metadata(&self.path) {
+            // What cannot be looked at for the moment is not gone.
+            Err(error) if error.kind() != ErrorKind::NotFound => true,
+            _ => there == self.file,
+        };
+        match is_same {
             true => Ok(()),
             false => Err(StoreError::Removed { place: format!("sqlite:{}", self.path.display()) }),
         }

@@ -13,7 +13,7 @@ use crate::databases::Database;
 
 const PROCESSES: u32 = 20;
 /// For how long nothing happens.
-const IDLE: Duration = Duration::from_secs(4);
+const IDLE: Duration = Duration::from_secs(10);
 
 async fn connect(database: &Database) -> Client {
     let StoreUrl::Postgres(url) = &database.url else { unreachable!() };
