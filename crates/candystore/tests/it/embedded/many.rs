@@ -59,7 +59,8 @@ async fn twenty_processes_have_two_connections_each_and_ask_nothing_while_nothin
     sleep(IDLE).await;
     let asked = number_of(&client, transactions).await - before;
     let seconds = i64::from(PROCESSES) * IDLE.as_secs() as i64;
-    assert!(asked < seconds, "{asked} transactions in {seconds} s of idle processes");
+    // One that looks every 10 ms asks ninety times as much.
+    assert!(asked < 2 * seconds, "{asked} transactions in {seconds} s of idle processes");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
