@@ -11,7 +11,7 @@ use bloodbank::amqp::{Amqp, AmqpConfig};
 use bloodbank::dead_letters::{self, Filter};
 use bloodbank::events::{self, llm, services};
 use bloodbank::uuid::Uuid;
-use bloodbank::{Bus, Reason, Received, Settlement, Subscriber, Subscription, Transport};
+use bloodbank::{Bus, Delivery, Reason, Received, Settlement, Subscriber, Subscription, Transport};
 use bloodbank_testkit::Proxy;
 use lapin::options::{BasicGetOptions, BasicNackOptions};
 use tokio::sync::{Semaphore, oneshot};
@@ -166,14 +166,15 @@ async fn whoever_meets_a_suspect_holds_it_back_and_counts_no_loss() {
     while losses.len() < 40 {
         let delivery = timeout(LONG, deliveries.recv()).await.unwrap().unwrap();
         losses.push(delivery.lost);
-        if delivery.lost > 0 {
+        if delivery.lost >= Delivery::SUSPECT {
             sleep(HANDLING).await;
             assert!(deliveries.try_recv().is_none(), "it is handed out alone");
         }
         amqp.settle(&delivery, Settlement::Ack).await.unwrap();
     }
-    losses.retain(|lost| *lost > 0);
-    assert_eq!(losses, [2, 3], "one was taken out once more, and the others were never given back");
+    // One that was on its way when the consumer changed its pace may have come back once.
+    losses.retain(|lost| *lost >= Delivery::SUSPECT);
+    assert_eq!(losses, [2, 3], "one was taken out once more, and neither was given back");
     deliveries.close().await;
 }
 
