@@ -14,6 +14,7 @@ mod queues;
 mod random;
 mod references;
 mod registry;
+mod registry_broken;
 mod registry_fields;
 mod replies;
 mod schemas;
