@@ -65,7 +65,7 @@ fn a_misspelt_field_is_found_at_its_line_on_every_level() {
         14 | layers: {}
            | ^^^^^^
            |
-           = help: remove it; what is read here: `version`, `exchange`, `services`, `event_subscriptions`, `topology`
+           = help: remove it; what is read here: `version`, `exchange`, `services`, `retention`, `event_subscriptions`, `topology`
     "#]].assert_eq(&found(
         r##"version: "1.0"
 exchagne: {}

@@ -46,6 +46,9 @@ services:
         ordered: false
         retries: []
         max_length: 5
+retention:
+  - keys: "shop.#"
+    keep: 30d
 event_subscriptions:
   shop.order.paid: [one]
 topology:
@@ -53,12 +56,15 @@ topology:
 "#;
 
 /// Each field by its place in the JSON Schema, with a line of [`FULL`] and what is put in its place.
-const CHANGES: [(&str, &str, &str); 29] = [
+const CHANGES: [(&str, &str, &str); 32] = [
     ("/exchange", "exchange:\n  name: shop.events\n  type: topic\n  durable: true\n", ""),
     ("Exchange/name", "name: shop.events", "name: other.events"),
     ("Exchange/type", "type: topic", "type: fanout"),
     ("Exchange/durable", "durable: true", "durable: false"),
     ("/services", "  two:\n", "  three:\n"),
+    ("/retention", "retention:\n  - keys: \"shop.#\"\n    keep: 30d\n", ""),
+    ("Retention/keys", "\"shop.#\"", "\"shop.order.#\""),
+    ("Retention/keep", "30d", "8w"),
     ("/event_subscriptions", "shop.order.paid: [one]\ntop", "shop.order.created: [one]\ntop"),
     ("/topology", "makers: [one, two]", "makers: [two, one]"),
     ("Service/description", "Takes orders", "Takes all orders"),
