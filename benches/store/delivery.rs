@@ -4,15 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bloodbank::candystore::Embedded;
 use bloodbank::chrono::{DateTime, Utc};
-use bloodbank::events::{self, services, theboard};
+use bloodbank::events::{services, theboard};
 use bloodbank::{Bus, Contract, Exchange, Publishing, Queue, Received, Topology};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::embedded::publish;
-use crate::place::{Backend, Places, open};
+use crate::embedded::{bus, publish};
+use crate::place::{Backend, Places};
 use crate::report::{at_least, at_most, median, quantile, thousands};
 use crate::support::{heading, meeting};
 
@@ -40,16 +39,11 @@ struct Figures {
 }
 
 pub(crate) async fn run(places: &Places) {
-    let backends = places.backends();
-    let mut figures: Vec<_> = backends.iter().map(|_| Figures::default()).collect();
-    for _ in 0..ROUNDS {
-        for (backend, figures) in backends.iter().zip(&mut figures) {
-            round(places, *backend, figures).await;
-        }
-    }
+    let round = async |backend, figures: &mut Figures| round(places, backend, figures).await;
+    let all = places.in_turn(ROUNDS, round).await;
     heading(&format!("store: delivery on the embedded bus, {ROUNDS} rounds"));
     println!("{:<46} {:>9} {:>9} {:>9}", "", "per s", "p50 ms", "p99 ms");
-    for (backend, figures) in backends.iter().zip(&figures) {
+    for (backend, figures) in &all {
         print(backend.name(), figures);
     }
 }
@@ -63,11 +57,6 @@ async fn round(places: &Places, backend: Backend, figures: &mut Figures) {
     figures.steady.1.push(quantile(&times, 0.99));
     figures.total.push(drain(&bus(places, backend).await, QUEUES, EACH).await);
     figures.one.push(drain(&bus(places, backend).await, 1, ONE).await);
-}
-
-async fn bus(places: &Places, backend: Backend) -> Bus {
-    let store = open(&places.url(backend).await).await;
-    Bus::new(Arc::new(Embedded::new(store)), events::contracts())
 }
 
 fn queue(number: usize) -> String {

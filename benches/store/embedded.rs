@@ -41,16 +41,11 @@ struct Figures {
 }
 
 pub(crate) async fn run(places: &Places) {
-    let backends = places.backends();
-    let mut figures: Vec<_> = backends.iter().map(|_| Figures::default()).collect();
-    for _ in 0..ROUNDS {
-        for (backend, figures) in backends.iter().zip(&mut figures) {
-            round(places, *backend, figures).await;
-        }
-    }
+    let round = async |backend, figures: &mut Figures| round(places, backend, figures).await;
+    let all = places.in_turn(ROUNDS, round).await;
     heading(&format!("store: the embedded bus, one event of 7 fields, {ROUNDS} rounds"));
     println!("{:<46} {:>9} {:>9} {:>9}", "", "per s", "p50 ms", "p99 ms");
-    for (backend, figures) in backends.iter().zip(&figures) {
+    for (backend, figures) in &all {
         print(backend.name(), figures);
     }
 }
@@ -69,7 +64,7 @@ async fn round(places: &Places, backend: Backend, figures: &mut Figures) {
     figures.latency.1.push(quantile(&times, 0.99));
 }
 
-async fn bus(places: &Places, backend: Backend) -> Bus {
+pub(crate) async fn bus(places: &Places, backend: Backend) -> Bus {
     let store = open(&places.url(backend).await).await;
     Bus::new(Arc::new(Embedded::new(store)), events::contracts())
 }

@@ -59,6 +59,21 @@ impl Places {
         &self.backends
     }
 
+    /// The figures of each database, after so many rounds of all in turn.
+    pub(crate) async fn in_turn<F: Default>(
+        &self,
+        rounds: usize,
+        round: impl AsyncFn(Backend, &mut F),
+    ) -> Vec<(Backend, F)> {
+        let mut all: Vec<_> = self.backends.iter().map(|it| (*it, F::default())).collect();
+        for _ in 0..rounds {
+            for (backend, figures) in &mut all {
+                round(*backend, figures).await;
+            }
+        }
+        all
+    }
+
     /// A file that is not there yet.
     pub(crate) fn file(&self) -> PathBuf {
         let number = self.given.fetch_add(1, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use chrono::Utc;
 use uuid::Uuid;
 
 use super::damaged::{self, Damaged};
@@ -12,7 +13,7 @@ use super::message::{self, Place, Taken};
 use crate::StoreError;
 use crate::queues::scan::{CHUNK, Heads, Scan, read_heads};
 use crate::queues::{QueueCache, QueueRow, Queues};
-use crate::sql::{Connection, Each, Type, Value};
+use crate::sql::{Connection, Each, Type, Value, time_to_micros};
 use crate::writer::Transaction;
 
 /// What a consumer asks for.
@@ -103,7 +104,7 @@ struct Claiming<'a> {
     queues: Arc<Queues>,
     states: HashMap<(i64, i64), State>,
     heads: Heads,
-    /// Queue, position and consumer of what was taken from the log.
+    /// What was taken from the log, as [`message::take_over`] has it.
     taken: Vec<Vec<Value>>,
     /// Where the queues have read to.
     cursors: BTreeMap<i64, i64>,
@@ -216,8 +217,9 @@ impl Claiming<'_> {
         if let Some(last) = lying.last() {
             lying::hand_over(self.transaction, claim, last.place).await?;
         }
+        let now = time_to_micros(Utc::now());
         let row =
-            |position: &i64| [claim.queue, *position, claim.consumer].map(Value::Int).to_vec();
+            |position: &i64| [claim.queue, *position, claim.consumer, now].map(Value::Int).to_vec();
         self.taken.extend(wanted.iter().map(row));
         if !wanted.is_empty() || portion.seen - cursor >= CHUNK {
             self.cursors.insert(claim.queue, portion.seen.max(cursor));
@@ -243,7 +245,7 @@ impl Claiming<'_> {
     }
 
     async fn finish(self, lease: i64) -> Result<(), StoreError> {
-        message::take_over(self.transaction, self.taken).await?;
+        message::take_over(self.transaction, &self.taken).await?;
         let cursors = self.cursors.into_iter().map(|(queue, cursor)| [queue, cursor]);
         let cursors: Vec<_> = cursors.map(|row| row.map(Value::Int).to_vec()).collect();
         let each = Each {

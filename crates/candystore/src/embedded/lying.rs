@@ -33,7 +33,7 @@ pub(super) async fn read(
     let values = [claim.queue, after.0, after.1, until.0, until.1, most].map(Value::Int);
     let rows = connection.query(&sql, &values).await?;
     let one = |row| {
-        let place = (message::place(row))?;
+        let place = message::place(row)?;
         Ok((place, message::lying(row, place)))
     };
     rows.iter().map(one).collect()

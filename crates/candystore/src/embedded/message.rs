@@ -3,15 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bloodbank_bus::{Delivery, DeliveryTag, Exchange, Headers, Verbatim, headers};
-use chrono::Utc;
-
 use super::lying::Lying;
 use crate::StoreError;
 use crate::beside;
 use crate::queues::{QueueRow, numbers};
-use crate::sql::{Connection, Each, Row, Table, Type, Value, time_to_micros};
+use crate::sql::{Connection, Each, Row, Table, Type, Value};
 use crate::writer::Transaction;
+use bloodbank_bus::{Delivery, DeliveryTag, Exchange, Headers, Verbatim, headers};
 
 /// Where a message stands in its queue: its place, and what tells it from others of that place.
 pub(super) type Place = (i64, i64);
@@ -71,20 +69,13 @@ const TAKEN: Each<'_> = Each {
     columns: &[Type::Int; 4],
 };
 
-/// Takes messages of the log over into queues: rows of a queue, a position and a consumer, or none.
+/// Takes messages of the log over into queues: rows of a queue, a position, and a consumer and the time
+/// at which it gets them, or two nulls.
 pub(super) async fn take_over(
     transaction: &mut Transaction,
-    mut rows: Vec<Vec<Value>>,
+    rows: &[Vec<Value>],
 ) -> Result<(), StoreError> {
-    let now = Value::Int(time_to_micros(Utc::now()));
-    let since = |consumer: Option<&Value>| match consumer {
-        Some(Value::Int(_)) => now.clone(),
-        _ => Value::Null,
-    };
-    for row in &mut rows {
-        row.push(since(row.last()));
-    }
-    transaction.execute_all(&TAKEN, &rows).await.map(|_| ())
+    transaction.execute_all(&TAKEN, rows).await.map(|_| ())
 }
 
 /// The columns that [`lying`] reads, of `messages m LEFT JOIN events e`. What has a body of its own has no

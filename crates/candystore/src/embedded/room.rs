@@ -114,8 +114,10 @@ async fn take_over(
     while more {
         let connection = transaction.connection();
         let scan = read_log(connection, queue, until, i64::MAX, usize::MAX).await?;
-        let row = |at: &i64| vec![Value::Int(queue.number), Value::Int(*at), Value::Null];
-        message::take_over(transaction, scan.wanted.iter().map(row).collect()).await?;
+        let row =
+            |at: &i64| vec![Value::Int(queue.number), Value::Int(*at), Value::Null, Value::Null];
+        let rows: Vec<_> = scan.wanted.iter().map(row).collect();
+        message::take_over(transaction, &rows).await?;
         (until, more) = (scan.until, scan.more);
     }
     let sql = "UPDATE queues SET cursor = $1 WHERE number = $2";

@@ -93,6 +93,15 @@ impl Verifier {
         };
         Ok(Verifier { verify: tls.verify, authorities, provider })
     }
+
+    /// A signature, verified as everything else is: whoever is taken without a look has signed it.
+    fn signed(
+        &self,
+        verify: impl FnOnce(&WebPkiServerVerifier) -> Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let taken = Ok(HandshakeSignatureValid::assertion());
+        self.authorities.as_ref().map_or(taken, |authorities| verify(authorities))
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -122,11 +131,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.authorities {
-            // Whoever is taken without a look has signed it.
-            None => Ok(HandshakeSignatureValid::assertion()),
-            Some(authorities) => authorities.verify_tls12_signature(message, certificate, signed),
-        }
+        self.signed(|authorities| authorities.verify_tls12_signature(message, certificate, signed))
     }
 
     fn verify_tls13_signature(
@@ -135,10 +140,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        match &self.authorities {
-            None => Ok(HandshakeSignatureValid::assertion()),
-            Some(authorities) => authorities.verify_tls13_signature(message, certificate, signed),
-        }
+        self.signed(|authorities| authorities.verify_tls13_signature(message, certificate, signed))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
