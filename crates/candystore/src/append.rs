@@ -99,14 +99,13 @@ impl Transaction {
             return Ok(());
         }
         let stored = self.connection().positions_of(&ids).await?;
-        self.known.extend(ids.iter().map(|id| (*id, None)));
-        self.known.extend(stored.into_iter().map(|(id, at)| (id, Some(at.unsigned_abs()))));
+        self.learned(&ids, stored);
         Ok(())
     }
 
     /// Gives an event its place behind the last one.
     async fn number(&mut self, record: &Record) -> Result<EventRow, StoreError> {
-        let earlier = self.head.received();
+        let earlier = self.head.received;
         let (position, later) = self.head.next(record.received);
         if later < earlier {
             tracing::warn!(position, earlier, later, "the clock is far behind the last event");

@@ -75,10 +75,8 @@ struct Told {
 }
 
 impl Told {
-    /// The writer may have told of newer ones. Whether it is new.
     fn tell(&self, commits: i64) -> bool {
-        let is_newer = |last: &mut i64| std::mem::replace(last, commits.max(*last)) < commits;
-        self.commits.send_if_modified(is_newer)
+        tell(&self.commits, commits)
     }
 
     fn is_over(&self) -> bool {
@@ -88,6 +86,11 @@ impl Told {
     fn is_awaited(&self) -> bool {
         self.commits.receiver_count() > 0
     }
+}
+
+/// Tells of a number of commits; whether it is new. Others may have told of newer ones.
+pub(crate) fn tell(told: &watch::Sender<i64>, commits: i64) -> bool {
+    told.send_if_modified(|last| std::mem::replace(last, commits.max(*last)) < commits)
 }
 
 /// Looks at a file as long as there is the store. Blocks the thread, which has nothing else to do.

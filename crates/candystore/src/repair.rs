@@ -83,10 +83,7 @@ impl Transaction {
             }
             return Ok(repairs);
         }
-        let (head, has_changed) = self.begin_trial().await?;
-        let repairs = self.put_times_right().await;
-        self.end_trial(head, has_changed).await?;
-        repairs
+        self.trial(async |t: &mut Transaction| t.put_times_right().await).await
     }
 
     async fn put_times_right(&mut self) -> Result<Vec<ClockRepair>, StoreError> {
@@ -106,7 +103,7 @@ impl Transaction {
             repairs.push(self.set_time(first, head, now).await?);
         }
         if let Some(last) = time_at(self.connection(), "<=", head).await? {
-            self.head.set_received(last);
+            self.head.received = last;
         }
         Ok(repairs)
     }

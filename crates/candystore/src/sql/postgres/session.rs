@@ -12,6 +12,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, SimpleQueryMessage, Socket};
 
 use super::{DEADLINE, LOCK_PATIENCE, Mode};
+use crate::pulse;
 
 /// Where the number of commits is told: one channel for each schema of a database.
 pub(super) const CHANNEL: &str = "'candystore ' || hashtext(current_schema())";
@@ -163,7 +164,7 @@ where
         if let AsyncMessage::Notification(told) = message
             && let Ok(commits) = told.payload().parse::<i64>()
         {
-            tell.send_if_modified(|last| std::mem::replace(last, commits.max(*last)) < commits);
+            pulse::tell(&tell, commits);
         }
     }
 }
