@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bloodbank_bus::{
-    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, InMemory, Outcome, Publisher,
-    Received, Request, Settlement, Subscriber, Subscription, Topology, Transport, TransportError,
-    Verbatim,
+    BoxFuture, Confirm, Deliveries, Delivery, Destination, Encoded, InMemory, Outage, Outcome,
+    Publisher, Received, Request, Settlement, Subscriber, Subscription, Topology, Transport,
+    TransportError, Verbatim,
 };
 use bloodbank_testkit::catalog::{Any, MooringCreated, bus, contracts, mooring};
 use tokio::sync::oneshot;
@@ -18,12 +18,39 @@ use tokio::time::sleep;
 struct Holding {
     bus: InMemory,
     held: Mutex<Vec<Held>>,
+    /// Longer runs are refused.
+    longest: usize,
+    /// How many messages each refused run had.
+    refused: Mutex<Vec<usize>>,
 }
 
 /// A message that was passed on: its topic and its round.
 type Held = ((String, u64), oneshot::Sender<Outcome>);
 
 impl Holding {
+    async fn new(longest: usize) -> Arc<Self> {
+        let (bus, _) = bus([]).await;
+        Arc::new(Holding { bus, held: Mutex::default(), longest, refused: Mutex::default() })
+    }
+
+    /// Begins to pass messages on.
+    async fn relay(self: &Arc<Self>) {
+        let subscriber = Subscriber::<Any>::new(self.clone(), contracts())
+            .queue("k")
+            .bind("terminal.mooring.created")
+            .ordered_by("/topic")
+            .partitions(2)
+            .on(async |_: Received<MooringCreated>| {});
+        tokio::spawn(subscriber.run_until(pending()));
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    async fn publish(self: &Arc<Self>, topic: &str, max_rounds: u32) {
+        let publisher = Publisher::<Any>::new(self.clone(), contracts());
+        let mooring = MooringCreated { max_rounds, ..mooring(topic) };
+        publisher.publish(&mooring).await.unwrap();
+    }
+
     /// What was passed on since, in order, which is confirmed from now on.
     fn confirm(&self) -> Vec<(String, u64)> {
         let held = std::mem::take(&mut *self.held.lock().unwrap());
@@ -56,6 +83,19 @@ impl Transport for Holding {
         self.held.lock().unwrap().push(((topic, round), sender));
         Confirm::pending(receiver)
     }
+    fn forward_run(&self, run: Vec<Verbatim>, queue: &str) -> BoxFuture<'_, Outcome> {
+        let queue = queue.to_owned();
+        Box::pin(async move {
+            if run.len() > self.longest {
+                self.refused.lock().unwrap().push(run.len());
+                return Err(TransportError::Disconnected { outage: Outage::Lost });
+            }
+            for message in run {
+                self.forward(message, Destination::queue(&queue)).await?;
+            }
+            Ok(())
+        })
+    }
     fn subscribe(
         &self,
         subscription: Subscription,
@@ -79,21 +119,11 @@ impl Transport for Holding {
 
 #[tokio::test(start_paused = true)]
 async fn keys_are_passed_on_side_by_side_and_each_in_order() {
-    let (memory, _) = bus([]).await;
-    let holding = Arc::new(Holding { bus: memory, held: Mutex::default() });
-    let subscriber = Subscriber::<Any>::new(holding.clone(), contracts())
-        .queue("k")
-        .bind("terminal.mooring.created")
-        .ordered_by("/topic")
-        .partitions(2)
-        .on(async |_: Received<MooringCreated>| {});
-    tokio::spawn(subscriber.run_until(pending()));
-    sleep(Duration::from_secs(1)).await;
-    let publisher = Publisher::<Any>::new(holding.clone(), contracts());
-    for max_rounds in 1..=3 {
+    let holding = Holding::new(usize::MAX).await;
+    holding.relay().await;
+    for round in 1..=3 {
         for topic in ["a", "b", "c"] {
-            let mooring = MooringCreated { max_rounds, ..mooring(topic) };
-            publisher.publish(&mooring).await.unwrap();
+            holding.publish(topic, round).await;
         }
     }
     for round in 1..=3 {
@@ -103,4 +133,22 @@ async fn keys_are_passed_on_side_by_side_and_each_in_order() {
         confirmed.sort_unstable();
         assert_eq!(confirmed, ["a", "b", "c"].map(|topic| (topic.to_owned(), round)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_failed_is_passed_on_message_by_message() {
+    let holding = Holding::new(1).await;
+    holding.relay().await;
+    let mut passed_on = Vec::new();
+    for round in 1..=4 {
+        holding.publish("a", round).await;
+    }
+    while passed_on.len() < 4 {
+        sleep(Duration::from_secs(10)).await;
+        let confirmed = holding.confirm();
+        assert_eq!(confirmed.len(), 1, "{passed_on:?}");
+        passed_on.extend(confirmed.into_iter().map(|(_, round)| round));
+    }
+    assert_eq!(passed_on, [1, 2, 3, 4]);
+    assert_eq!(holding.refused.lock().unwrap().len(), 1, "one run was refused, and none after it");
 }

@@ -7,10 +7,8 @@ mod sqlite;
 
 use std::path::{Path, PathBuf};
 
-use tokio::sync::oneshot;
-
 pub use self::error::BackupError;
-use crate::sql::{Connection, Target, spawn};
+use crate::sql::{Connection, Target, apart};
 use crate::verify::Verified;
 use crate::{EventStore, StoreError, StoreOptions, StoreUrl};
 
@@ -74,19 +72,6 @@ impl EventStore {
         })
         .await
     }
-}
-
-/// Runs what blocks on a thread of its own.
-async fn apart<T: Send + 'static, F: Future<Output = Result<T, BackupError>>>(
-    name: &str,
-    work: impl FnOnce() -> F + Send + 'static,
-) -> Result<T, BackupError> {
-    let (sender, receiver) = oneshot::channel();
-    spawn(name, move || async move {
-        // Whoever has asked may have gone.
-        let _ = sender.send(work().await);
-    })?;
-    receiver.await.map_err(|_| StoreError::Closed)?
 }
 
 /// Whether there is nothing in a store that anybody could miss.

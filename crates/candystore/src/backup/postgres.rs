@@ -23,11 +23,20 @@ mod tools {
     const DUMP: &str = "pg_dump";
     const RESTORE: &str = "pg_restore";
 
-    /// A program that is told the server by its environment, where no other user sees a password.
-    fn command(tool: &'static str, url: &str) -> Result<Command, BackupError> {
+    fn server(url: &str) -> Result<Server, StoreError> {
         let refused =
             |_| UrlError { name: "DATABASE_URL".to_owned(), found: "another text".to_owned() };
-        let Server { config, tls } = parse(url).map_err(refused).map_err(StoreError::from)?;
+        Ok(parse(url).map_err(refused)?)
+    }
+
+    /// The database: unless it is named, that of the user's name.
+    fn database(server: &Server) -> Option<&str> {
+        server.config.get_dbname().or(server.config.get_user())
+    }
+
+    /// A program that is told the server by its environment, where no other user sees a password.
+    fn command(tool: &'static str, server: &Server) -> Command {
+        let Server { config, tls } = server;
         let file = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let (own, key) = tls.own.clone().unzip();
         let mut command = Command::new(tool);
@@ -36,13 +45,15 @@ mod tools {
             #[cfg(unix)]
             Host::Unix(path) => path.display().to_string(),
         });
+        let addresses = config.get_hostaddrs().iter().map(ToString::to_string);
         let ports = config.get_ports().iter().map(ToString::to_string);
         let password = config.get_password().map(|said| String::from_utf8_lossy(said).into_owned());
         for (name, value) in [
             ("PGHOST", Some(hosts.collect::<Vec<_>>().join(","))),
+            ("PGHOSTADDR", Some(addresses.collect::<Vec<_>>().join(","))),
             ("PGPORT", Some(ports.collect::<Vec<_>>().join(","))),
             ("PGUSER", config.get_user().map(str::to_owned)),
-            ("PGDATABASE", config.get_dbname().or(config.get_user()).map(str::to_owned)),
+            ("PGDATABASE", database(server).map(str::to_owned)),
             ("PGPASSWORD", password),
             ("PGOPTIONS", config.get_options().map(str::to_owned)),
             ("PGSSLMODE", Some(tls.mode(config.get_ssl_mode()).to_owned())),
@@ -55,7 +66,7 @@ mod tools {
             }
         }
         command.stdin(Stdio::null()).arg("--no-password");
-        Ok(command)
+        command
     }
 
     fn run(tool: &'static str, mut command: Command) -> Result<String, BackupError> {
@@ -86,7 +97,7 @@ mod tools {
         let mut connection = Connection::open(target, Mode::Read).await?;
         let schema = schema(&mut connection).await?;
         drop(connection);
-        let mut dump = command(DUMP, url)?;
+        let mut dump = command(DUMP, &server(url)?);
         dump.args(["--format=custom", "--no-owner", "--no-privileges"]);
         dump.arg(format!("--schema=\"{schema}\"")).arg("--file").arg(file);
         run(DUMP, dump)?;
@@ -124,7 +135,10 @@ mod tools {
             return Err(BackupError::NotEmpty { place: target.url.to_string() });
         }
         drop(connection);
-        let mut restore = command(RESTORE, url)?;
+        let server = server(url)?;
+        let mut restore = command(RESTORE, &server);
+        // Of several hosts a standby may be the first.
+        restore.env("PGTARGETSESSIONATTRS", "read-write");
         restore.args([
             "--single-transaction",
             "--exit-on-error",
@@ -132,7 +146,9 @@ mod tools {
             "--no-owner",
             "--no-privileges",
         ]);
-        restore.arg("--dbname").arg(dbname(url)?).arg(format!("--schema={schema}"));
+        // Without a database it only prints what it would do.
+        restore.arg("--dbname").arg(database(&server).unwrap_or_default());
+        restore.arg(format!("--schema={schema}"));
         if !is_new {
             restore.args(["--clean", "--if-exists"]);
         }
@@ -145,20 +161,55 @@ mod tools {
         verify(&mut connection, file).await
     }
 
-    /// Without it, `pg_restore` only prints what it would do.
-    fn dbname(url: &str) -> Result<String, BackupError> {
-        let refused =
-            |_| UrlError { name: "DATABASE_URL".to_owned(), found: "another text".to_owned() };
-        let config = parse(url).map_err(refused).map_err(StoreError::from)?.config;
-        Ok(config.get_dbname().or(config.get_user()).unwrap_or_default().to_owned())
-    }
-
     /// Whether a list of `pg_restore` has a table.
     fn has_table(list: &str, schema: &str, name: &str) -> bool {
         list.lines().any(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             words.windows(3).any(|words| words == ["TABLE", schema, name])
         })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use std::ffi::OsStr;
+
+        use super::{DUMP, command, database, server};
+
+        #[test]
+        fn programs_are_told_what_the_url_says() {
+            let url = "postgres://ann:p%23a%3Fss@one:6001,two:6002/events\
+                       ?hostaddr=10.0.0.1,10.0.0.2&sslmode=verify-full\
+                       &sslrootcert=/etc/ca%20s.pem&sslcert=/etc/ann.pem&sslkey=/etc/ann.key\
+                       &options=-csearch_path%3Devents";
+            let command = command(DUMP, &server(url).unwrap());
+            let told: Vec<(&str, &str)> = command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)))
+                .collect();
+            assert_eq!(
+                told,
+                [
+                    ("PGDATABASE", "events"),
+                    ("PGHOST", "one,two"),
+                    ("PGHOSTADDR", "10.0.0.1,10.0.0.2"),
+                    ("PGOPTIONS", "-csearch_path=events"),
+                    ("PGPASSWORD", "p#a?ss"),
+                    ("PGPORT", "6001,6002"),
+                    ("PGSSLCERT", "/etc/ann.pem"),
+                    ("PGSSLKEY", "/etc/ann.key"),
+                    ("PGSSLMODE", "verify-full"),
+                    ("PGSSLROOTCERT", "/etc/ca s.pem"),
+                    ("PGUSER", "ann"),
+                ]
+            );
+            assert!(command.get_args().all(|argument| argument == OsStr::new("--no-password")));
+        }
+
+        #[test]
+        fn a_database_that_is_not_named_is_that_of_the_user() {
+            assert_eq!(database(&server("postgres://ann@one").unwrap()), Some("ann"));
+            assert_eq!(database(&server("postgres://ann@one/events").unwrap()), Some("events"));
+        }
     }
 }
 

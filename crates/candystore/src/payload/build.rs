@@ -1,10 +1,9 @@
 //! Making indexes, and removing them.
 
 use chrono::Utc;
-use tokio::sync::oneshot;
 
 use super::expression::{Expressions, FUNCTION};
-use crate::sql::{Connection, Mode, Target, Value, spawn, time_to_micros};
+use crate::sql::{Connection, Mode, Target, Value, apart, time_to_micros};
 use crate::{EventStore, StoreError};
 
 /// Runs on a connection of its own, as nothing of it may be part of a transaction, or end soon.
@@ -16,16 +15,10 @@ where
     F: Future<Output = Result<bool, StoreError>>,
 {
     let target: Target = store.target().clone();
-    let (sender, receiver) = oneshot::channel();
-    spawn("candystore-index", move || async move {
-        let done = match Connection::open(&target, Mode::Write).await {
-            Ok(connection) => work(connection).await,
-            Err(error) => Err(error.while_open()),
-        };
-        // Whoever has asked may have gone.
-        let _ = sender.send(done);
-    })?;
-    receiver.await.map_err(|_| StoreError::Closed)?
+    apart("candystore-index", async move || {
+        work(Connection::open(&target, Mode::Write).await.map_err(StoreError::while_open)?).await
+    })
+    .await
 }
 
 pub(super) async fn add(store: &EventStore, pointer: String) -> Result<bool, StoreError> {

@@ -115,11 +115,12 @@ pub(crate) async fn ready<'a>(
 }
 
 /// Runs something on a thread of its own, and gives what comes of it.
-pub(crate) async fn apart<T, F, W>(name: &str, work: F) -> Result<T, StoreError>
+pub(crate) async fn apart<T, E, F, W>(name: &str, work: F) -> Result<T, E>
 where
     T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
     F: FnOnce() -> W + Send + 'static,
-    W: Future<Output = Result<T, StoreError>>,
+    W: Future<Output = Result<T, E>>,
 {
     let (sender, receiver) = oneshot::channel();
     spawn(name, move || async move {

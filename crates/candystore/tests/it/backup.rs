@@ -11,6 +11,7 @@ use candystore::{BackupError, Embedded, EventStore, Filter, Incoming, Order, Sto
 use tokio::time::timeout;
 
 use crate::databases::{Database, on_both, parcel};
+use crate::raw::change;
 use crate::verifying::{problems, verify};
 
 on_both!(
@@ -159,4 +160,63 @@ async fn what_is_not_a_backup_is_refused_and_changes_nothing(database: Database)
     let refused = restore(true).await.unwrap_err();
     assert!(matches!(refused, BackupError::NotABackup { .. }), "{refused}");
     assert_eq!(store.position().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_not_a_backup_leaves_no_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, store) = (folder.path().join("copy"), folder.path().join("store.db"));
+    std::fs::write(&file, "something else").unwrap();
+    let refused = EventStore::restore(StoreUrl::file(&store), &file, false).await.unwrap_err();
+    assert!(matches!(refused, BackupError::NotABackup { .. }), "{refused}");
+    let left: Vec<_> = folder.path().read_dir().unwrap().map(|it| it.unwrap().path()).collect();
+    assert_eq!(left, [file]);
+}
+
+#[tokio::test]
+async fn a_database_of_something_else_is_not_replaced() {
+    let database = Database::sqlite().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (file, other) = (folder.path().join("copy"), folder.path().join("accounts.db"));
+    database.open().await.backup(&file).await.unwrap();
+    let accounts = rusqlite::Connection::open(&other).unwrap();
+    accounts
+        .execute_batch("CREATE TABLE accounts (name TEXT); INSERT INTO accounts VALUES ('Ada')")
+        .unwrap();
+    for replace in [false, true] {
+        let refused =
+            EventStore::restore(StoreUrl::file(&other), &file, replace).await.unwrap_err();
+        let is_foreign = matches!(refused, BackupError::Store(candystore::StoreError::Foreign(_)));
+        assert!(is_foreign, "{refused}");
+    }
+    let name: String =
+        accounts.query_one("SELECT name FROM accounts", [], |row| row.get(0)).unwrap();
+    assert_eq!(name, "Ada");
+}
+
+#[tokio::test]
+async fn of_a_damaged_store_there_is_no_copy() {
+    let database = Database::sqlite().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = database.open().await;
+    store.append((0..3).map(parcel).collect()).await.unwrap();
+    change(&database, "UPDATE events SET key = 'lot.other' WHERE position = 2").await;
+    let refused = store.backup(folder.path().join("copy")).await.unwrap_err();
+    assert!(matches!(refused, BackupError::Problems { .. }), "{refused}");
+    assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_copy_of_another_schema_is_refused_with_its_name() {
+    let Some(database) = Database::postgres().await else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("copy");
+    database.open().await.backup(&file).await.unwrap();
+    let other = another(&database).await;
+    change(&other, "CREATE SCHEMA elsewhere").await;
+    let StoreUrl::Postgres(url) = &other.url else { unreachable!() };
+    let elsewhere: StoreUrl = format!("{url}?options=-csearch_path%3Delsewhere").parse().unwrap();
+    let refused = EventStore::restore(elsewhere, &file, false).await.unwrap_err();
+    assert!(matches!(refused, BackupError::NotABackup { .. }), "{refused}");
+    assert!(refused.to_string().contains("`elsewhere`"), "{refused}");
 }

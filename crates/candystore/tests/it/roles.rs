@@ -1,9 +1,13 @@
 //! Users of a PostgreSQL store, each with the rights of its role.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bloodbank_bus::{Headers, Settlement, Subscription, Topology, Transport, TransportError};
+use bloodbank_bus::{
+    Headers, Publisher, Queue, Settlement, Subscription, Topology, Transport, TransportError,
+};
 use bloodbank_core::Code;
+use bloodbank_testkit::catalog::{Any, CreateMooring};
 use bloodbank_testkit::{Postgres, catalog};
 use candystore::{Embedded, EventStore, Filter, Order, Prune, Role, StoreError};
 use tokio::time::timeout;
@@ -134,6 +138,28 @@ async fn each_role_does_its_work_and_no_other() {
     let bus = Embedded::new(operator);
     consumer.close().await;
     bus.remove_queue("sorting").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_fills_a_queue_that_has_a_limit_and_an_operator_puts_its_times_right() {
+    let Some(users) = Users::new().await else { return };
+    let consumer = users.bus(Role::Consumer).await;
+    let queue = Queue::of_command("terminal.mooring.create").unwrap().with_max_len(2);
+    consumer.declare(&Topology::new().with_parked_queue(queue)).await.unwrap();
+    let bus = Arc::new(users.bus(Role::Publisher).await);
+    let publisher = Publisher::<Any>::new(bus.clone(), catalog::contracts());
+    let create = CreateMooring { topic: "Harbour".to_owned() };
+    for _ in 0..2 {
+        publisher.send(&create).await.unwrap();
+        // What lies in the log must be looked through before the queue is known to be full.
+        publish(&bus).await.unwrap();
+    }
+    let full = publisher.send(&create).await.unwrap_err();
+    assert!(full.to_string().contains("is full"), "{full}");
+    users.run("UPDATE events SET received = received + 31536000000000 WHERE position = 4").await;
+    is_denied(bus.store().repair_clock(true).await.map(|_| ()));
+    let operator = users.of(Role::Operator).open().await;
+    assert_eq!(operator.repair_clock(true).await.unwrap().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -14,8 +14,10 @@ use crate::databases::{Database, on_both};
 on_both!(
     a_queue_goes_back_and_gives_again_what_it_gave,
     a_queue_goes_on_and_skips_what_waits,
+    a_queue_that_goes_back_gives_what_waits_once,
     a_queue_that_is_consumed_is_not_moved,
     a_new_queue_begins_at_a_time,
+    what_handlers_say_is_kept_without_what_a_database_cannot_hold,
     what_became_of_messages_is_kept_until_it_is_removed,
 );
 
@@ -74,6 +76,25 @@ async fn a_queue_goes_on_and_skips_what_waits(database: Database) {
     assert!(handle(&bus, 0).await.is_empty());
 }
 
+async fn a_queue_that_goes_back_gives_what_waits_once(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("q", &[PARCEL])).await;
+    parcels(&bus, 0..3).await;
+    let mut deliveries = consume(&bus, "q", 3).await;
+    for _ in 0..3 {
+        let delivery = recv(&mut deliveries).await;
+        let settlement = match number(&delivery) {
+            1 => Settlement::Retry { after: Duration::ZERO, headers: Default::default() },
+            _ => Settlement::Ack,
+        };
+        bus.settle(&delivery, settlement).await.unwrap();
+    }
+    // The second one is held by nobody when the consumer has gone.
+    deliveries.close().await;
+    bus.move_queue("q", Start::Beginning, "ada@host").await.unwrap();
+    assert_eq!(handle(&bus, 3).await, [0, 1, 2]);
+}
+
 async fn a_queue_that_is_consumed_is_not_moved(database: Database) {
     let bus = bus(&database).await;
     declare(&bus, queue("q", &[PARCEL])).await;
@@ -93,6 +114,17 @@ async fn a_queue_that_is_consumed_is_not_moved(database: Database) {
     let error = bus.move_queue("nobody", Start::Beginning, "ada@host").await.unwrap_err();
     assert!(matches!(error, TransportError::Undeclared { .. }), "{error}");
     assert_eq!(handle(&bus, 2).await, [0, 1]);
+}
+
+async fn what_handlers_say_is_kept_without_what_a_database_cannot_hold(database: Database) {
+    let store = database.open().await;
+    let id = Uuid::now_v7();
+    let fate = Fate::Parked { reason: "failed".to_owned(), error: "no\0thing".to_owned() };
+    let report = Report::new(id, "q", 1, chrono::Utc::now(), fate);
+    store.keep_reports(vec![report]).await.unwrap();
+    let kept = store.reports_of(id).await.unwrap();
+    let Fate::Parked { error, .. } = &kept[0].fate else { panic!("{kept:?}") };
+    assert_eq!(error, "no\u{fffd}thing");
 }
 
 async fn a_new_queue_begins_at_a_time(database: Database) {
