@@ -104,7 +104,7 @@ enum Command {
     Topology(topology::ShowTopology),
     /// Look at the configuration and the broker, and say what to do about what is wrong.
     Doctor(doctor::Doctor),
-    /// Publish, refuse, receive, restart, chain and replay, on a bus in a file of its own.
+    /// Publish, refuse, receive, restart, chain and replay, on a bus in a file of its own, or in DATABASE_URL.
     Demo,
     /// Print a completion script for a shell.
     Completions {
