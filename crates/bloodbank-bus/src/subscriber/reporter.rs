@@ -3,6 +3,7 @@
 //! Handlers never wait for them: what there is no room for is lost, and so is what cannot be sent.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -27,6 +28,8 @@ const LAST: Duration = Duration::from_secs(2);
 pub(super) struct Reporter {
     /// `None` where nobody wants to know.
     sender: Option<mpsc::Sender<Report>>,
+    /// Whether reports were wanted when the last ones were sent.
+    is_wanted: Arc<AtomicBool>,
     by: String,
 }
 
@@ -36,17 +39,20 @@ pub(super) struct Reporting(Option<JoinHandle<()>>);
 impl Reporter {
     pub(super) fn start(transport: &Arc<dyn Transport>, service: &str) -> (Self, Reporting) {
         let by = format!("{service} ({})", this_process());
+        let is_wanted = Arc::new(AtomicBool::new(transport.wants_reports()));
         if !transport.wants_reports() {
-            return (Reporter { sender: None, by }, Reporting(None));
+            return (Reporter { sender: None, is_wanted, by }, Reporting(None));
         }
         let (sender, receiver) = mpsc::channel(MOST_WAITING);
-        let sending = tokio::spawn(send_all(transport.clone(), receiver));
-        (Reporter { sender: Some(sender), by }, Reporting(Some(sending)))
+        let sending = tokio::spawn(send_all(transport.clone(), receiver, is_wanted.clone()));
+        (Reporter { sender: Some(sender), is_wanted, by }, Reporting(Some(sending)))
     }
 
     /// What is to be told once a delivery is settled like this.
     pub(super) fn report(&self, delivery: &Delivery, settlement: &Settlement) -> Option<Report> {
-        self.sender.as_ref()?;
+        if !self.is_wanted.load(Ordering::Relaxed) {
+            return None;
+        }
         Some(Report::of(delivery, settlement)?.with_by(&*self.by))
     }
 
@@ -71,22 +77,30 @@ impl Reporting {
     }
 }
 
-async fn send_all(transport: Arc<dyn Transport>, mut reports: mpsc::Receiver<Report>) {
-    let mut unwanted_until = None;
+async fn send_all(
+    transport: Arc<dyn Transport>,
+    mut reports: mpsc::Receiver<Report>,
+    is_wanted: Arc<AtomicBool>,
+) {
     while let Some(first) = reports.recv().await {
         let batch = gather(first, &mut reports).await;
-        if unwanted_until.is_some_and(|until| Instant::now() < until) {
-            continue;
-        }
-        unwanted_until = None;
         match transport.report(&batch).await {
             Ok(()) => {}
             Err(TransportError::Undeclared { .. }) => {
-                unwanted_until = Some(Instant::now() + UNWANTED);
+                is_wanted.store(false, Ordering::Relaxed);
+                if timeout(UNWANTED, end_of(&mut reports)).await.is_ok() {
+                    return;
+                }
+                is_wanted.store(true, Ordering::Relaxed);
             }
             Err(error) => debug!(%error, count = batch.len(), "reports are lost"),
         }
     }
+}
+
+/// Takes what comes until nothing can come any more.
+async fn end_of(reports: &mut mpsc::Receiver<Report>) {
+    while reports.recv().await.is_some() {}
 }
 
 async fn gather(first: Report, reports: &mut mpsc::Receiver<Report>) -> Vec<Report> {
