@@ -78,7 +78,7 @@ impl Transaction {
                 None => {
                     let row = self.number(record).await?;
                     let position = row.position;
-                    self.counted.push(record.counted(row.received));
+                    self.tail.push(position, record.counted(row.received));
                     rows.push(row);
                     new.insert(record.id, (position, record));
                     Appended::Stored(position)

@@ -4,6 +4,7 @@
 //! more than [`BOUND`]: a wrong clock spoils the times of what it has stored itself, and no others.
 
 use std::iter;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
@@ -137,9 +138,66 @@ pub(crate) async fn first_of_run(
     Ok(found)
 }
 
+/// The time of a server, known from what it said last and from how long ago that was. It is behind the
+/// server's by less than an answer takes, as long as both clocks go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServerTime {
+    /// A moment, and what the server's clock said then, in microseconds since 1970.
+    moment: Instant,
+    said: i64,
+}
+
+impl ServerTime {
+    /// From what the server has said in an answer that came at this moment.
+    pub(crate) fn new(said: i64, answered: Instant) -> Self {
+        ServerTime { moment: answered, said }
+    }
+
+    /// What the server's clock says now.
+    pub(crate) fn now(&self) -> i64 {
+        self.at(Instant::now())
+    }
+
+    fn at(&self, moment: Instant) -> i64 {
+        let since = moment.saturating_duration_since(self.moment);
+        self.said.saturating_add(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// What the server said was said between asking and its answer, whenever that was.
+    pub(crate) fn adjust(&mut self, said: i64, asked: Instant, answered: Instant) {
+        let (first, last) = (self.at(asked), self.at(answered));
+        *self = ServerTime {
+            moment: answered,
+            said: last - (first - said).max(0) + (said - last).max(0),
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[test]
+    fn the_time_of_a_server_is_kept_between_what_it_can_be() {
+        let start = Instant::now();
+        let after = |micros| start + Duration::from_micros(micros);
+        let mut time = ServerTime::new(5_000, start);
+        assert_eq!(time.at(after(10)), 5_010);
+        for (asked, answered, said, expected) in [
+            // As it was expected, at the beginning or at the end.
+            (100, 200, 5_100, 5_200),
+            (300, 400, 5_400, 5_400),
+            // The server's clock is ahead of what was expected.
+            (500, 600, 5_650, 5_650),
+            // It is behind: that was said when it was asked at the earliest.
+            (700, 800, 5_700, 5_800),
+        ] {
+            time.adjust(said, after(asked), after(answered));
+            assert_eq!(time.at(after(answered)), expected);
+        }
+    }
 
     #[test]
     fn time_stands_still_for_a_clock_that_is_a_little_behind_and_goes_back_for_one_that_is_far() {

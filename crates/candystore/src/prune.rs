@@ -204,7 +204,8 @@ impl Transaction {
             .iter()
             .map(|range| vec![Value::position(range.first), Value::position(range.last)])
             .collect();
-        self.count_gone(&batch[..free]).await?;
+        self.fold().await?;
+        self.note_gone(&batch[..free]).await?;
         let sql = "DELETE FROM events WHERE position >= $1 AND position <= $2";
         self.record_pruned(&ranges).await?;
         let events = self.execute_each(sql, &values).await?;
@@ -212,7 +213,7 @@ impl Transaction {
     }
 
     /// Takes the events at these positions, which are in order, out of the figures.
-    async fn count_gone(&mut self, positions: &[Position]) -> Result<(), StoreError> {
+    async fn note_gone(&mut self, positions: &[Position]) -> Result<(), StoreError> {
         let (Some(&first), Some(&last)) = (positions.first(), positions.last()) else {
             return Ok(());
         };
@@ -223,7 +224,7 @@ impl Transaction {
             Ok(())
         };
         counted_rows(self.connection(), first, last, take).await?;
-        self.counted.extend(gone);
+        self.gone.extend(gone);
         Ok(())
     }
 }

@@ -78,8 +78,7 @@ impl Transaction {
                 // The figures are kept by these times.
                 self.execute("DELETE FROM summaries", &[]).await?;
                 summary::fill(self.connection()).await?;
-                // They are among what was just counted.
-                self.counted.clear();
+                self.all_counted();
             }
             return Ok(repairs);
         }

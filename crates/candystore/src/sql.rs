@@ -125,7 +125,7 @@ impl Connection {
 
     /// Begins a transaction that nobody else writes beside.
     pub(crate) async fn begin(&mut self) -> Result<(), StoreError> {
-        either!(self, c => c.batch("BEGIN IMMEDIATE"), c.begin().await)
+        either!(self, c => c.begin(), c.begin().await)
     }
 
     /// Begins a transaction that nobody else writes beside, and asks for one row of numbers and texts;
@@ -138,7 +138,7 @@ impl Connection {
     ) -> Result<(Row, Option<Vec<(Uuid, i64)>>), StoreError> {
         match self {
             Connection::Sqlite(sqlite) => {
-                sqlite.batch("BEGIN IMMEDIATE")?;
+                sqlite.begin()?;
                 Ok((self.query_one(question, &[]).await?, None))
             }
             #[cfg(feature = "postgres")]
@@ -222,9 +222,42 @@ impl Connection {
 
     /// What tells all who listen of this number of commits, as a statement before the end of a
     /// transaction.
-    #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file needs none"))]
     pub(crate) fn telling(&self, commits: i64) -> String {
-        either!(self, _c => String::new(), _c.telling(commits))
+        match self.telling_of(&format!("'{commits}'")) {
+            Some(telling) => format!("SELECT {telling}; "),
+            None => String::new(),
+        }
+    }
+
+    /// The same as a part of a statement; `None` where nobody needs to be told. The number is a text in
+    /// SQL.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file needs none"))]
+    pub(crate) fn telling_of(&self, commits: &str) -> Option<String> {
+        either!(self, _c => None, Some(postgres::telling(commits)))
+    }
+
+    /// What takes the lock of who writes until the end of the transaction, or gives false, as a part of a
+    /// statement; `None` where no statement can do so.
+    pub(crate) fn lock_or_not(&self) -> Option<&'static str> {
+        either!(self, _c => None, Some(postgres::LOCK_OR_NOT))
+    }
+
+    /// Whether a statement that is a transaction of its own costs one round trip.
+    pub(crate) fn can_at_once(&self) -> bool {
+        either!(self, _c => false, _c.can_at_once())
+    }
+
+    /// Asks with the rows of a table, as an array for each column, and with some values behind them; in a
+    /// transaction of its own.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file cannot"))]
+    pub(crate) async fn at_once(
+        &mut self,
+        sql: &str,
+        table: &Table,
+        cells: &[Cell<'_>],
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        either!(self, _c => Ok(Vec::new()), _c.at_once(sql, table, cells, values).await)
     }
 
     /// Asks.
@@ -258,23 +291,27 @@ impl Connection {
         either!(self, c => c.insert(table, cells), c.insert(table, cells).await)
     }
 
-    /// The same, and then statements without values, without waiting in between.
-    pub(crate) async fn insert_and_batch(
+    /// The same, then runs a statement, tells all who listen of this number of commits, and ends the
+    /// transaction; without waiting in between.
+    pub(crate) async fn insert_and_commit(
         &mut self,
         table: &Table,
         cells: &[Cell<'_>],
-        sql: &str,
+        (sql, values): (&str, &[Value]),
+        commits: i64,
     ) -> Result<(), StoreError> {
-        if cells.is_empty() {
-            return self.batch(sql).await;
-        }
+        let telling = self.telling(commits);
         match self {
             Connection::Sqlite(sqlite) => {
                 sqlite.insert(table, cells)?;
-                sqlite.batch(sql)
+                sqlite.execute(sql, values)?;
+                sqlite.execute("COMMIT", &[]).map(|_| ())
             }
             #[cfg(feature = "postgres")]
-            Connection::Postgres(postgres) => postgres.insert_and_batch(table, cells, sql).await,
+            Connection::Postgres(postgres) => {
+                let end = format!("{telling}COMMIT");
+                postgres.insert_and_run(table, cells, (sql, values), &end).await
+            }
         }
     }
 
@@ -297,6 +334,11 @@ impl Connection {
         either!(self, _c => sqlite::CLOCK, postgres::CLOCK)
     }
 
+    /// The same where it is a clock of a server's, which all that write there have in common.
+    pub(crate) fn server_clock(&self) -> Option<&'static str> {
+        either!(self, _c => None, Some(postgres::CLOCK))
+    }
+
     /// Puts what is in another SQLite file in place of everything, where nobody else has this one open.
     pub(crate) fn replace_with(&mut self, file: &std::path::Path) -> Result<(), StoreError> {
         match self {
@@ -309,11 +351,6 @@ impl Connection {
     /// Lets statements take as long as they need, on a connection that nobody else waits for.
     pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
         either!(self, _c => Ok(()), _c.take_time().await)
-    }
-
-    /// The same where it is a clock of a server's, which all that write there have in common.
-    pub(crate) fn server_clock(&self) -> Option<&'static str> {
-        either!(self, _c => None, Some(postgres::CLOCK))
     }
 
     /// Whether it is a SQLite file.

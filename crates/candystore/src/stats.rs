@@ -106,8 +106,8 @@ impl EventStore {
     /// of times, keys and sources.
     ///
     /// Whole hours and days come from figures that are kept, so that a year is as soon summed as an
-    /// hour. What is left at both ends, and everything where it is counted by minute, is read event by
-    /// event, without the bodies.
+    /// hour. What is left at both ends, the last few thousand events, which are not in the figures yet,
+    /// and everything where it is counted by minute, is read event by event, without the bodies.
     ///
     /// # Errors
     /// If the database cannot be asked.
@@ -121,10 +121,14 @@ impl EventStore {
         let mut sums = Sums::new(by);
         let kept = whole.parts(by);
         let ask = async move |c: &mut Connection| {
-            for (hours, from, to) in kept {
-                sums.add_kept(c, hours, from, to).await?;
-            }
-            Ok(sums)
+            c.snapshot(async move |c: &mut Connection| {
+                for (hours, from, to) in kept {
+                    sums.add_kept(c, hours, from, to).await?;
+                }
+                sums.add_uncounted(c, whole.from, whole.to).await?;
+                Ok(sums)
+            })
+            .await
         };
         let mut sums = self.readers().run(ask).await?;
         for (since, until) in whole.rest(since, until)? {

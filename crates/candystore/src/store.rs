@@ -12,7 +12,7 @@ use crate::event::EventRow;
 use crate::pulse::Pulse;
 use crate::record::Record;
 use crate::sql::{Connection, Pool, Target, Value, migrations};
-use crate::writer::{Transaction, Writer};
+use crate::writer::Writer;
 use crate::{
     Appended, DamagedEvents, Incoming, Migrated, Position, StoreError, StoreUrl, StoredEvent,
 };
@@ -145,10 +145,7 @@ impl EventStore {
     /// [`is_retryable`](StoreError::is_retryable), the same may be appended again.
     pub async fn append(&self, events: Vec<Incoming>) -> Result<Vec<Appended>, StoreError> {
         let records = self.judge(events).await?;
-        let ids = records.iter().map(|record| record.id).collect();
-        let append =
-            async move |transaction: &mut Transaction| transaction.append_last(&records).await;
-        self.writer().run_about(ids, append).await
+        self.writer().append(records).await
     }
 
     async fn judge(&self, events: Vec<Incoming>) -> Result<Vec<Record>, StoreError> {
@@ -238,6 +235,7 @@ mod tests {
     use bloodbank_testkit::catalog;
 
     use super::*;
+    use crate::writer::Transaction;
 
     #[tokio::test]
     async fn a_job_that_panics_fails_alone_and_is_taken_back() {

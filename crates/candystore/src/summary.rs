@@ -1,7 +1,8 @@
-//! Figures of what is stored, kept as it is stored, so that a year is summed without a look at its
-//! events.
+//! Figures of what is stored, kept soon after it is stored, so that a year is summed without a look at
+//! its events.
 
 mod fill;
+mod fold;
 mod histogram;
 mod table;
 
@@ -10,12 +11,13 @@ use std::sync::Arc;
 use bloodbank_core::Kind;
 
 pub(crate) use self::fill::{counted_rows, day_is_right, days, fill};
+pub(crate) use self::fold::{FOLD, Tail, uncounted};
 pub(crate) use self::histogram::{BUCKETS, Histogram};
 pub(crate) use self::table::{Figures, SUMS, by_hour_and_day};
 use crate::Standing;
-use crate::StoreError;
 use crate::event::kind_of;
 use crate::sql::{Row, Value};
+use crate::{Position, StoreError};
 
 /// In microseconds.
 pub(crate) const HOUR: i64 = 3_600_000_000;
@@ -25,6 +27,15 @@ pub(crate) const DAY: i64 = 24;
 
 /// The most that a time counts in a mean, so that no sum gets too large for its column.
 const MOST: i64 = HOUR;
+
+/// How far events are counted, and how far there are any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadRange {
+    /// The figures that are kept are those of the events up to here.
+    pub(crate) counted: Position,
+    /// The last position.
+    pub(crate) position: Position,
+}
 
 /// What of one event is counted.
 #[derive(Clone, Debug)]

@@ -2,6 +2,7 @@
 //!
 //! Whatever waits to be written goes into one transaction, so that many share the cost of a commit.
 
+mod at_once;
 mod head;
 mod transaction;
 
@@ -11,8 +12,9 @@ use uuid::Uuid;
 pub(crate) use self::transaction::Transaction;
 use crate::clock::Clock;
 use crate::pulse;
+use crate::record::Record;
 use crate::sql::{Connection, Local, Mode, Target, spawn, unharmed};
-use crate::{Migrated, StoreError};
+use crate::{Appended, Migrated, StoreError};
 
 /// The most jobs that share a transaction.
 const MOST_JOBS: usize = 256;
@@ -27,6 +29,29 @@ struct Job {
     work: Work,
 }
 
+/// What is waited for.
+type Told<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What waits to be done.
+enum Task {
+    Job(Job),
+    /// To append events, and nothing else.
+    Append(Vec<Record>, Told<Vec<Appended>>),
+}
+
+impl Task {
+    fn job(self) -> Job {
+        match self {
+            Task::Job(job) => job,
+            Task::Append(records, told) => {
+                let ids = records.iter().map(|record| record.id).collect();
+                let append = async move |t: &mut Transaction| t.append_last(&records).await;
+                Job { ids, work: work_of(append, told) }
+            }
+        }
+    }
+}
+
 /// A job that has been done, and is told so once it is committed.
 struct Done {
     /// Otherwise what it has written is taken back.
@@ -39,7 +64,7 @@ struct Done {
 #[derive(Clone)]
 pub(crate) struct Writer {
     /// `None` if the store is only read.
-    jobs: Option<mpsc::UnboundedSender<Job>>,
+    tasks: Option<mpsc::UnboundedSender<Task>>,
 }
 
 impl Writer {
@@ -53,7 +78,7 @@ impl Writer {
         pulse: watch::Sender<i64>,
         clock: Clock,
     ) -> Result<(Self, Option<Migrated>), StoreError> {
-        let (jobs, receiver) = mpsc::unbounded_channel();
+        let (tasks, receiver) = mpsc::unbounded_channel();
         let (started, opened) = oneshot::channel::<Result<_, StoreError>>();
         spawn("candystore-write", move || async move {
             match Connection::open_or_make(&target).await {
@@ -68,12 +93,12 @@ impl Writer {
             }
         })?;
         let migrated = opened.await.map_err(|_| StoreError::Closed)??;
-        Ok((Writer { jobs: Some(jobs) }, migrated))
+        Ok((Writer { tasks: Some(tasks) }, migrated))
     }
 
     /// One that writes nothing.
     pub(crate) fn refusing() -> Self {
-        Writer { jobs: None }
+        Writer { tasks: None }
     }
 
     /// Does something in a transaction, maybe together with others; done when it is committed. An error
@@ -83,51 +108,65 @@ impl Writer {
         T: Send + 'static,
         F: AsyncFnOnce(&mut Transaction) -> Result<T, StoreError> + Send + 'static,
     {
-        self.run_about(Vec::new(), job).await
+        self.task(|told| Task::Job(Job { ids: Vec::new(), work: work_of(job, told) })).await
     }
 
-    /// The same for what appends events with these ids, which costs a round trip less then.
-    pub(crate) async fn run_about<T, F>(&self, ids: Vec<Uuid>, job: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: AsyncFnOnce(&mut Transaction) -> Result<T, StoreError> + Send + 'static,
-    {
-        let (sender, receiver) = oneshot::channel();
-        let work: Work = Box::new(move |transaction| {
-            Box::pin(async move {
-                let done = match transaction {
-                    Ok(transaction) => unharmed(job(transaction)).await,
-                    Err(error) => Err(error),
-                };
-                let done = done.map_err(StoreError::before_commit);
-                let is_ok = done.is_ok();
-                // Whoever has asked may have gone.
-                let tell = Box::new(move |committed: Result<(), StoreError>| {
-                    let _ = sender.send(done.and_then(|value| committed.map(|()| value)));
-                });
-                Done { is_ok, tell }
-            })
-        });
-        let jobs = self.jobs.as_ref().ok_or(StoreError::ReadOnly)?;
-        jobs.send(Job { ids, work }).map_err(|_| StoreError::Closed)?;
+    /// Appends events; done when they are committed. Gives what became of each.
+    pub(crate) async fn append(&self, records: Vec<Record>) -> Result<Vec<Appended>, StoreError> {
+        self.task(|told| Task::Append(records, told)).await
+    }
+
+    async fn task<T>(&self, task: impl FnOnce(Told<T>) -> Task) -> Result<T, StoreError> {
+        let (told, receiver) = oneshot::channel();
+        let tasks = self.tasks.as_ref().ok_or(StoreError::ReadOnly)?;
+        tasks.send(task(told)).map_err(|_| StoreError::Closed)?;
         receiver.await.map_err(|_| StoreError::Closed)?
     }
+}
+
+fn work_of<T, F>(job: F, told: Told<T>) -> Work
+where
+    T: Send + 'static,
+    F: AsyncFnOnce(&mut Transaction) -> Result<T, StoreError> + Send + 'static,
+{
+    Box::new(move |transaction| {
+        Box::pin(async move {
+            let done = match transaction {
+                Ok(transaction) => unharmed(job(transaction)).await,
+                Err(error) => Err(error),
+            };
+            let done = done.map_err(StoreError::before_commit);
+            let is_ok = done.is_ok();
+            // Whoever has asked may have gone.
+            let tell = Box::new(move |committed: Result<(), StoreError>| {
+                let _ = told.send(done.and_then(|value| committed.map(|()| value)));
+            });
+            Done { is_ok, tell }
+        })
+    })
 }
 
 async fn work(
     transaction: Transaction,
     target: Target,
     clock: Clock,
-    mut receiver: mpsc::UnboundedReceiver<Job>,
+    mut receiver: mpsc::UnboundedReceiver<Task>,
     pulse: watch::Sender<i64>,
 ) {
     let mut open = Some(transaction);
     while let Some(first) = receiver.recv().await {
-        let mut jobs = vec![first];
-        while jobs.len() < MOST_JOBS
-            && let Ok(job) = receiver.try_recv()
+        let mut tasks = vec![first];
+        while tasks.len() < MOST_JOBS
+            && let Ok(task) = receiver.try_recv()
         {
-            jobs.push(job);
+            tasks.push(task);
+        }
+        if let Some(transaction) = &mut open {
+            tasks = at_once(transaction, tasks, &pulse).await;
+        }
+        let mut jobs: Vec<Job> = tasks.into_iter().map(Task::job).collect();
+        if jobs.is_empty() {
+            continue;
         }
         let transaction = match open.take() {
             Some(transaction) if !transaction.is_lost() => Ok(transaction),
@@ -153,11 +192,29 @@ async fn work(
             Err(error) => {
                 // Others have waited for the same. All are taken before anybody is told, and tries
                 // again.
-                jobs.extend(std::iter::from_fn(|| receiver.try_recv().ok()));
+                jobs.extend(std::iter::from_fn(|| receiver.try_recv().ok()).map(Task::job));
                 refuse(jobs, &not_begun(error)).await;
             }
         }
     }
+}
+
+/// Does the only task, if it is to append events and that can be done at once. Gives what is left.
+async fn at_once(
+    transaction: &mut Transaction,
+    mut tasks: Vec<Task>,
+    pulse: &watch::Sender<i64>,
+) -> Vec<Task> {
+    let [Task::Append(records, _)] = &tasks[..] else { return tasks };
+    let Some(done) = transaction.append_at_once(records).await else { return tasks };
+    if done.is_ok() {
+        pulse::tell(pulse, transaction.head.commits);
+    }
+    if let Some(Task::Append(_, told)) = tasks.pop() {
+        // Whoever has asked may have gone.
+        let _ = told.send(done);
+    }
+    tasks
 }
 
 /// Why there is no transaction; nothing was done.

@@ -105,6 +105,7 @@ async fn a_store_is_made_and_migrated_by_a_command_of_its_own(machine: Machine) 
          DROP TABLE repairs; DROP TABLE damaged; ALTER TABLE consumers DROP COLUMN name; \
          ALTER TABLE messages DROP COLUMN since; ALTER TABLE events DROP COLUMN digest; \
          ALTER TABLE head DROP COLUMN digest; ALTER TABLE head DROP COLUMN unchained; \
+         ALTER TABLE head DROP COLUMN counted; \
          ALTER TABLE pruned DROP COLUMN digest";
     other.run(older).await;
     let said = machine.says(&["store", "migrate", "--check"]);

@@ -19,10 +19,7 @@ impl EventStore {
             return self.count_one_by_one(filter).await;
         }
         let counted = self.readers().run(async move |c: &mut Connection| {
-            c.begin_snapshot().await?;
-            let counted = in_snapshot(c, filter).await;
-            c.rollback().await;
-            counted
+            c.snapshot(async move |c: &mut Connection| in_snapshot(c, filter).await).await
         });
         counted.await
     }

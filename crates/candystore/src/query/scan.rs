@@ -50,10 +50,7 @@ pub(crate) async fn scan(
     most: Most,
     after: Option<Position>,
 ) -> Result<Scanned, StoreError> {
-    c.begin_snapshot().await?;
-    let scanned = Scan::read(c, filter, order, most, after).await;
-    c.rollback().await;
-    scanned
+    c.snapshot(async |c: &mut Connection| Scan::read(c, filter, order, most, after).await).await
 }
 
 struct Scan<'a> {

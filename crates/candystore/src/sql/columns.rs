@@ -252,7 +252,9 @@ pub(crate) use words;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ClockStep;
     use crate::event::EventRow;
+    use crate::pruned::PrunedRow;
     use crate::replay::RunRow;
     use crate::sql::{Connection, Target};
     use crate::{StoreOptions, StoreUrl};
@@ -271,9 +273,13 @@ mod tests {
         let url = StoreUrl::file(folder.path().join("store.db"));
         let target = Target::of(StoreOptions::new(url));
         let (mut connection, _) = Connection::open_or_make(&target).await.unwrap();
-        let (known, there) = names::<EventRow>(&mut connection).await;
-        assert_eq!(known, there);
-        let (known, there) = names::<RunRow>(&mut connection).await;
-        assert_eq!(known, there);
+        for (known, there) in [
+            names::<EventRow>(&mut connection).await,
+            names::<RunRow>(&mut connection).await,
+            names::<ClockStep>(&mut connection).await,
+            names::<PrunedRow>(&mut connection).await,
+        ] {
+            assert_eq!(known, there);
+        }
     }
 }

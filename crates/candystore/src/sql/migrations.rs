@@ -8,7 +8,7 @@ use super::{Connection, Value, time_to_micros};
 use crate::{Foreign, Migrated, StoreError, summary};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 12] = [
+const STEPS: [(&str, &str); 13] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
@@ -21,6 +21,7 @@ const STEPS: [(&str, &str); 12] = [
     ("retention", include_str!("../../migrations/10_retention.sql")),
     ("record", include_str!("../../migrations/11_record.sql")),
     ("damaged", include_str!("../../migrations/12_damaged.sql")),
+    ("counted", include_str!("../../migrations/13_counted.sql")),
 ];
 
 /// The step whose table is filled with the figures of what is stored.
@@ -70,7 +71,7 @@ pub(crate) async fn check(connection: &mut Connection, place: &str) -> Result<()
     match version(connection).await? {
         KNOWN => Ok(()),
         // A database on a server may well have other tables, too.
-        0 if connection.is_sqlite() && count(connection, ANY_TABLE).await? => {
+        0 if connection.is_sqlite() && is_any(connection, ANY_TABLE).await? => {
             Err(StoreError::Foreign(Foreign::OtherTables))
         }
         0 => Err(StoreError::Missing { place: place.to_owned() }),
@@ -87,11 +88,11 @@ async fn is_there(connection: &mut Connection) -> Result<bool, StoreError> {
         true => "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'migrations'",
         false => "SELECT CASE WHEN to_regclass('migrations') IS NULL THEN 0 ELSE 1 END",
     };
-    count(connection, question).await
+    is_any(connection, question).await
 }
 
 /// Whether the answer is a number above zero.
-async fn count(connection: &mut Connection, question: &str) -> Result<bool, StoreError> {
+async fn is_any(connection: &mut Connection, question: &str) -> Result<bool, StoreError> {
     Ok(connection.query_one(question, &[]).await?.int(0)? > 0)
 }
 

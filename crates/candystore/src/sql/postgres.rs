@@ -1,32 +1,33 @@
 //! PostgreSQL.
 
 mod connect;
+mod errors;
+mod insert;
 mod session;
+mod statements;
 mod tls;
+mod values;
 
 use std::cell;
-use std::error::Error as _;
-use std::io;
 use std::time::Duration;
 
 use bloodbank_bus::Outage;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_postgres::error::{Severity, SqlState};
-use tokio_postgres::types::private::BytesMut;
-use tokio_postgres::types::{Format, IsNull, ToSql, Type as PgType, to_sql_checked};
+use tokio_postgres::types::Type as PgType;
 use tokio_postgres::{Client, Error, SimpleQueryMessage, SimpleQueryRow};
 use uuid::Uuid;
 
+use self::errors::reason;
+use self::insert::{Columns, insertion, pieces};
 use self::session::Session;
-use super::{Cell, Each, LOCK_PATIENCE, Mode, Row, Table, Type, Value, no_row};
-use crate::{Damage, StoreError};
+use self::statements::{Asked, Statements, types};
+use self::values::{Params, arrays, columns, params, positions, read};
+use super::{Cell, Each, LOCK_PATIENCE, Mode, Row, Table, Value, no_row};
+use crate::StoreError;
 
 /// How long a statement may take.
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// The most bytes of one statement that inserts many rows. A message to the server has less than 1 GiB.
-const MOST_BYTES: usize = 16 << 20;
 
 /// A transaction whose every statement sees what was committed before it, whatever the database has as
 /// its default: what is read under the lock is then the last there is.
@@ -34,6 +35,10 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 /// One writer at a time, for each schema of a database.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
+
+/// The same if nobody has it.
+pub(super) const LOCK_OR_NOT: &str =
+    "pg_try_advisory_xact_lock(hashtext('candystore ' || current_schema()))";
 
 /// A transaction that sees one state of everything.
 const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -47,11 +52,18 @@ const LONGEST_NUMBER: usize = 20;
 /// Which ids are stored, and where.
 const POSITIONS: &str = "SELECT id, position FROM events WHERE id = ANY($1)";
 
-/// A connection to a server. No statement of it has a name, and no setting outlives a transaction where
-/// a pooler stands between: see [`session`].
+/// What tells all who listen of a number of commits, when the transaction is committed. The number is a
+/// text in SQL.
+pub(super) fn telling(commits: &str) -> String {
+    format!("CAST(pg_notify({}, CAST({commits} AS TEXT)) AS TEXT)", session::CHANNEL)
+}
+
+/// A connection to a server. Where a pooler stands between, no statement of it has a name, and no setting
+/// outlives a transaction: see [`session`].
 pub(crate) struct Postgres {
     client: Client,
     session: Session,
+    statements: Statements,
     /// Whether a transaction was begun that sees one state of everything.
     in_snapshot: bool,
     /// How long a statement may take.
@@ -65,7 +77,8 @@ impl Postgres {
     pub(crate) async fn open(url: &str, place: String, mode: Mode) -> Result<Self, StoreError> {
         let (client, session) = connect::connect(url, &place, mode).await?;
         let (in_snapshot, is_silent) = (false, cell::Cell::new(false));
-        Ok(Postgres { client, session, in_snapshot, deadline: DEADLINE, is_silent })
+        let statements = Statements::default();
+        Ok(Postgres { client, session, statements, in_snapshot, deadline: DEADLINE, is_silent })
     }
 
     /// Hears from now on what is told to all who use the store: the number of commits. `None` where that
@@ -84,9 +97,23 @@ impl Postgres {
         Ok(Some(self.session.heard()))
     }
 
-    /// What tells all who listen of this number of commits, when the transaction is committed.
-    pub(crate) fn telling(&self, commits: i64) -> String {
-        format!("SELECT pg_notify({}, '{commits}'); ", session::CHANNEL)
+    /// Whether the session has its settings without a transaction.
+    pub(crate) fn can_at_once(&self) -> bool {
+        !self.session.is_pooled()
+    }
+
+    /// Asks with the rows of a table, as an array for each column, and with some values behind them.
+    pub(crate) async fn at_once(
+        &mut self,
+        sql: &str,
+        table: &Table,
+        cells: &[Cell<'_>],
+        values: &[Value],
+    ) -> Result<Vec<Row>, StoreError> {
+        let columns = Columns::of(table, cells);
+        let mut all = columns.params(table);
+        all.extend(params(values));
+        self.query_with(sql, &all).await
     }
 
     /// Lets statements take as long as they need.
@@ -109,10 +136,35 @@ impl Postgres {
         if !self.is_silent.get()
             && let Ok(answer) = timeout(limit, asked).await
         {
-            return answer.map_err(|error| reason(&error));
+            return answer.map_err(|error| {
+                self.statements.failed(&error);
+                reason(&error)
+            });
         }
         self.is_silent.set(true);
         Err(StoreError::lost(Outage::Silent { waited: limit }))
+    }
+
+    /// A statement with values of these types, by its name if it has one.
+    async fn statement<'a>(
+        &self,
+        sql: &'a str,
+        types: Vec<PgType>,
+    ) -> Result<Asked<'a>, StoreError> {
+        match self.session.is_pooled() {
+            true => Ok(Asked::by_text(sql)),
+            false => self.answer(self.statements.of(&self.client, sql, types)).await,
+        }
+    }
+
+    async fn execute_with(&self, sql: &str, params: &Params<'_>) -> Result<u64, StoreError> {
+        let statement = self.statement(sql, types(params)).await?;
+        self.answer(statement.execute(&self.client, params)).await
+    }
+
+    async fn query_with(&self, sql: &str, params: &Params<'_>) -> Result<Vec<Row>, StoreError> {
+        let statement = self.statement(sql, types(params)).await?;
+        self.answer(statement.query(&self.client, params)).await?.iter().map(read).collect()
     }
 
     /// Begins a transaction, asks for a row of numbers and texts, and which of the ids are stored, in one
@@ -123,14 +175,16 @@ impl Postgres {
         ids: &[Uuid],
     ) -> Result<(Row, Vec<(Uuid, i64)>), StoreError> {
         let sql = format!("{BEGIN}; {}{LOCK}; {question}", self.session.prelude());
+        // Before anything is sent: what comes in between would wait for its answer.
+        let ask = self.statement(POSITIONS, vec![PgType::UUID_ARRAY]).await?;
         // The server does the one after the other, and ends both if one fails.
         let begin = self.answer(self.client.simple_query(&sql));
         let (answers, stored) = match ids.is_empty() {
             true => (begin.await?, Vec::new()),
             false => {
                 let ids: Params<'_> = vec![(&ids, PgType::UUID_ARRAY)];
-                let ask = self.client.query_typed(POSITIONS, &ids);
-                let (answers, stored) = tokio::join!(biased; begin, self.answer(ask));
+                let ask = self.answer(ask.query(&self.client, &ids));
+                let (answers, stored) = tokio::join!(biased; begin, ask);
                 (answers?, stored?)
             }
         };
@@ -168,7 +222,7 @@ impl Postgres {
     }
 
     pub(crate) async fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        self.answer(self.client.execute_typed(sql, &params(values))).await
+        self.execute_with(sql, &params(values)).await
     }
 
     /// One statement for all rows.
@@ -183,7 +237,7 @@ impl Postgres {
         for cells in pieces(&cells, width) {
             let columns = columns(cells, width);
             let params = arrays(&columns, each.columns.iter().copied());
-            changed += self.answer(self.client.execute_typed(each.all, &params)).await?;
+            changed += self.execute_with(each.all, &params).await?;
         }
         Ok(changed)
     }
@@ -194,10 +248,14 @@ impl Postgres {
         sql: &str,
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
-        let all: Vec<_> = rows.iter().map(|row| params(row)).collect();
+        let mut all = Vec::with_capacity(rows.len());
+        for row in rows {
+            let params = params(row);
+            all.push((self.statement(sql, types(&params)).await?, params));
+        }
         let mut running = Vec::with_capacity(rows.len());
-        for params in &all {
-            let mut execution = Box::pin(self.client.execute_typed(sql, params));
+        for (statement, params) in &all {
+            let mut execution = Box::pin(statement.execute(&self.client, params));
             // The first poll sends it.
             let done = std::future::poll_fn(|context| {
                 std::task::Poll::Ready(execution.as_mut().poll(context))
@@ -223,10 +281,10 @@ impl Postgres {
         values: &[Value],
     ) -> Result<Vec<Row>, StoreError> {
         let params = params(values);
-        let asked = self.client.query_typed(sql, &params);
         if self.in_snapshot || !self.session.has_prelude_for_questions() {
-            return self.answer(asked).await?.iter().map(read).collect();
+            return self.query_with(sql, &params).await;
         }
+        let asked = self.client.query_typed(sql, &params);
         let begin = format!("{}; {}", session::BEGIN_TO_READ, self.session.prelude());
         // In one round trip: each is sent when it is first polled, and that is in this order.
         let asked = async {
@@ -251,8 +309,7 @@ impl Postgres {
         let cells: Vec<Cell<'_>> = rows.iter().flatten().map(Value::cell).collect();
         let columns = columns(&cells, each.columns.len());
         let params = arrays(&columns, each.columns.iter().copied());
-        let rows = self.answer(self.client.query_typed(each.all, &params)).await?;
-        rows.iter().map(read).collect()
+        self.query_with(each.all, &params).await
     }
 
     /// Statements with an array for each column, none of them too long for the server.
@@ -261,39 +318,54 @@ impl Postgres {
         table: &Table,
         cells: &[Cell<'_>],
     ) -> Result<(), StoreError> {
-        let (sql, width) = (insertion(table), table.columns.len());
-        for cells in pieces(cells, width) {
-            let columns = columns(cells, width);
-            let params = arrays(&columns, table.columns.iter().map(|(_, column)| *column));
-            self.answer(self.client.execute_typed(&sql, &params)).await?;
+        let sql = insertion(table);
+        let statement = self.statement(&sql, insert::types(table)).await?;
+        for cells in pieces(cells, table.columns.len()) {
+            self.insert_piece(&statement, table, cells).await?;
         }
         Ok(())
     }
 
-    /// The same, and then statements without values, which are not done if the insertion fails: the last
-    /// piece and these are under way at the same time.
-    pub(crate) async fn insert_and_batch(
+    /// The same, then a statement, and then some without values, which are not done if anything before
+    /// them fails: the last piece and these are under way at the same time.
+    pub(crate) async fn insert_and_run(
         &mut self,
         table: &Table,
         cells: &[Cell<'_>],
-        sql: &str,
+        (sql, values): (&str, &[Value]),
+        end: &str,
     ) -> Result<(), StoreError> {
-        let (sql_of_rows, width) = (insertion(table), table.columns.len());
-        let types = || table.columns.iter().map(|(_, column)| *column);
-        let mut all = pieces(cells, width);
-        let last = all.pop().unwrap_or_default();
-        for cells in all {
-            let columns = columns(cells, width);
-            let params = arrays(&columns, types());
-            self.answer(self.client.execute_typed(&sql_of_rows, &params)).await?;
+        let params = params(values);
+        let statement = self.statement(sql, types(&params)).await?;
+        let run = self.answer(statement.execute(&self.client, &params));
+        let end = self.answer(self.client.batch_execute(end));
+        if cells.is_empty() {
+            let (run, ended) = tokio::join!(biased; run, end);
+            return run.and(ended);
         }
-        let columns = columns(last, width);
-        let params = arrays(&columns, types());
-        let insert = self.client.execute_typed(&sql_of_rows, &params);
-        let batch = self.client.batch_execute(sql);
-        let (inserted, done) = tokio::join!(biased; self.answer(insert), self.answer(batch));
-        // Why the insertion failed is the reason for which the rest did.
-        inserted.and(done)
+        let insertion = insertion(table);
+        let statement = self.statement(&insertion, insert::types(table)).await?;
+        let mut pieces = pieces(cells, table.columns.len());
+        let last = pieces.pop().unwrap_or_default();
+        for cells in pieces {
+            self.insert_piece(&statement, table, cells).await?;
+        }
+        let insert = self.insert_piece(&statement, table, last);
+        let (inserted, run, ended) = tokio::join!(biased; insert, run, end);
+        // Why the first failed is the reason for which the rest did.
+        inserted.and(run).and(ended)
+    }
+
+    /// Sends it when it is first polled.
+    async fn insert_piece(
+        &self,
+        statement: &Asked<'_>,
+        table: &Table,
+        cells: &[Cell<'_>],
+    ) -> Result<(), StoreError> {
+        let columns = Columns::of(table, cells);
+        let params = columns.params(table);
+        self.answer(statement.execute(&self.client, &params)).await.map(|_| ())
     }
 
     pub(crate) async fn positions_of(
@@ -301,183 +373,8 @@ impl Postgres {
         ids: &[Uuid],
     ) -> Result<Vec<(Uuid, i64)>, StoreError> {
         let ids: Params<'_> = vec![(&ids, PgType::UUID_ARRAY)];
-        positions(&self.answer(self.client.query_typed(POSITIONS, &ids)).await?)
-    }
-}
-
-/// What goes into a statement. The types go with the values, so that the statement needs no name under
-/// which the server would keep it.
-type Params<'a> = Vec<(&'a (dyn ToSql + Sync), PgType)>;
-
-fn params(values: &[Value]) -> Params<'_> {
-    let type_of = |value: &Value| match value {
-        // The server finds out.
-        Value::Null => PgType::UNKNOWN,
-        Value::Int(_) => PgType::INT8,
-        Value::Text(_) => PgType::TEXT,
-        Value::Bytes(_) => PgType::BYTEA,
-        Value::Id(_) => PgType::UUID,
-    };
-    values.iter().map(|value| (value as &(dyn ToSql + Sync), type_of(value))).collect()
-}
-
-/// The columns of rows of so many cells.
-fn columns<'v>(cells: &[Cell<'v>], width: usize) -> Vec<Vec<Cell<'v>>> {
-    let column = |n: usize| cells.iter().copied().skip(n).step_by(width).collect();
-    (0..width).map(column).collect()
-}
-
-/// An array for each column.
-fn arrays<'a>(columns: &'a [Vec<Cell<'_>>], types: impl Iterator<Item = Type>) -> Params<'a> {
-    let array_of = |column| match column {
-        Type::Int => PgType::INT8_ARRAY,
-        Type::Text => PgType::TEXT_ARRAY,
-        Type::Bytes => PgType::BYTEA_ARRAY,
-        Type::Id => PgType::UUID_ARRAY,
-    };
-    let columns = columns.iter().map(|column| column as &(dyn ToSql + Sync));
-    columns.zip(types.map(array_of)).collect()
-}
-
-fn positions(rows: &[tokio_postgres::Row]) -> Result<Vec<(Uuid, i64)>, StoreError> {
-    let known = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    known.collect::<Result<_, Error>>().map_err(|error| reason(&error))
-}
-
-/// Inserts rows that are given as an array for each column.
-fn insertion(table: &Table) -> String {
-    let names: Vec<&str> = table.columns.iter().map(|(name, _)| *name).collect();
-    let places: Vec<String> = (1..=names.len()).map(|n| format!("${n}")).collect();
-    format!(
-        "INSERT INTO {} ({}) SELECT * FROM unnest({}){}",
-        table.name,
-        names.join(", "),
-        places.join(", "),
-        if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
-    )
-}
-
-/// The rows of so many cells in pieces of [`MOST_BYTES`]; a longer row is a piece of its own.
-fn pieces<'c, 'v>(cells: &'c [Cell<'v>], width: usize) -> Vec<&'c [Cell<'v>]> {
-    let (mut pieces, mut start, mut size) = (Vec::new(), 0, 0);
-    for (row, end) in cells.chunks(width).zip((0..).step_by(width)) {
-        let bytes: usize = row.iter().map(Cell::size).sum();
-        size += bytes;
-        if size > MOST_BYTES && end > start {
-            pieces.push(&cells[start..end]);
-            (start, size) = (end, bytes);
-        }
-    }
-    if start < cells.len() {
-        pieces.push(&cells[start..]);
-    }
-    pieces
-}
-
-fn read(row: &tokio_postgres::Row) -> Result<Row, StoreError> {
-    let value = |column: usize| -> Result<Value, Error> {
-        let maybe = |value: Option<Value>| value.unwrap_or(Value::Null);
-        Ok(match *row.columns()[column].type_() {
-            PgType::INT8 => maybe(row.try_get::<_, Option<i64>>(column)?.map(Value::Int)),
-            PgType::INT4 => {
-                maybe(row.try_get::<_, Option<i32>>(column)?.map(|n| Value::Int(n.into())))
-            }
-            PgType::BYTEA => {
-                maybe(row.try_get::<_, Option<&[u8]>>(column)?.map(|b| Value::Bytes(b.into())))
-            }
-            PgType::UUID => maybe(row.try_get::<_, Option<Uuid>>(column)?.map(Value::Id)),
-            _ => maybe(row.try_get::<_, Option<String>>(column)?.map(Value::Text)),
-        })
-    };
-    let values = (0..row.len()).map(value).collect::<Result<_, Error>>();
-    values.map(Row).map_err(|error| reason(&error))
-}
-
-impl ToSql for Value {
-    fn to_sql(
-        &self,
-        column: &PgType,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        self.cell().to_sql(column, out)
-    }
-
-    fn accepts(_: &PgType) -> bool {
-        true
-    }
-
-    fn encode_format(&self, _: &PgType) -> Format {
-        Format::Binary
-    }
-
-    to_sql_checked!();
-}
-
-impl ToSql for Cell<'_> {
-    fn to_sql(
-        &self,
-        column: &PgType,
-        out: &mut BytesMut,
-    ) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
-        match self {
-            Cell::Null => Ok(IsNull::Yes),
-            Cell::Int(n) if *column == PgType::INT4 => i32::try_from(*n)?.to_sql(column, out),
-            Cell::Int(n) => n.to_sql(column, out),
-            Cell::Text(text) => text.to_sql(column, out),
-            Cell::Bytes(bytes) => bytes.to_sql(column, out),
-            Cell::Id(id) => id.to_sql(column, out),
-        }
-    }
-
-    fn accepts(_: &PgType) -> bool {
-        true
-    }
-
-    fn encode_format(&self, _: &PgType) -> Format {
-        Format::Binary
-    }
-
-    to_sql_checked!();
-}
-
-/// What an error of PostgreSQL means to us.
-fn reason(error: &Error) -> StoreError {
-    let code = error.code();
-    if code == Some(&SqlState::DISK_FULL) {
-        return StoreError::Full;
-    }
-    if code == Some(&SqlState::LOCK_NOT_AVAILABLE) {
-        return StoreError::Busy { seconds: LOCK_PATIENCE.as_secs() };
-    }
-    if code == Some(&SqlState::INSUFFICIENT_PRIVILEGE) {
-        return StoreError::Denied { reason: text_of(error) };
-    }
-    if error.is_closed() || is_end(error) {
-        return StoreError::lost(Outage::said(text_of(error)));
-    }
-    let damaged = [&SqlState::DATA_CORRUPTED, &SqlState::INDEX_CORRUPTED];
-    if code.is_some_and(|code| damaged.contains(&code)) {
-        return StoreError::Damaged(Damage::Said { reason: text_of(error) });
-    }
-    StoreError::Database { reason: text_of(error) }
-}
-
-/// Whether the connection ends with the error: after it the server closes, or the way there is broken.
-fn is_end(error: &Error) -> bool {
-    if let Some(error) = error.as_db_error() {
-        return matches!(error.parsed_severity(), Some(Severity::Fatal | Severity::Panic));
-    }
-    // What cannot be encoded is invalid input, and would not be better on another connection.
-    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-    cause.is_some_and(|cause| cause.kind() != io::ErrorKind::InvalidInput)
-}
-
-/// The error with its cause, which alone says what happened. Never a value of a statement.
-fn text_of(error: &Error) -> String {
-    match (error.as_db_error(), error.source()) {
-        (Some(error), _) => format!("{} ({})", error.message(), error.code().code()),
-        (None, Some(cause)) => format!("{error}: {cause}"),
-        (None, None) => error.to_string(),
+        let ask = self.statement(POSITIONS, types(&ids)).await?;
+        positions(&self.answer(ask.query(&self.client, &ids)).await?)
     }
 }
 

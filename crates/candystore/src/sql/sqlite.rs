@@ -112,13 +112,18 @@ impl Sqlite {
         self.connection.execute_batch(&in_sqlite(sql)).map_err(|error| reason(&error))
     }
 
+    /// Begins a transaction that nobody else writes beside.
+    pub(crate) fn begin(&mut self) -> Result<(), StoreError> {
+        self.execute("BEGIN IMMEDIATE", &[]).map(|_| ())
+    }
+
     pub(crate) fn in_transaction(&self) -> bool {
         !self.connection.is_autocommit()
     }
 
     pub(crate) fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         let mut statement = self.statement(sql)?;
-        run(&mut statement, values)
+        run(&mut statement, values.iter().map(Value::cell))
     }
 
     pub(crate) fn execute_each(
@@ -127,14 +132,14 @@ impl Sqlite {
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
         let mut statement = self.statement(sql)?;
-        rows.iter().map(|row| run(&mut statement, row)).sum()
+        rows.iter().map(|row| run(&mut statement, row.iter().map(Value::cell))).sum()
     }
 
     pub(crate) fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let mut statement = self.statement(sql)?;
         let columns = statement.column_count();
         let rows = statement
-            .query_and_then(rusqlite::params_from_iter(values), |row| {
+            .query_and_then(rusqlite::params_from_iter(values.iter().map(Value::cell)), |row| {
                 let values = (0..columns).map(|column| read(row.get_ref(column)?));
                 Ok(Row(values.collect::<Result<_, Error>>()?))
             })
@@ -165,13 +170,19 @@ impl Sqlite {
             if table.or_ignore { " ON CONFLICT DO NOTHING" } else { "" },
         );
         let mut statement = self.statement(&sql)?;
-        cells.chunks(names.len()).try_for_each(|row| run(&mut statement, row).map(|_| ()))
+        let mut rows = cells.chunks(names.len()).map(|row| row.iter().copied());
+        rows.try_for_each(|row| run(&mut statement, row).map(|_| ()))
     }
 
     pub(crate) fn positions_of(&mut self, ids: &[Uuid]) -> Result<Vec<(Uuid, i64)>, StoreError> {
+        // Most are newer than all that are stored, and so are their ids.
+        let newest: Vec<u8> = match self.query("SELECT MAX(id) FROM events", &[])?.first() {
+            Some(row) => row.maybe_bytes(0)?.map(|id| id.to_vec()).unwrap_or_default(),
+            None => Vec::new(),
+        };
         let mut statement = self.statement("SELECT position FROM events WHERE id = ?1")?;
         let mut known = Vec::new();
-        for id in ids {
+        for id in ids.iter().filter(|id| id.as_bytes()[..] <= newest[..]) {
             match statement.query_row([id.as_bytes()], |row| row.get(0)) {
                 Ok(position) => known.push((*id, position)),
                 Err(Error::QueryReturnedNoRows) => {}
@@ -276,7 +287,10 @@ fn in_sqlite(sql: &str) -> String {
     sql.replace("BIGINT", "INTEGER")
 }
 
-fn run(statement: &mut CachedStatement<'_>, values: &[impl ToSql]) -> Result<u64, StoreError> {
+fn run<'v>(
+    statement: &mut CachedStatement<'_>,
+    values: impl IntoIterator<Item = Cell<'v>>,
+) -> Result<u64, StoreError> {
     let changed = statement.execute(rusqlite::params_from_iter(values));
     changed.map(|rows| rows as u64).map_err(|error| reason(&error))
 }
@@ -289,18 +303,6 @@ fn read(value: ValueRef<'_>) -> Result<Value, Error> {
         ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
         ValueRef::Blob(bytes) => Value::Bytes(bytes.into()),
     })
-}
-
-impl ToSql for Value {
-    fn to_sql(&self) -> Result<ToSqlOutput<'_>, Error> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Value::Null => ValueRef::Null,
-            Value::Int(n) => ValueRef::Integer(*n),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::Bytes(bytes) => ValueRef::Blob(bytes),
-            Value::Id(id) => ValueRef::Blob(id.as_bytes()),
-        }))
-    }
 }
 
 impl ToSql for Cell<'_> {

@@ -55,7 +55,6 @@ pub(crate) enum Cell<'v> {
 
 impl Cell<'_> {
     /// Roughly how many bytes it is on its way.
-    #[cfg(feature = "postgres")]
     pub(crate) fn size(&self) -> usize {
         match self {
             Cell::Null => 4,

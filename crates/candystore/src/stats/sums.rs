@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{By, Group, Latency};
 use crate::sql::{Connection, Value, micros_to_time};
-use crate::summary::{Counted, SUMS, Sum, begin, counted_rows};
+use crate::summary::{Counted, SUMS, Sum, begin, counted_rows, uncounted};
 use crate::{EventStore, Position, StoreError};
 
 /// When their minute, hour or day began, in microseconds since 1970; their key and their source.
@@ -53,6 +53,24 @@ impl Sums {
             let start = row.maybe_int(0)?.zip(by.span()).map(|(start, span)| begin(start, span));
             let sum = Sum::of(&row, 3)?;
             self.all.entry((start, text(1)?, text(2)?)).or_default().merge(&sum);
+        }
+        Ok(())
+    }
+
+    /// Adds the events from a time and before another that are not in the figures yet.
+    pub(super) async fn add_uncounted(
+        &mut self,
+        connection: &mut Connection,
+        from: i64,
+        to: i64,
+    ) -> Result<(), StoreError> {
+        if from >= to {
+            return Ok(());
+        }
+        for one in uncounted(connection).await? {
+            if from <= one.received && one.received < to {
+                self.add(&one);
+            }
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! What a store holds in all.
 
+use bloodbank_core::Kind;
 use chrono::{DateTime, Utc};
 
 use crate::sql::{Connection, micros_to_time};
-use crate::{EventStore, Position, StoreError};
+use crate::summary::uncounted;
+use crate::{EventStore, Position, Standing, StoreError};
 
 /// What a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +53,13 @@ impl Totals {
                 _ => events += row.position(1)?,
             }
             not_valid += row.position(2)?;
+        }
+        for one in uncounted(c).await? {
+            match one.kind {
+                Kind::Command => commands += 1,
+                _ => events += 1,
+            }
+            not_valid += u64::from(one.standing != Standing::Valid);
         }
         let size = match c.is_sqlite() {
             true => "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",

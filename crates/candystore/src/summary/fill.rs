@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::table::adding;
+use super::table::add;
 use super::{Counted, DAY, Figures, HOUR, Sum, begin, by_hour_and_day};
 use crate::sql::{Connection, Value};
 use crate::{Position, StoreError};
@@ -26,7 +26,7 @@ pub(crate) async fn counted_rows(
         first = end.position(0)?.saturating_add(1);
         let counted = rows.iter().map(|row| Ok((row.position(0)?, Counted::of(row, 1)?)));
         let counted = counted.collect::<Result<_, StoreError>>()?;
-        let is_end = rows.len() < PART;
+        let is_end = rows.len() < PART || first > last;
         drop(rows);
         take(connection, counted).await?;
         if is_end {
@@ -36,7 +36,7 @@ pub(crate) async fn counted_rows(
 }
 
 /// Sorted by nothing that the table is not: what is sorted is held in memory, with its bodies.
-fn rows_between() -> String {
+pub(super) fn rows_between() -> String {
     format!(
         "SELECT position, {} FROM events WHERE position >= $1 AND position <= $2 \
          ORDER BY position LIMIT {PART}",
@@ -46,12 +46,11 @@ fn rows_between() -> String {
 
 /// Counts everything that is stored, in a transaction of the caller's.
 pub(crate) async fn fill(connection: &mut Connection) -> Result<(), StoreError> {
-    let add = async |connection: &mut Connection, counted: Vec<(Position, Counted)>| {
+    let take = async |connection: &mut Connection, counted: Vec<(Position, Counted)>| {
         let figures = by_hour_and_day(counted.iter().map(|(_, one)| one));
-        let (sql, rows) = adding(&figures);
-        connection.execute_each(sql, &rows).await.map(|_| ())
+        add(connection, &figures).await
     };
-    counted_rows(connection, 0, Position::MAX, add).await
+    counted_rows(connection, 0, Position::MAX, take).await
 }
 
 /// The beginnings of the days that have events, or figures.
@@ -67,10 +66,11 @@ pub(crate) async fn days(connection: &mut Connection) -> Result<Vec<i64>, StoreE
     Ok(days)
 }
 
-/// Whether the figures of a day and its hours are those of its events.
+/// Whether the figures of a day and its hours are those of its events up to a position.
 pub(crate) async fn day_is_right(
     connection: &mut Connection,
     day: i64,
+    counted: Position,
 ) -> Result<bool, StoreError> {
     let mut kept = BTreeMap::new();
     let range = |hours| [Value::Int(day), Value::Int(day + DAY * HOUR), Value::Int(hours)];
@@ -79,7 +79,7 @@ pub(crate) async fn day_is_right(
             kept.extend([Figures::of(&row)?]);
         }
     }
-    let found = of_day(connection, day).await?;
+    let found = of_day(connection, day, counted).await?;
     let is_same = found.len() == kept.len();
     Ok(is_same
         && found.iter().all(|(figures, sum)| kept.get(figures).is_some_and(|k| sum.agrees(k))))
@@ -88,15 +88,17 @@ pub(crate) async fn day_is_right(
 async fn of_day(
     connection: &mut Connection,
     day: i64,
+    counted: Position,
 ) -> Result<BTreeMap<Figures, Sum>, StoreError> {
     let sql = format!(
         "SELECT position, {} FROM events WHERE received >= $1 AND received < $2 AND \
-         (received > $1 OR position > $3) ORDER BY received, position LIMIT {PART}",
+         (received > $1 OR position > $3) AND position <= $4 ORDER BY received, position LIMIT {PART}",
         Counted::COLUMNS
     );
     let (mut from, mut after, mut all) = (day, 0, BTreeMap::new());
     loop {
-        let values = [Value::Int(from), Value::Int(day + DAY * HOUR), Value::Int(after)];
+        let end = Value::Int(day + DAY * HOUR);
+        let values = [Value::Int(from), end, Value::Int(after), Value::position(counted)];
         let rows = connection.query(&sql, &values).await?;
         let counted = rows.iter().map(|row| Counted::of(row, 1)).collect::<Result<Vec<_>, _>>()?;
         for (figures, sum) in by_hour_and_day(&counted) {

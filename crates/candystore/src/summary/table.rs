@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::{BUCKETS, Counted, DAY, HOUR, Sum, begin};
 use crate::StoreError;
-use crate::sql::{Row, Value};
+use crate::sql::{Connection, Each, Row, Type, Value};
 use crate::writer::Transaction;
 
 /// The columns that tell rows apart.
@@ -30,22 +30,41 @@ static COLUMNS: LazyLock<String> = LazyLock::new(|| {
     names.chain(["longest".to_owned()]).chain(latencies).collect::<Vec<_>>().join(", ")
 });
 
-static ADD: LazyLock<String> = LazyLock::new(|| {
-    let places: Vec<String> =
-        (1..=KEY.len() + ADDED.len() + 1 + BUCKETS).map(|place| format!("${place}")).collect();
+/// What the columns hold.
+const TYPES: [Type; KEY.len() + ADDED.len() + 1 + BUCKETS] = {
+    let mut types = [Type::Int; KEY.len() + ADDED.len() + 1 + BUCKETS];
+    [types[2], types[3], types[4]] = [Type::Text; 3];
+    types
+};
+
+/// The values of one row.
+static ONE: LazyLock<String> = LazyLock::new(|| format!("VALUES ({})", places()));
+
+/// The values of all rows, as an array for each column.
+static ALL: LazyLock<String> = LazyLock::new(|| format!("SELECT * FROM unnest({})", places()));
+
+fn places() -> String {
+    let places: Vec<String> = (1..=TYPES.len()).map(|place| format!("${place}")).collect();
+    places.join(", ")
+}
+
+static ADD_ONE: LazyLock<String> = LazyLock::new(|| adding(&ONE));
+static ADD_ALL: LazyLock<String> = LazyLock::new(|| adding(&ALL));
+
+/// The statement that adds figures.
+fn adding(rows: &str) -> String {
     let latencies: Vec<String> = (0..BUCKETS).map(|bucket| format!("l{bucket}")).collect();
     let added = ADDED.into_iter().chain(latencies.iter().map(String::as_str));
     let added = added.map(|name| format!("{name} = summaries.{name} + excluded.{name}"));
     format!(
-        "INSERT INTO summaries ({}) VALUES ({}) ON CONFLICT ({}) DO UPDATE SET {}, \
+        "INSERT INTO summaries ({}) {rows} ON CONFLICT ({}) DO UPDATE SET {}, \
          longest = CASE WHEN excluded.longest > summaries.longest THEN excluded.longest \
          ELSE summaries.longest END",
         *COLUMNS,
-        places.join(", "),
         KEY.join(", "),
         added.collect::<Vec<_>>().join(", "),
     )
-});
+}
 
 /// Rows of which all events are gone.
 const CLEAR: &str = "DELETE FROM summaries WHERE hours = $1 AND start = $2 AND kind = $3 \
@@ -95,14 +114,13 @@ impl Figures {
 pub(crate) fn by_hour_and_day<'a>(
     counted: impl IntoIterator<Item = &'a Counted>,
 ) -> BTreeMap<Figures, Sum> {
-    let mut hours: HashMap<(i64, &str, &str, &str), Sum> = HashMap::new();
+    let mut hours: HashMap<(i64, &'static str, &str, &str), Sum> = HashMap::new();
     for one in counted {
         let group = (one.hour(), one.kind.as_str(), &*one.key, &*one.source);
         hours.entry(group).or_default().add(one);
     }
     let mut all: BTreeMap<Figures, Sum> = BTreeMap::new();
     for ((hour, kind, key, source), sum) in hours {
-        let kind = if kind == "command" { "command" } else { "event" };
         let (key, source) = (key.to_owned(), source.to_owned());
         let of_hour = Figures { hours: 1, start: hour, kind, key, source };
         let of_day = Figures { hours: DAY, start: begin(hour, DAY * HOUR), ..of_hour.clone() };
@@ -112,17 +130,22 @@ pub(crate) fn by_hour_and_day<'a>(
     all
 }
 
-/// The statement that adds figures, and its values for each row.
-pub(super) fn adding(figures: &BTreeMap<Figures, Sum>) -> (&'static str, Vec<Vec<Value>>) {
-    (&ADD, figures.iter().map(|(figures, sum)| figures.row(sum)).collect())
+/// Adds figures to those that are kept.
+pub(super) async fn add(
+    connection: &mut Connection,
+    figures: &BTreeMap<Figures, Sum>,
+) -> Result<(), StoreError> {
+    let rows: Vec<_> = figures.iter().map(|(figures, sum)| figures.row(sum)).collect();
+    let each = Each { one: &ADD_ONE, all: &ADD_ALL, columns: &TYPES };
+    connection.execute_all(&each, &rows).await.map(|_| ())
 }
 
 impl Transaction {
-    /// Counts what was stored and what was pruned in this transaction.
-    pub(crate) async fn count(&mut self, counted: &[Counted]) -> Result<(), StoreError> {
-        let figures = by_hour_and_day(counted);
-        let (sql, rows) = adding(&figures);
-        self.execute_each(sql, &rows).await?;
+    /// Takes what was pruned in this transaction out of the figures.
+    pub(crate) async fn count_gone(&mut self) -> Result<(), StoreError> {
+        let gone = std::mem::take(&mut self.gone);
+        let figures = by_hour_and_day(&gone);
+        add(self.connection(), &figures).await?;
         let lowered = figures.iter().filter(|(_, sum)| sum.events < 0);
         let lowered: Vec<_> = lowered.map(|(figures, _)| figures.values()).collect();
         if !lowered.is_empty() {

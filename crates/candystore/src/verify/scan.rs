@@ -24,6 +24,7 @@ table! {
         received: i64,
         digest: String,
         unchained: Position,
+        counted: Position,
     }
 }
 
@@ -91,15 +92,18 @@ impl Scan {
         if head.received < scan.received {
             scan.found.note(None, "the head says an earlier time than the last event");
         }
-        if head.received > next::<i64>(&mut row.0.iter().skip(4), "now")?.saturating_add(BOUND) {
+        if head.received > next::<i64>(&mut row.0.iter().skip(5), "now")?.saturating_add(BOUND) {
             scan.found.note(None, "the head says a time that is ahead of the clock");
+        }
+        if head.counted > of {
+            scan.found.note(None, "the head says that figures count what is behind the last event");
         }
         scan.ranges(connection, of).await?;
         scan.key_table(connection).await?;
         scan.file(connection).await?;
         // What is damaged or lost is told already, and is no part of the figures of the rest.
         if scan.found.is_clean() {
-            figures::compare(connection, &mut scan.found).await?;
+            figures::compare(connection, head.counted, &mut scan.found).await?;
         }
         Ok(scan.found)
     }

@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::digest::Digest;
 use crate::sql::Row;
+use crate::summary::HeadRange;
 use crate::{Position, StoreError};
 
 /// What a writer must know before it writes.
@@ -18,17 +19,26 @@ pub(crate) struct Head {
     pub(super) commits: i64,
     /// That of the last position.
     pub(crate) digest: Digest,
+    /// The figures that are kept are those of the events up to here.
+    pub(crate) counted: Position,
     /// When the transaction began, by the clock that is in force.
     now: i64,
 }
 
 impl Head {
     /// Before anything was read.
-    pub(super) const UNKNOWN: Head =
-        Head { position: 0, received: 0, duplicates: 0, commits: 0, digest: Digest::NONE, now: 0 };
+    pub(super) const UNKNOWN: Head = Head {
+        position: 0,
+        received: 0,
+        duplicates: 0,
+        commits: 0,
+        digest: Digest::NONE,
+        counted: 0,
+        now: 0,
+    };
 
     /// What [`Head::of`] reads.
-    pub(super) const COLUMNS: &str = "position, received, duplicates, commits, digest";
+    pub(super) const COLUMNS: &str = "position, received, duplicates, commits, digest, counted";
 
     /// The next position, and when it is given.
     pub(crate) fn next(&mut self, received: Option<i64>) -> (Position, i64) {
@@ -47,6 +57,16 @@ impl Head {
         self.now
     }
 
+    /// The same at another time.
+    pub(super) fn at(self, now: i64) -> Self {
+        Head { now, ..self }
+    }
+
+    /// How far events are counted, and how far there are any.
+    pub(crate) fn range(&self) -> HeadRange {
+        HeadRange { counted: self.counted, position: self.position }
+    }
+
     /// Of a row of [`Head::COLUMNS`] and the time.
     pub(super) fn of(row: &Row, now: i64) -> Result<Self, StoreError> {
         let digest = row.text(4)?.parse();
@@ -56,6 +76,7 @@ impl Head {
             duplicates: row.position(2)?,
             commits: row.int(3)?,
             digest: digest.map_err(|_| StoreError::column("head.digest"))?,
+            counted: row.position(5)?,
             now,
         })
     }

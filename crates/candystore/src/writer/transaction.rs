@@ -2,16 +2,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use bloodbank_bus::Outage;
 use uuid::Uuid;
 
 use super::head::Head;
 use super::{Done, Job};
-use crate::clock::Clock;
+use crate::clock::{Clock, ServerTime};
 use crate::event::EventRow;
 use crate::sql::{Cell, Connection, Each, Table, TableRow, Value, time_to_micros};
-use crate::summary::Counted;
+use crate::summary::{Counted, Tail};
 use crate::{Position, StoreError};
 
 /// A transaction that nobody writes beside.
@@ -29,15 +30,27 @@ pub(crate) struct Transaction {
     ended: Option<StoreError>,
     /// Keys that are known to be in the table of keys.
     pub(crate) keys: HashSet<Arc<str>>,
-    /// What was stored or pruned, and is counted once before the commit.
-    pub(crate) counted: Vec<Counted>,
+    /// The last events, which are not counted yet.
+    pub(crate) tail: Tail,
+    /// What was pruned, and is taken out of the figures once before the commit.
+    pub(crate) gone: Vec<Counted>,
     /// Where the events are whose ids were looked up; `None` if they are not stored.
     pub(crate) known: HashMap<Uuid, Option<Position>>,
     /// Only one job is done in this transaction.
     is_alone: bool,
     /// What is inserted with the commit.
     pending: Vec<EventRow>,
+    /// The number of commits that this wrote last, unless that has failed since.
+    last: Option<i64>,
+    /// Nobody else has written between the last transaction and the one before.
+    is_undisturbed: bool,
+    /// The server's time, if it has a clock.
+    pub(super) time: Option<ServerTime>,
 }
+
+/// Writes what the head says then.
+const MOVE_HEAD: &str = "UPDATE head SET position = $1, received = $2, duplicates = $3, \
+     commits = $4, digest = $5, counted = $6";
 
 /// How far a transaction was, to go back there.
 #[derive(Clone, Copy)]
@@ -45,7 +58,8 @@ struct Mark {
     head: Head,
     has_changed: bool,
     is_awaited: bool,
-    counted: usize,
+    tail: (Position, usize),
+    gone: usize,
 }
 
 impl Transaction {
@@ -59,10 +73,14 @@ impl Transaction {
             is_quiet: false,
             ended: None,
             keys: HashSet::new(),
-            counted: Vec::new(),
+            tail: Tail::default(),
+            gone: Vec::new(),
             known: HashMap::new(),
             is_alone: false,
             pending: Vec::new(),
+            last: None,
+            is_undisturbed: false,
+            time: None,
         }
     }
 
@@ -75,6 +93,13 @@ impl Transaction {
     pub(crate) fn changed(&mut self) {
         self.has_changed = true;
         self.is_awaited |= !self.is_quiet;
+    }
+
+    /// Every event is counted now, which the head must say.
+    pub(crate) fn all_counted(&mut self) {
+        self.tail.clear();
+        self.head.counted = self.head.position;
+        (self.has_changed, self.is_awaited) = (true, true);
     }
 
     /// Whether what the job changes from here on is told to nobody, as nobody can wait for it. A job
@@ -178,16 +203,17 @@ impl Transaction {
     }
 
     fn mark(&self) -> Mark {
-        let Transaction { head, has_changed, is_awaited, counted, .. } = self;
+        let Transaction { head, has_changed, is_awaited, tail, gone, .. } = self;
         let (head, has_changed, is_awaited) = (*head, *has_changed, *is_awaited);
-        Mark { head, has_changed, is_awaited, counted: counted.len() }
+        Mark { head, has_changed, is_awaited, tail: tail.mark(), gone: gone.len() }
     }
 
     /// Forgets what was taken back since then.
     fn back_to(&mut self, mark: Mark) {
-        let Mark { head, has_changed, is_awaited, counted } = mark;
+        let Mark { head, has_changed, is_awaited, tail, gone } = mark;
         (self.head, self.has_changed, self.is_awaited) = (head, has_changed, is_awaited);
-        self.counted.truncate(counted);
+        self.tail.back_to(tail);
+        self.gone.truncate(gone);
         self.keys.clear();
         self.known.clear();
     }
@@ -219,9 +245,10 @@ impl Transaction {
     pub(super) async fn begin(&mut self, ids: &[Uuid], is_alone: bool) -> Result<(), StoreError> {
         (self.has_changed, self.is_awaited, self.ended) = (false, false, None);
         self.is_alone = is_alone;
-        self.counted.clear();
+        self.gone.clear();
         self.known.clear();
         self.pending.clear();
+        let last = self.last.take();
         self.connection.check()?;
         let columns = Head::COLUMNS;
         let sql = match self.connection.server_clock() {
@@ -233,40 +260,76 @@ impl Transaction {
             self.learned(ids, stored);
         }
         // A clock that all writers have in common decides.
-        let now = match row.0.get(5) {
-            Some(_) => row.int(5)?,
+        let now = match row.0.get(6) {
+            Some(_) => row.int(6)?,
             None => time_to_micros((self.clock)()),
         };
+        self.time = row.0.get(6).map(|_| ServerTime::new(now, Instant::now()));
         self.head = Head::of(&row, now)?;
+        self.is_undisturbed = last == Some(self.head.commits);
+        self.tail.check(self.head.range());
         Ok(())
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), StoreError> {
+        self.commit_all().await?;
+        self.last = Some(self.head.commits);
+        Ok(())
+    }
+
+    /// When it is now on the server, if something may be written at once: nobody else is known to write,
+    /// and the head is known.
+    pub(super) fn server_time(&self) -> Option<i64> {
+        let is_known = self.is_undisturbed && self.last == Some(self.head.commits);
+        match is_known && self.connection.can_at_once() && !self.is_lost() {
+            true => self.time.map(|time| time.now()),
+            false => None,
+        }
+    }
+
+    /// What was written at once has moved the head there.
+    pub(super) fn committed_at_once(&mut self, head: Head) {
+        (self.last, self.head) = (Some(head.commits), head);
+    }
+
+    /// Nothing was written at once, and the head is not known any more.
+    pub(super) fn not_at_once<T>(&mut self) -> Option<T> {
+        (self.last, self.is_undisturbed) = (None, false);
+        None
+    }
+
+    async fn commit_all(&mut self) -> Result<(), StoreError> {
         if !self.has_changed {
             return self.connection.batch("COMMIT").await;
         }
-        let counted = std::mem::take(&mut self.counted);
-        self.count(&counted).await?;
+        if !self.gone.is_empty() {
+            self.count_gone().await?;
+        }
         if !self.is_awaited {
             self.connection.batch("COMMIT").await?;
             return self.connection.check();
         }
+        self.fold_many().await?;
         self.head.commits += 1;
-        let Head { position, received, duplicates, commits, digest, .. } = self.head;
-        let telling = self.connection.telling(commits);
-        // In one round trip.
-        let sql = format!(
-            "UPDATE head SET position = {position}, received = {received}, \
-             duplicates = {duplicates}, commits = {commits}, digest = '{digest}'; {telling}COMMIT"
-        );
+        let Head { position, received, duplicates, commits, digest, counted, .. } = self.head;
+        let values = [
+            Value::position(position),
+            Value::Int(received),
+            Value::position(duplicates),
+            Value::Int(commits),
+            Value::text(digest.to_string()),
+            Value::position(counted),
+        ];
         let cells: Vec<Cell<'_>> = self.pending.iter().flat_map(EventRow::cells).collect();
-        self.connection.insert_and_batch(&EventRow::TABLE, &cells, &sql).await?;
+        let (table, head) = (&EventRow::TABLE, (MOVE_HEAD, &values[..]));
+        self.connection.insert_and_commit(table, &cells, head, commits).await?;
         // What was committed to a file that is gone is not confirmed.
         self.connection.check()
     }
 
     pub(super) async fn rollback(&mut self) {
         self.keys.clear();
+        self.tail.clear();
         self.pending.clear();
         self.connection.rollback().await;
     }

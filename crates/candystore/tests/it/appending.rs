@@ -2,11 +2,13 @@
 
 use bloodbank_core::{Kind, Meta};
 use bloodbank_testkit::catalog::mooring;
-use candystore::{Appended, Incoming, Standing};
+use candystore::{Appended, EventStore, Incoming, Standing, StoreUrl};
 use serde_json::json;
 use uuid::Uuid;
 
 use crate::databases::{Database, event, on_both, parcel};
+use crate::raw::{change, hold};
+use crate::verifying::{problems, verify};
 
 on_both!(
     an_event_comes_back_as_it_came,
@@ -14,6 +16,8 @@ on_both!(
     the_same_event_again_is_a_duplicate,
     the_same_id_with_other_contents_goes_to_quarantine,
     what_breaks_its_contract_is_stored_and_marked,
+    writers_that_take_turns_leave_no_gap,
+    what_comes_again_is_known_however_it_was_stored,
 );
 
 async fn an_event_comes_back_as_it_came(database: Database) {
@@ -109,4 +113,109 @@ async fn what_breaks_its_contract_is_stored_and_marked(database: Database) {
         assert!(said.starts_with(violation), "{said}");
     }
     assert_eq!(store.at(1).await.unwrap().unwrap().body[..], *b"\xff{");
+}
+
+async fn writers_that_take_turns_leave_no_gap(database: Database) {
+    let stores = [database.open().await, database.open().await];
+    let mut expected = 0;
+    // Now one after the other, now both at a time.
+    for step in 0..60 {
+        let store = &stores[if step < 20 { step / 7 % 2 } else { step % 2 }];
+        expected += 1;
+        assert_eq!(store.append(vec![parcel(1)]).await.unwrap(), [Appended::Stored(expected)]);
+    }
+    let append = async |store: &EventStore| {
+        let mut positions = Vec::new();
+        for n in 0..50 {
+            let appended = store.append((0..1 + n % 3).map(parcel).collect()).await.unwrap();
+            positions.extend(appended.into_iter().map(Appended::position));
+        }
+        positions
+    };
+    let (one, other) = tokio::join!(append(&stores[0]), append(&stores[1]));
+    let mut all = [one, other].concat();
+    all.sort_unstable();
+    assert_eq!(all, (61..61 + all.len() as u64).collect::<Vec<_>>());
+    assert_eq!(problems(&verify(&stores[0]).await), [""; 0]);
+}
+
+async fn what_comes_again_is_known_however_it_was_stored(database: Database) {
+    let store = database.open().await;
+    let all: Vec<Incoming> = (0..12).map(parcel).collect();
+    for (incoming, expected) in all.iter().zip(1..) {
+        let stored = Ok(vec![Appended::Stored(expected)]);
+        assert_eq!(store.append(vec![incoming.clone()]).await, stored);
+    }
+    for (incoming, expected) in all.iter().zip(1..) {
+        let again = Ok(vec![Appended::Duplicate(expected)]);
+        assert_eq!(store.append(vec![incoming.clone()]).await, again);
+    }
+    // A key that is new, and one event twice.
+    let new = event("no.such.key", json!({}), Meta::new());
+    let appended = store.append(vec![new.clone(), new]).await.unwrap();
+    assert_eq!(appended, [Appended::Stored(13), Appended::Duplicate(13)]);
+    // What is changed behind its back is noticed.
+    change(&database, "UPDATE head SET duplicates = 100, commits = commits + 1").await;
+    for n in 14..18 {
+        assert_eq!(store.append(vec![parcel(0)]).await.unwrap(), [Appended::Stored(n)]);
+    }
+    assert_eq!(store.totals().await.unwrap().duplicates, 100);
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
+}
+
+/// The last statements of those who use the store, as another client sees them.
+async fn last_statements(url: &str) -> Vec<String> {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let sql = "SELECT query FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name = 'bloodbank'";
+    let rows = client.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_alone_appends_in_one_statement() {
+    let Some(database) = Database::postgres().await else { return };
+    let StoreUrl::Postgres(url) = &database.url else { unreachable!() };
+    let store = database.open().await;
+    let is_one = async || last_statements(url).await.iter().any(|sql| sql.contains("WITH turn"));
+    let mut before = None;
+    for n in 1..10 {
+        assert_eq!(store.append(vec![parcel(0)]).await.unwrap(), [Appended::Stored(n)]);
+        assert_eq!(is_one().await, n >= 3, "{n}");
+        let received = store.at(n).await.unwrap().unwrap().received;
+        assert!(before.is_none_or(|before| before < received));
+        before = Some(received);
+    }
+    let other = database.open().await;
+    other.append(vec![parcel(0)]).await.unwrap();
+    // The first attempt finds out, and the next ones are careful.
+    assert_eq!(store.append(vec![parcel(0)]).await.unwrap(), [Appended::Stored(11)]);
+    assert!(!is_one().await);
+    for n in 12..15 {
+        store.append((0..n).map(parcel).collect()).await.unwrap();
+    }
+    assert!(is_one().await);
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_alone_waits_for_a_lock_that_another_holds() {
+    let Some(database) = Database::postgres().await else { return };
+    let store = database.open().await;
+    for n in 1..5 {
+        assert_eq!(store.append(vec![parcel(0)]).await.unwrap(), [Appended::Stored(n)]);
+    }
+    let held = hold(&database).await;
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.append(vec![parcel(0)]).await }
+    });
+    let StoreUrl::Postgres(url) = &database.url else { unreachable!() };
+    while !last_statements(url).await.iter().any(|sql| sql.contains("pg_advisory_xact_lock")) {
+        tokio::task::yield_now().await;
+    }
+    assert!(!waiting.is_finished());
+    drop(held);
+    assert_eq!(waiting.await.unwrap().unwrap(), [Appended::Stored(5)]);
 }

@@ -16,7 +16,13 @@ on_both!(
     any_range_counts_the_events_in_it,
     whole_hours_are_counted_without_their_events,
     figures_that_are_wrong_are_found,
+    the_last_events_are_counted_when_somebody_asks,
+    figures_of_two_writers_are_right_at_every_moment,
+    an_event_that_cannot_be_counted_keeps_nobody_from_storing,
 );
+
+/// More events than are left without figures.
+const MANY: u32 = 4_096;
 
 async fn groups_add_up_to_what_is_stored(database: Database) {
     let store = database.open().await;
@@ -143,6 +149,7 @@ async fn any_range_counts_the_events_in_it(database: Database) {
 
 async fn whole_hours_are_counted_without_their_events(database: Database) {
     let (store, _) = seeded(&database).await;
+    store.append((0..MANY).map(parcel).collect()).await.unwrap();
     let totals = store.totals().await.unwrap();
     let groups = store.stats(None, None, By::Key).await.unwrap();
     change(&database, "DELETE FROM events").await;
@@ -164,4 +171,62 @@ async fn figures_that_are_wrong_are_found(database: Database) {
     assert_eq!(found, ["the figures of 2026-01-31 are not those of its events"]);
     change(&database, "DELETE FROM summaries WHERE hours = 1 AND start >= 1769904000000000").await;
     assert!(verify(&store).await.found >= 2);
+}
+
+async fn the_last_events_are_counted_when_somebody_asks(database: Database) {
+    let (store, _) = seeded(&database).await;
+    let answers = async || {
+        let mut groups = Vec::new();
+        for by in [By::Each, By::Minute, By::Hour, By::Day, By::Key, By::Source] {
+            groups.push(store.stats(None, None, by).await.unwrap());
+        }
+        (store.totals().await.unwrap(), groups)
+    };
+    let before = answers().await;
+    assert_eq!(before.0.events, 300);
+    // To store a few events is not to write their figures.
+    change(&database, "DELETE FROM summaries").await;
+    let after = answers().await;
+    assert_eq!((after.0.events, after.0.not_valid, after.1), (300, 150, before.1));
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
+    change(&database, "UPDATE head SET counted = 100").await;
+    let found = problems(&verify(&store).await);
+    assert_eq!(found[0], "the figures of 2026-01-30 are not those of its events");
+    change(&database, "UPDATE head SET counted = 301").await;
+    let found = problems(&verify(&store).await);
+    assert!(found[0].contains("figures count what is behind the last event"), "{found:?}");
+}
+
+async fn figures_of_two_writers_are_right_at_every_moment(database: Database) {
+    let stores = [database.open().await, database.open().await];
+    let (mut stored, mut pruned) = (0, 0);
+    for (step, size) in (0..).zip([900, 1, 1_400, 700, 2_500, 3, 1_200, 5_000, 1]) {
+        let [store, other] = [&stores[step % 2], &stores[(step + 1) % 2]];
+        store.append((0..size).map(parcel).collect()).await.unwrap();
+        stored += u64::from(size);
+        if step % 3 == 2 {
+            let plan = Prune::new(vec!["lot.parcel".parse().unwrap()]).with_keep(800);
+            let plan = other.plan_prune(plan).await.unwrap();
+            pruned += other.prune(&plan, |_| {}).await.unwrap().events;
+        }
+        for store in &stores {
+            assert_eq!(store.totals().await.unwrap().events, stored - pruned);
+            assert_eq!(counts(store, (None, None), By::Key).await, [stored - pruned]);
+            assert_eq!(problems(&verify(store).await), [""; 0]);
+        }
+    }
+    assert!(pruned > 0);
+}
+
+async fn an_event_that_cannot_be_counted_keeps_nobody_from_storing(database: Database) {
+    let store = database.open().await;
+    store.append((0..3).map(parcel).collect()).await.unwrap();
+    change(&database, "UPDATE events SET standing = 'rumour' WHERE position = 2").await;
+    assert_eq!(store.totals().await.unwrap().events, 2);
+    // One that has to read what the other has stored.
+    let other = database.open().await;
+    other.append((0..MANY).map(parcel).collect()).await.unwrap();
+    assert_eq!(other.totals().await.unwrap().events, 2 + u64::from(MANY));
+    let found = problems(&verify(&other).await);
+    assert_eq!(found, ["2: it cannot be read: column `standing`"]);
 }

@@ -158,6 +158,7 @@ pub(crate) async fn make_older(database: &Database, version: i64) {
         "events DROP COLUMN digest",
         "head DROP COLUMN digest",
         "head DROP COLUMN unchained",
+        "head DROP COLUMN counted",
         "pruned DROP COLUMN digest",
     ];
     let mut sql = format!("DELETE FROM migrations WHERE version > {version}");

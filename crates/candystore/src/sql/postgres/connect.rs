@@ -7,8 +7,9 @@ use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use super::errors::text_of;
 use super::session::{self, Session};
-use super::{text_of, tls};
+use super::tls;
 use crate::StoreError;
 use crate::sql::{Mode, PATIENCE};
 use crate::url::postgres::{Server, parse};

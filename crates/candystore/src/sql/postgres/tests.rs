@@ -1,8 +1,10 @@
 use std::time::Instant;
 
-use bloodbank_testkit::{Postgres as Server, Proxy};
+use bloodbank_testkit::{Pooler, Postgres as Server, Proxy};
 
+use super::insert::MOST_BYTES;
 use super::*;
+use crate::sql::Type;
 
 /// A connection to an empty database, unless there is no server.
 async fn open(options: &str) -> Option<(String, Postgres)> {
@@ -141,16 +143,66 @@ async fn the_first_rows_of_many_are_read_in_order_by_a_server_that_knows_nothing
     assert!(!plan.concat().contains("Sort"), "{plan:#?}");
 }
 
-#[tokio::test]
-async fn the_server_keeps_no_statement_under_a_name() {
-    let Some((_, mut postgres)) = open("").await else { return };
+/// Asks everything three times; gives what the server keeps of that under a name.
+async fn kept(postgres: &mut Postgres) -> Vec<String> {
     for n in 0..3 {
         let row = postgres.query(&format!("SELECT {n} + $1"), &[Value::Int(1)]).await.unwrap();
         assert_eq!(row[0].int(0).unwrap(), n + 1);
+        let row = postgres.query("SELECT $1, $2", &[Value::Null, Value::Int(n)]).await.unwrap();
+        assert_eq!((row[0].maybe_text(0).unwrap(), row[0].int(1).unwrap()), (None, n));
+        postgres.begin().await.unwrap();
+        let values = [vec![Value::Int(n)], vec![Value::Int(n + 10)]];
+        let sql = "INSERT INTO t VALUES ($1)";
+        assert_eq!(postgres.execute_each(sql, &values).await, Ok(2));
+        postgres.batch("COMMIT").await.unwrap();
     }
-    let sql = "SELECT COUNT(*) FROM pg_prepared_statements";
-    let kept = postgres.query(sql, &[]).await.unwrap()[0].int(0).unwrap();
-    assert_eq!(kept, 0);
+    let sql = "SELECT statement FROM pg_prepared_statements ORDER BY statement";
+    let kept = postgres.query(sql, &[]).await.unwrap();
+    kept.iter().map(|row| row.text(0).unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_server_keeps_under_a_name_what_comes_again() {
+    let Some((_, mut postgres)) = open("").await else { return };
+    postgres.batch("CREATE TABLE t (n BIGINT)").await.unwrap();
+    assert_eq!(kept(&mut postgres).await, ["INSERT INTO t VALUES ($1)", "SELECT $1, $2"]);
+    // Somebody else has made it forget them: that is noticed, and they are named anew.
+    postgres.batch("DEALLOCATE ALL").await.unwrap();
+    let pair = [Value::Null, Value::Int(1)];
+    assert!(postgres.query("SELECT $1, $2", &pair).await.is_err());
+    for _ in 0..3 {
+        assert_eq!(postgres.query("SELECT $1, $2", &pair).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_has_changed_does_not_spoil_a_statement_with_a_name() {
+    let Some((_, mut postgres)) = open("").await else { return };
+    postgres.batch("CREATE TABLE t (n BIGINT); INSERT INTO t VALUES (1)").await.unwrap();
+    let ask = async |postgres: &mut Postgres| {
+        let rows = postgres.query("SELECT n FROM t WHERE n = $1", &[Value::Int(1)]).await;
+        rows.map(|rows| rows.len())
+    };
+    for _ in 0..3 {
+        assert_eq!(ask(&mut postgres).await, Ok(1));
+    }
+    postgres.batch("ALTER TABLE t ADD COLUMN m BIGINT").await.unwrap();
+    assert_eq!(ask(&mut postgres).await, Ok(1));
+    postgres.batch("DROP TABLE t; CREATE TABLE t (n BIGINT)").await.unwrap();
+    assert_eq!(ask(&mut postgres).await, Ok(0));
+}
+
+#[tokio::test]
+async fn behind_a_pooler_no_statement_has_a_name() {
+    if !bloodbank_testkit::pooler() {
+        return;
+    }
+    let server = Server::shared().await;
+    let pooler = Pooler::start(server, 1).await;
+    let url = pooler.url(&server.fresh_url().await);
+    let mut postgres = Postgres::open(&url, String::new(), Mode::Write).await.unwrap();
+    postgres.batch("CREATE TABLE t (n BIGINT)").await.unwrap();
+    assert_eq!(kept(&mut postgres).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -159,10 +211,11 @@ async fn an_insertion_that_fails_takes_the_commit_behind_it_with_it() {
     let tables = "CREATE TABLE t (n BIGINT PRIMARY KEY); CREATE TABLE u (n BIGINT)";
     postgres.batch(tables).await.unwrap();
     let table = Table { name: "t", columns: &[("n", Type::Int)], or_ignore: false };
-    let commit = "INSERT INTO u VALUES (1); COMMIT";
+    let insert = ("INSERT INTO u VALUES ($1)", &[Value::Int(1)][..]);
     for (cells, stored) in [([1, 1], 0), ([1, 2], 1)] {
         postgres.begin().await.unwrap();
-        let done = postgres.insert_and_batch(&table, &cells.map(Cell::Int), commit).await;
+        let cells = cells.map(Cell::Int);
+        let done = postgres.insert_and_run(&table, &cells, insert, "COMMIT").await;
         assert_eq!(done.is_ok(), stored == 1, "{done:?}");
         assert!(!matches!(done, Err(ref error) if error.to_string().contains("25P02")), "{done:?}");
         let _ = postgres.batch("ROLLBACK").await;

@@ -1,6 +1,6 @@
 //! Which file it is that a connection has open.
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -43,28 +43,32 @@ impl Identity {
     /// # Errors
     /// [`StoreError::Removed`], where another file lies there now, or none.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        let there = place_of(&self.path);
-        let is_same = match fs::symlink_metadata(&self.path) {
+        let is_same = match fs::metadata(&self.path) {
+            Ok(there) => Some(place(&there)) == self.file,
             // What cannot be looked at for the moment is not gone.
-            Err(error) if error.kind() != ErrorKind::NotFound => true,
-            _ => there == self.file,
+            Err(error) => error.kind() != ErrorKind::NotFound || self.file.is_none(),
         };
         match is_same {
             true => Ok(()),
-            false => Err(StoreError::Removed { place: format!("sqlite:{}", self.path.display()) }),
+            false => Err(self.removed()),
         }
     }
 }
 
-#[cfg(unix)]
+/// Where there is none, or it cannot be looked at, `None`. Never by opening it: closing it again would end
+/// the locks that SQLite has on it.
 fn place_of(path: &Path) -> Option<Place> {
+    fs::metadata(path).ok().map(|there| place(&there))
+}
+
+#[cfg(unix)]
+fn place(there: &Metadata) -> Place {
     use std::os::unix::fs::MetadataExt;
-    // Never by opening it: closing it again would end the locks that SQLite has on it.
-    fs::metadata(path).ok().map(|there| (there.dev(), there.ino()))
+    (there.dev(), there.ino())
 }
 
 /// Elsewhere a file that is open cannot be deleted.
 #[cfg(not(unix))]
-fn place_of(path: &Path) -> Option<Place> {
-    fs::metadata(path).ok().map(|_| (0, 0))
+fn place(_: &Metadata) -> Place {
+    (0, 0)
 }
