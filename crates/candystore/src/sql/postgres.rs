@@ -2,6 +2,7 @@
 
 mod connect;
 mod session;
+mod sets;
 mod tls;
 
 use std::cell;
