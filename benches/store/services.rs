@@ -14,12 +14,13 @@ use bloodbank::{Bus, Contract, Received};
 use tokio_postgres::NoTls;
 
 use crate::place::{Backend, Places, open};
+use crate::report::at_most;
 use crate::support::{heading, meeting};
 
 /// Tells a process of ours that it is a service, and which.
 const SERVICE: &str = "BENCH_STORE_SERVICE";
-/// Each has two connections, of 100.
-const SERVICES: usize = 48;
+/// On a server that takes 100 connections, of which three are for its owner.
+const SERVICES: usize = 50;
 /// How long nothing happens, and how long events come.
 const IDLE: Duration = Duration::from_secs(30);
 const BUSY: Duration = Duration::from_secs(30);
@@ -112,15 +113,18 @@ pub(crate) async fn run(places: &Places) {
     let mut all: Vec<_> = (0..SERVICES).map(|number| Service::start(number, &url)).collect();
     tokio::time::sleep(Duration::from_secs(10)).await;
     heading(&format!("store: {SERVICES} services on one PostgreSQL server"));
+    println!("services that consume        {:>9} of {SERVICES}", asked(&url, CONSUMING).await);
     println!("connections                  {:>9}", asked(&url, CONNECTIONS).await);
     let before: f64 = all.iter().map(Service::used).sum();
     let transactions = asked(&url, TRANSACTIONS).await;
     tokio::time::sleep(IDLE).await;
     let used = all.iter().map(Service::used).sum::<f64>() - before;
     let seconds = IDLE.as_secs_f64() * SERVICES as f64;
-    println!("idle, of a core each         {:>8.3}%", used / seconds * 100.0);
+    let idle = used / seconds * 100.0;
+    println!("idle, of a core each         {idle:>8.3}% {}", at_most(idle, 0.1));
     let transactions = asked(&url, TRANSACTIONS).await - transactions;
-    println!("idle, transactions a second  {:>9.2} each", transactions as f64 / seconds);
+    let idle = transactions as f64 / seconds;
+    println!("idle, transactions a second  {idle:>9.2} each, {}", at_most(idle, 1.0));
     let published = publish(&url).await;
     let behind = |all: &mut [Service]| {
         let least = all.iter_mut().map(Service::handled).min().unwrap_or_default();
@@ -150,6 +154,8 @@ async fn publish(url: &str) -> u64 {
     bus.close().await;
     count
 }
+
+const CONSUMING: &str = "SELECT COUNT(DISTINCT queue) FROM consumers";
 
 const CONNECTIONS: &str = "SELECT COUNT(*) FROM pg_stat_activity \
      WHERE datname = current_database() AND pid <> pg_backend_pid()";

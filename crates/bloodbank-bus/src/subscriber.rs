@@ -76,10 +76,14 @@ const TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// of its time.
 const HOLD: Duration = Duration::from_secs(28 * 60);
 
+/// How many messages a queue gives ahead, and the most that it gives unasked.
+const PREFETCH: (usize, usize) = (100, 2_000);
+
 /// How a subscriber works.
 #[derive(Clone)]
 struct Options {
-    prefetch: u16,
+    /// `None` for as many as are handled at a time, within [`PREFETCH`].
+    prefetch: Option<u16>,
     concurrency: usize,
     strict_order: bool,
     /// Where the key stands whose order is kept.
@@ -98,6 +102,14 @@ struct Options {
     hold: Duration,
 }
 
+impl Options {
+    fn prefetch(&self) -> u16 {
+        let (least, most) = PREFETCH;
+        let unsaid = || u16::try_from(self.concurrency.clamp(least, most)).unwrap_or(u16::MAX);
+        self.prefetch.unwrap_or_else(unsaid)
+    }
+}
+
 impl<S: Service> Subscriber<S> {
     /// A subscriber without handlers. `contracts` judge what reaches them.
     pub fn new(transport: Arc<dyn Transport>, contracts: impl Into<LiveContracts>) -> Self {
@@ -108,7 +120,7 @@ impl<S: Service> Subscriber<S> {
             handlers: Handlers::default(),
             layers: Vec::new(),
             options: Options {
-                prefetch: 100,
+                prefetch: None,
                 concurrency: 8,
                 strict_order: false,
                 ordered_by: None,
@@ -273,10 +285,10 @@ impl<S: Service> Subscriber<S> {
         self
     }
 
-    /// How many messages each queue gives ahead; 100 unless said. RabbitMQ's quorum queues give no
-    /// more than 2,000.
+    /// How many messages each queue gives ahead; 100 unless said, or as many as are handled at a time,
+    /// if these are more. RabbitMQ's quorum queues give no more than 2,000.
     pub fn prefetch(mut self, messages: u16) -> Self {
-        self.options.prefetch = messages;
+        self.options.prefetch = Some(messages);
         self
     }
 

@@ -26,8 +26,8 @@
 //! pooler in transaction mode nothing can be heard; a process finds that out by itself, and looks every 10
 //! to 400 ms instead, the less often the less comes.
 //!
-//! A SQLite store is the file together with its `-wal` and `-shm`: copy it with `store export`, or all
-//! three files while nobody writes.
+//! A SQLite store is the file together with its `-wal` and `-shm`: copy it with a
+//! [`backup`](EventStore::backup), or all three files while nobody has it open.
 //!
 //! # Guarantees
 //!
@@ -35,9 +35,6 @@
 //! message published twice under its id is stored and delivered once; another message under a known id
 //! is refused and lies in quarantine. Publishing has its outcome within 5 s, also while somebody holds the
 //! database: what has not begun by then is not done any more.
-//!
-//! What was handed out or acknowledged in the second before a PostgreSQL server crashes may be handed out
-//! once more: only what is published, put off or put aside waits for the disk.
 //!
 //! A message that cannot be read as it was stored (its body does not have its checksum, or what travelled
 //! beside it is not JSON) is set aside with a warning, and its queue goes on. See
@@ -80,8 +77,8 @@ mod settle;
 mod shared;
 mod whereabouts;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bloodbank_bus::{
@@ -175,8 +172,12 @@ impl Embedded {
         let (closing, cache) = (watch::Sender::new(false), Arc::<QueueCache>::default());
         tokio::spawn(settle::settle_all(store.clone(), cache.clone(), settled));
         let (claiming, claimed) = mpsc::unbounded_channel();
-        let micros = i64::try_from(lease.as_micros()).unwrap_or(i64::MAX / 16);
-        tokio::spawn(claims::claim_all(store.clone(), cache.clone(), micros, claimed));
+        tokio::spawn(claims::claim_all(
+            store.clone(),
+            cache.clone(),
+            lease::micros(lease),
+            claimed,
+        ));
         let posting = publish::post_all(store.clone(), cache.clone(), posted, closing.subscribe());
         let shared = Shared {
             store,
@@ -222,12 +223,12 @@ impl Embedded {
         }
     }
 
-    /// Sends what is due, from now on.
+    /// Sends what is due and carries retention out, from now on.
     fn keep_schedule(&self) {
         if !self.shared.is_scheduling.swap(true, Ordering::Relaxed) {
             let closing = self.shared.closing.subscribe();
             tokio::spawn(scheduling::send_due(Arc::downgrade(&self.shared), closing));
-            tokio::spawn(retaining(Arc::downgrade(&self.shared), self.shared.closing.subscribe()));
+            tokio::spawn(retaining(self.store().clone(), self.shared.closing.subscribe()));
         }
     }
 
@@ -241,9 +242,7 @@ impl Embedded {
 }
 
 /// Carries retention out until the bus is closed or dropped.
-async fn retaining(shared: Weak<Shared>, mut closing: watch::Receiver<bool>) {
-    let Some(store) = shared.upgrade().map(|shared| shared.store.clone()) else { return };
-    drop(shared);
+async fn retaining(store: EventStore, mut closing: watch::Receiver<bool>) {
     tokio::select! {
         // An error means that the bus was dropped.
         _ = closing.wait_for(|closing| *closing) => {}
@@ -345,8 +344,8 @@ impl Transport for Embedded {
             let seat = self.shared.seat(tag).ok_or(TransportError::Stale)?;
             let held = seat.begin_to_settle(tag).ok_or(TransportError::Stale)?;
             let (tell, outcome) = oneshot::channel();
-            let report = self.shared.keeping.report(delivery, &settlement);
-            let settling = Settling { seat, tag, held, settlement, report, tell };
+            let kept = self.shared.keeping.of(delivery, &held, &settlement);
+            let settling = Settling { seat, tag, held, settlement, kept, tell };
             let sent = self.shared.settling.send(Asked::Settle(Box::new(settling)));
             sent.map_err(|_| TransportError::Closed)?;
             outcome.await.unwrap_or(Err(TransportError::Closed))

@@ -16,7 +16,7 @@ use crate::sql::{Connection, Mode, Pool, Target, ready, spawn};
 use crate::{StoreError, StoreUrl};
 
 /// How often to look at a database that tells what is written.
-const NET: Duration = Duration::from_secs(5);
+const NET: Duration = Duration::from_secs(15);
 
 /// The pauses between two looks at a file: the shorter after something was written.
 const AT_A_FILE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(20));

@@ -96,6 +96,11 @@ impl Queues {
         self.by_number.values()
     }
 
+    /// The queue whose dead letters lie in the one of this name.
+    pub(crate) fn with_dead_letters_in(&self, name: &str) -> Option<&Arc<QueueRow>> {
+        self.all().find(|owner| owner.spec.dead_letters.as_deref() == Some(name))
+    }
+
     /// Those that want what is routed by an exchange now.
     pub(crate) fn wanting(&self, exchange: Exchange, key: &str) -> Vec<Arc<QueueRow>> {
         self.all().filter(|queue| queue.spec.wants(exchange, key)).cloned().collect()
@@ -142,7 +147,15 @@ impl QueueCache {
         let Some(row) = connection.query("SELECT version FROM bus", &[]).await?.pop() else {
             return Ok(Arc::default());
         };
-        let version = row.id(0)?;
+        self.of(connection, row.id(0)?).await
+    }
+
+    /// The queues of this version, which is that of this transaction.
+    pub(crate) async fn of(
+        &self,
+        connection: &mut Connection,
+        version: Uuid,
+    ) -> Result<Arc<Queues>, StoreError> {
         let known = self.last();
         if known.version == version {
             return Ok(known);

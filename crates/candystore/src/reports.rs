@@ -1,5 +1,6 @@
 //! What became of messages in queues, kept for a while.
 
+mod handled;
 mod keeper;
 
 use std::time::Duration;
@@ -8,6 +9,7 @@ use bloodbank_bus::{Fate, Report};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+pub(crate) use self::handled::{HANDLED, Handled};
 pub use self::keeper::ReportKeeper;
 use crate::record::storable;
 use crate::sql::{Connection, Row, Table, Type, Value, micros_to_time, time_to_micros};
@@ -63,7 +65,8 @@ impl EventStore {
         self.readers().run(async move |c: &mut Connection| since(c).await).await
     }
 
-    /// Removes the reports that are older than this, a few at a time. Gives how many there were.
+    /// Removes the reports that are older than this, a few at a time. Gives of how many messages they
+    /// were.
     ///
     /// # Errors
     /// If the database cannot be written to; what was removed before stays so.
@@ -71,14 +74,17 @@ impl EventStore {
         let age = i64::try_from(older_than.as_micros()).unwrap_or(i64::MAX);
         let until = time_to_micros(Utc::now()).saturating_sub(age);
         let mut removed = 0;
-        loop {
-            let step = async move |transaction: &mut Transaction| prune(transaction, until).await;
-            let count = self.writer().run(step).await?;
-            removed += count;
-            if count < STEP.unsigned_abs() {
-                return Ok(removed);
+        for (table, messages) in [("reports", "1"), ("handled", "messages")] {
+            loop {
+                let step = async move |t: &mut Transaction| prune(t, table, messages, until).await;
+                let (rows, messages) = self.writer().run(step).await?;
+                removed += messages;
+                if rows < STEP.unsigned_abs() {
+                    break;
+                }
             }
         }
+        Ok(removed)
     }
 }
 
@@ -92,22 +98,39 @@ pub(crate) async fn keep(
 }
 
 pub(crate) async fn of(connection: &mut Connection, id: Uuid) -> Result<Vec<Report>, StoreError> {
-    let sql = format!("SELECT {COLUMNS} FROM reports WHERE id = $1 ORDER BY at");
-    connection.query(&sql, &[Value::Id(id)]).await?.iter().map(read).collect()
+    let sql = format!("SELECT {COLUMNS} FROM reports WHERE id = $1");
+    let rows = connection.query(&sql, &[Value::Id(id)]).await?;
+    let mut reports: Vec<Report> = rows.iter().map(read).collect::<Result<_, _>>()?;
+    reports.extend(handled::of(connection, id).await?);
+    reports.sort_by_key(|report| report.at);
+    Ok(reports)
 }
 
 pub(crate) async fn since(
     connection: &mut Connection,
 ) -> Result<Option<DateTime<Utc>>, StoreError> {
-    let row = connection.query_one("SELECT MIN(at) FROM reports", &[]).await?;
-    row.maybe_int(0)?.map(micros_to_time).transpose()
+    let sql = "SELECT (SELECT MIN(at) FROM reports), (SELECT MIN(at) FROM handled)";
+    let row = connection.query_one(sql, &[]).await?;
+    let first = row.maybe_int(0)?.into_iter().chain(row.maybe_int(1)?).min();
+    first.map(micros_to_time).transpose()
 }
 
-/// What has the same time as the last of a step goes with it.
-async fn prune(transaction: &mut Transaction, until: i64) -> Result<u64, StoreError> {
-    let sql = "DELETE FROM reports WHERE at < $1 AND at <= \
-         (SELECT MAX(old.at) FROM (SELECT at FROM reports ORDER BY at LIMIT $2) old)";
-    transaction.execute(sql, &[Value::Int(until), Value::Int(STEP)]).await
+/// One step in a table, whose rows have so many messages. What has the same time as the last of a step
+/// goes with it. Gives how many rows went, and messages with them.
+async fn prune(
+    transaction: &mut Transaction,
+    table: &str,
+    messages: &str,
+    until: i64,
+) -> Result<(u64, u64), StoreError> {
+    let old = format!(
+        "FROM {table} WHERE at < $1 AND at <= \
+         (SELECT MAX(old.at) FROM (SELECT at FROM {table} ORDER BY at LIMIT $2) old)"
+    );
+    let values = [Value::Int(until), Value::Int(STEP)];
+    let sql = format!("SELECT CAST(COALESCE(SUM({messages}), 0) AS BIGINT) {old}");
+    let count = transaction.connection().query_one(&sql, &values).await?.position(0)?;
+    Ok((transaction.execute(&format!("DELETE {old}"), &values).await?, count))
 }
 
 fn row(report: &Report) -> Vec<Value> {

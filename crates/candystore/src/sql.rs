@@ -8,6 +8,7 @@ pub(crate) mod migrations;
 mod pool;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod spare;
 mod sqlite;
 mod value;
 
@@ -19,8 +20,9 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 pub(crate) use self::columns::{Column, TableRow, find, next, table, words};
-pub(crate) use self::pool::{Local, Pool, apart, ready, spawn, unharmed};
-pub(crate) use self::value::{Cell, Each, Row, Table, Type, Value};
+pub(crate) use self::pool::{Job, Local, Pool, apart, ready, spawn, unharmed};
+pub(crate) use self::spare::Spare;
+pub(crate) use self::value::{Cell, Each, Row, Set, Table, Type, Value};
 use crate::{Damage, Migrated, StoreError, StoreOptions, StoreUrl};
 
 /// How long we wait for a server, or for what another process does once.
@@ -203,6 +205,18 @@ impl Connection {
         rows: &[Vec<Value>],
     ) -> Result<u64, StoreError> {
         either!(self, c => c.execute_each(each.one, rows), c.execute_all(each, rows).await)
+    }
+
+    /// Runs several statements, each for many rows of values, in one round trip where the database can;
+    /// gives how many rows each has changed.
+    pub(crate) async fn execute_sets(&mut self, sets: &[Set<'_>]) -> Result<Vec<u64>, StoreError> {
+        match self {
+            Connection::Sqlite(sqlite) => {
+                sets.iter().map(|(each, rows)| sqlite.execute_each(each.one, rows)).collect()
+            }
+            #[cfg(feature = "postgres")]
+            Connection::Postgres(postgres) => postgres.execute_sets(sets).await,
+        }
     }
 
     /// Asks the same for many rows of values, at once where the database can; gives all answers.

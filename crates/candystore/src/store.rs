@@ -116,7 +116,9 @@ impl EventStore {
         readers: usize,
         pulse: watch::Sender<i64>,
     ) -> Result<Self, StoreError> {
-        let readers = Pool::new(&target, readers.max(1))?;
+        // Files have as many connections as there are readers.
+        let spare = writer.spare().filter(|_| !matches!(target.url, StoreUrl::Sqlite(_)));
+        let readers = Pool::with_spare(&target, readers.max(1), spare)?;
         let pulse = Pulse::new(pulse);
         let inner = Inner { target, contracts, writer, migrated, readers, pulse };
         Ok(EventStore { inner: Arc::new(inner) })

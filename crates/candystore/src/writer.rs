@@ -4,16 +4,18 @@
 
 mod at_once;
 mod head;
+mod questions;
 mod transaction;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 
+use self::questions::Questions;
 pub(crate) use self::transaction::Transaction;
 use crate::clock::Clock;
 use crate::pulse;
 use crate::record::Record;
-use crate::sql::{Connection, Local, Mode, Target, spawn, unharmed};
+use crate::sql::{Connection, Local, Mode, Spare, Target, spawn, unharmed};
 use crate::{Appended, Migrated, StoreError};
 
 /// The most jobs that share a transaction.
@@ -65,6 +67,8 @@ struct Done {
 pub(crate) struct Writer {
     /// `None` if the store is only read.
     tasks: Option<mpsc::UnboundedSender<Task>>,
+    /// What answers questions between transactions.
+    spare: Option<Spare>,
 }
 
 impl Writer {
@@ -79,13 +83,16 @@ impl Writer {
         clock: Clock,
     ) -> Result<(Self, Option<Migrated>), StoreError> {
         let (tasks, receiver) = mpsc::unbounded_channel();
+        let (spare, asked) = Spare::new();
         let (started, opened) = oneshot::channel::<Result<_, StoreError>>();
         spawn("candystore-write", move || async move {
             match Connection::open_or_make(&target).await {
                 Ok((connection, migrated)) => {
                     // Whoever opens the store may have gone.
                     let _ = started.send(Ok(migrated));
-                    work(Transaction::on(connection, clock), target, clock, receiver, pulse).await;
+                    let questions = Questions { asked, target: target.clone(), clock };
+                    let transaction = Transaction::on(connection, clock);
+                    work(transaction, target, clock, receiver, pulse, questions).await;
                 }
                 Err(error) => {
                     let _ = started.send(Err(error));
@@ -93,12 +100,17 @@ impl Writer {
             }
         })?;
         let migrated = opened.await.map_err(|_| StoreError::Closed)??;
-        Ok((Writer { tasks: Some(tasks) }, migrated))
+        Ok((Writer { tasks: Some(tasks), spare: Some(spare) }, migrated))
     }
 
     /// One that writes nothing.
     pub(crate) fn refusing() -> Self {
-        Writer { tasks: None }
+        Writer { tasks: None, spare: None }
+    }
+
+    /// The connection that writes, for questions between transactions; `None` if the store is only read.
+    pub(crate) fn spare(&self) -> Option<Spare> {
+        self.spare.clone()
     }
 
     /// Does something in a transaction, maybe together with others; done when it is committed. An error
@@ -152,9 +164,10 @@ async fn work(
     clock: Clock,
     mut receiver: mpsc::UnboundedReceiver<Task>,
     pulse: watch::Sender<i64>,
+    mut questions: Questions,
 ) {
     let mut open = Some(transaction);
-    while let Some(first) = receiver.recv().await {
+    while let Some(first) = questions.until_task(&mut receiver, &mut open).await {
         let mut tasks = vec![first];
         while tasks.len() < MOST_JOBS
             && let Ok(task) = receiver.try_recv()

@@ -45,7 +45,7 @@ impl Consumer {
         role: Role,
     ) -> Result<Self, TransportError> {
         let batch = u16::try_from(shared.handlers.largest_batch()).unwrap_or(u16::MAX);
-        let mut prefetch = shared.options.prefetch.max(batch);
+        let mut prefetch = shared.options.prefetch().max(batch);
         if role.is_ordered() {
             prefetch = prefetch.min(Subscription::MOST_IN_ORDER);
         }

@@ -18,6 +18,7 @@ use tracing::{Instrument, debug, error_span};
 
 use self::attempt::Attempted;
 use self::claim::name_of;
+use self::places::Permits;
 pub(super) use self::places::{Place, Turn};
 use super::Options;
 use super::call::Calling;
@@ -148,8 +149,7 @@ impl Worker {
             if !self.shared.transport.is_current(&delivery) {
                 return debug!(queue = %delivery.queue, "its connection is gone; it comes again");
             }
-            let is_done = self.process(&delivery).await;
-            drop(taken);
+            let is_done = self.process(&delivery, taken).await;
             if is_done || Box::pin(self.pause(PAUSE)).await.is_none() {
                 return;
             }
@@ -159,17 +159,21 @@ impl Worker {
     }
 
     /// Whether a message is done with.
-    async fn process(&self, delivery: &Arc<Delivery>) -> bool {
+    async fn process(&self, delivery: &Arc<Delivery>, taken: Permits) -> bool {
         self.working.fetch_add(1, Ordering::Relaxed);
         self.metrics.in_process.increment(1);
         let since = Instant::now();
         let step = self.look_at(delivery).await;
+        // Others may begin while it is settled, but where an order is kept.
+        let taken = self.is_ordered.then_some(taken);
         let is_done = !matches!(step, Step::Wait);
         if let Step::Settle(delivery, settlement) = step {
             let report = self.shared.reporter.report(&delivery, &settlement);
-            self.settle(&delivery, settlement).await;
-            self.shared.reporter.send(report);
+            if self.settle(&delivery, settlement).await {
+                self.shared.reporter.send(report);
+            }
         }
+        drop(taken);
         if is_done {
             self.metrics.duration.record(since.elapsed().as_secs_f64());
         }

@@ -6,6 +6,7 @@ mod in_order;
 mod layers;
 mod limits;
 mod running;
+mod settling;
 mod state;
 mod status;
 mod support;

@@ -8,12 +8,13 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::damaged::{self, Damaged};
+use super::lease::Renewing;
 use super::lying::{self, Lying};
-use super::message::{self, Place, Taken};
+use super::message::{Place, TAKEN, Taken};
 use crate::StoreError;
 use crate::queues::scan::{CHUNK, Heads, Scan, read_heads};
 use crate::queues::{QueueCache, QueueRow, Queues};
-use crate::sql::{Connection, Each, Type, Value, time_to_micros};
+use crate::sql::{Connection, Each, Set, Type, Value, time_to_micros};
 use crate::writer::Transaction;
 
 /// What a consumer asks for.
@@ -75,8 +76,12 @@ pub(super) async fn claim_all(
 ) -> Result<Vec<Claimed>, StoreError> {
     // Nobody can wait for what is taken.
     transaction.quiet(true);
-    let queues = cache.read(transaction.connection()).await?;
-    let states = State::read(transaction.connection(), claims).await?;
+    let (version, states) = State::read(transaction.connection(), claims).await?;
+    // Without one, all of their queues are gone.
+    let queues = match version {
+        Some(version) => cache.of(transaction.connection(), version).await?,
+        None => Arc::default(),
+    };
     let mut claiming = Claiming {
         transaction,
         queues,
@@ -104,7 +109,7 @@ struct Claiming<'a> {
     queues: Arc<Queues>,
     states: HashMap<(i64, i64), State>,
     heads: Heads,
-    /// What was taken from the log, as [`message::take_over`] has it.
+    /// What was taken from the log, as [`TAKEN`] has it.
     taken: Vec<Vec<Value>>,
     /// Where the queues have read to.
     cursors: BTreeMap<i64, i64>,
@@ -245,7 +250,6 @@ impl Claiming<'_> {
     }
 
     async fn finish(self, lease: i64) -> Result<(), StoreError> {
-        message::take_over(self.transaction, &self.taken).await?;
         let cursors = self.cursors.into_iter().map(|(queue, cursor)| [queue, cursor]);
         let cursors: Vec<_> = cursors.map(|row| row.map(Value::Int).to_vec()).collect();
         let each = Each {
@@ -254,8 +258,12 @@ impl Claiming<'_> {
                  FROM unnest($1, $2) AS r(number, cursor) WHERE queues.number = r.number",
             columns: &[Type::Int, Type::Int],
         };
-        self.transaction.execute_all(&each, &cursors).await?;
-        super::lease::renew(self.transaction, &self.renewed, lease).await.map(|_| ())
+        let renewing = Renewing::at(self.transaction.connection());
+        // They were there when the transaction began.
+        let renewed = renewing.rows(&self.renewed, lease);
+        let sets: [Set<'_>; 3] =
+            [(&TAKEN, &self.taken), (&each, &cursors), (&renewing.each(), &renewed)];
+        self.transaction.execute_sets(&sets).await.map(|_| ())
     }
 }
 
@@ -285,11 +293,12 @@ struct State {
 }
 
 impl State {
-    /// By queue and consumer; without those whose queue is gone.
+    /// By queue and consumer; without those whose queue is gone. With the version of the queues, if there
+    /// is any.
     async fn read(
         connection: &mut Connection,
         claims: &[Claim],
-    ) -> Result<HashMap<(i64, i64), Self>, StoreError> {
+    ) -> Result<(Option<Uuid>, HashMap<(i64, i64), Self>), StoreError> {
         let clock = connection.clock();
         let columns = format!(
             "SELECT w.queue, w.consumer, q.cursor, \
@@ -297,7 +306,7 @@ impl State {
              (SELECT MIN(number) FROM consumers WHERE queue = q.number), \
              (SELECT number FROM consumers WHERE number = w.consumer), \
              (SELECT place FROM messages WHERE queue = q.number AND consumer IS NULL \
-              AND due IS NULL LIMIT 1) FROM queues q JOIN"
+              AND due IS NULL LIMIT 1), (SELECT version FROM bus) FROM queues q JOIN"
         );
         let on = "ON q.number = w.queue";
         let each = Each {
@@ -307,7 +316,7 @@ impl State {
         };
         let row = |claim: &Claim| [claim.queue, claim.consumer].map(Value::Int).to_vec();
         let asked: Vec<_> = claims.iter().map(row).collect();
-        let mut states = HashMap::new();
+        let (mut version, mut states) = (None, HashMap::new());
         for row in connection.query_all(&each, &asked).await? {
             let consumer = row.int(1)?;
             let state = State {
@@ -319,8 +328,9 @@ impl State {
                 has_lying: row.maybe_int(7)?.is_some(),
             };
             states.insert((row.int(0)?, consumer), state);
+            version = Some(row.id(8)?);
         }
-        Ok(states)
+        Ok((version, states))
     }
 }
 

@@ -111,7 +111,7 @@ impl Consumer {
             }
             if was_quiet {
                 // What was seen last may be what a server that is behind has shown.
-                self.shared.look.forget().await;
+                self.shared.look.forget(QUIET / 2).await;
             }
         }
     }

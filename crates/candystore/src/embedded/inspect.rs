@@ -54,15 +54,10 @@ impl Embedded {
     /// # Errors
     /// If the store cannot be asked.
     pub async fn queues(&self) -> Result<Vec<QueueStatus>, StoreError> {
-        self.store()
-            .readers()
-            .run(async move |connection: &mut Connection| {
-                connection.begin_snapshot().await?;
-                let all = all(connection).await;
-                connection.rollback().await;
-                all
-            })
-            .await
+        let asked = async move |c: &mut Connection| {
+            c.snapshot(async move |c: &mut Connection| all(c).await).await
+        };
+        self.store().readers().run(asked).await
     }
 
     /// Removes a queue with everything it holds: retries and dead letters on their way, and its claim
@@ -167,7 +162,7 @@ async fn remove(
     let Some(queue) = queues.named(&name) else {
         return Ok(Err(TransportError::Undeclared { queue: name }));
     };
-    let owner = queues.all().find(|other| other.spec.dead_letters.as_deref() == Some(&*name));
+    let owner = queues.with_dead_letters_in(&name);
     let holds_dead_letters_of = owner.map(|owner| owner.name.to_string());
     if holds_dead_letters_of.is_some()
         || !super::lease::is_unused(transaction, queue.number).await?

@@ -1,11 +1,13 @@
 //! What became of messages is kept for a while, in the transaction that settles them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bloodbank_bus::{Delivery, Report, Settlement, this_process};
+use bloodbank_bus::{Delivery, Report, Settlement, headers, this_process};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use super::seat::Held;
 use crate::EventStore;
 
 /// Days for which reports are kept; 0 for not at all.
@@ -14,7 +16,20 @@ const DAYS: u64 = 7;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How often to look for what is too old.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_secs(600);
+
+/// What is kept of a settlement.
+#[derive(Clone, Debug)]
+pub(super) enum Kept {
+    Nothing,
+    /// A message of the log was handled at the first attempt.
+    Handled {
+        queue: Arc<str>,
+        position: i64,
+    },
+    /// Anything else.
+    Report(Box<Report>),
+}
 
 /// Whether reports are kept, and for how long.
 #[derive(Debug)]
@@ -26,9 +41,16 @@ impl Keeping {
     }
 
     /// What is kept of a settlement.
-    pub(super) fn report(&self, delivery: &Delivery, settlement: &Settlement) -> Option<Report> {
-        self.0?;
-        Some(Report::of(delivery, settlement)?.with_by(this_process()))
+    pub(super) fn of(&self, delivery: &Delivery, held: &Held, settlement: &Settlement) -> Kept {
+        if self.0.is_none() {
+            return Kept::Nothing;
+        }
+        let is_first = delivery.attempt == 1 && !delivery.headers.contains_key(headers::REPLAY);
+        if let (Settlement::Ack, (position, 0), true) = (settlement, held.place, is_first) {
+            return Kept::Handled { queue: delivery.queue.clone(), position };
+        }
+        let report = Report::of(delivery, settlement);
+        report.map_or(Kept::Nothing, |report| Kept::Report(report.with_by(this_process()).into()))
     }
 
     /// Removes what is too old, as long as there is the bus.

@@ -1,5 +1,7 @@
 //! Consumers come and go.
 
+use std::time::Duration;
+
 use bloodbank_bus::this_process;
 
 use crate::StoreError;
@@ -9,6 +11,11 @@ use crate::writer::Transaction;
 
 /// How long a temporary queue waits for its first consumer, in microseconds.
 const UNUSED: i64 = 60_000_000;
+
+/// A length of time, to be added to a clock.
+pub(super) fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX).min(i64::MAX / 16)
+}
 
 /// Makes a consumer that lives so many microseconds unless it is renewed. Gives its number: older
 /// consumers have lower ones.
@@ -38,14 +45,33 @@ pub(super) async fn renew(
         return Ok(Vec::new());
     }
     let there = there(transaction, consumers).await?;
-    let clock = transaction.connection().clock();
-    let each = Each {
-        one: &format!("UPDATE consumers SET expires = {clock} + {lease} WHERE number = $1"),
-        all: &format!("UPDATE consumers SET expires = {clock} + {lease} WHERE number = ANY($1)"),
-        columns: &[Type::Int],
-    };
-    transaction.execute_all(&each, &rows_of(&there)).await?;
+    let renewing = Renewing::at(transaction.connection());
+    transaction.execute_all(&renewing.each(), &renewing.rows(&there, lease)).await?;
     Ok(there)
+}
+
+/// The statement that renews consumers.
+pub(super) struct Renewing {
+    one: String,
+    all: String,
+}
+
+impl Renewing {
+    pub(super) fn at(connection: &Connection) -> Self {
+        let update = format!("UPDATE consumers SET expires = {} + ", connection.clock());
+        let all =
+            "r.lease FROM unnest($1, $2) AS r(number, lease) WHERE consumers.number = r.number";
+        Renewing { one: format!("{update}$2 WHERE number = $1"), all: update + all }
+    }
+
+    pub(super) fn each(&self) -> Each<'_> {
+        Each { one: &self.one, all: &self.all, columns: &[Type::Int; 2] }
+    }
+
+    /// Rows for consumers that live on for so many microseconds.
+    pub(super) fn rows(&self, consumers: &[i64], lease: i64) -> Vec<Vec<Value>> {
+        consumers.iter().map(|consumer| [*consumer, lease].map(Value::Int).to_vec()).collect()
+    }
 }
 
 fn rows_of(consumers: &[i64]) -> Vec<Vec<Value>> {
@@ -66,15 +92,16 @@ pub(super) async fn there(
     rows.iter().map(|row| row.int(0)).collect()
 }
 
-/// Whether something has expired and is to be swept.
-pub(super) async fn is_anything_over(connection: &mut Connection) -> Result<bool, StoreError> {
+/// How soon the next consumer or call expires, unless it is renewed; zero if one has.
+pub(super) async fn next_end(connection: &mut Connection) -> Result<Option<Duration>, StoreError> {
     let clock = connection.clock();
     let sql = format!(
-        "SELECT (SELECT MIN(number) FROM consumers WHERE expires < {clock}), \
-         (SELECT MIN(address) FROM calls WHERE expires < {clock})"
+        "SELECT (SELECT MIN(expires) FROM consumers) - {clock}, \
+         (SELECT MIN(expires) FROM calls) - {clock}"
     );
     let row = connection.query_one(&sql, &[]).await?;
-    Ok(row.maybe_int(0)?.is_some() || row.maybe_text(1)?.is_some())
+    let next = row.maybe_int(0)?.into_iter().chain(row.maybe_int(1)?).min();
+    Ok(next.map(|next| Duration::from_micros(next.max(0).unsigned_abs())))
 }
 
 /// How a consumer ends.
@@ -125,7 +152,7 @@ pub(super) async fn sweep(
     cache: &QueueCache,
 ) -> Result<(), StoreError> {
     let clock = transaction.connection().clock();
-    let sql = format!("SELECT number, {clock} FROM consumers WHERE expires < {clock}");
+    let sql = format!("SELECT number FROM consumers WHERE expires < {clock}");
     for row in transaction.connection().query(&sql, &[]).await? {
         let consumer = row.int(0)?;
         tracing::warn!(consumer, "a consumer has not been heard of; its messages go to others");

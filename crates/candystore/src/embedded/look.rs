@@ -7,13 +7,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bloodbank_core::Kind;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::event::kind_of;
 use crate::queues::QueueRow;
-use crate::queues::scan::read_log;
+use crate::queues::scan::{Head, read_log};
 use crate::sql::{Connection, Row, Value};
 use crate::{EventStore, StoreError};
 
@@ -55,13 +53,15 @@ pub(super) struct Look(Mutex<State>);
 struct State {
     /// As the pulse said before.
     commits: Option<i64>,
+    /// When that was.
+    at: Option<Instant>,
     version: Uuid,
     /// The last position, when this was the version.
     head: i64,
     /// Queues that have consumers.
     queues: HashMap<i64, Standing>,
-    /// Position, kind and key of what is in the log after `from`.
-    heads: VecDeque<(i64, Kind, Arc<str>)>,
+    /// What is in the log after `from`.
+    heads: VecDeque<Head>,
     from: i64,
 }
 
@@ -74,9 +74,12 @@ struct Standing {
 }
 
 impl Look {
-    /// Looks anew the next time.
-    pub(super) async fn forget(&self) {
-        self.0.lock().await.commits = None;
+    /// Looks anew the next time, unless somebody has looked so lately.
+    pub(super) async fn forget(&self, lately: Duration) {
+        let mut state = self.0.lock().await;
+        if state.at.is_none_or(|at| at.elapsed() >= lately) {
+            state.commits = None;
+        }
     }
 
     /// Looks whether a claim would give anything.
@@ -113,10 +116,9 @@ impl State {
     }
 
     fn among_heads(&self, queue: &QueueRow, after: i64, due: Option<Instant>) -> Seen {
-        let start = self.heads.partition_point(|(position, ..)| *position <= after);
-        let mut new = self.heads.range(start..);
-        let wanted = new.find(|(at, kind, key)| queue.wants(*kind, key, at.unsigned_abs()));
-        let until = wanted.map_or(self.head.max(after), |(position, ..)| position - 1);
+        let start = self.heads.partition_point(|head| head.position <= after);
+        let wanted = self.heads.range(start..).find(|head| head.is_for(queue));
+        let until = wanted.map_or(self.head.max(after), |head| head.position - 1);
         Seen { is_there: wanted.is_some(), more: false, until, due }
     }
 
@@ -141,12 +143,12 @@ impl State {
             self.from = from;
         }
         for row in heads {
-            self.heads.push_back((row.int(0)?, kind_of(row.text(1)?)?, row.text(2)?.into()));
+            self.heads.push_back(Head::of(&row)?);
         }
         while self.heads.len() > MOST_HEADS {
-            self.from = self.heads.pop_front().map_or(head, |(position, ..)| position);
+            self.from = self.heads.pop_front().map_or(head, |first| first.position);
         }
-        (self.head, self.commits) = (head, Some(commits));
+        (self.head, self.commits, self.at) = (head, Some(commits), Some(Instant::now()));
         Ok(())
     }
 }
@@ -179,9 +181,11 @@ async fn heads(connection: &mut Connection, from: i64, until: i64) -> Result<Vec
     if from >= until {
         return Ok(Vec::new());
     }
-    let sql = "SELECT position, kind, key FROM events WHERE position > $1 AND position <= $2 \
-         AND imported = 0 ORDER BY position";
-    connection.query(sql, &[Value::Int(from), Value::Int(until)]).await
+    let columns = Head::COLUMNS;
+    let sql = format!(
+        "SELECT {columns} FROM events WHERE position > $1 AND position <= $2 ORDER BY position"
+    );
+    connection.query(&sql, &[Value::Int(from), Value::Int(until)]).await
 }
 
 /// For who is far behind.

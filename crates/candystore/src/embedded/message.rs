@@ -59,8 +59,8 @@ pub(super) async fn put(
     transaction.insert(&MESSAGES, &rows).await
 }
 
-/// What is taken over from the log.
-const TAKEN: Each<'_> = Each {
+/// Takes messages of the log over into queues; see [`take_over`].
+pub(super) const TAKEN: Each<'_> = Each {
     one: "INSERT INTO messages (queue, place, number, position, consumer, redelivered, since) \
          VALUES ($1, $2, 0, $2, $3, 0, $4) ON CONFLICT DO NOTHING",
     all: "INSERT INTO messages (queue, place, number, position, consumer, redelivered, since) \
@@ -104,18 +104,14 @@ pub(super) fn lying(row: &Row, place: Place) -> Lying {
     }
 }
 
-/// A message of the log.
-pub(super) enum Read {
-    Message(Verbatim),
-    /// It cannot be read, for this reason.
-    Damaged(String),
-}
+/// Messages of the log by their positions, or why one cannot be read.
+pub(super) type Messages = HashMap<i64, Result<Verbatim, String>>;
 
 /// The messages of the log at these positions, as far as they are there.
 pub(super) async fn read(
     connection: &mut Connection,
     positions: &[i64],
-) -> Result<HashMap<i64, Read>, StoreError> {
+) -> Result<Messages, StoreError> {
     let each = Each {
         one: "SELECT position, key, headers, body, checksum FROM events WHERE position = $1",
         all: "SELECT position, key, headers, body, checksum FROM events WHERE position = ANY($1)",
@@ -123,13 +119,7 @@ pub(super) async fn read(
     };
     let rows: Vec<_> = positions.iter().map(|position| vec![Value::Int(*position)]).collect();
     let rows = connection.query_all(&each, &rows).await?;
-    let one = |row| {
-        let read = match stored(row, 1) {
-            Ok(message) => Read::Message(message),
-            Err(error) => Read::Damaged(error.to_string()),
-        };
-        Ok((row.int(0)?, read))
-    };
+    let one = |row: &Row| Ok((row.int(0)?, stored(row, 1).map_err(|error| error.to_string())));
     rows.iter().map(one).collect()
 }
 

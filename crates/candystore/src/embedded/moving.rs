@@ -178,8 +178,7 @@ async fn carry_out(
             let sql = format!("DELETE FROM {table} WHERE queue = $1 AND place > $2 AND number = 0");
             t.execute(&sql, &[number.clone(), to.clone()]).await?;
         }
-    }
-    if planned.to >= planned.from {
+    } else {
         let sql = "DELETE FROM messages WHERE queue = $1 AND place <= $2 AND number = 0";
         t.execute(sql, &[number.clone(), to.clone()]).await?;
     }

@@ -14,7 +14,7 @@ use crate::scheduled::Scheduled;
 use crate::{StoreError, scheduler};
 
 /// The longest pause between two looks, whatever is written.
-const NET: Duration = Duration::from_secs(10);
+const NET: Duration = Duration::from_secs(30);
 /// The longest pause where something is written: it may be something that is due sooner.
 const LOOK: Duration = Duration::from_secs(1);
 /// The shortest.

@@ -26,8 +26,10 @@ pub(super) struct Seat {
     pub(super) queue: i64,
     /// Whether nobody waits for its end while it holds nothing.
     is_patient: bool,
+    /// Whether the next message must wait until the one before it is settled.
+    is_ordered: bool,
     state: Mutex<State>,
-    /// Something was settled.
+    /// Something is settled, or being settled.
     pub(super) room: Notify,
     /// It is to end.
     pub(super) stop: watch::Sender<bool>,
@@ -61,11 +63,21 @@ pub(super) enum Renewal {
 }
 
 impl Seat {
-    pub(super) fn new(queue: i64, consumer: i64, until: Instant, is_patient: bool) -> Self {
+    pub(super) fn new(queue: &QueueRow, consumer: i64, until: Instant) -> Self {
+        let is_ordered = queue.spec.ordered;
+        let is_patient = !is_ordered && !queue.is_temporary();
         let (held, settling) = (HashMap::new(), HashSet::new());
         let state = State { consumer, held, settling, last: 0, begun: 0, alone: None, until };
         let (stop, ended) = (watch::Sender::new(false), watch::Sender::new(false));
-        Seat { queue, is_patient, state: Mutex::new(state), room: Notify::new(), stop, ended }
+        Seat {
+            queue: queue.number,
+            is_patient,
+            is_ordered,
+            state: Mutex::new(state),
+            room: Notify::new(),
+            stop,
+            ended,
+        }
     }
 
     /// No code that holds the lock can leave the state half done.
@@ -116,9 +128,14 @@ impl Seat {
         (state.left() <= lease / 2).then_some(Renewal::Long)
     }
 
-    /// How many deliveries are not settled.
+    /// How many deliveries take room. What is being settled takes none, unless the next of an ordered
+    /// queue could come before one that is put back.
     pub(super) fn count(&self) -> usize {
-        self.state().held.len()
+        let state = self.state();
+        match self.is_ordered {
+            true => state.held.len(),
+            false => state.held.len().saturating_sub(state.settling.len()),
+        }
     }
 
     pub(super) fn places(&self) -> Vec<Place> {
@@ -174,8 +191,7 @@ impl Seat {
             && !state.settling.contains(&tag.number)
     }
 
-    /// Begins to settle a delivery. It takes its room until it is settled: the next of an ordered
-    /// queue must not come before one that is put back.
+    /// Begins to settle a delivery.
     pub(super) fn begin_to_settle(&self, tag: DeliveryTag) -> Option<Held> {
         let mut state = self.state();
         if !state.is_its(tag) || state.settling.contains(&tag.number) {
@@ -183,6 +199,8 @@ impl Seat {
         }
         let held = state.held.get(&tag.number).cloned()?;
         state.settling.insert(tag.number);
+        drop(state);
+        self.room.notify_one();
         Some(held)
     }
 

@@ -1,17 +1,18 @@
 //! What became of deliveries.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bloodbank_bus::{DeliveryTag, Headers, Outcome, Report, Settlement, TransportError};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 
+use super::keeping::Kept;
 use super::room::Rooms;
 use super::seat::{Held, Seat};
 use super::{in_time, lease, refused};
 use crate::beside;
 use crate::queues::{QueueCache, QueueRow, Queues, numbers};
-use crate::reports;
+use crate::reports::{self, HANDLED, Handled};
 use crate::sql::{Each, Type, Value};
 use crate::writer::Transaction;
 use crate::{EventStore, StoreError};
@@ -19,14 +20,17 @@ use crate::{EventStore, StoreError};
 /// The most that are settled in one step.
 const MOST: usize = 1_024;
 
+/// How often others get their turn before what is settled goes on its way: handlers that have begun
+/// together mostly end together.
+const TURNS: usize = 8;
+
 /// A delivery that is being settled.
 pub(super) struct Settling {
     pub(super) seat: Arc<Seat>,
     pub(super) tag: DeliveryTag,
     pub(super) held: Held,
     pub(super) settlement: Settlement,
-    /// What is kept of it, if anything is.
-    pub(super) report: Option<Report>,
+    pub(super) kept: Kept,
     pub(super) tell: oneshot::Sender<Outcome>,
 }
 
@@ -45,6 +49,14 @@ pub(super) async fn settle_all(
 ) {
     let mut batch = Vec::new();
     while receiver.recv_many(&mut batch, MOST).await > 0 {
+        for _ in 0..TURNS {
+            yield_now().await;
+        }
+        while batch.len() < MOST
+            && let Ok(one) = receiver.try_recv()
+        {
+            batch.push(one);
+        }
         let (mut settling, mut told) = (Vec::new(), Vec::new());
         for asked in batch.drain(..) {
             match asked {
@@ -93,14 +105,14 @@ struct Item {
     tag: DeliveryTag,
     held: Held,
     settlement: Settlement,
-    report: Option<Report>,
+    kept: Kept,
 }
 
 impl Settling {
     fn split(self) -> (Item, (Arc<Seat>, oneshot::Sender<Outcome>)) {
-        let Settling { seat, tag, held, settlement, report, tell } = self;
+        let Settling { seat, tag, held, settlement, kept, tell } = self;
         let consumer = tag.consumer.cast_signed();
-        (Item { consumer, queue: seat.queue, tag, held, settlement, report }, (seat, tell))
+        (Item { consumer, queue: seat.queue, tag, held, settlement, kept }, (seat, tell))
     }
 }
 
@@ -109,6 +121,12 @@ impl Item {
     fn name(&self) -> Vec<Value> {
         let (place, number) = self.held.place;
         [self.queue, place, number, self.consumer].map(Value::Int).to_vec()
+    }
+
+    /// Whether it only leaves its queue, and nothing but that is kept of it.
+    fn is_done(&self) -> bool {
+        matches!(self.settlement, Settlement::Ack | Settlement::Drop { .. })
+            && !matches!(self.kept, Kept::Report(_))
     }
 
     /// What is stored with more noted on it.
@@ -127,6 +145,9 @@ async fn work(
     cache: &QueueCache,
     items: &[Item],
 ) -> Result<Vec<Outcome>, StoreError> {
+    if items.iter().all(Item::is_done) {
+        return done(transaction, items).await;
+    }
     let gone = gone(transaction, items).await?;
     let parks = items.iter().any(|item| matches!(item.settlement, Settlement::Park { .. }));
     let queues = match parks {
@@ -143,12 +164,53 @@ async fn work(
     }
     work.finish().await?;
     let settled = items.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_ok());
-    let reports: Vec<Report> = settled.filter_map(|(item, _)| item.report.clone()).collect();
-    // Nobody waits for them either.
+    keep(transaction, settled.map(|(item, _)| item)).await?;
+    Ok(outcomes)
+}
+
+/// Settles what only leaves its queue, in one round trip. That is nearly all there ever is.
+async fn done(transaction: &mut Transaction, items: &[Item]) -> Result<Vec<Outcome>, StoreError> {
+    let names: Vec<_> = items.iter().map(Item::name).collect();
+    let handled = handled(items.iter()).into_rows();
+    // Nobody can wait for what is done.
     transaction.quiet(true);
+    let done = transaction.execute_sets(&[(&DONE, &names), (&HANDLED, &handled)]).await?;
+    transaction.quiet(false);
+    if done.first() == Some(&(items.len() as u64)) {
+        return Ok(vec![Ok(()); items.len()]);
+    }
+    let gone = gone(transaction, items).await?;
+    let is_gone = |item: &Item| gone.contains(&item.consumer);
+    let outcome = |item| if is_gone(item) { Err(TransportError::Stale) } else { Ok(()) };
+    Ok(items.iter().map(outcome).collect())
+}
+
+fn handled<'i>(items: impl Iterator<Item = &'i Item>) -> Handled {
+    let mut handled = Handled::default();
+    for item in items {
+        if let Kept::Handled { queue, position } = &item.kept {
+            handled.add(item.consumer, queue, *position);
+        }
+    }
+    handled
+}
+
+/// Keeps what became of messages. Nobody waits for that.
+async fn keep<'i>(
+    transaction: &mut Transaction,
+    settled: impl Iterator<Item = &'i Item> + Clone,
+) -> Result<(), StoreError> {
+    transaction.quiet(true);
+    let handled = handled(settled.clone()).into_rows();
+    transaction.execute_all(&HANDLED, &handled).await?;
+    let report = |item: &Item| match &item.kept {
+        Kept::Report(report) => Some(Report::clone(report)),
+        Kept::Handled { .. } | Kept::Nothing => None,
+    };
+    let reports: Vec<Report> = settled.filter_map(report).collect();
     reports::keep(transaction, &reports).await?;
     transaction.quiet(false);
-    Ok(outcomes)
+    Ok(())
 }
 
 /// Those of the consumers that have expired. What they held is not theirs.
@@ -191,7 +253,7 @@ impl Work<'_> {
             Settlement::Ack | Settlement::Drop { .. } => self.simple.done.push(name),
             Settlement::Requeue => self.simple.requeued.push(name),
             Settlement::Retry { after, headers } => {
-                name.extend([item.headers_with(headers), Value::Int(micros(*after))]);
+                name.extend([item.headers_with(headers), Value::Int(lease::micros(*after))]);
                 self.simple.retried.push(name);
             }
             Settlement::Park { headers } => return self.park(item, headers).await,
@@ -259,8 +321,4 @@ impl Work<'_> {
         );
         transaction.execute_each(&sql, &simple.retried).await.map(|_| ())
     }
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX / 4)
 }

@@ -48,7 +48,7 @@ pub(super) struct Shared {
     pub(super) is_kept: AtomicBool,
     /// What became of messages.
     pub(super) keeping: Keeping,
-    /// Whether what is due is sent from here, too.
+    /// Whether what is due is sent, and retention carried out, from here, too.
     pub(super) is_scheduling: AtomicBool,
     /// By the consumers' numbers.
     pub(super) seats: Mutex<HashMap<u64, Arc<Seat>>>,
@@ -62,10 +62,6 @@ impl Shared {
 
     pub(super) fn check_open(&self) -> Result<(), TransportError> {
         if *self.closing.borrow() { Err(TransportError::Closed) } else { Ok(()) }
-    }
-
-    fn lease_micros(&self) -> i64 {
-        i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX / 4)
     }
 
     pub(super) fn seat(&self, tag: DeliveryTag) -> Option<Arc<Seat>> {
@@ -84,15 +80,13 @@ impl Shared {
         subscription: Subscription,
     ) -> Result<Deliveries, TransportError> {
         self.check_open()?;
-        let (cache, lease) = (self.cache.clone(), self.lease_micros());
+        let (cache, lease) = (self.cache.clone(), lease::micros(self.lease));
         let (name, renewed) = (subscription.queue.clone(), Instant::now());
         let entering = self.store.writer().run(async move |transaction: &mut Transaction| {
             enter(transaction, &cache, name, lease).await
         });
         let (queue, consumer, end) = in_time(entering).await??;
-        let is_patient = !queue.spec.ordered && !queue.is_temporary();
-        let seat = Seat::new(queue.number, consumer, renewed + self.lease, is_patient);
-        let seat = Arc::new(seat);
+        let seat = Arc::new(Seat::new(&queue, consumer, renewed + self.lease));
         self.seats().insert(consumer.unsigned_abs(), seat.clone());
         if !self.is_kept.swap(true, Ordering::Relaxed) {
             tokio::spawn(keep(Arc::downgrade(self), self.closing.subscribe(), self.lease));
@@ -136,7 +130,7 @@ impl Shared {
 
     /// Comes back to a queue after the consumer has expired; `None` if the queue is gone.
     pub(super) async fn enter_again(&self, queue: i64) -> Result<Option<i64>, StoreError> {
-        let (cache, lease) = (self.cache.clone(), self.lease_micros());
+        let (cache, lease) = (self.cache.clone(), lease::micros(self.lease));
         let entering = async move |transaction: &mut Transaction| {
             let queues = cache.read(transaction.connection()).await?;
             if queues.numbered(queue).is_none() {
@@ -201,20 +195,24 @@ impl Shared {
         }
     }
 
-    /// Whether something of others has expired, or may have.
-    async fn is_anything_over(&self) -> Result<bool, StoreError> {
-        if self.cache.last().all().any(|queue| queue.is_temporary()) {
-            return Ok(true);
+    /// Whether something of others has expired, or may have. Before `calm` nothing can have.
+    async fn is_anything_over(&self, calm: &mut Instant) -> Result<bool, StoreError> {
+        let now = Instant::now();
+        if now < *calm {
+            return Ok(false);
         }
-        let asked =
-            async move |connection: &mut Connection| lease::is_anything_over(connection).await;
+        let asked = async move |connection: &mut Connection| lease::next_end(connection).await;
         // A question that takes long must not hold up those who are to be renewed.
         let asked = timeout(self.lease / RENEWALS, self.store.readers().run(asked)).await;
-        asked.unwrap_or(Ok(false))
+        let Ok(next) = asked else { return Ok(false) };
+        // Whoever comes meanwhile lasts for a lease.
+        let next = next?.map_or(self.lease, |next| next.min(self.lease));
+        *calm = now + next;
+        Ok(next.is_zero() || self.cache.last().all().any(|queue| queue.is_temporary()))
     }
 
     /// Renews the consumers that are to be, and ends those of others that have expired.
-    async fn renew(&self) -> Result<(), StoreError> {
+    async fn renew(&self, calm: &mut Instant) -> Result<(), StoreError> {
         let now = Instant::now();
         let due = |renewal| {
             let seats = self.seats();
@@ -222,10 +220,10 @@ impl Shared {
             due.map(|(number, _)| number.cast_signed()).collect::<Vec<_>>()
         };
         let (short, long) = (due(Renewal::Short), due(Renewal::Long));
-        if short.is_empty() && long.is_empty() && !self.is_anything_over().await? {
+        if short.is_empty() && long.is_empty() && !self.is_anything_over(calm).await? {
             return Ok(());
         }
-        let (cache, lease) = (self.cache.clone(), self.lease_micros());
+        let (cache, lease) = (self.cache.clone(), lease::micros(self.lease));
         let patience = lease.saturating_mul(PATIENCE.into());
         let all = [short.clone(), long.clone()].concat();
         let renewing = async move |transaction: &mut Transaction| {
@@ -272,13 +270,14 @@ async fn enter(
 
 /// Lets the consumers of a process live on, as long as there is the bus.
 async fn keep(shared: Weak<Shared>, mut closing: watch::Receiver<bool>, lease: Duration) {
+    let mut calm = Instant::now();
     loop {
         tokio::select! {
             () = sleep(lease / RENEWALS) => {}
             _ = closing.wait_for(|closing| *closing) => return,
         }
         let Some(shared) = shared.upgrade() else { return };
-        if let Err(error) = shared.renew().await {
+        if let Err(error) = shared.renew(&mut calm).await {
             tracing::warn!(%error, "consumers are not renewed");
         }
     }

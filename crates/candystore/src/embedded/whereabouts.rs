@@ -101,17 +101,14 @@ pub(crate) async fn in_queues(
     let mut found: HashMap<i64, InQueue> = HashMap::new();
     let new = |queue: &QueueRow| InQueue {
         queue: queue.name.to_string(),
-        dead_letters_of: queues
-            .all()
-            .find(|owner| owner.spec.dead_letters.as_deref() == Some(&*queue.name))
-            .map(|owner| owner.name.to_string()),
+        dead_letters_of: queues.with_dead_letters_in(&queue.name).map(|it| it.name.to_string()),
         is_bound: false,
         held: Vec::new(),
     };
     if let Some(event) = event {
+        let is_history = is_history(connection, event.position).await?;
         for queue in queues.all() {
-            let is_bound = queue.wants(event.kind, &event.key, event.position)
-                && !is_history(connection, event.position).await?;
+            let is_bound = !is_history && queue.wants(event.kind, &event.key, event.position);
             let held = of_log(connection, &names, queue, event.position, is_bound).await?;
             if is_bound || held.is_some() {
                 let entry = found.entry(queue.number).or_insert_with(|| new(queue));

@@ -33,8 +33,9 @@ impl Scan {
 }
 
 /// What of an event tells who wants it.
-struct Head {
-    position: i64,
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) position: i64,
     /// What can be wanted at all: what is not damaged, and not the history of another store.
     wanted: Option<(Kind, String)>,
 }
@@ -64,9 +65,10 @@ impl Heads {
         if is_within || is_behind_all {
             return Ok(());
         }
-        let sql = "SELECT position, kind, key, imported FROM events WHERE position > $1 \
-             ORDER BY position LIMIT $2";
-        let rows = connection.query(sql, &[Value::Int(after), Value::Int(count)]).await?;
+        let columns = Head::COLUMNS;
+        let sql =
+            format!("SELECT {columns} FROM events WHERE position > $1 ORDER BY position LIMIT $2");
+        let rows = connection.query(&sql, &[Value::Int(after), Value::Int(count)]).await?;
         let heads = rows.iter().map(Head::of).collect::<Result<Vec<_>, _>>()?;
         let until = heads.last().map_or(after, |last| last.position);
         *self = Heads { is_end: (heads.len() as i64) < count, heads, from: after, until };
@@ -81,7 +83,10 @@ impl Heads {
 }
 
 impl Head {
-    fn of(row: &Row) -> Result<Self, StoreError> {
+    /// The columns that [`Head::of`] reads.
+    pub(crate) const COLUMNS: &str = "position, kind, key, imported";
+
+    pub(crate) fn of(row: &Row) -> Result<Self, StoreError> {
         let position = row.int(0)?;
         let wanted = match (kind_of(row.text(1).unwrap_or_default()), row.text(2)) {
             (Ok(kind), Ok(key)) => Some((kind, key.to_owned())),
@@ -93,7 +98,8 @@ impl Head {
         Ok(Head { position, wanted: wanted.filter(|_| row.int(3).is_ok_and(|said| said == 0)) })
     }
 
-    fn is_for(&self, queue: &QueueRow) -> bool {
+    /// Whether a queue wants it.
+    pub(crate) fn is_for(&self, queue: &QueueRow) -> bool {
         let is_wanted =
             |(kind, key): &(Kind, String)| queue.wants(*kind, key, self.position.unsigned_abs());
         self.wanted.as_ref().is_some_and(is_wanted)
@@ -120,7 +126,7 @@ pub(crate) async fn read_heads(
     (after, end): (i64, i64),
     most: usize,
 ) -> Result<Scan, StoreError> {
-    let mut scan = Scan { wanted: Vec::new(), until: after, more: true };
+    let mut scan = Scan::nothing(after);
     let last = after.saturating_add(MOST_HEADS);
     // One more than is asked for tells whether there is more.
     let enough = i64::try_from(most).unwrap_or(i64::MAX).saturating_add(1);

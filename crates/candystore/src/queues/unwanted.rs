@@ -1,5 +1,7 @@
 //! What stands in the log behind the cursors of queues, and whether they want it.
 
+use std::sync::Arc;
+
 use super::scan::{Scan, read_log};
 use super::{QueueCache, QueueRow};
 use crate::sql::{Connection, Value};
@@ -42,18 +44,26 @@ impl EventStore {
     pub(crate) async fn pass_unwanted(&self) -> Result<(), StoreError> {
         let sql = "SELECT number FROM queues WHERE number IN (SELECT queue FROM bindings)";
         let asked = async move |c: &mut Connection| c.query(sql, &[]).await;
+        let cache = Arc::<QueueCache>::default();
         for row in self.readers().run(asked).await? {
             let queue = row.int(0)?;
-            let pass = async move |t: &mut Transaction| pass(t, queue).await;
-            while self.writer().run(pass).await? {}
+            let step = || {
+                let cache = cache.clone();
+                async move |t: &mut Transaction| pass(t, &cache, queue).await
+            };
+            while self.writer().run(step()).await? {}
         }
         Ok(())
     }
 }
 
 /// One step, so that others can write in between. Whether there is more to pass.
-async fn pass(transaction: &mut Transaction, queue: i64) -> Result<bool, StoreError> {
-    let queues = QueueCache::default().read(transaction.connection()).await?;
+async fn pass(
+    transaction: &mut Transaction,
+    cache: &QueueCache,
+    queue: i64,
+) -> Result<bool, StoreError> {
+    let queues = cache.read(transaction.connection()).await?;
     let Some(queue) = queues.numbered(queue) else { return Ok(false) };
     let scan = next_wanted(transaction.connection(), queue, i64::MAX).await?;
     let until = scan.wanted.first().map_or(scan.until, |first| first - 1);

@@ -12,6 +12,7 @@ use std::thread;
 use tokio::runtime::Builder;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::spare::Spare;
 use super::{Connection, Mode, Target};
 use crate::StoreError;
 
@@ -40,16 +41,31 @@ impl Pool {
     /// # Errors
     /// If the machine has no thread for us.
     pub(crate) fn new(target: &Target, threads: usize) -> Result<Self, StoreError> {
+        Pool::with_spare(target, threads, None)
+    }
+
+    /// The same; where no connection is to be had, another one answers.
+    ///
+    /// # Errors
+    /// If the machine has no thread for us.
+    pub(crate) fn with_spare(
+        target: &Target,
+        threads: usize,
+        spare: Option<Spare>,
+    ) -> Result<Self, StoreError> {
         let (jobs, receiver) = mpsc::unbounded_channel::<Job>();
         let receiver = Arc::new(Mutex::new(receiver));
         for _ in 0..threads {
-            let (target, receiver) = (target.clone(), receiver.clone());
+            let (target, receiver, mut spare) = (target.clone(), receiver.clone(), spare.clone());
             spawn("candystore-read", move || async move {
                 let mut connection = None;
                 loop {
                     let job = receiver.lock().await.recv().await;
                     let Some(job) = job else { return };
-                    job(ready(&mut connection, &target, Mode::Read).await).await;
+                    match &mut spare {
+                        Some(spare) => spare.run(job, &mut connection, &target).await,
+                        None => job(ready(&mut connection, &target, Mode::Read).await).await,
+                    }
                 }
             })?;
         }

@@ -4,6 +4,7 @@ mod connect;
 mod errors;
 mod insert;
 mod session;
+mod sets;
 mod statements;
 mod tls;
 mod values;

@@ -97,6 +97,9 @@ pub(crate) struct Each<'a> {
     pub(crate) columns: &'a [Type],
 }
 
+/// A statement, and the rows it is for.
+pub(crate) type Set<'a> = (&'a Each<'a>, &'a [Vec<Value>]);
+
 /// One row of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row(pub(crate) Vec<Value>);

@@ -11,7 +11,7 @@ use super::head::Head;
 use super::{Done, Job};
 use crate::clock::{Clock, ServerTime};
 use crate::event::EventRow;
-use crate::sql::{Cell, Connection, Each, Table, TableRow, Value, time_to_micros};
+use crate::sql::{Cell, Connection, Each, Set, Table, TableRow, Value, time_to_micros};
 use crate::summary::{Counted, Tail};
 use crate::{Position, StoreError};
 
@@ -147,6 +147,16 @@ impl Transaction {
         self.check()?;
         let done = self.connection.execute_all(each, rows).await;
         self.noted(done)
+    }
+
+    /// Runs several statements, each for many rows of values, in one round trip where the database can;
+    /// gives how many rows each has changed.
+    pub(crate) async fn execute_sets(&mut self, sets: &[Set<'_>]) -> Result<Vec<u64>, StoreError> {
+        self.check()?;
+        let done = self.connection.execute_sets(sets).await;
+        let sum = done.as_ref().map(|changed| changed.iter().sum()).map_err(Clone::clone);
+        self.noted(sum)?;
+        done
     }
 
     /// Inserts many rows of values.

@@ -120,34 +120,42 @@ impl Worker {
         }
     }
 
-    /// Settles until it is settled; what cannot be put where it should go stays in the queue.
-    pub(in crate::subscriber) async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
-        if !self.try_to_settle(delivery, settlement.clone()).await {
+    /// Settles until it is settled; what cannot be put where it should go stays in the queue. Whether it
+    /// is settled.
+    pub(in crate::subscriber) async fn settle(
+        &self,
+        delivery: &Delivery,
+        settlement: Settlement,
+    ) -> bool {
+        match self.try_to_settle(delivery, settlement.clone()).await {
+            Some(is_settled) => is_settled,
             // In a box, as it is rare: every task would have to have room for it.
-            Box::pin(self.settle_later(delivery, settlement)).await;
+            None => Box::pin(self.settle_later(delivery, settlement)).await,
         }
     }
 
-    async fn settle_later(&self, delivery: &Delivery, settlement: Settlement) {
+    async fn settle_later(&self, delivery: &Delivery, settlement: Settlement) -> bool {
         let mut pause = PAUSE;
-        while self.pause(pause).await.is_some()
-            && !self.try_to_settle(delivery, settlement.clone()).await
-        {
+        while self.pause(pause).await.is_some() {
+            if let Some(is_settled) = self.try_to_settle(delivery, settlement.clone()).await {
+                return is_settled;
+            }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+        false
     }
 
-    /// Whether there is nothing more to do.
-    async fn try_to_settle(&self, delivery: &Delivery, settlement: Settlement) -> bool {
+    /// Whether it is settled; `None` if that may be tried again.
+    async fn try_to_settle(&self, delivery: &Delivery, settlement: Settlement) -> Option<bool> {
         match self.shared.transport.settle(delivery, settlement).await {
-            Ok(()) => true,
+            Ok(()) => Some(true),
             Err(TransportError::Stale | TransportError::Closed) => {
                 debug!("settled too late: the message comes again");
-                true
+                Some(false)
             }
             Err(error) => {
                 warn!(error = %Escaped(&error), queue = %delivery.queue, "not settled yet");
-                false
+                None
             }
         }
     }

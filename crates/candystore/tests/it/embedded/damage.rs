@@ -10,6 +10,7 @@ use crate::raw;
 
 on_both!(
     a_damaged_message_is_set_aside_and_its_queues_go_on,
+    an_event_of_no_kind_holds_up_nobody_who_has_looked,
     what_is_damaged_after_it_was_delivered_is_set_aside_when_it_comes_again,
 );
 
@@ -69,4 +70,18 @@ async fn what_is_damaged_after_it_was_delivered_is_set_aside_when_it_comes_again
     }
     let queues = bus.queues().await.unwrap();
     assert_eq!(queues[0].damaged[0].position, 1);
+}
+
+async fn an_event_of_no_kind_holds_up_nobody_who_has_looked(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("q", &[PARCEL])).await;
+    let mut deliveries = consume(&bus, "q", 1).await;
+    parcels(&bus, 0..2).await;
+    let first = recv(&mut deliveries).await;
+    // Its only place is taken, so that it has not looked at the second.
+    raw::change(&database, "UPDATE events SET kind = 'neither' WHERE position = 2").await;
+    bus.settle(&first, Settlement::Ack).await.unwrap();
+    nothing(&mut deliveries).await;
+    parcels(&bus, 2..3).await;
+    assert_eq!(number(&recv(&mut deliveries).await), 2);
 }

@@ -1,15 +1,20 @@
 //! Queues that are moved over the log, and what is kept of messages.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bloodbank_bus::{Fate, Report, Settlement, Start, Transport, TransportError};
+use bloodbank_bus::{
+    Deliveries, Fate, Report, Settlement, Start, Transport, TransportError, headers,
+};
 use bloodbank_testkit::catalog::queue;
 use candystore::{Embedded, EmbeddedOptions};
 use chrono::TimeDelta;
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::{PARCEL, bus, consume, declare, nothing, number, parcels, recv};
 use crate::databases::{Database, on_both};
+use crate::raw;
 
 on_both!(
     a_queue_goes_back_and_gives_again_what_it_gave,
@@ -19,6 +24,7 @@ on_both!(
     a_new_queue_begins_at_a_time,
     what_handlers_say_is_kept_without_what_a_database_cannot_hold,
     what_became_of_messages_is_kept_until_it_is_removed,
+    what_is_handled_at_once_is_kept_in_few_rows,
 );
 
 /// Takes so many messages and acknowledges them.
@@ -165,4 +171,53 @@ async fn what_became_of_messages_is_kept_until_it_is_removed(database: Database)
     parcels(&silent, 0..1).await;
     assert_eq!(handle(&silent, 1).await, [0]);
     assert_eq!(silent.store().reports_since().await.unwrap(), None, "nothing is kept");
+}
+
+/// Settles so many messages together.
+async fn settle_together(bus: &Arc<Embedded>, deliveries: &mut Deliveries, count: usize) {
+    let mut settling = JoinSet::new();
+    for _ in 0..count {
+        let (bus, delivery) = (bus.clone(), recv(deliveries).await);
+        settling.spawn(async move { bus.settle(&delivery, Settlement::Ack).await.unwrap() });
+    }
+    settling.join_all().await;
+}
+
+async fn what_is_handled_at_once_is_kept_in_few_rows(database: Database) {
+    let bus = bus(&database).await;
+    declare(&bus, queue("one", &[PARCEL])).await;
+    declare(&bus, queue("two", &["lot.#"])).await;
+    parcels(&bus, 0..1_500).await;
+    let retried = {
+        let mut deliveries = consume(&bus, "one", 1).await;
+        let first = recv(&mut deliveries).await;
+        let noted = [(headers::ATTEMPTS.to_owned(), "1".into())].into();
+        let again = Settlement::Retry { after: Duration::ZERO, headers: noted };
+        bus.settle(&first, again).await.unwrap();
+        deliveries.close().await;
+        first.id().unwrap()
+    };
+    for name in ["one", "two"] {
+        let mut deliveries = consume(&bus, name, 500).await;
+        for _ in 0..3 {
+            settle_together(&bus, &mut deliveries, 500).await;
+        }
+        deliveries.close().await;
+    }
+    let store = bus.store();
+    for position in [2, 700, 1_023, 1_024, 1_500] {
+        let id = store.at(position).await.unwrap().unwrap().id;
+        let reports = store.whereabouts(id).await.unwrap().reports;
+        let said = reports.iter().map(|it| (&*it.queue, it.attempt, &it.fate));
+        let expected = [("one", 1, &Fate::Handled), ("two", 1, &Fate::Handled)];
+        assert_eq!(said.collect::<Vec<_>>(), expected, "{position}");
+    }
+    let reports = store.reports_of(retried).await.unwrap();
+    let said = reports.iter().map(|it| (&*it.queue, it.attempt)).collect::<Vec<_>>();
+    assert_eq!(said, [("one", 1), ("one", 2), ("two", 1)]);
+    // Judged with another client: 3,000 messages, of which one was not handled at once.
+    assert_eq!(raw::number(&database, "SELECT COUNT(*) FROM reports").await, 2);
+    assert!(raw::number(&database, "SELECT COUNT(*) FROM handled").await < 100);
+    let messages = "SELECT CAST(SUM(messages) AS BIGINT) FROM handled";
+    assert_eq!(raw::number(&database, messages).await, 2_999);
 }
