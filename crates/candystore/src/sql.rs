@@ -109,6 +109,10 @@ impl Connection {
         }
         let mut connection = Connection::open(target, Mode::Write).await?;
         let migrated = migrations::run(&mut connection).await?;
+        if migrated.is_some() {
+            // It had all the time there is.
+            connection = Connection::open(target, Mode::Write).await?;
+        }
         Ok((connection, migrated))
     }
 
@@ -309,6 +313,11 @@ impl Connection {
     /// Lets statements take as long as they need, on a connection that nobody else waits for.
     pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
         either!(self, _c => Ok(()), _c.take_time().await)
+    }
+
+    /// The same until the end of the transaction; the client goes on waiting as long.
+    pub(crate) async fn take_time_in_transaction(&mut self) -> Result<(), StoreError> {
+        either!(self, _c => Ok(()), _c.take_time_in_transaction().await)
     }
 
     /// The same where it is a clock of a server's, which all that write there have in common.

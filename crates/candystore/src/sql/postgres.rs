@@ -25,6 +25,9 @@ use crate::{Damage, StoreError};
 /// How long a statement may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a statement may take that reads, or builds, very much.
+const LONG: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// The most bytes of one statement that inserts many rows. A message to the server has less than 1 GiB.
 const MOST_BYTES: usize = 16 << 20;
 
@@ -91,8 +94,14 @@ impl Postgres {
 
     /// Lets statements take as long as they need.
     pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
-        self.deadline = Duration::from_secs(7 * 24 * 3_600);
+        self.deadline = LONG;
         self.batch("SET statement_timeout = 0; SET lock_timeout = 0").await
+    }
+
+    /// The same until the end of the transaction; the client goes on waiting as long.
+    pub(crate) async fn take_time_in_transaction(&mut self) -> Result<(), StoreError> {
+        self.deadline = LONG;
+        self.batch("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await
     }
 
     pub(crate) fn is_lost(&self) -> bool {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use crate::sql::{Connection, micros_to_time};
-use crate::{EventStore, Position, StoreError};
+use crate::{EventStore, Order, Position, StoreError};
 
 /// What a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,10 @@ impl Totals {
         }
         let size = match c.is_sqlite() {
             true => "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
-            false => "SELECT pg_total_relation_size('events')",
+            false => {
+                "SELECT CAST(COALESCE(SUM(pg_total_relation_size(relid)), 0) AS BIGINT) \
+                 FROM pg_partition_tree('events')"
+            }
         };
         Ok(Totals {
             events,
@@ -62,8 +65,8 @@ impl Totals {
             not_valid,
             duplicates: number(c, "SELECT duplicates FROM head").await?,
             quarantined: number(c, "SELECT COUNT(*) FROM quarantine").await?,
-            first: end(c, "ASC").await?,
-            last: end(c, "DESC").await?,
+            first: end(c, Order::Oldest).await?,
+            last: end(c, Order::Newest).await?,
             size: number(c, size).await?,
         })
     }
@@ -73,10 +76,12 @@ async fn number(c: &mut Connection, sql: &str) -> Result<u64, StoreError> {
     c.query_one(sql, &[]).await?.position(0)
 }
 
-async fn end(
+/// The event at one end of what is stored, and when it was stored.
+pub(crate) async fn end(
     c: &mut Connection,
-    order: &str,
+    order: Order,
 ) -> Result<Option<(Position, DateTime<Utc>)>, StoreError> {
+    let order = order.sql();
     let sql = format!("SELECT position, received FROM events ORDER BY position {order} LIMIT 1");
     let rows = c.query(&sql, &[]).await?;
     let end = rows.first().map(|row| Ok((row.position(0)?, micros_to_time(row.int(1)?)?)));

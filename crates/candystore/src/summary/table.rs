@@ -120,8 +120,15 @@ pub(super) fn adding(figures: &BTreeMap<Figures, Sum>) -> (&'static str, Vec<Vec
 impl Transaction {
     /// Counts what was stored and what was pruned in this transaction.
     pub(crate) async fn count(&mut self, counted: &[Counted]) -> Result<(), StoreError> {
-        let figures = by_hour_and_day(counted);
-        let (sql, rows) = adding(&figures);
+        self.count_figures(&by_hour_and_day(counted)).await
+    }
+
+    /// Adds figures, or takes them away, which are below zero then.
+    pub(crate) async fn count_figures(
+        &mut self,
+        figures: &BTreeMap<Figures, Sum>,
+    ) -> Result<(), StoreError> {
+        let (sql, rows) = adding(figures);
         self.execute_each(sql, &rows).await?;
         let lowered = figures.iter().filter(|(_, sum)| sum.events < 0);
         let lowered: Vec<_> = lowered.map(|(figures, _)| figures.values()).collect();

@@ -18,17 +18,26 @@ pub(crate) struct Head {
     pub(super) commits: i64,
     /// That of the last position.
     pub(crate) digest: Digest,
+    /// The last position that the table of events has room for.
+    pub(crate) room: Position,
     /// When the transaction began, by the clock that is in force.
     now: i64,
 }
 
 impl Head {
     /// Before anything was read.
-    pub(super) const UNKNOWN: Head =
-        Head { position: 0, received: 0, duplicates: 0, commits: 0, digest: Digest::NONE, now: 0 };
+    pub(super) const UNKNOWN: Head = Head {
+        position: 0,
+        received: 0,
+        duplicates: 0,
+        commits: 0,
+        digest: Digest::NONE,
+        room: 0,
+        now: 0,
+    };
 
     /// What [`Head::of`] reads.
-    pub(super) const COLUMNS: &str = "position, received, duplicates, commits, digest";
+    pub(super) const COLUMNS: &str = "position, received, duplicates, commits, digest, room";
 
     /// The next position, and when it is given.
     pub(crate) fn next(&mut self, received: Option<i64>) -> (Position, i64) {
@@ -56,6 +65,7 @@ impl Head {
             duplicates: row.position(2)?,
             commits: row.int(3)?,
             digest: digest.map_err(|_| StoreError::column("head.digest"))?,
+            room: row.position(5)?,
             now,
         })
     }

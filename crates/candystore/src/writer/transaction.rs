@@ -233,8 +233,8 @@ impl Transaction {
             self.learned(ids, stored);
         }
         // A clock that all writers have in common decides.
-        let now = match row.0.get(5) {
-            Some(_) => row.int(5)?,
+        let now = match row.0.get(6) {
+            Some(_) => row.int(6)?,
             None => time_to_micros((self.clock)()),
         };
         self.head = Head::of(&row, now)?;
