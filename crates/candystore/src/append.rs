@@ -85,6 +85,7 @@ impl Transaction {
                 }
             });
         }
+        self.make_room().await?;
         // Others append in the same transaction.
         let stored = new.into_iter().map(|(id, (position, _))| (id, Some(position)));
         self.known.extend(stored);

@@ -19,7 +19,7 @@ pub enum StoreError {
     Cursor(#[from] CursorError),
     /// No index can be made on the field.
     #[error(transparent)]
-    Field(FieldError),
+    Field(#[from] FieldError),
     /// It cannot be opened, or its server not be reached.
     #[error("the store {place} cannot be opened: {outage}")]
     Open {

@@ -78,7 +78,7 @@ pub(crate) async fn before(c: &mut Connection, start: Start) -> Result<Position,
         Start::Beginning => 0,
         Start::Position(position) => position.saturating_sub(1),
         // What is stored while we ask has a position behind the head.
-        Start::Time(time) => first_since(c, time).await?.map_or(head, |first| first - 1),
+        Start::Time(time) => first_since(c, head, time).await?.map_or(head, |first| first - 1),
         _ => head,
     })
 }

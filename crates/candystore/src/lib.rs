@@ -65,6 +65,7 @@ mod event;
 mod follow;
 mod line;
 mod migrate;
+mod partitions;
 mod payload;
 mod prune;
 mod pruned;

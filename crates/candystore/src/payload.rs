@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use self::expression::{Expression, Expressions, wanted};
 use crate::sql::{Connection, Value, micros_to_time};
-use crate::{EventStore, Field, FieldError, StoreError};
+use crate::{EventStore, Field, StoreError};
 
 /// An index on a field of the payload.
 ///
@@ -21,19 +21,17 @@ pub struct PayloadIndex {
     pub pointer: String,
     /// When it was complete.
     pub made: DateTime<Utc>,
-    pub(crate) number: i64,
 }
 
 impl PayloadIndex {
     /// Of all indexes.
     pub(crate) async fn all(connection: &mut Connection) -> Result<Vec<Self>, StoreError> {
-        let sql = "SELECT pointer, made, number FROM payload_indexes ORDER BY pointer";
+        let sql = "SELECT pointer, made FROM payload_indexes ORDER BY pointer";
         let rows = connection.query(sql, &[]).await?;
         let index = |row: &crate::sql::Row| {
             Ok(PayloadIndex {
                 pointer: row.text(0)?.to_owned(),
                 made: micros_to_time(row.int(1)?)?,
-                number: row.int(2)?,
             })
         };
         rows.iter().map(index).collect()
@@ -91,11 +89,5 @@ impl EventStore {
     /// If the database does not do it.
     pub async fn drop_payload_index(&self, pointer: &str) -> Result<bool, StoreError> {
         build::drop(self, pointer.to_owned()).await
-    }
-}
-
-impl From<FieldError> for StoreError {
-    fn from(error: FieldError) -> Self {
-        StoreError::Field(error)
     }
 }

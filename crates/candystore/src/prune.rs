@@ -1,9 +1,11 @@
-//! Retention: letting old events go.
+//! Pruning: letting old events go, one by one or by whole partitions.
 
 mod doomed;
 mod plan;
 mod protected;
+mod whole;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use bloodbank_core::TopicPattern;
@@ -11,6 +13,7 @@ use chrono::{DateTime, Utc};
 
 use self::doomed::Doomed;
 use self::protected::protected;
+use crate::partitions::Partition;
 use crate::pruned::ranges_of;
 use crate::sql::{Connection, Value};
 use crate::summary::{Counted, counted_rows};
@@ -31,10 +34,12 @@ pub struct Prune {
     pub keep: Option<u64>,
     /// The oldest go until the bodies of all these keys together have at most so many bytes.
     pub max_bytes: Option<u64>,
-    /// Also what a durable queue, or a replay that runs, still needs.
+    /// Also what a queue, a consumer that catches up, or a replay that runs still needs.
     pub force: bool,
     /// Keys that match one of these stay, whatever else they match.
     pub(crate) except: Vec<TopicPattern>,
+    /// So much longer than their age, events stay with which a whole partition goes then.
+    pub(crate) patience: Duration,
 }
 
 impl Prune {
@@ -61,7 +66,7 @@ impl Prune {
         self
     }
 
-    /// Whether what a durable queue still needs goes, too.
+    /// Whether what is still needed goes, too.
     pub fn with_force(mut self, force: bool) -> Self {
         self.force = force;
         self
@@ -74,14 +79,22 @@ impl Prune {
 pub struct PrunePlan {
     /// By key, in their order; keys of which nothing goes are left out.
     pub keys: Vec<DoomedKey>,
-    /// How many events the limits reach that stay, as a durable queue still needs them.
+    /// How many events the limits reach that stay, as they are still needed.
     pub held: u64,
-    /// The lowest position that a durable queue still needs; it and what follows stays.
+    /// The lowest position that a queue, a consumer that catches up, or a replay that runs still needs; it
+    /// and what follows stays. `None` if none does, and if it is not asked ([`Prune::force`]).
     pub needed: Option<Position>,
+    /// Partitions of the table of events of which nothing stays.
+    whole: Vec<Partition>,
     force: bool,
 }
 
 impl PrunePlan {
+    /// Whether nothing would go, not even an empty partition.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.whole.is_empty()
+    }
+
     /// How many events.
     pub fn events(&self) -> u64 {
         self.keys.iter().map(|key| key.events).sum()
@@ -115,8 +128,8 @@ pub struct DoomedKey {
 pub struct PruneProgress {
     /// How many events are gone.
     pub events: u64,
-    /// The lowest position that was to go and stays, as a durable queue has come to need it since the
-    /// plan was made.
+    /// The lowest position that was to go and stays, as it has come to be needed since the plan was
+    /// made.
     pub held_from: Option<Position>,
 }
 
@@ -134,6 +147,10 @@ impl EventStore {
 
     /// Lets the events of a plan go, a batch in a transaction, so that others can write in between, and
     /// records their positions. What is stored meanwhile stays. `progress` is called after each batch.
+    ///
+    /// On PostgreSQL a partition of the table of events of which nothing stays is dropped: the disk has
+    /// its space at once, and it takes about as long as to read it. It waits for those who read the table
+    /// for long, and fails with [`StoreError::Busy`] if they go on.
     ///
     /// # Errors
     /// What was done before the error stays done; the same plan may be done again.
@@ -153,6 +170,7 @@ impl EventStore {
 /// A plan that is carried out, batch by batch.
 pub(crate) struct Pruning<'a> {
     store: &'a EventStore,
+    whole: VecDeque<Partition>,
     doomed: Option<Doomed>,
     force: bool,
     /// What is done so far.
@@ -161,15 +179,21 @@ pub(crate) struct Pruning<'a> {
 
 impl<'a> Pruning<'a> {
     pub(crate) async fn begin(store: &'a EventStore, plan: &PrunePlan) -> Result<Self, StoreError> {
-        if !plan.force && !plan.keys.is_empty() {
+        if !plan.force && !plan.is_empty() {
             store.pass_unwanted().await?;
         }
         let (doomed, done) = (Some(Doomed::new(plan)), PruneProgress::default());
-        Ok(Pruning { store, doomed, force: plan.force, done })
+        let whole = plan.whole.clone().into();
+        Ok(Pruning { store, whole, doomed, force: plan.force, done })
     }
 
     /// Does a batch; false if there was none left.
     pub(crate) async fn step(&mut self) -> Result<bool, StoreError> {
+        if let Some(partition) = self.whole.pop_front() {
+            let events = whole::remove(self.store, partition, self.force).await?;
+            self.done.events += events.unwrap_or_default();
+            return Ok(true);
+        }
         let Some(mut doomed) = self.doomed.take() else { return Ok(false) };
         let read = async move |c: &mut Connection| {
             let batch = doomed.batch(c).await?;
@@ -183,7 +207,7 @@ impl<'a> Pruning<'a> {
         let delete = async move |t: &mut Transaction| t.prune(&batch, force).await;
         let done = self.store.writer().run(delete).await?;
         self.done = PruneProgress { events: self.done.events + done.events, ..done };
-        // What a queue has come to need, and all behind it, stays.
+        // What has come to be needed, and all behind it, stays.
         self.doomed = done.held_from.is_none().then_some(doomed);
         Ok(true)
     }

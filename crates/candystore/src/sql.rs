@@ -111,6 +111,10 @@ impl Connection {
         }
         let mut connection = Connection::open(target, Mode::Write).await?;
         let migrated = migrations::run(&mut connection).await?;
+        if migrated.is_some() {
+            // It had all the time there is.
+            connection = Connection::open(target, Mode::Write).await?;
+        }
         Ok((connection, migrated))
     }
 
@@ -365,6 +369,11 @@ impl Connection {
     /// Lets statements take as long as they need, on a connection that nobody else waits for.
     pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
         either!(self, _c => Ok(()), _c.take_time().await)
+    }
+
+    /// The same until the end of the transaction; the client goes on waiting as long.
+    pub(crate) async fn take_time_in_transaction(&mut self) -> Result<(), StoreError> {
+        either!(self, _c => Ok(()), _c.take_time_in_transaction().await)
     }
 
     /// Whether it is a SQLite file.

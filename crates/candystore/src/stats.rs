@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::sums::Sums;
 pub use self::totals::Totals;
+pub(crate) use self::totals::end;
 use crate::query::Scope;
 use crate::sql::{Connection, micros_to_time, time_to_micros};
 use crate::summary::{DAY, HOUR, Sum};

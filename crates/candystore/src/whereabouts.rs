@@ -6,13 +6,14 @@ use uuid::Uuid;
 
 use crate::embedded::{InQueue, in_queues, moves_over};
 use crate::event::EventRow;
-use crate::sql::{Connection, Value, micros_to_time};
+use crate::sql::{Connection, Value};
+use crate::stats::end;
 use crate::{
-    DamagedEvents, EventStore, Filter, Position, PrunedRange, Quarantined, QueueMove, ReplayRun,
-    Scheduled, StoreError, StoredEvent, pruned, quarantine, reports, scheduled,
+    DamagedEvents, EventStore, Filter, Order, Position, PrunedRange, Quarantined, QueueMove,
+    ReplayRun, Scheduled, StoreError, StoredEvent, pruned, quarantine, reports, scheduled,
 };
 
-/// The most replays that are looked through.
+/// The most replays that are looked through, of those that have gone over the event.
 const MOST_REPLAYS: u32 = 1_000;
 
 /// Everything that a store knows of one id.
@@ -33,7 +34,8 @@ pub struct Whereabouts {
     pub queues: Vec<InQueue>,
     /// What became of it, on whichever bus; the oldest first.
     pub reports: Vec<Report>,
-    /// The replays that have sent it, newest first.
+    /// The replays that have come to it, newest first, of the last 1,000 over its position: each has sent
+    /// it, or has skipped it as it broke its contract.
     pub replays: Vec<ReplayRun>,
     /// When queues were moved over it, back or on; the oldest first.
     pub moves: Vec<QueueMove>,
@@ -76,11 +78,8 @@ impl EventStore {
 
     async fn replays_of(&self, position: Position) -> Result<Vec<ReplayRun>, StoreError> {
         let mut found = Vec::new();
-        for run in self.replays(MOST_REPLAYS).await? {
-            let is_reached = run.first.is_some_and(|first| first <= position)
-                && run.last.is_some_and(|last| position <= last)
-                && position <= run.reached;
-            if is_reached && self.is_in(&run.filter, position).await? {
+        for run in self.replays_over(position, MOST_REPLAYS).await? {
+            if self.is_in(&run.filter, position).await? {
                 found.push(run);
             }
         }
@@ -99,11 +98,6 @@ async fn look(c: &mut Connection, id: Uuid) -> Result<Whereabouts, StoreError> {
     let event = rows.first().map(StoredEvent::sound).transpose()?;
     let event = event.transpose().map_err(DamagedEvents::error)?;
     let (scheduled, cancelled) = scheduled::with_id(c, id).await?;
-    let sql = "SELECT position, received FROM events ORDER BY position LIMIT 1";
-    let oldest = match c.query(sql, &[]).await?.first() {
-        Some(row) => Some((row.position(0)?, micros_to_time(row.int(1)?)?)),
-        None => None,
-    };
     let head = c.query_one("SELECT position FROM head", &[]).await?.position(0)?;
     let moves = match &event {
         Some(event) => moves_over(c, event.position).await?,
@@ -120,7 +114,7 @@ async fn look(c: &mut Connection, id: Uuid) -> Result<Whereabouts, StoreError> {
         reports: reports::of(c, id).await?,
         replays: Vec::new(),
         reports_since: reports::since(c).await?,
-        oldest,
+        oldest: end(c, Order::Oldest).await?,
         pruned: pruned::between(c, 0, head + 1).await?,
     })
 }

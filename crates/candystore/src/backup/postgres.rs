@@ -23,6 +23,22 @@ mod tools {
     const DUMP: &str = "pg_dump";
     const RESTORE: &str = "pg_restore";
 
+    /// Gives the partitions of the table of events, and their indexes, names that no copy has. They go with
+    /// the table; `pg_restore` would drop those that it knows by name one by one, which the server refuses.
+    const RENAME: &str = "DO $$
+        DECLARE
+            old regclass;
+        BEGIN
+            FOR old IN
+                SELECT indexrelid FROM pg_inherits JOIN pg_index ON indrelid = inhrelid
+                WHERE inhparent = to_regclass('events')
+                UNION ALL SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass('events')
+            LOOP
+                EXECUTE format('ALTER TABLE %s RENAME TO %I', old,
+                    'replaced_' || md5(random()::text || clock_timestamp()));
+            END LOOP;
+        END $$";
+
     fn server(url: &str) -> Result<Server, StoreError> {
         let refused =
             |_| UrlError { name: "DATABASE_URL".to_owned(), found: "another text".to_owned() };
@@ -151,6 +167,7 @@ mod tools {
         restore.arg(format!("--schema={schema}"));
         if !is_new {
             restore.args(["--clean", "--if-exists"]);
+            Connection::open(target, Mode::Write).await?.batch(RENAME).await?;
         }
         run(RESTORE, {
             restore.arg(file);

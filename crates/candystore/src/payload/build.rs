@@ -2,9 +2,10 @@
 
 use chrono::Utc;
 
-use super::expression::{Expressions, FUNCTION};
-use crate::sql::{Connection, Mode, Target, Value, apart, time_to_micros};
-use crate::{EventStore, StoreError};
+use super::expression::{Expressions, function};
+use crate::partitions::Partition;
+use crate::sql::{Connection, Mode, Row, Target, Value, apart, time_to_micros};
+use crate::{EventStore, Position, StoreError};
 
 /// Runs on a connection of its own, as nothing of it may be part of a transaction, or end soon.
 async fn alone<F>(
@@ -30,18 +31,18 @@ pub(super) async fn add(store: &EventStore, pointer: String) -> Result<bool, Sto
         let sql = "SELECT COALESCE(MAX(number), 0) + 1 FROM payload_indexes";
         let number = c.query_one(sql, &[]).await?.int(0)?;
         if !c.is_sqlite() {
-            c.batch(FUNCTION).await?;
+            c.batch(&function()).await?;
             c.take_time().await?;
         }
-        let how = beside_writers(&mut c).await?;
         // What was left half done by somebody who was interrupted is in the way.
         remove(&mut c, number).await?;
         for (name, expression) in [("data", &expressions.data.0), ("whole", &expressions.whole.0)] {
-            let sql = format!(
-                "CREATE INDEX {how} payload_{number}_{name} ON events (({expression}), position) \
-                 WHERE ({expression}) IS NOT NULL"
-            );
-            c.batch(&sql).await?;
+            let name = format!("payload_{number}_{name}");
+            let on = format!("(({expression}), position) WHERE ({expression}) IS NOT NULL");
+            match c.is_sqlite() {
+                true => c.batch(&format!("CREATE INDEX {name} ON events {on}")).await?,
+                false => in_partitions(&mut c, &name, &on).await?,
+            }
         }
         let made = Value::Int(time_to_micros(Utc::now()));
         let sql = "INSERT INTO payload_indexes VALUES ($1, $2, $3)";
@@ -64,14 +65,27 @@ pub(super) async fn drop(store: &EventStore, pointer: String) -> Result<bool, St
     .await
 }
 
-/// How to do it while others write. PostgreSQL cannot for a table that has partitions.
-async fn beside_writers(c: &mut Connection) -> Result<&'static str, StoreError> {
-    if c.is_sqlite() {
-        return Ok("");
+/// Makes an index in each partition, while others write. It is one of the whole table once all of them
+/// have it; a partition that is new has it from the beginning.
+async fn in_partitions(c: &mut Connection, name: &str, on: &str) -> Result<(), StoreError> {
+    c.batch(&format!("CREATE INDEX {name} ON ONLY events {on}")).await?;
+    for (first, partition) in lacking(c, name).await? {
+        let own = format!("{name}_{first}");
+        c.batch(&format!("CREATE INDEX CONCURRENTLY {own} ON {partition} {on}")).await?;
+        c.batch(&format!("ALTER INDEX {name} ATTACH PARTITION {own}")).await?;
     }
-    let sql = "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('events') AND relkind = 'p'";
-    let is_partitioned = c.query_one(sql, &[]).await?.int(0)? > 0;
-    Ok(if is_partitioned { "" } else { "CONCURRENTLY" })
+    Ok(())
+}
+
+/// The partitions that have no part of an index: their first positions, and their names.
+async fn lacking(c: &mut Connection, name: &str) -> Result<Vec<(Position, String)>, StoreError> {
+    let sql = format!(
+        "SELECT first, CAST(part AS TEXT) FROM candystore_partitions() WHERE NOT EXISTS (\
+         SELECT 1 FROM pg_inherits JOIN pg_index ON indexrelid = inhrelid \
+         WHERE inhparent = '{name}'::regclass AND indrelid = part)"
+    );
+    let read = |row: &Row| Ok((row.position(0)?, row.text(1)?.to_owned()));
+    c.query(&sql, &[]).await?.iter().map(read).collect()
 }
 
 async fn number_of(c: &mut Connection, pointer: &str) -> Result<Option<i64>, StoreError> {
@@ -81,9 +95,13 @@ async fn number_of(c: &mut Connection, pointer: &str) -> Result<Option<i64>, Sto
 }
 
 async fn remove(c: &mut Connection, number: i64) -> Result<(), StoreError> {
-    let how = beside_writers(c).await?;
     for name in ["data", "whole"] {
-        c.batch(&format!("DROP INDEX {how} IF EXISTS payload_{number}_{name}")).await?;
+        c.batch(&format!("DROP INDEX IF EXISTS payload_{number}_{name}")).await?;
+        for Partition { first, .. } in Partition::all(c).await? {
+            // There is one only if making the index was interrupted.
+            let own = format!("payload_{number}_{name}_{first}");
+            c.batch(&format!("DROP INDEX CONCURRENTLY IF EXISTS {own}")).await?;
+        }
     }
     Ok(())
 }

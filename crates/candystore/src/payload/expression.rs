@@ -24,16 +24,20 @@ const LARGEST: u64 = 1_000_000_000_000_000 - 1;
 const UNREADABLE: &str = "\u{1}";
 
 /// What PostgreSQL computes of a body. It must not fail: nothing could be stored then.
-pub(super) const FUNCTION: &str = "CREATE OR REPLACE FUNCTION \
-     candystore_field(body bytea, path text[]) RETURNS text LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $f$ \
-     DECLARE found json; \
-     BEGIN \
-     found := convert_from(body, 'UTF8')::json #> path; \
-     RETURN CASE json_typeof(found) \
-     WHEN 'string' THEN lower(substr(found #>> '{}', 1, 512)) \
-     WHEN 'number' THEN trim_scale((found #>> '{}')::numeric)::text END; \
-     EXCEPTION WHEN OTHERS THEN RETURN chr(1); \
-     END $f$";
+pub(super) fn function() -> String {
+    format!(
+        "CREATE OR REPLACE FUNCTION candystore_field(body bytea, path text[]) RETURNS text \
+         LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $f$ \
+         DECLARE found json; \
+         BEGIN \
+         found := convert_from(body, 'UTF8')::json #> path; \
+         RETURN CASE json_typeof(found) \
+         WHEN 'string' THEN lower(substr(found #>> '{{}}', 1, {LONGEST})) \
+         WHEN 'number' THEN trim_scale((found #>> '{{}}')::numeric)::text END; \
+         EXCEPTION WHEN OTHERS THEN RETURN chr(1); \
+         END $f$"
+    )
+}
 
 /// A field in the payload of an envelope, in whichever form that is.
 #[derive(Clone, Debug, PartialEq, Eq)]

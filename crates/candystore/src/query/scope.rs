@@ -178,12 +178,12 @@ fn text(column: &'static str, text: &str) -> Test {
     Test::Equals(column, Value::text(text))
 }
 
-/// The first position that was stored then or later.
+/// The first position that was stored then or later. `head` is the last one that is looked at.
 pub(crate) async fn first_since(
     c: &mut Connection,
+    head: Position,
     time: DateTime<Utc>,
 ) -> Result<Option<Position>, StoreError> {
-    let head = c.query_one("SELECT position FROM head", &[]).await?.position(0)?;
     Times::of(c, head).await?.first_since(c, micros_up(time)).await
 }
 

@@ -228,7 +228,21 @@ impl EventStore {
             "SELECT {} FROM replays ORDER BY started DESC, id DESC LIMIT $1",
             RunRow::COLUMNS
         );
-        self.runs(sql, Value::Int(limit.into())).await
+        self.runs(sql, vec![Value::Int(limit.into())]).await
+    }
+
+    /// The last replays that have gone over a position, newest first.
+    pub(crate) async fn replays_over(
+        &self,
+        position: Position,
+        limit: u32,
+    ) -> Result<Vec<ReplayRun>, StoreError> {
+        let sql = format!(
+            "SELECT {} FROM replays WHERE first_position <= $1 AND last_position >= $1 \
+             AND reached >= $1 ORDER BY started DESC, id DESC LIMIT $2",
+            RunRow::COLUMNS
+        );
+        self.runs(sql, vec![Value::position(position), Value::Int(limit.into())]).await
     }
 
     /// A replay, by its id.
@@ -237,11 +251,11 @@ impl EventStore {
     /// If the database cannot be asked.
     pub async fn replay(&self, id: Uuid) -> Result<Option<ReplayRun>, StoreError> {
         let sql = format!("SELECT {} FROM replays WHERE id = $1", RunRow::COLUMNS);
-        Ok(self.runs(sql, Value::Id(id)).await?.pop())
+        Ok(self.runs(sql, vec![Value::Id(id)]).await?.pop())
     }
 
-    async fn runs(&self, sql: String, value: Value) -> Result<Vec<ReplayRun>, StoreError> {
-        let asked = async move |c: &mut Connection| c.query(&sql, &[value]).await;
+    async fn runs(&self, sql: String, values: Vec<Value>) -> Result<Vec<ReplayRun>, StoreError> {
+        let asked = async move |c: &mut Connection| c.query(&sql, &values).await;
         self.readers().run(asked).await?.iter().map(ReplayRun::of).collect()
     }
 }

@@ -1,5 +1,9 @@
 //! One process at a time carries it out.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::sql::Value;
@@ -8,6 +12,9 @@ use crate::{EventStore, StoreError};
 
 /// After how long without a word another process takes over, in microseconds.
 const LEASE: i64 = 120_000_000;
+
+/// How often it is renewed by something that takes long.
+const EACH: Duration = Duration::from_secs(30);
 
 /// How long after the last time it is due again, in microseconds; up to a tenth less or more.
 const HOUR: i64 = 3_600_000_000;
@@ -42,6 +49,33 @@ impl Lease {
             t.execute(&sql, &[owner]).await
         };
         Ok(store.writer().run(renew).await? > 0)
+    }
+
+    /// Keeps it as long as something lasts, whatever that waits for; `None` if another process has taken
+    /// over, or if that is what it says.
+    pub(super) async fn keep<T>(
+        &self,
+        store: &EventStore,
+        work: impl Future<Output = Result<Option<T>, StoreError>>,
+    ) -> Result<Option<T>, StoreError> {
+        self.keep_each(EACH, store, work).await
+    }
+
+    /// The same, renewed as often as is said.
+    pub(super) async fn keep_each<T>(
+        &self,
+        each: Duration,
+        store: &EventStore,
+        work: impl Future<Output = Result<Option<T>, StoreError>>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut work = pin!(work);
+        loop {
+            match timeout(each, &mut work).await {
+                Ok(done) => return done,
+                Err(_) if self.renew(store).await? => {}
+                Err(_) => return Ok(None),
+            }
+        }
     }
 
     /// Gives it back, and notes what came of it.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use super::{Connection, Value, time_to_micros};
-use crate::{Foreign, Migrated, StoreError, summary};
+use crate::{Foreign, Migrated, StoreError, partitions, summary};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 14] = [
+const STEPS: [(&str, &str); 15] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
@@ -23,10 +23,14 @@ const STEPS: [(&str, &str); 14] = [
     ("damaged", include_str!("../../migrations/12_damaged.sql")),
     ("counted", include_str!("../../migrations/13_counted.sql")),
     ("handled", include_str!("../../migrations/14_handled.sql")),
+    (PARTITIONS, include_str!("../../migrations/15_partitions.sql")),
 ];
 
 /// The step whose table is filled with the figures of what is stored.
 const SUMMARIES: &str = "summaries";
+
+/// The step that gives the table of events its partitions, where the database has such.
+const PARTITIONS: &str = "partitions";
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS migrations (
     version BIGINT PRIMARY KEY,
@@ -147,11 +151,17 @@ async fn steps(connection: &mut Connection) -> Result<i64, StoreError> {
     connection.batch(TABLE).await?;
     // Another process may have done it meanwhile.
     let found = version(connection).await?;
+    if found < KNOWN {
+        connection.take_time_in_transaction().await?;
+    }
     for (version, (name, sql)) in (1..).zip(STEPS).skip(usize::try_from(found).unwrap_or_default())
     {
         connection.batch(sql).await.map_err(foreign)?;
         if name == SUMMARIES {
             summary::fill(connection).await?;
+        }
+        if name == PARTITIONS {
+            partitions::make(connection).await.map_err(foreign)?;
         }
         let now = Value::Int(time_to_micros(Utc::now()));
         let row = [Value::Int(version), Value::text(name), Value::Int(checksum(sql)), now];

@@ -30,6 +30,9 @@ use crate::StoreError;
 /// How long a statement may take.
 const DEADLINE: Duration = Duration::from_secs(60);
 
+/// How long a statement may take that reads, or builds, very much.
+const LONG: Duration = Duration::from_secs(7 * 24 * 3_600);
+
 /// A transaction whose every statement sees what was committed before it, whatever the database has as
 /// its default: what is read under the lock is then the last there is.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
@@ -119,8 +122,14 @@ impl Postgres {
 
     /// Lets statements take as long as they need.
     pub(crate) async fn take_time(&mut self) -> Result<(), StoreError> {
-        self.deadline = Duration::from_secs(7 * 24 * 3_600);
+        self.deadline = LONG;
         self.batch("SET statement_timeout = 0; SET lock_timeout = 0").await
+    }
+
+    /// The same until the end of the transaction; the client goes on waiting as long.
+    pub(crate) async fn take_time_in_transaction(&mut self) -> Result<(), StoreError> {
+        self.deadline = LONG;
+        self.batch("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").await
     }
 
     pub(crate) fn is_lost(&self) -> bool {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use crate::sql::{Connection, micros_to_time};
 use crate::summary::uncounted;
-use crate::{EventStore, Position, Standing, StoreError};
+use crate::{EventStore, Order, Position, Standing, StoreError};
 
 /// What a store holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,10 @@ impl Totals {
         }
         let size = match c.is_sqlite() {
             true => "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
-            false => "SELECT pg_total_relation_size('events')",
+            false => {
+                "SELECT CAST(COALESCE(SUM(pg_total_relation_size(relid)), 0) AS BIGINT) \
+                 FROM pg_partition_tree('events')"
+            }
         };
         Ok(Totals {
             events,
@@ -71,8 +74,8 @@ impl Totals {
             not_valid,
             duplicates: number(c, "SELECT duplicates FROM head").await?,
             quarantined: number(c, "SELECT COUNT(*) FROM quarantine").await?,
-            first: end(c, "ASC").await?,
-            last: end(c, "DESC").await?,
+            first: end(c, Order::Oldest).await?,
+            last: end(c, Order::Newest).await?,
             size: number(c, size).await?,
         })
     }
@@ -82,10 +85,12 @@ async fn number(c: &mut Connection, sql: &str) -> Result<u64, StoreError> {
     c.query_one(sql, &[]).await?.position(0)
 }
 
-async fn end(
+/// The event at one end of what is stored, and when it was stored.
+pub(crate) async fn end(
     c: &mut Connection,
-    order: &str,
+    order: Order,
 ) -> Result<Option<(Position, DateTime<Utc>)>, StoreError> {
+    let order = order.sql();
     let sql = format!("SELECT position, received FROM events ORDER BY position {order} LIMIT 1");
     let rows = c.query(&sql, &[]).await?;
     let end = rows.first().map(|row| Ok((row.position(0)?, micros_to_time(row.int(1)?)?)));

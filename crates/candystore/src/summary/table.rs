@@ -144,8 +144,15 @@ impl Transaction {
     /// Takes what was pruned in this transaction out of the figures.
     pub(crate) async fn count_gone(&mut self) -> Result<(), StoreError> {
         let gone = std::mem::take(&mut self.gone);
-        let figures = by_hour_and_day(&gone);
-        add(self.connection(), &figures).await?;
+        self.count_figures(&by_hour_and_day(&gone)).await
+    }
+
+    /// Adds figures, or takes them away, which are below zero then.
+    pub(crate) async fn count_figures(
+        &mut self,
+        figures: &BTreeMap<Figures, Sum>,
+    ) -> Result<(), StoreError> {
+        add(self.connection(), figures).await?;
         let lowered = figures.iter().filter(|(_, sum)| sum.events < 0);
         let lowered: Vec<_> = lowered.map(|(figures, _)| figures.values()).collect();
         if !lowered.is_empty() {

@@ -8,7 +8,7 @@ use super::{MOST_PROBLEMS, Verified, VerifyProgress, columns, figures};
 use crate::clock::BOUND;
 use crate::event::EventRow;
 use crate::pruned::{PrunedRange, PrunedRow, touching};
-use crate::sql::{Connection, Row, Value, find, next, table};
+use crate::sql::{Connection, Row, Value, find, table};
 use crate::{Checkpoint, Position, StoreError};
 
 /// How many positions are tried one by one where a part of them cannot be read.
@@ -92,7 +92,7 @@ impl Scan {
         if head.received < scan.received {
             scan.found.note(None, "the head says an earlier time than the last event");
         }
-        if head.received > next::<i64>(&mut row.0.iter().skip(5), "now")?.saturating_add(BOUND) {
+        if head.received > row.int(5)?.saturating_add(BOUND) {
             scan.found.note(None, "the head says a time that is ahead of the clock");
         }
         if head.counted > of {

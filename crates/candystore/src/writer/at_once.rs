@@ -89,7 +89,8 @@ impl Transaction {
             rows.push(row);
         }
         let is_due = head.position.saturating_sub(head.counted) >= FOLD;
-        (!rows.is_empty() && !is_due).then_some(Plan { head, rows })
+        let is_beyond = head.position > head.room;
+        (!rows.is_empty() && !is_due && !is_beyond).then_some(Plan { head, rows })
     }
 }
 

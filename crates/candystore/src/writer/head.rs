@@ -21,6 +21,8 @@ pub(crate) struct Head {
     pub(crate) digest: Digest,
     /// The figures that are kept are those of the events up to here.
     pub(crate) counted: Position,
+    /// The last position that the table of events has room for.
+    pub(crate) room: Position,
     /// When the transaction began, by the clock that is in force.
     now: i64,
 }
@@ -34,11 +36,13 @@ impl Head {
         commits: 0,
         digest: Digest::NONE,
         counted: 0,
+        room: 0,
         now: 0,
     };
 
     /// What [`Head::of`] reads.
-    pub(super) const COLUMNS: &str = "position, received, duplicates, commits, digest, counted";
+    pub(super) const COLUMNS: &str =
+        "position, received, duplicates, commits, digest, counted, room";
 
     /// The next position, and when it is given.
     pub(crate) fn next(&mut self, received: Option<i64>) -> (Position, i64) {
@@ -77,6 +81,7 @@ impl Head {
             commits: row.int(3)?,
             digest: digest.map_err(|_| StoreError::column("head.digest"))?,
             counted: row.position(5)?,
+            room: row.position(6)?,
             now,
         })
     }

@@ -270,11 +270,11 @@ impl Transaction {
             self.learned(ids, stored);
         }
         // A clock that all writers have in common decides.
-        let now = match row.0.get(6) {
-            Some(_) => row.int(6)?,
+        let now = match row.0.get(7) {
+            Some(_) => row.int(7)?,
             None => time_to_micros((self.clock)()),
         };
-        self.time = row.0.get(6).map(|_| ServerTime::new(now, Instant::now()));
+        self.time = row.0.get(7).map(|_| ServerTime::new(now, Instant::now()));
         self.head = Head::of(&row, now)?;
         self.is_undisturbed = last == Some(self.head.commits);
         self.tail.check(self.head.range());

@@ -18,6 +18,8 @@ mod lines;
 mod losing;
 mod odd;
 mod opening;
+mod partitions;
+mod payload_indexes;
 mod pruning;
 mod quarantine;
 mod questions;

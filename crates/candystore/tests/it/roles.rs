@@ -11,6 +11,7 @@ use bloodbank_testkit::catalog::{Any, CreateMooring};
 use bloodbank_testkit::{Postgres, catalog};
 use candystore::{Embedded, EventStore, Filter, Order, Prune, Role, StoreError};
 use tokio::time::timeout;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, NoTls};
 
 use crate::databases::{Database, parcel, publish};
@@ -176,7 +177,9 @@ async fn nobody_but_the_owner_of_the_tables_migrates_them() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_table_is_granted_to_every_role() {
     let Some(users) = Users::new().await else { return };
-    let sql = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
+    // Partitions are reached by their table alone.
+    let sql = "SELECT tablename FROM pg_tables JOIN pg_class ON relname = tablename \
+         WHERE schemaname = 'public' AND NOT relispartition ORDER BY 1";
     let rows = users.client.query(sql, &[]).await.unwrap();
     let there: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
     for role in Role::ALL {
@@ -184,4 +187,39 @@ async fn every_table_is_granted_to_every_role() {
         granted.sort_unstable();
         assert_eq!(granted, there, "{role}");
     }
+}
+
+/// Only the owner of the tables makes and drops partitions: it does that for others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_are_made_and_dropped_for_those_who_store_and_prune() {
+    let Some(users) = Users::new().await else { return };
+    users.run("DROP TABLE events_1_10000000; UPDATE head SET room = 0, width = 1").await;
+    let publisher = users.bus(Role::Publisher).await;
+    for _ in 0..3 {
+        publish(&publisher).await.unwrap();
+    }
+    let all = async || -> i64 {
+        let sql = "SELECT COUNT(*) FROM pg_inherits WHERE inhparent = 'events'::regclass";
+        users.client.query_one(sql, &[]).await.unwrap().get(0)
+    };
+    assert_eq!(all().await, 3);
+    let statements = ["SELECT candystore_make_room(9)", "SELECT candystore_drop_partition(1, 1)"];
+    for (role, refused) in [(Role::Reader, 2), (Role::Consumer, 2), (Role::Publisher, 1)] {
+        let url = users.url.replace("bloodbank@", &format!("{}@", users.name(role)));
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        for statement in statements.iter().rev().take(refused) {
+            let error = client.batch_execute(statement).await.unwrap_err();
+            assert_eq!(
+                error.code(),
+                Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+                "{role}: {statement}"
+            );
+        }
+    }
+    assert_eq!(all().await, 3);
+    may_prune(&users.of(Role::Operator).open().await).await.unwrap();
+    assert_eq!(all().await, 0);
+    publish(&publisher).await.unwrap();
+    assert_eq!(all().await, 1);
 }
