@@ -23,8 +23,8 @@ impl Questions {
         open: &mut Option<Transaction>,
     ) -> Option<J> {
         loop {
+            // In any order, so that neither waits for all of the other.
             let question = tokio::select! {
-                biased;
                 Some(question) = self.asked.recv() => question,
                 job = jobs.recv() => return job,
             };
