@@ -63,7 +63,7 @@ fn queue(number: usize) -> String {
     format!("bench.{number}")
 }
 
-async fn declare(bus: &Bus, queues: usize) {
+pub(crate) async fn declare(bus: &Bus, queues: usize) {
     let key = theboard::MeetingCreated::KEYS[0];
     let mut topology = Topology::new();
     for number in 0..queues {
@@ -74,7 +74,7 @@ async fn declare(bus: &Bus, queues: usize) {
 }
 
 /// Handles what is in the queues until it is told to stop.
-fn consume(
+pub(crate) fn consume(
     bus: &Bus,
     queues: usize,
     stop: &watch::Sender<bool>,
@@ -102,7 +102,7 @@ fn consume(
     (0..queues).map(one).collect()
 }
 
-async fn end(bus: &Bus, stop: &watch::Sender<bool>, consuming: Vec<JoinHandle<()>>) {
+pub(crate) async fn end(bus: &Bus, stop: &watch::Sender<bool>, consuming: Vec<JoinHandle<()>>) {
     stop.send_replace(true);
     for one in consuming {
         one.await.expect("no panic");

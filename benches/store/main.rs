@@ -1,8 +1,8 @@
 //! The store, beside bare inserts into the databases it lies in.
 //!
-//! Parts: `append`, `questions`, `record`, `embedded`, `delivery`; databases: `sqlite`, `postgres`. All of them, if
-//! none is named. `services` runs only where it is named. Rounds take turns, and medians are told. What is wished for is printed beside what
-//! is; nothing fails.
+//! Parts: `append`, `questions`, `record`, `embedded`, `delivery`; databases: `sqlite`, `postgres`. All of
+//! them, if none is named. `services` and `idle` run only where they are named. Rounds take turns, and
+//! medians are told. What is wished for is printed beside what is; nothing fails.
 #![allow(clippy::expect_used, clippy::panic)]
 
 mod append;
@@ -10,6 +10,7 @@ mod bare;
 mod delivery;
 mod embedded;
 mod filled;
+mod idle;
 mod place;
 mod questions;
 mod recording;
@@ -21,7 +22,8 @@ mod workflow;
 
 use place::{Backend, Places};
 
-const PARTS: [&str; 6] = ["append", "questions", "record", "embedded", "delivery", "services"];
+const PARTS: [&str; 7] =
+    ["append", "questions", "record", "embedded", "delivery", "services", "idle"];
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -53,6 +55,9 @@ fn main() {
         }
         if wants("delivery") {
             delivery::run(&places).await;
+        }
+        if names("idle") {
+            idle::run(&places).await;
         }
         if names("services") {
             services::run(&places).await;

@@ -36,3 +36,12 @@ pub(crate) fn quantile(figures: &[f64], part: f64) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[((figures.len() - 1) as f64 * part).round() as usize]
 }
+
+/// The time that a process has used a core, in seconds.
+pub(crate) fn cpu_time(process: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
+    // There are 100 of them in a second on every Linux.
+    ticks.sum::<f64>() / 100.0
+}

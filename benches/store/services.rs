@@ -1,12 +1,12 @@
 //! As many services as a PostgreSQL server takes by default, beside one that publishes and one that
 //! looks: processes of their own, each with a queue that gets every event.
 
+use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use std::{env, fs};
 
 use bloodbank::candystore::Embedded;
 use bloodbank::events::{self, services, theboard};
@@ -14,7 +14,7 @@ use bloodbank::{Bus, Contract, Received};
 use tokio_postgres::NoTls;
 
 use crate::place::{Backend, Places, open};
-use crate::report::at_most;
+use crate::report::{at_most, cpu_time};
 use crate::support::{heading, meeting};
 
 /// Tells a process of ours that it is a service, and which.
@@ -26,8 +26,6 @@ const IDLE: Duration = Duration::from_secs(30);
 const BUSY: Duration = Duration::from_secs(30);
 /// Events a second; each goes to every service.
 const RATE: u32 = 20;
-/// Clock ticks a second in `/proc`.
-const TICKS: f64 = 100.0;
 
 /// Runs as a service, if this process is one: `<number> <url>`. It ends with its input.
 pub(crate) async fn is_service() -> bool {
@@ -90,11 +88,7 @@ impl Service {
 
     /// The time it has used a core, in seconds.
     fn used(&self) -> f64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id()));
-        let stat = stat.unwrap_or_default();
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok());
-        ticks.sum::<f64>() / TICKS
+        cpu_time(self.process.id())
     }
 }
 

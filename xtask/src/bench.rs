@@ -18,7 +18,8 @@ pub(crate) enum Bench {
     /// The store and the bus on it: appending, questions, recording, publishing, delivery.
     ///
     /// Its parts are `append`, `questions`, `record`, `embedded`, `delivery`, and, only where it is named,
-    /// `services`: 50 services on one PostgreSQL server, for a minute.
+    /// `services`: 50 services on one PostgreSQL server, for a minute, and `idle`: 16 subscribers for whom
+    /// nothing comes.
     /// `BENCH_STORE_EVENTS` is the number of events that questions are asked about, 1,000,000 by
     /// default.
     Store,

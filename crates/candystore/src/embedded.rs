@@ -20,10 +20,11 @@
 //! store has one at a time. Several processes on one SQLite file or one PostgreSQL database are one
 //! bus: they publish to each other, compete for the messages of a queue, and answer each other's
 //! calls. What this process has written is seen at once. What another has written, PostgreSQL tells: who
-//! appends notifies all who listen. On SQLite it is looked for every 10 to 20 ms, in memory.
+//! appends notifies all who listen. On SQLite it is looked for in memory: every 10 ms, and after a while in
+//! which nothing was written every 50 ms.
 //!
-//! A process has two connections to PostgreSQL, one that writes and one that reads and listens. Behind a
-//! pooler in transaction mode nothing can be heard; a process finds that out by itself, and looks every 10
+//! A process has two connections to PostgreSQL, one that writes and one that reads and listens. Where less
+//! than half of the server's connections are left it goes on with the first. Behind a pooler in transaction mode nothing can be heard; a process finds that out by itself, and looks every 10
 //! to 400 ms instead, the less often the less comes.
 //!
 //! A SQLite store is the file together with its `-wal` and `-shm`: copy it with a
@@ -125,8 +126,9 @@ pub struct EmbeddedOptions {
     /// that holds something is renewed four times as often. All processes of a bus should say the same.
     pub lease: Duration,
     /// For how long is kept what became of each message in each queue; 7 days unless said, or as many
-    /// as the variable `BLOODBANK_REPORT_DAYS` says. `None` keeps nothing, which saves a small row for
-    /// each message and queue. Each process removes what is too old for it.
+    /// as the variable `BLOODBANK_REPORT_DAYS` says. `None` keeps nothing. What is handled at the first
+    /// attempt is kept for as long as its event is, too: messages that are settled together share a row.
+    /// Each process removes what is too old for it.
     pub reports: Option<Duration>,
 }
 

@@ -18,8 +18,11 @@ use crate::{StoreError, StoreUrl};
 /// How often to look at a database that tells what is written.
 const NET: Duration = Duration::from_secs(15);
 
-/// The pauses between two looks at a file: the shorter after something was written.
-const AT_A_FILE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(20));
+/// The pauses between two looks at a file: the longer, the longer nothing was written.
+const AT_A_FILE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_millis(50));
+
+/// How many times the pause nothing was written.
+const QUIET: u32 = 200;
 
 /// The same at a server behind a pooler. Each quiet look makes the pause longer.
 const BEHIND_A_POOLER: (Duration, Duration) =
@@ -98,7 +101,7 @@ async fn look_at_file(target: &Target, told: Told) {
     let (shortest, longest) = AT_A_FILE;
     let (mut connection, mut version, mut quiet) = (None, 0, Duration::ZERO);
     loop {
-        let pause = if quiet < Duration::from_secs(1) { shortest } else { longest };
+        let pause = (quiet / QUIET).clamp(shortest, longest);
         thread::sleep(pause);
         quiet += pause;
         if told.is_over() {

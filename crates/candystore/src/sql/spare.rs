@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::pool::{Job, ready};
 use super::{Connection, Mode, Target};
@@ -15,6 +15,9 @@ use crate::StoreError;
 
 /// After how long it is looked again whether there is room for another connection.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// How long whoever writes may take to say that.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How many connections there are, and how many there may be.
 const CONNECTIONS: &str = "SELECT CAST(COALESCE(SUM(numbackends), 0) AS BIGINT), \
@@ -68,11 +71,11 @@ impl Spare {
                     Ok(connection) => is_room(connection).await,
                     Err(error) => Err(error),
                 };
-                // It waits for this.
+                // Whoever has asked may have lost patience.
                 let _ = tell.send(is_room);
             })
         }));
-        let is_room = !matches!(told.await, Ok(Ok(false)));
+        let is_room = !matches!(timeout(PATIENCE, told).await, Ok(Ok(Ok(false))));
         self.until = (!is_room).then(|| Instant::now() + PAUSE);
         is_room
     }

@@ -23,8 +23,8 @@ impl Questions {
         open: &mut Option<Transaction>,
     ) -> Option<T> {
         loop {
+            // In any order, so that neither waits for all of the other.
             let question = tokio::select! {
-                biased;
                 Some(question) = self.asked.recv() => question,
                 task = tasks.recv() => return task,
             };
