@@ -370,6 +370,38 @@ codes! {
     ReplayRunning, "replay-running",
         "Another process carries the replay out.",
         "Stop the other process first.";
+
+    // Access.
+    TokenMissing, "token-missing",
+        "The service demands a token, and none was presented.",
+        "Present a token that was made for you.";
+    TokenUnknown, "token-unknown",
+        "The token that was presented is not in force.",
+        "Use a token that was not revoked, or have one made.";
+    RightMissing, "right-missing",
+        "The caller does not have the right that is named.",
+        "Have a token made that has it.";
+    NotATokenName, "not-a-token-name",
+        "The text is not a name of a token.",
+        "Use letters, digits, `.`, `_` and `-`, at most 64 of them.";
+    TokenExists, "token-exists",
+        "There is a token of this name already.",
+        "Use another name, or revoke the token of this name first.";
+    NoSuchToken, "no-such-token",
+        "No token has this name.",
+        "Correct the name.";
+    TokensUnavailable, "tokens-unavailable",
+        "The file of tokens cannot be read or changed; while it cannot be read nobody gets in.",
+        "Make the file and its folder readable and writable for its owner.";
+    TokensExposed, "tokens-exposed",
+        "Others than its owner may read or change the file of tokens, so that nobody gets in.",
+        "Set its mode to 600, and replace the tokens if others may have changed it.";
+    TokensMalformed, "tokens-malformed",
+        "The file does not hold tokens, so that nobody gets in.",
+        "Name another file, or restore this one.";
+    NoRandomness, "no-randomness",
+        "The system gives no random bytes.",
+        "Make the system's source of random bytes available to the process.";
 }
 
 impl fmt::Display for Code {
