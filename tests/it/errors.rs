@@ -190,6 +190,7 @@ fn sources() -> Vec<(String, String)> {
         "bloodbank-core",
         "bloodbank-bus",
         "bloodbank-amqp",
+        "bloodbank-gateway",
         "bloodbank-outbox",
         "candystore",
     ] {

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A crate, and every crate of ours that it may name in `dependencies` or `build-dependencies`.
 ///
 /// Dev-dependencies are free. An edge that is not here fails `cargo xtask ci`.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("holyfields", &[]),
     ("holyfields-codegen", &["holyfields"]),
     ("holyfields-build", &["holyfields", "holyfields-codegen"]),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("bloodbank-access", &["bloodbank-core"]),
     ("bloodbank-bus", &["bloodbank-core"]),
     ("bloodbank-amqp", &["bloodbank-bus", "bloodbank-core"]),
+    ("bloodbank-gateway", &["bloodbank-access", "bloodbank-bus", "bloodbank-core", "candystore"]),
     ("bloodbank-outbox", &["bloodbank-bus", "bloodbank-core"]),
     ("candystore", &["bloodbank-bus", "bloodbank-core"]),
     ("bloodbank-testkit", &["bloodbank-bus", "bloodbank-core"]),

@@ -402,6 +402,59 @@ codes! {
     NoRandomness, "no-randomness",
         "The system gives no random bytes.",
         "Make the system's source of random bytes available to the process.";
+
+    // HTTP.
+    RouteMissing, "route-missing",
+        "The HTTP API has no such path.",
+        "Correct the path; the OpenAPI document lists all of them.";
+    MethodRefused, "method-refused",
+        "The path is not there for this method.",
+        "Use one of the methods that `Allow` names.";
+    BodyTooLarge, "body-too-large",
+        "The body is larger than the bound that is named.",
+        "Send less at a time.";
+    BodyIncomplete, "body-incomplete",
+        "The body ended before it was whole, or did not come in time.",
+        "Send it again.";
+    MediaTypeRefused, "media-type-refused",
+        "The body is of another media type, or is encoded in another way, than the path takes.",
+        "Send one of the media types that are named, in UTF-8 and without a content encoding.";
+    ParameterRefused, "parameter-refused",
+        "A parameter of the query, the path or the headers is not what it should be.",
+        "Correct the parameter that is named.";
+    EventMissing, "event-missing",
+        "No event is stored under this id or position.",
+        "Correct the id; an event that was pruned is gone, and one that was just sent may not be recorded yet.";
+    SchemaMissing, "schema-missing",
+        "No contract has a schema of this path.",
+        "Take the paths from the list of contracts.";
+    ReplayMissing, "replay-missing",
+        "There is no replay of this id.",
+        "Take the ids from the list of replays.";
+    TooManyRequests, "too-many-requests",
+        "The caller asks more often than it may.",
+        "Wait for as long as `Retry-After` says.";
+    TooManyStreams, "too-many-streams",
+        "As many streams are open as the service holds at a time.",
+        "Close one, or try again later.";
+    AnswerTimeout, "answer-timeout",
+        "The service could not answer in time.",
+        "Ask for less, or try again later.";
+    HostRefused, "host-refused",
+        "The request names another host than the service answers for.",
+        "Ask by the name `localhost`, or by the address 127.0.0.1 or [::1].";
+    OriginRefused, "origin-refused",
+        "A web page of another origin has asked for a change.",
+        "Name the origin of the page among those that the service lets ask.";
+    UpgradeExpected, "upgrade-expected",
+        "The path speaks WebSocket, and the request does not ask for it.",
+        "Open it as a WebSocket, or follow `/stream` instead.";
+    ServiceEnding, "service-ending",
+        "The service is being ended and begins nothing new.",
+        "Try again, so that another instance answers, or this one once it is back.";
+    InternalError, "internal-error",
+        "The service's own code failed.",
+        "Report it, with the id of the request.";
 }
 
 impl fmt::Display for Code {
