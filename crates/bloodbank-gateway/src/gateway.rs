@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bloodbank_access::Access;
 use bloodbank_bus::{DynamicPublisher, Transport};
 use bloodbank_core::{Contracts, LiveContracts, Sealer};
-use candystore::EventStore;
+use candystore::{AuditEntry, EventStore};
 use tokio::sync::watch;
 
 use crate::events::Firsts;
 use crate::health::{Part, Since};
+use crate::reload::{Reload, Reloaded};
 use crate::{Limits, health};
 
 /// Gives the figures of the process, as text for Prometheus.
@@ -33,6 +34,7 @@ struct Inner {
     parts: Vec<Part>,
     store_since: Arc<Since>,
     figures: Option<Figures>,
+    reload: Option<Reload>,
     origins: Vec<String>,
     loopback_only: bool,
     ending: watch::Sender<bool>,
@@ -63,6 +65,7 @@ impl Gateway {
             parts: Vec::new(),
             store_since: Arc::default(),
             figures: None,
+            reload: None,
             origins: Vec::new(),
             loopback_only: false,
             ending: watch::Sender::new(false),
@@ -83,6 +86,15 @@ impl Gateway {
     /// Serves `/metrics` by this, which gives the figures of the process as text for Prometheus.
     pub fn with_figures(self, figures: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.with(|inner| inner.figures = Some(Arc::new(figures)))
+    }
+
+    /// Lets operators read the contracts again. `reload` reads them and puts them in force, or says why the
+    /// old ones stay.
+    pub fn with_reload<F>(self, reload: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Reloaded, String>> + Send + 'static,
+    {
+        self.with(|inner| inner.reload = Some(Arc::new(move || Box::pin(reload()))))
     }
 
     /// Lets web pages of these origins ask: `https://board.example`. None may by default.
@@ -139,6 +151,17 @@ impl Gateway {
 
     pub(crate) fn figures(&self) -> Option<&Figures> {
         self.inner.figures.as_ref()
+    }
+
+    pub(crate) fn reload(&self) -> Option<&Reload> {
+        self.inner.reload.as_ref()
+    }
+
+    /// Keeps who did what. What was done is done, also where this cannot be kept.
+    pub(crate) async fn audit(&self, entry: AuditEntry) {
+        if let Err(error) = self.store().audit(entry).await {
+            tracing::error!(code = %error.code(), %error, "the audit cannot be written");
+        }
     }
 
     pub(crate) fn origins(&self) -> &[String] {
