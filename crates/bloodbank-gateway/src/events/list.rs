@@ -75,7 +75,8 @@ pub(crate) async fn list(
     OriginalUri(uri): OriginalUri,
     Queries(which, paging): Queries<Which, Paging>,
 ) -> Answer<Response> {
-    let filter = which.filter()?;
+    let contracts = gateway.contracts();
+    let filter = which.filter(&contracts, &caller)?;
     let order = match paging.order {
         Some(OrderBody::Oldest) => Order::Oldest,
         Some(OrderBody::Newest) | None => Order::Newest,
@@ -84,7 +85,6 @@ pub(crate) async fn list(
     let cursor = cursor.map_err(candystore::StoreError::from)?;
     let limit = limit(paging.limit, LIMIT, 1_000)?;
     let page = gateway.store().page(&filter, order, limit, cursor.as_ref()).await?;
-    let contracts = gateway.contracts();
     let next = page.next.map(|next| next.to_string());
     let events = page.events.into_iter();
     let body = PageBody {
