@@ -43,10 +43,12 @@ mod events;
 mod gateway;
 mod health;
 mod limits;
+mod origin;
 mod parameters;
 mod problem;
 mod router;
 mod stats;
+mod stream;
 mod validate;
 mod when;
 

@@ -11,7 +11,7 @@ use tower_http::compression::CompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::Problem;
-use crate::{Gateway, caller, commands, events, health, problem, stats, validate};
+use crate::{Gateway, caller, commands, events, health, problem, stats, stream, validate};
 
 /// The HTTP API of a gateway, to be served or to be mounted in another router.
 pub fn router(gateway: Gateway) -> Router {
@@ -34,6 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .merge(events::routes())
         .merge(commands::routes())
         .merge(stats::routes())
+        .merge(stream::routes())
         .merge(validate::routes())
         .merge(health::routes())
 }

@@ -6,3 +6,4 @@ mod publishing;
 mod reading;
 mod rights;
 mod served;
+mod streams;
