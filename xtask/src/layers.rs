@@ -36,7 +36,10 @@ const LAYERS: [(&str, &[&str]); 17] = [
             "holyfields-build",
         ],
     ),
-    ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
+    (
+        "bloodbank-cli",
+        &["bloodbank", "bloodbank-access", "holyfields", "holyfields-cli", "holyfields-codegen"],
+    ),
     ("orders", &["bloodbank", "holyfields-build"]),
     (
         "xtask",

@@ -21,13 +21,16 @@ struct Inner {
     seen: Mutex<Seen>,
 }
 
+/// The hash of each token, and who holds it.
+type Callers = Arc<[(String, Caller)]>;
+
 /// What was read of the file.
 #[derive(Debug, Default)]
 struct Seen {
     /// Whether it was ever there: then nobody gets in without a token any more.
     ever: bool,
     version: Option<Version>,
-    callers: Arc<[(String, Caller)]>,
+    callers: Callers,
 }
 
 /// What tells one state of a file from another.
@@ -91,7 +94,7 @@ impl Access {
     }
 
     /// `None` where everybody may do everything.
-    fn callers(&self) -> Result<Option<Arc<[(String, Caller)]>>, AccessError> {
+    fn callers(&self) -> Result<Option<Callers>, AccessError> {
         let Some(inner) = &self.inner else { return Ok(None) };
         let mut seen = inner.seen();
         // Looked at before it is read: if it changes in between, it is read once more.

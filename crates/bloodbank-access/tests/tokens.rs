@@ -132,14 +132,13 @@ fn a_token_of_a_service_has_what_the_registry_gives_it_at_the_time() {
     let service = bundle.services.iter().find(|service| !service.produces.is_empty()).unwrap();
     let own = service.produces.first().unwrap();
     let keys = bundle.contracts.iter().flat_map(|contract| contract.routes());
-    let other = keys.clone().find(|key| !service.produces.contains(key)).unwrap();
+    let keys: Vec<String> = keys.collect();
+    let other = keys.iter().find(|key| !service.produces.contains(*key)).unwrap();
 
     let caller = Caller::new("it", Rights::none().with_keys(Keys::Service(service.name.clone())));
     assert_eq!(caller.service(), Some(service.name.as_str()));
-    assert!(caller.may_publish(&contracts, own) && !caller.may_publish(&contracts, &other));
-    assert!(
-        keys.clone().all(|key| caller.may_send(&contracts, &key) == service.sends.contains(&key))
-    );
+    assert!(caller.may_publish(&contracts, own) && !caller.may_publish(&contracts, other));
+    assert!(keys.iter().all(|key| caller.may_send(&contracts, key) == service.sends.contains(key)));
     let mut less = bundle.clone();
     less.services.clear();
     assert!(!caller.may_publish(&bloodbank_core::Contracts::new(less), own));

@@ -1,5 +1,6 @@
 //! The command `bloodbank`: look at contracts, check payloads, generate code, try the bus.
 
+mod audit;
 mod bus;
 mod contracts;
 mod demo;
@@ -23,7 +24,9 @@ mod span;
 mod store;
 mod table;
 mod tail;
+mod token;
 mod topology;
+mod trail;
 mod validate;
 mod when;
 mod whereabouts;
@@ -35,6 +38,7 @@ use bloodbank::Kind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use holyfields_cli::{ExplainArgs, Outcome, explain};
+use tracing::level_filters::LevelFilter;
 
 use contracts::Source;
 use list::{Kinds, List};
@@ -100,6 +104,11 @@ enum Command {
     /// Look into the record of every event.
     #[command(subcommand)]
     Store(store::Store),
+    /// Make, list and revoke the tokens of the HTTP service.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Show who did what: what was refused for lack of rights, and what operators did.
+    Audit(audit::Audit),
     /// Show the exchanges and queues that registry.yaml asks for; compare them with the broker.
     Topology(topology::ShowTopology),
     /// Look at the configuration and the broker, and say what to do about what is wrong.
@@ -114,8 +123,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    logging::start();
     let Cli { source, command } = Cli::parse();
+    logging::start(LevelFilter::OFF);
     match run(command, &source) {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -144,6 +153,8 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::Replay(replay) => replay.run(source),
         Command::Whereabouts(whereabouts) => whereabouts.run(source),
         Command::Store(store) => store.run(source),
+        Command::Token(token) => token.run(source),
+        Command::Audit(audit) => audit.run(),
         Command::Topology(topology) => topology.run(source),
         Command::Doctor(doctor) => doctor.run(source),
         Command::Demo => demo::run(),

@@ -8,7 +8,7 @@ use super::{Connection, Value, time_to_micros};
 use crate::{Foreign, Migrated, StoreError, summary};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 12] = [
+const STEPS: [(&str, &str); 13] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
@@ -21,6 +21,7 @@ const STEPS: [(&str, &str); 12] = [
     ("retention", include_str!("../../migrations/10_retention.sql")),
     ("record", include_str!("../../migrations/11_record.sql")),
     ("damaged", include_str!("../../migrations/12_damaged.sql")),
+    ("audit", include_str!("../../migrations/13_audit.sql")),
 ];
 
 /// The step whose table is filled with the figures of what is stored.

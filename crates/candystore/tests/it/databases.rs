@@ -151,6 +151,7 @@ pub(crate) async fn make_older(database: &Database, version: i64) {
         "clock_steps",
         "repairs",
         "damaged",
+        "audit",
     ];
     let columns = [
         "consumers DROP COLUMN name",
