@@ -11,7 +11,7 @@ use crate::Gateway;
 use crate::problem::Problem;
 
 /// Paths that need no token: they say nothing about what passes.
-const PUBLIC: [&str; 4] = ["/health", "/ready", "/docs", "/"];
+const PUBLIC: [&str; 6] = ["/", "/docs", "/docs/docs.css", "/docs/docs.js", "/health", "/ready"];
 
 /// Finds out who asks, and refuses who does not say so where a token is needed.
 pub(crate) async fn admit(

@@ -9,6 +9,7 @@ use bloodbank_core::{Contracts, LiveContracts, Sealer};
 use candystore::EventStore;
 use tokio::sync::{Semaphore, watch};
 
+use crate::bounds::Buckets;
 use crate::events::Firsts;
 use crate::health::{Part, Since};
 use crate::stream::Hub;
@@ -41,6 +42,7 @@ struct Inner {
     publisher: DynamicPublisher,
     firsts: Arc<Firsts>,
     hub: Arc<Hub>,
+    buckets: Arc<Buckets>,
     /// One for each stream that may be open.
     seats: Arc<Semaphore>,
 }
@@ -60,6 +62,7 @@ impl Gateway {
             publisher: DynamicPublisher::new(transport.clone(), sealer),
             firsts: Arc::default(),
             hub: Arc::default(),
+            buckets: Arc::default(),
             seats: Arc::new(Semaphore::new(Limits::default().streams)),
             transport,
             store,
@@ -175,6 +178,10 @@ impl Gateway {
     /// Tells streams what passes.
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
+    }
+
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.inner.buckets
     }
 
     /// One for each stream that may be open.

@@ -37,6 +37,7 @@ struct Following {
     /// Begin behind this position. Without it, and without `first` and `since`, it begins now.
     after: Option<Position>,
     /// What of each event is shown; all of it unless it is said.
+    #[param(inline)]
     view: Option<View>,
 }
 

@@ -23,6 +23,7 @@ const LIMIT: u32 = 50;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
     /// Which events come first: those that were stored last, unless it is said.
+    #[param(inline)]
     order: Option<OrderBody>,
     /// The most events of a page; 50 unless it is said.
     #[param(minimum = 1, maximum = 1000)]

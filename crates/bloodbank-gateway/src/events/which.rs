@@ -43,6 +43,7 @@ pub(crate) struct Which {
     #[param(minimum = 1)]
     pub(crate) last: Option<Position>,
     /// What the contract said when it was stored.
+    #[param(inline)]
     pub(crate) standing: Option<StandingBody>,
     /// A field of the payload and what it must be: `/topic="Budget"`. May be given more than once; all must
     /// be so.
