@@ -195,6 +195,16 @@ impl Contracts {
         if said == before { Cow::Borrowed(body) } else { Cow::Owned(said.to_string().into_bytes()) }
     }
 
+    /// Whether some contract marks what a JSON pointer names as sensitive, so that who may not see it must
+    /// not find it out by asking for it either. With `whole` also where it is only a part of that.
+    pub fn hides_anywhere(&self, pointer: &str, whole: bool) -> bool {
+        let all = (0..self.inner.validators.len()).filter_map(|index| self.validator(index).ok());
+        let hides = |validator: &Validator| {
+            validator.hides(pointer) || (whole && validator.has_sensitive())
+        };
+        all.into_iter().any(hides)
+    }
+
     /// Whether the contract of this key marks anything as sensitive. False for an unknown key.
     pub fn has_sensitive(&self, route: &str) -> bool {
         let index = self.inner.by_route.get(route);

@@ -11,7 +11,7 @@ use crate::Gateway;
 use crate::problem::Problem;
 
 /// Paths that need no token: they say nothing about what passes.
-const PUBLIC: [&str; 4] = ["/health", "/ready", "/docs", "/"];
+const PUBLIC: [&str; 6] = ["/", "/docs", "/docs/docs.css", "/docs/docs.js", "/health", "/ready"];
 
 /// Finds out who asks, and refuses who does not say so where a token is needed.
 pub(crate) async fn admit(
@@ -31,18 +31,15 @@ pub(crate) async fn admit(
     }
 }
 
-fn caller_of(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Problem> {
+/// Who asks, by the token that the headers present.
+pub(crate) fn caller_of(gateway: &Gateway, headers: &HeaderMap) -> Result<Caller, Problem> {
     let presented = headers.get(header::AUTHORIZATION).map(|value| {
-        let text = value.to_str().ok()?;
-        let (scheme, token) = text.split_once(' ')?;
+        let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
     });
-    match presented {
-        // Another scheme, or not a text: what no token can be.
-        Some(None) => Ok(gateway.access().caller(Some(""))?),
-        Some(Some(token)) => Ok(gateway.access().caller(Some(token))?),
-        None => Ok(gateway.access().caller(None)?),
-    }
+    // Another scheme, or not a text: what no token can be.
+    let presented = presented.map(Option::unwrap_or_default);
+    Ok(gateway.access().caller(presented)?)
 }
 
 /// Who asks, whatever it may do; its doors ask for rights to keys.

@@ -19,6 +19,8 @@ pub(crate) use self::beside::Beside;
 pub(crate) use self::firsts::Firsts;
 pub(crate) use self::publish::{EnvelopeBody, say};
 pub(crate) use self::source::sealer;
+pub(crate) use self::stored::{DamagedBody, StoredBody};
+pub(crate) use self::which::Which;
 use crate::Gateway;
 
 pub(crate) fn routes() -> OpenApiRouter<Gateway> {

@@ -7,11 +7,13 @@ use bloodbank_access::Access;
 use bloodbank_bus::{DynamicPublisher, Transport};
 use bloodbank_core::{Contracts, LiveContracts, Sealer};
 use candystore::{AuditEntry, EventStore};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use crate::bounds::Buckets;
 use crate::events::Firsts;
 use crate::health::{Part, Since};
 use crate::reload::{Reload, Reloaded};
+use crate::stream::Hub;
 use crate::{Limits, health};
 
 /// Gives the figures of the process, as text for Prometheus.
@@ -41,6 +43,10 @@ struct Inner {
     /// Sends what was sealed.
     publisher: DynamicPublisher,
     firsts: Arc<Firsts>,
+    hub: Arc<Hub>,
+    buckets: Arc<Buckets>,
+    /// One for each stream that may be open.
+    seats: Arc<Semaphore>,
 }
 
 impl Gateway {
@@ -57,6 +63,9 @@ impl Gateway {
         let inner = Inner {
             publisher: DynamicPublisher::new(transport.clone(), sealer),
             firsts: Arc::default(),
+            hub: Arc::default(),
+            buckets: Arc::default(),
+            seats: Arc::new(Semaphore::new(Limits::default().streams)),
             transport,
             store,
             contracts,
@@ -75,7 +84,10 @@ impl Gateway {
 
     /// Sets the bounds.
     pub fn with_limits(self, limits: Limits) -> Self {
-        self.with(|inner| inner.limits = limits)
+        self.with(|inner| {
+            inner.seats = Arc::new(Semaphore::new(limits.streams.min(Semaphore::MAX_PERMITS)));
+            inner.limits = limits;
+        })
     }
 
     /// Adds a part of the service that `/health` and `/ready` ask beside the bus and the store.
@@ -184,6 +196,20 @@ impl Gateway {
 
     pub(crate) fn firsts(&self) -> &Firsts {
         &self.inner.firsts
+    }
+
+    /// Tells streams what passes.
+    pub(crate) fn hub(&self) -> &Arc<Hub> {
+        &self.inner.hub
+    }
+
+    pub(crate) fn buckets(&self) -> &Buckets {
+        &self.inner.buckets
+    }
+
+    /// One for each stream that may be open.
+    pub(crate) fn seats(&self) -> &Arc<Semaphore> {
+        &self.inner.seats
     }
 
     fn with(mut self, change: impl FnOnce(&mut Inner)) -> Self {

@@ -37,22 +37,31 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod body;
+mod bounds;
 mod caller;
 mod commands;
+mod conditional;
+mod contracts;
+mod docs;
 mod events;
 mod gateway;
 mod health;
 mod limits;
+mod metrics;
+mod openapi;
+mod origin;
 mod parameters;
 mod problem;
 mod reload;
 mod router;
 mod stats;
+mod stream;
 mod validate;
 mod when;
 
 pub use gateway::Gateway;
 pub use health::Part;
 pub use limits::Limits;
+pub use openapi::document;
 pub use reload::Reloaded;
 pub use router::router;

@@ -30,6 +30,7 @@ struct Question {
     #[param(schema_with = crate::when::schema)]
     until: Option<When>,
     /// By what it is counted; by key unless it is said.
+    #[param(inline)]
     by: Option<ByBody>,
 }
 

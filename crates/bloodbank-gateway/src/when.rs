@@ -56,7 +56,8 @@ mod tests {
     fn a_time_or_an_age() {
         let time = parse("2026-01-31T13:00:00+01:00").unwrap();
         assert_eq!(time.to_rfc3339(), "2026-01-31T12:00:00+00:00");
-        let age = Utc::now() - parse("10m").unwrap();
+        let time = parse("10m").unwrap();
+        let age = Utc::now() - time;
         assert!(age >= TimeDelta::minutes(10) && age < TimeDelta::minutes(11), "{age}");
         for bad in ["", "10", "m", "-1m", "1w", "yesterday", "9999999999999999d", "2026-01-31"] {
             assert_eq!(parse(bad), None, "{bad}");

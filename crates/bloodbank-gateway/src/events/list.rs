@@ -23,6 +23,7 @@ const LIMIT: u32 = 50;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
     /// Which events come first: those that were stored last, unless it is said.
+    #[param(inline)]
     order: Option<OrderBody>,
     /// The most events of a page; 50 unless it is said.
     #[param(minimum = 1, maximum = 1000)]
@@ -75,7 +76,8 @@ pub(crate) async fn list(
     OriginalUri(uri): OriginalUri,
     Queries(which, paging): Queries<Which, Paging>,
 ) -> Answer<Response> {
-    let filter = which.filter()?;
+    let contracts = gateway.contracts();
+    let filter = which.filter(&contracts, &caller)?;
     let order = match paging.order {
         Some(OrderBody::Oldest) => Order::Oldest,
         Some(OrderBody::Newest) | None => Order::Newest,
@@ -84,7 +86,6 @@ pub(crate) async fn list(
     let cursor = cursor.map_err(candystore::StoreError::from)?;
     let limit = limit(paging.limit, LIMIT, 1_000)?;
     let page = gateway.store().page(&filter, order, limit, cursor.as_ref()).await?;
-    let contracts = gateway.contracts();
     let next = page.next.map(|next| next.to_string());
     let events = page.events.into_iter();
     let body = PageBody {

@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use bloodbank_core::{Kind, TopicPattern};
+use bloodbank_access::Caller;
+use bloodbank_core::{Contracts, Kind, TopicPattern};
 use candystore::{Field, Filter, Position, Standing};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -42,6 +43,7 @@ pub(crate) struct Which {
     #[param(minimum = 1)]
     pub(crate) last: Option<Position>,
     /// What the contract said when it was stored.
+    #[param(inline)]
     pub(crate) standing: Option<StandingBody>,
     /// A field of the payload and what it must be: `/topic="Budget"`. May be given more than once; all must
     /// be so.
@@ -80,10 +82,13 @@ impl From<StandingBody> for Standing {
 const MOST_NAMED: usize = 100;
 
 impl Which {
-    pub(crate) fn filter(&self) -> Answer<Filter> {
+    /// The filter, if the caller may ask for its fields: who may not see a value must not find it out by
+    /// asking for it.
+    pub(crate) fn filter(&self, contracts: &Contracts, caller: &Caller) -> Answer<Filter> {
         let mut filter = Filter::new();
         filter.keys = all::<TopicPattern>("key", &self.key)?;
         filter.fields = all::<Field>("where", &self.fields)?;
+        check_fields(contracts, caller, &filter.fields)?;
         filter.kind = (self.commands != Some(true)).then_some(Kind::Event);
         if let Some(source) = &self.source {
             filter = filter.with_source(source);
@@ -98,6 +103,17 @@ impl Which {
         filter.last = self.last;
         filter.standing = self.standing.map(Standing::from);
         Ok(filter)
+    }
+}
+
+pub(crate) fn check_fields(contracts: &Contracts, caller: &Caller, fields: &[Field]) -> Answer<()> {
+    let is_hidden = |field: &&Field| {
+        let whole = field.value().is_object() || field.value().is_array();
+        contracts.hides_anywhere(field.pointer(), whole)
+    };
+    match fields.iter().find(|field| !caller.sees_sensitive() && is_hidden(field)) {
+        Some(_) => Err(caller.lacks("sensitive").into()),
+        None => Ok(()),
     }
 }
 
