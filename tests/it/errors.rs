@@ -185,9 +185,15 @@ async fn what_the_store_refuses_has_a_code() {
 fn sources() -> Vec<(String, String)> {
     let root = workspace();
     let mut open = vec![root.join("src")];
-    for name in
-        ["bloodbank-core", "bloodbank-bus", "bloodbank-amqp", "bloodbank-outbox", "candystore"]
-    {
+    for name in [
+        "bloodbank-access",
+        "bloodbank-core",
+        "bloodbank-bus",
+        "bloodbank-amqp",
+        "bloodbank-gateway",
+        "bloodbank-outbox",
+        "candystore",
+    ] {
         open.push(root.join("crates").join(name).join("src"));
     }
     let mut found = Vec::new();

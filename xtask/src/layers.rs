@@ -8,7 +8,7 @@ use serde_json::Value;
 /// A crate, and every crate of ours that it may name in `dependencies` or `build-dependencies`.
 ///
 /// Dev-dependencies are free. An edge that is not here fails `cargo xtask ci`.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("holyfields", &[]),
     ("holyfields-codegen", &["holyfields"]),
     ("holyfields-build", &["holyfields", "holyfields-codegen"]),
@@ -18,8 +18,10 @@ const LAYERS: [(&str, &[&str]); 15] = [
         &["holyfields", "holyfields-build", "holyfields-check", "holyfields-codegen"],
     ),
     ("bloodbank-core", &["holyfields"]),
+    ("bloodbank-access", &["bloodbank-core"]),
     ("bloodbank-bus", &["bloodbank-core"]),
     ("bloodbank-amqp", &["bloodbank-bus", "bloodbank-core"]),
+    ("bloodbank-gateway", &["bloodbank-access", "bloodbank-bus", "bloodbank-core", "candystore"]),
     ("bloodbank-outbox", &["bloodbank-bus", "bloodbank-core"]),
     ("candystore", &["bloodbank-bus", "bloodbank-core"]),
     ("bloodbank-testkit", &["bloodbank-bus", "bloodbank-core"]),
@@ -34,7 +36,17 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "holyfields-build",
         ],
     ),
-    ("bloodbank-cli", &["bloodbank", "holyfields", "holyfields-cli", "holyfields-codegen"]),
+    (
+        "bloodbank-cli",
+        &[
+            "bloodbank",
+            "bloodbank-access",
+            "bloodbank-gateway",
+            "holyfields",
+            "holyfields-cli",
+            "holyfields-codegen",
+        ],
+    ),
     ("orders", &["bloodbank", "holyfields-build"]),
     (
         "xtask",

@@ -18,6 +18,7 @@ use crate::bus::{Connected, block_on};
 use crate::contracts::{self, Source};
 use crate::mask::Mask;
 use crate::table::{Table, say};
+use crate::trail::Trail;
 use crate::{place, span};
 
 /// The most characters of an error in a line.
@@ -111,6 +112,7 @@ struct Meant<'m> {
     known: Vec<String>,
     /// Whether unrouted events are meant where no queue is named.
     unrouted: bool,
+    trail: Trail,
 }
 
 impl Meant<'_> {
@@ -163,6 +165,26 @@ impl Meant<'_> {
     }
 }
 
+impl Meant<'_> {
+    /// Writes into the audit what came of it: how many, and whether that were all.
+    async fn noted(
+        &self,
+        action: &str,
+        queue: &str,
+        came: Result<(u64, bool), &TransportError>,
+        what: &str,
+    ) {
+        match came {
+            Ok((count, true)) => self.trail.done(action, queue, format!("{count} {what}")).await,
+            Ok((count, false)) => {
+                let detail = format!("{count} {what}, others stayed");
+                self.trail.failed(action, queue, detail).await;
+            }
+            Err(error) => self.trail.failed(action, queue, error.code().to_string()).await,
+        }
+    }
+}
+
 /// The dead-letter queues of everything in registry.yaml.
 pub(crate) fn dead_letter_queues(bundle: &Bundle) -> Vec<String> {
     let queues = Topology::of(bundle).queues.into_iter();
@@ -172,6 +194,11 @@ pub(crate) fn dead_letter_queues(bundle: &Bundle) -> Vec<String> {
 }
 
 impl Dlq {
+    /// Whether it changes something, and is not a dry run.
+    fn changes(&self) -> bool {
+        matches!(self, Dlq::Redrive { yes: true, .. } | Dlq::Purge { yes: true, .. })
+    }
+
     /// Exits 0 when all went well, 1 when some dead letters could not be brought back.
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         let (which, changes) = match self {
@@ -181,10 +208,12 @@ impl Dlq {
         let contracts = which.contracts(source, changes)?;
         let known = dead_letter_queues(contracts.bundle());
         block_on(async {
-            let transport = Connected::open(contracts).await?.transport();
+            let bus = Connected::open(contracts).await?;
+            let transport = bus.transport();
+            let trail = if self.changes() { Trail::beside(&bus).await } else { Trail::none() };
             // Nobody has said that unrouted events are of no use.
             let unrouted = !matches!(self, Dlq::Purge { .. });
-            let meant = Meant { transport: &*transport, which, known, unrouted };
+            let meant = Meant { transport: &*transport, which, known, unrouted, trail };
             let done = match self {
                 Dlq::Ls(_) => ls(&meant).await,
                 Dlq::Show { json, reveal, .. } => {
@@ -319,7 +348,10 @@ async fn redrive(meant: &Meant<'_>, yes: bool, rate: u32) -> anyhow::Result<u8> 
         }
         none = false;
         let redriven =
-            dead_letters::redrive(meant.transport, &queue, &meant.which.filter(), rate).await?;
+            dead_letters::redrive(meant.transport, &queue, &meant.which.filter(), rate).await;
+        let came = redriven.as_ref().map(|it| (it.count, it.failed.is_empty()));
+        meant.noted("dlq.redrive", &queue, came, "went back").await;
+        let redriven = redriven?;
         match redriven.unrouted {
             0 => say(format_args!("{queue}: {} went back", redriven.count))?,
             still => say(format_args!(
@@ -346,7 +378,10 @@ async fn purge(meant: &Meant<'_>, yes: bool) -> anyhow::Result<u8> {
     for (queue, letters) in meant.list().await? {
         if !letters.is_empty() {
             none = false;
-            let count = dead_letters::purge(meant.transport, &queue, &meant.which.filter()).await?;
+            let purged = dead_letters::purge(meant.transport, &queue, &meant.which.filter()).await;
+            let came = purged.as_ref().map(|count| (*count, true));
+            meant.noted("dlq.purge", &queue, came, "gone").await;
+            let count = purged?;
             say(format_args!("{queue}: {count} gone"))?;
         }
     }

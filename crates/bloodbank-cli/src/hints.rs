@@ -16,6 +16,7 @@ use bloodbank::{
     BusError, CheckError, Code, EnvelopeError, PublishError, ReadError, Refusal, SealError,
     SubscribeError, TransportError, UnknownKey,
 };
+use bloodbank_access::AccessError;
 
 /// What to do about a URL that cannot be read.
 const ENCODE: &str = "special characters in user, password and vhost are percent-encoded: `@` is \
@@ -76,6 +77,7 @@ fn code(error: &(dyn Error + 'static)) -> Option<Code> {
         DatabaseError,
         OutboxError,
         RelayError,
+        AccessError,
     )
 }
 
@@ -116,6 +118,14 @@ pub(crate) fn of_code(code: Code) -> Option<&'static str> {
         Code::CursorOrder => "ask in that order, or begin without it",
         Code::CursorFilter => "repeat the filter it was given with, or begin without it",
         Code::FieldNotJson => "text needs quotes: /topic=\"Budget\"",
+        Code::TokensExposed => {
+            "`chmod 600` it, and if others may have changed it, `bloodbank token revoke` each token"
+        }
+        Code::TokensMalformed => {
+            "BLOODBANK_TOKENS names another file; `bloodbank token new` makes one"
+        }
+        Code::NoSuchToken => "`bloodbank token ls` shows them",
+        Code::TokenExists => "`bloodbank token revoke` takes it out of force",
         Code::ReplayUnheard => "subscribe with `hear_replays()`, or name a queue with --queue",
         _ => return None,
     })

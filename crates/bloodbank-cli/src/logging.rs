@@ -1,7 +1,8 @@
 //! Logs on stderr, where they are asked for: `BLOODBANK_LOG` says how much (`error`, `warn`, `info`,
 //! `debug`, `trace`, `off`), `BLOODBANK_LOG_FORMAT=json` a line of JSON each.
 //!
-//! Without it there are none: what a command has to say it says itself, once.
+//! Without it there are none, or only warnings of what runs for long: what a command has to say it says
+//! itself, once.
 
 use std::env;
 
@@ -10,9 +11,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
-/// Starts logging for this process.
-pub(crate) fn start() {
-    let level = level(&variable("BLOODBANK_LOG"));
+/// Starts logging for this process; so much, unless the environment says otherwise.
+pub(crate) fn start(unless_said: LevelFilter) {
+    let level = level(&variable("BLOODBANK_LOG"), unless_said);
     let output = fmt::layer().with_writer(std::io::stderr);
     let output = match is_json(&variable("BLOODBANK_LOG_FORMAT")) {
         true => output.json().boxed(),
@@ -27,13 +28,13 @@ fn variable(name: &str) -> String {
     env::var_os(name).unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn level(text: &str) -> LevelFilter {
+fn level(text: &str, unless_said: LevelFilter) -> LevelFilter {
     if text.is_empty() {
-        return LevelFilter::OFF;
+        return unless_said;
     }
     text.parse().unwrap_or_else(|_| {
         unexpected("BLOODBANK_LOG", text, "`off`, `error`, `warn`, `info`, `debug` or `trace`");
-        LevelFilter::OFF
+        unless_said
     })
 }
 

@@ -1,5 +1,6 @@
 //! The command `bloodbank`: look at contracts, check payloads, generate code, try the bus.
 
+mod audit;
 mod bus;
 mod contracts;
 mod demo;
@@ -23,7 +24,10 @@ mod span;
 mod store;
 mod table;
 mod tail;
+mod token;
 mod topology;
+mod trail;
+mod up;
 mod validate;
 mod when;
 mod whereabouts;
@@ -35,6 +39,7 @@ use bloodbank::Kind;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use holyfields_cli::{ExplainArgs, Outcome, explain};
+use tracing::level_filters::LevelFilter;
 
 use contracts::Source;
 use list::{Kinds, List};
@@ -54,6 +59,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve the whole bus: store, bus and HTTP in one process.
+    Up(up::Up),
     /// List events: key, version, Rust type, title.
     ListEvents {
         #[command(flatten)]
@@ -100,6 +107,11 @@ enum Command {
     /// Look into the record of every event.
     #[command(subcommand)]
     Store(store::Store),
+    /// Make, list and revoke the tokens of the HTTP service.
+    #[command(subcommand)]
+    Token(token::Token),
+    /// Show who did what: what was refused for lack of rights, and what operators did.
+    Audit(audit::Audit),
     /// Show the exchanges and queues that registry.yaml asks for; compare them with the broker.
     Topology(topology::ShowTopology),
     /// Look at the configuration and the broker, and say what to do about what is wrong.
@@ -114,8 +126,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    logging::start();
     let Cli { source, command } = Cli::parse();
+    logging::start(match command {
+        // It runs for long, and nobody looks at each call.
+        Command::Up(_) => LevelFilter::WARN,
+        _ => LevelFilter::OFF,
+    });
     match run(command, &source) {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -128,6 +144,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
     match command {
+        Command::Up(up) => up.run(source),
         Command::ListEvents { list, kind } => list.run(kind, source),
         Command::ListCommands { list } => list.run(Kinds::Command, source),
         Command::Show(show) => show.run(source),
@@ -144,6 +161,8 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::Replay(replay) => replay.run(source),
         Command::Whereabouts(whereabouts) => whereabouts.run(source),
         Command::Store(store) => store.run(source),
+        Command::Token(token) => token.run(source),
+        Command::Audit(audit) => audit.run(),
         Command::Topology(topology) => topology.run(source),
         Command::Doctor(doctor) => doctor.run(source),
         Command::Demo => demo::run(),

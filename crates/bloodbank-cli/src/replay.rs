@@ -20,6 +20,7 @@ use self::which::Which;
 use crate::bus::{Connected, block_on, interrupted};
 use crate::contracts::{self, Source};
 use crate::table::say;
+use crate::trail::Trail;
 use crate::{FINDINGS, hints, place, progress, store};
 
 /// Exit code for a replay that the user has stopped, as shells have it.
@@ -107,7 +108,7 @@ impl Replay {
         }
         let bus = Connected::open(store.contracts()).await?;
         let begun = candystore::Replay::begin(store.clone(), bus.transport(), &plan, options);
-        finish(&bus, begun.await).await
+        finish(store, &bus, begun.await).await
     }
 
     async fn go_on(&self, store: &EventStore, id: Uuid) -> anyhow::Result<u8> {
@@ -132,7 +133,7 @@ impl Replay {
             );
         }
         let resumed = candystore::Replay::resume(store.clone(), bus.transport(), run);
-        finish(&bus, resumed.await).await
+        finish(store, &bus, resumed.await).await
     }
 
     fn target(&self) -> ReplayTarget {
@@ -180,11 +181,13 @@ impl Replay {
 
 /// Carries it out, and says what came of it.
 async fn finish(
+    store: &EventStore,
     bus: &Connected,
     replay: Result<candystore::Replay, ReplayError>,
 ) -> anyhow::Result<u8> {
     let replay = replay?;
     let id = replay.progress().borrow().id;
+    Trail::in_store(store).done("replay", &id.to_string(), String::new()).await;
     eprintln!("replay {id}; Ctrl-C stops it");
     let telling = tokio::spawn(progress::tell(replay.progress(), show::line));
     let ended = replay.run_until(interrupted()).await;

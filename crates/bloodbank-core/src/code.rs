@@ -370,6 +370,94 @@ codes! {
     ReplayRunning, "replay-running",
         "Another process carries the replay out.",
         "Stop the other process first.";
+
+    // Access.
+    TokenMissing, "token-missing",
+        "The service demands a token, and none was presented.",
+        "Present a token that was made for you.";
+    TokenUnknown, "token-unknown",
+        "The token that was presented is not in force.",
+        "Use a token that was not revoked, or have one made.";
+    RightMissing, "right-missing",
+        "The caller does not have the right that is named.",
+        "Have a token made that has it.";
+    NotATokenName, "not-a-token-name",
+        "The text is not a name of a token.",
+        "Use letters, digits, `.`, `_` and `-`, at most 64 of them.";
+    TokenExists, "token-exists",
+        "There is a token of this name already.",
+        "Use another name, or revoke the token of this name first.";
+    NoSuchToken, "no-such-token",
+        "No token has this name.",
+        "Correct the name.";
+    TokensUnavailable, "tokens-unavailable",
+        "The file of tokens cannot be read or changed; while it cannot be read nobody gets in.",
+        "Make the file and its folder readable and writable for its owner.";
+    TokensExposed, "tokens-exposed",
+        "Others than its owner may read or change the file of tokens, so that nobody gets in.",
+        "Set its mode to 600, and replace the tokens if others may have changed it.";
+    TokensMalformed, "tokens-malformed",
+        "The file does not hold tokens, so that nobody gets in.",
+        "Name another file, or restore this one.";
+    ReloadRefused, "reload-refused",
+        "Something is wrong with the contracts that were read again, and the old ones stay in force.",
+        "Mend what is named, and reload again.";
+    NoRandomness, "no-randomness",
+        "The system gives no random bytes.",
+        "Make the system's source of random bytes available to the process.";
+
+    // HTTP.
+    RouteMissing, "route-missing",
+        "The HTTP API has no such path.",
+        "Correct the path; the OpenAPI document lists all of them.";
+    MethodRefused, "method-refused",
+        "The path is not there for this method.",
+        "Use one of the methods that `Allow` names.";
+    BodyTooLarge, "body-too-large",
+        "The body is larger than the bound that is named.",
+        "Send less at a time.";
+    BodyIncomplete, "body-incomplete",
+        "The body ended before it was whole, or did not come in time.",
+        "Send it again.";
+    MediaTypeRefused, "media-type-refused",
+        "The body is of another media type, or is encoded in another way, than the path takes.",
+        "Send one of the media types that are named, in UTF-8 and without a content encoding.";
+    ParameterRefused, "parameter-refused",
+        "A parameter of the query, the path or the headers is not what it should be.",
+        "Correct the parameter that is named.";
+    EventMissing, "event-missing",
+        "No event is stored under this id or position.",
+        "Correct the id; an event that was pruned is gone, and one that was just sent may not be recorded yet.";
+    SchemaMissing, "schema-missing",
+        "No contract has a schema of this path.",
+        "Take the paths from the list of contracts.";
+    ReplayMissing, "replay-missing",
+        "There is no replay of this id.",
+        "Take the ids from the list of replays.";
+    TooManyRequests, "too-many-requests",
+        "The caller asks more often than it may.",
+        "Wait for as long as `Retry-After` says.";
+    TooManyStreams, "too-many-streams",
+        "As many streams are open as the service holds at a time.",
+        "Close one, or try again later.";
+    AnswerTimeout, "answer-timeout",
+        "The service could not answer in time.",
+        "Ask for less, or try again later.";
+    HostRefused, "host-refused",
+        "The request names another host than the service answers for.",
+        "Ask by the name `localhost`, or by the address 127.0.0.1 or [::1].";
+    OriginRefused, "origin-refused",
+        "A web page of another origin has asked for a change.",
+        "Name the origin of the page among those that the service lets ask.";
+    UpgradeExpected, "upgrade-expected",
+        "The path speaks WebSocket, and the request does not ask for it.",
+        "Open it as a WebSocket, or follow `/stream` instead.";
+    ServiceEnding, "service-ending",
+        "The service is being ended and begins nothing new.",
+        "Try again, so that another instance answers, or this one once it is back.";
+    InternalError, "internal-error",
+        "The service's own code failed.",
+        "Report it, with the id of the request.";
 }
 
 impl fmt::Display for Code {

@@ -1,5 +1,6 @@
 //! The one authority on what is valid.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -11,6 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::bounds;
+use crate::describe::HIDDEN;
 use crate::schema::{SchemaError, Validator};
 use crate::violation::Violations;
 use crate::{
@@ -161,6 +163,46 @@ impl Contracts {
         };
         validator.hide(payload);
         validator.has_sensitive()
+    }
+
+    /// The same of what a command is answered with.
+    pub fn hide_reply(&self, route: &str, reply: &mut Value) -> bool {
+        let validator = self.index(route).ok().and_then(|index| self.reply_validator(index));
+        let Some(validator) = validator.and_then(|validator| validator.as_ref().ok()) else {
+            return false;
+        };
+        validator.hide(reply);
+        validator.has_sensitive()
+    }
+
+    /// The bytes of a message as they may be shown: with `(hidden)` in place of what its contract marks as
+    /// sensitive. They are as they came where nothing is hidden; what cannot be read under a key that has
+    /// anything sensitive is hidden altogether.
+    pub fn hide_message<'b>(&self, route: &str, body: &'b [u8]) -> Cow<'b, [u8]> {
+        if !self.has_sensitive(route) {
+            return Cow::Borrowed(body);
+        }
+        let Ok(mut said) = serde_json::from_slice::<Value>(body) else {
+            return Cow::Borrowed(HIDDEN.as_bytes());
+        };
+        let before = said.clone();
+        // An envelope has its payload in `data`, also that of a CloudEvent; else it is the payload.
+        let is_envelope = ["event_type", "specversion"].iter().any(|name| said.get(name).is_some());
+        match said.get_mut("data") {
+            Some(data) if is_envelope => self.hide(route, data),
+            _ => self.hide(route, &mut said),
+        };
+        if said == before { Cow::Borrowed(body) } else { Cow::Owned(said.to_string().into_bytes()) }
+    }
+
+    /// Whether some contract marks what a JSON pointer names as sensitive, so that who may not see it must
+    /// not find it out by asking for it either. With `whole` also where it is only a part of that.
+    pub fn hides_anywhere(&self, pointer: &str, whole: bool) -> bool {
+        let all = (0..self.inner.validators.len()).filter_map(|index| self.validator(index).ok());
+        let hides = |validator: &Validator| {
+            validator.hides(pointer) || (whole && validator.has_sensitive())
+        };
+        all.into_iter().any(hides)
     }
 
     /// Whether the contract of this key marks anything as sensitive. False for an unknown key.

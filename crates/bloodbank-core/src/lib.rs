@@ -42,7 +42,7 @@ pub use holyfields::bundle::{
 };
 pub use holyfields::delay::{Delay, DelayError};
 pub use holyfields::keep::{Keep, KeepError};
-pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern};
+pub use holyfields::key::{KeyError, Kind, RoutingKey, TopicPattern, version_word};
 pub use holyfields::source::json_problem;
 pub use live_contracts::LiveContracts;
 pub use read_error::ReadError;

@@ -61,6 +61,11 @@ impl Validator {
         self.facts.hide(payload);
     }
 
+    /// Whether the value at this place of the payload must not be shown.
+    pub(crate) fn hides(&self, pointer: &str) -> bool {
+        self.facts.hides(pointer)
+    }
+
     /// Whether the schema marks anything as sensitive.
     pub(crate) fn has_sensitive(&self) -> bool {
         self.facts.any_sensitive()

@@ -101,6 +101,25 @@ impl Sealer {
         self.envelope(&contracts, contracts.find(key)?, key, data, meta)
     }
 
+    /// Seals an envelope that was put together elsewhere, by the same rules. Whether its source may be
+    /// this one is for the caller to say; it is kept.
+    ///
+    /// # Errors
+    /// Those of [`seal`](Sealer::seal).
+    pub fn seal_envelope(
+        &self,
+        kind: Kind,
+        envelope: Envelope,
+    ) -> Result<Validated<Envelope>, SealError> {
+        let contracts = self.contracts.current();
+        let contract = contracts.find(&envelope.event_type)?;
+        if contract.kind != kind {
+            return Err(SealError::WrongKind { key: envelope.event_type, kind: contract.kind });
+        }
+        self.permit(&contracts, kind, &envelope.event_type)?;
+        Ok(contracts.validate(envelope)?)
+    }
+
     fn envelope(
         &self,
         contracts: &Contracts,

@@ -92,15 +92,30 @@ impl Follow {
     /// If the database cannot be asked.
     pub async fn next(&mut self) -> Result<Followed, StoreError> {
         loop {
-            if let Some(next) = self.ahead.pop_front() {
+            if let Some(next) = self.next_stored().await? {
                 return Ok(next);
+            }
+            self.pulse.changed().await.map_err(|_| StoreError::Closed)?;
+        }
+    }
+
+    /// The next event that is stored by now; `None` where all of them are told.
+    ///
+    /// May be dropped while it reads, and called again after an error: nothing is lost.
+    ///
+    /// # Errors
+    /// If the database cannot be asked.
+    pub async fn next_stored(&mut self) -> Result<Option<Followed>, StoreError> {
+        loop {
+            if let Some(next) = self.ahead.pop_front() {
+                return Ok(Some(next));
             }
             self.pulse.borrow_and_update();
             match self.read().await? {
-                Read::Pruned(range) => return Ok(Followed::Pruned(range)),
+                Read::Pruned(range) => return Ok(Some(Followed::Pruned(range))),
                 Read::All if self.ahead.is_empty() => {
                     self.is_at_end = true;
-                    self.pulse.changed().await.map_err(|_| StoreError::Closed)?;
+                    return Ok(None);
                 }
                 _ => {}
             }

@@ -21,6 +21,7 @@
 //! - **Later**: a [`Scheduler`] keeps messages until they are due;
 //!   [`scheduled`](EventStore::scheduled) lists them, [`cancel_scheduled`](EventStore::cancel_scheduled)
 //!   takes one back.
+//! - **Who did what**: [`audit`](EventStore::audit) keeps it, [`audited`](EventStore::audited) lists it.
 //! - **The bus**: [`Embedded`] is a transport on the log of a store, with nothing to install.
 //!
 //! ```
@@ -52,6 +53,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod append;
+mod audit;
 mod backup;
 mod beside;
 mod catch_up;
@@ -93,6 +95,7 @@ mod whereabouts;
 mod writer;
 
 pub use append::Appended;
+pub use audit::{AuditEntry, AuditFilter, AuditOutcome, Audited};
 pub use backup::{Backup, BackupError};
 pub use bloodbank_bus::Start;
 pub use catch_up::CatchUp;

@@ -24,7 +24,7 @@ const RIGHTS: [(char, &str); 4] =
     [('s', "SELECT"), ('i', "INSERT"), ('u', "UPDATE"), ('d', "DELETE")];
 
 /// Every table, with the rights of each role in the order of [`Role::ALL`].
-const TABLES: [(&str, [&str; 4]); 24] = [
+const TABLES: [(&str, [&str; 4]); 25] = [
     ("migrations", ["s", "s", "s", "s"]),
     ("head", ["s", "su", "su", "su"]),
     ("events", ["s", "si", "s", "siud"]),
@@ -49,6 +49,7 @@ const TABLES: [(&str, [&str; 4]); 24] = [
     ("repairs", ["s", "s", "s", "siud"]),
     ("damaged", ["s", "s", "siud", "siud"]),
     ("handled", ["s", "s", "sid", "sid"]),
+    ("audit", ["s", "si", "si", "si"]),
 ];
 
 impl Role {

@@ -43,7 +43,10 @@ pub(super) struct UnderWay {
 
 impl Publishing {
     /// Waits until the transport has room for the message.
-    pub(super) async fn accepted(mut self) -> Result<Self, PublishError> {
+    ///
+    /// # Errors
+    /// Why it was refused, if that is known already.
+    pub async fn accepted(mut self) -> Result<Self, PublishError> {
         match &mut self.state {
             State::Failed(error) => error.take().map_or(Ok(self), Err),
             State::UnderWay(under_way) => {

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::figures::{count, count_of, parse_size, size};
 use crate::progress::{clear, over};
 use crate::table::{Table, say};
+use crate::trail::Trail;
 use crate::{span, when};
 
 #[derive(Args)]
@@ -79,7 +80,10 @@ impl Prune {
         let done = done.await;
         clear();
         let done = done?;
-        say(format_args!("{} pruned", count_of(done.events, "event")))?;
+        let pruned = count_of(done.events, "event");
+        let keys: Vec<_> = self.keys.iter().map(|pattern| pattern.as_str()).collect();
+        Trail::in_store(store).done("store.prune", &keys.join(", "), pruned.clone()).await;
+        say(format_args!("{pruned} pruned"))?;
         say_held(plan.held, plan.needed)?;
         if let Some(position) = done.held_from {
             say(format_args!(

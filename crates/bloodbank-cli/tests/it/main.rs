@@ -17,4 +17,5 @@ mod scheduled;
 mod store;
 mod store_keep;
 mod store_shown;
+mod tokens;
 mod whereabouts;

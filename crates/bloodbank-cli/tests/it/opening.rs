@@ -109,7 +109,8 @@ async fn a_store_is_made_and_migrated_by_a_command_of_its_own(machine: Machine) 
     let older = "DELETE FROM migrations WHERE version > 5; DROP TABLE scheduled; \
          DROP TABLE reports; DROP TABLE moves; DROP TABLE catch_ups; DROP TABLE summaries; \
          DROP TABLE payload_indexes; DROP TABLE retention; DROP TABLE clock_steps; \
-         DROP TABLE repairs; DROP TABLE damaged; DROP TABLE handled; ALTER TABLE consumers DROP COLUMN name; \
+         DROP TABLE repairs; DROP TABLE damaged; DROP TABLE handled; DROP TABLE audit; \
+         ALTER TABLE consumers DROP COLUMN name; \
          ALTER TABLE messages DROP COLUMN since; ALTER TABLE events DROP COLUMN digest; \
          ALTER TABLE head DROP COLUMN digest; ALTER TABLE head DROP COLUMN unchained; \
          ALTER TABLE head DROP COLUMN counted; \

@@ -185,6 +185,29 @@ impl Filter {
         })
     }
 
+    /// Whether an event passes, as the store would say: for who has the events already, and tells them to
+    /// several who ask for different ones.
+    pub fn matches(&self, event: &StoredEvent) -> bool {
+        let is = |asked: &Option<String>, found: &str| {
+            asked.as_deref().is_none_or(|asked| indexed(asked) == indexed(found))
+        };
+        let session = event.session_id.as_deref();
+        let is_in_session =
+            self.session.is_none() || session.is_some_and(|found| is(&self.session, found));
+        let belongs = |id: Uuid| event.id == id || event.correlation_id == Some(id);
+        self.kind.is_none_or(|kind| event.kind == kind)
+            && (self.keys.is_empty() || self.keys.iter().any(|key| key.matches(&event.key)))
+            && is(&self.source, &event.source)
+            && is_in_session
+            && self.correlation.is_none_or(belongs)
+            && self.since.is_none_or(|since| event.received >= since)
+            && self.until.is_none_or(|until| event.received < until)
+            && self.first.is_none_or(|first| event.position >= first)
+            && self.last.is_none_or(|last| event.position <= last)
+            && self.standing.is_none_or(|standing| event.standing == standing)
+            && self.passes(event)
+    }
+
     /// Whether the fields of a payload are as they must be. What is not an envelope has none.
     pub(crate) fn passes(&self, event: &StoredEvent) -> bool {
         if self.fields.is_empty() {

@@ -8,7 +8,7 @@ use super::{Connection, Value, time_to_micros};
 use crate::{Foreign, Migrated, StoreError, partitions, summary};
 
 /// Each step from one version of the tables to the next. A step that was ever released never changes.
-const STEPS: [(&str, &str); 15] = [
+const STEPS: [(&str, &str); 16] = [
     ("events", include_str!("../../migrations/1_events.sql")),
     ("queues", include_str!("../../migrations/2_queues.sql")),
     ("pruned", include_str!("../../migrations/3_pruned.sql")),
@@ -24,6 +24,7 @@ const STEPS: [(&str, &str); 15] = [
     ("counted", include_str!("../../migrations/13_counted.sql")),
     ("handled", include_str!("../../migrations/14_handled.sql")),
     (PARTITIONS, include_str!("../../migrations/15_partitions.sql")),
+    ("audit", include_str!("../../migrations/16_audit.sql")),
 ];
 
 /// The step whose table is filled with the figures of what is stored.

@@ -152,6 +152,7 @@ pub(crate) async fn make_older(database: &Database, version: i64) {
         "repairs",
         "damaged",
         "handled",
+        "audit",
     ];
     let columns = [
         "consumers DROP COLUMN name",

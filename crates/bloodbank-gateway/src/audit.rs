@@ -1,0 +1,50 @@
+//! Who did what, noted in the store.
+
+use axum::extract::ConnectInfo;
+use axum::http::Extensions;
+use std::net::SocketAddr;
+
+use bloodbank_access::Caller;
+use candystore::{AuditEntry, AuditOutcome};
+
+use crate::Gateway;
+
+/// Notes what a caller did. What cannot be noted is logged; it was done all the same.
+pub(crate) async fn note(
+    gateway: &Gateway,
+    caller: &Caller,
+    origin: &Origin,
+    action: &str,
+    subject: &str,
+    came: (AuditOutcome, String),
+) {
+    let (outcome, detail) = came;
+    let entry = AuditEntry::new(caller.name(), action, subject, origin.0.clone());
+    let entry = entry.with_outcome(outcome).with_detail(detail);
+    if let Err(error) = gateway.store().audit(entry).await {
+        let code = error.code().as_str();
+        tracing::warn!(action, subject, code, "the audit is not written");
+    }
+}
+
+/// From where a request comes: an address, if who serves it has handed it over.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin(String);
+
+impl Origin {
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        let address = extensions.get::<ConnectInfo<SocketAddr>>();
+        Origin(address.map_or_else(|| "HTTP".to_owned(), |ConnectInfo(it)| it.ip().to_string()))
+    }
+}
+
+impl axum::extract::FromRequestParts<Gateway> for Origin {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(
+        parts: &mut axum::http::request::Parts,
+        _: &Gateway,
+    ) -> Result<Self, Self::Rejection> {
+        Ok(Origin::of(&parts.extensions))
+    }
+}
