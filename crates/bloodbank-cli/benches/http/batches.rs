@@ -21,7 +21,7 @@ pub(crate) fn run() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = contenders::bloodbank(folder.path(), None);
     let body = folder.path().join("batch.ndjson");
-    std::fs::write(&body, lines()).expect("a file");
+    std::fs::write(&body, lines(BATCH)).expect("a file");
     let data = format!("@{}", body.display());
     let url = service.url("/events");
     let post = || {
@@ -55,9 +55,10 @@ fn verdict(rate: f64) -> String {
     at_least(rate / WANTED, "50,000/s", 1.0)
 }
 
-fn lines() -> String {
+/// So many events, each as a line.
+pub(crate) fn lines(count: usize) -> String {
     let mut lines = String::new();
-    for n in 0..BATCH {
+    for n in 0..count {
         let _ = writeln!(
             lines,
             r#"{{"event_type":"theboard.meeting.created","source":"theboard-producer","data":{{"event_type":"theboard.meeting.created","meeting_id":"0190b3a2-7c1e-7d3f-8a5b-1c2d3e4f5a6b","topic":"Meeting {n}","strategy":"multi_agent","max_rounds":5,"agent_count":4}}}}"#

@@ -11,11 +11,11 @@ use crate::report::{at_least, at_most, line, median};
 
 const ROUNDS: usize = 5;
 const TIME: Duration = Duration::from_secs(4);
-const PATH: &str = "/events/theboard.meeting.created";
+pub(crate) const PATH: &str = "/events/theboard.meeting.created";
 /// Requests a second, for the times of answers.
 const RATE: usize = 2_000;
 
-const PAYLOAD: &str = r#"{
+pub(crate) const PAYLOAD: &str = r#"{
     "event_type": "theboard.meeting.created",
     "meeting_id": "0190b3a2-7c1e-7d3f-8a5b-1c2d3e4f5a6b",
     "topic": "How do we make the roadmap legible?",
