@@ -5,6 +5,7 @@ mod build_graph;
 mod bus;
 mod contracts;
 mod corpus;
+mod deploy;
 mod downstream;
 #[cfg(feature = "embedded")]
 mod embedded;

@@ -23,6 +23,10 @@ pub(crate) enum Bench {
     /// `BENCH_STORE_EVENTS` is the number of events that questions are asked about, 1,000,000 by
     /// default.
     Store,
+    /// Events over HTTP, beside a service of FastAPI: requests, batches, streams.
+    ///
+    /// Its parts are `requests`, `batches` and `streams`.
+    Http,
 }
 
 /// Runs one benchmark; the code generator also unoptimised, as a build script runs it.
@@ -51,6 +55,12 @@ pub(crate) fn run(what: Bench, parts: &[String]) -> anyhow::Result<u8> {
             provision::run()?;
             let mut args =
                 vec!["bench", "--quiet", "--bench", "store", "--features", "postgres", "--"];
+            args.extend(parts.iter().map(String::as_str));
+            cargo(args)
+        }
+        Bench::Http => {
+            provision::run_for_http()?;
+            let mut args = vec!["bench", "--quiet", "-p", "bloodbank-cli", "--bench", "http", "--"];
             args.extend(parts.iter().map(String::as_str));
             cargo(args)
         }

@@ -1,5 +1,5 @@
-//! What the tests need on the machine: RabbitMQ, Redis, PostgreSQL with a pooler before it, faketime, and
-//! a Python with packages.
+//! What the tests need on the machine: RabbitMQ, Redis, PostgreSQL with a pooler before it, faketime,
+//! promtool, and a Python with packages.
 //!
 //! As root on Debian it is put there; elsewhere what is missing is said, and the tests that need it
 //! are skipped. With `CI=true` nothing may be missing.
@@ -26,18 +26,40 @@ const CLUSTERS: &str = "/etc/postgresql-common/createcluster.d/bloodbank.conf";
 /// A package of Debian, and whether what we need of it is there.
 type Need = (&'static str, fn() -> bool);
 
-const NEEDS: [Need; 6] = [
+const NEEDS: [Need; 7] = [
     ("rabbitmq-server", || Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists()),
     ("redis-server", || Path::new("/usr/bin/redis-server").exists()),
     ("postgresql", || has_postgres(Path::new("/usr/lib/postgresql"))),
     ("pgbouncer", || Path::new("/usr/sbin/pgbouncer").exists()),
     ("faketime", || Path::new("/usr/bin/faketime").exists()),
+    // For its `promtool`.
+    ("prometheus", || Path::new("/usr/bin/promtool").exists()),
     ("python3-venv", || python().exists() || quiet("python3", &["-c", "import venv, ensurepip"])),
 ];
 
+/// What makes requests in the benchmark of HTTP.
+const LOAD: [Need; 3] = [
+    ("wrk", || Path::new("/usr/bin/wrk").exists()),
+    ("hey", || Path::new("/usr/bin/hey").exists()),
+    ("curl", || Path::new("/usr/bin/curl").exists()),
+];
+
+/// What our Python has, and the service beside ours in the benchmark of HTTP.
+const WITH_FASTAPI: [&str; 2] = ["fastapi==0.116.1", "uvicorn[standard]==0.35.0"];
+
 /// Puts there what is missing. Fails if that does not work and the environment has `CI=true`.
 pub(crate) fn run() -> anyhow::Result<()> {
-    for done in [install(), make_python()] {
+    attempt([install(&NEEDS), make_python()])
+}
+
+/// The same, and what the benchmark of HTTP needs besides.
+pub(crate) fn run_for_http() -> anyhow::Result<()> {
+    run()?;
+    attempt([install(&LOAD), add_packages("with_fastapi", &WITH_FASTAPI)])
+}
+
+fn attempt<const N: usize>(steps: [anyhow::Result<()>; N]) -> anyhow::Result<()> {
+    for done in steps {
         match done {
             Err(error) if env::var("CI").as_deref() != Ok("true") => {
                 eprintln!("warning: tests are skipped: {error:#}");
@@ -64,12 +86,12 @@ fn has_postgres(versions: &Path) -> bool {
     versions.any(|version| version.path().join("bin/postgres").exists())
 }
 
-fn missing() -> Vec<&'static str> {
-    NEEDS.iter().filter(|(_, there)| !there()).map(|(package, _)| *package).collect()
+fn missing(needs: &[Need]) -> Vec<&'static str> {
+    needs.iter().filter(|(_, there)| !there()).map(|(package, _)| *package).collect()
 }
 
-fn install() -> anyhow::Result<()> {
-    let packages = missing();
+fn install(needs: &[Need]) -> anyhow::Result<()> {
+    let packages = missing(needs);
     if packages.is_empty() {
         return Ok(());
     }
@@ -85,24 +107,39 @@ fn install() -> anyhow::Result<()> {
         call("apt-get", &args)?;
         drop((policy, clusters));
     }
-    let packages = missing().join(" ");
+    let packages = missing(needs).join(" ");
     ensure!(packages.is_empty(), "missing: {packages}\nhelp: sudo apt-get install {packages}");
     Ok(())
 }
 
 /// Makes our Python, unless it is there with these very packages.
 fn make_python() -> anyhow::Result<()> {
-    let folder = folder();
-    let (marker, wanted) = (folder.join("packages.txt"), PACKAGES.join("\n"));
-    if fs::read_to_string(&marker).is_ok_and(|made| made == wanted) && python().exists() {
+    if !has_packages("packages", &PACKAGES) {
+        call("python3", &["-m", "venv", "--clear", &folder().to_string_lossy()])?;
+    }
+    add_packages("packages", &PACKAGES)
+}
+
+/// Installs packages into our Python, unless the file of that name says that it has these very ones.
+fn add_packages(name: &str, packages: &[&str]) -> anyhow::Result<()> {
+    if has_packages(name, packages) {
         return Ok(());
     }
-    eprintln!("== a Python with {}", PACKAGES.join(" "));
-    call("python3", &["-m", "venv", "--clear", &folder.to_string_lossy()])?;
+    eprintln!("== a Python with {}", packages.join(" "));
     let mut args = vec!["-m", "pip", "install", "--quiet", "--disable-pip-version-check"];
-    args.extend(PACKAGES);
+    args.extend(packages);
     call(&python().to_string_lossy(), &args)?;
-    fs::write(marker, wanted).context("the marker of our Python cannot be written")
+    fs::write(marker(name), packages.join("\n"))
+        .context("the marker of our Python cannot be written")
+}
+
+fn has_packages(name: &str, packages: &[&str]) -> bool {
+    let made = fs::read_to_string(marker(name));
+    made.is_ok_and(|made| made == packages.join("\n")) && python().exists()
+}
+
+fn marker(name: &str) -> PathBuf {
+    folder().join(format!("{name}.txt"))
 }
 
 /// While it lasts, an installation starts no service.

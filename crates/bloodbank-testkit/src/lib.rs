@@ -38,4 +38,4 @@ pub use pooler::Pooler;
 pub use postgres::{Postgres, PostgresOptions};
 pub use proxy::Proxy;
 pub use redis::Redis;
-pub use require::{faketime, pooler, postgres, python, rabbitmq, redis};
+pub use require::{faketime, pooler, postgres, promtool, python, rabbitmq, redis};

@@ -76,6 +76,20 @@ pub fn faketime() -> bool {
     )
 }
 
+/// Whether `promtool` is on the machine, which judges what is meant for Prometheus. If not, says that the
+/// test is skipped.
+///
+/// # Panics
+///
+/// If it is not, and the environment has `CI=true`.
+#[must_use]
+pub fn promtool() -> bool {
+    there(
+        Path::new("/usr/bin/promtool").exists(),
+        "promtool is missing: apt-get install prometheus, or run `cargo xtask test` as root on Debian",
+    )
+}
+
 /// The Python with the packages that tests use, which `cargo xtask test` makes. If there is none,
 /// says that the test is skipped.
 ///
