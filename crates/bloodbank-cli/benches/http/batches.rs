@@ -26,7 +26,15 @@ pub(crate) fn run() {
     let url = service.url("/events");
     let post = || {
         let mut curl = Command::new("curl");
-        curl.args(["-sf", "-m", "60", "-o", "/dev/null", "-H", "Content-Type: application/x-ndjson"]);
+        curl.args([
+            "-sf",
+            "-m",
+            "60",
+            "-o",
+            "/dev/null",
+            "-H",
+            "Content-Type: application/x-ndjson",
+        ]);
         // One after the other on one connection.
         for at in 0..REQUESTS {
             if at > 0 {

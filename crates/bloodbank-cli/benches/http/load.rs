@@ -20,11 +20,12 @@ pub(crate) struct Load {
 
 /// Whether the programs are installed; says so if they are not.
 pub(crate) fn is_there() -> bool {
-    let missing = ["wrk", "hey", "curl"].into_iter().filter(|name| {
-        let found = Command::new("sh").args(["-c", &format!("command -v {name}")]);
-        !{ found }.stdout(Stdio::null()).status().is_ok_and(|status| status.success())
-    });
-    let missing: Vec<_> = missing.collect();
+    let is_missing = |name: &&str| {
+        let look = format!("command -v {name}");
+        let found = Command::new("sh").args(["-c", &look]).stdout(Stdio::null()).status();
+        !found.is_ok_and(|status| status.success())
+    };
+    let missing: Vec<_> = ["wrk", "hey", "curl"].into_iter().filter(is_missing).collect();
     if !missing.is_empty() {
         eprintln!("skipped: `{}` missing; `apt-get install {0}`", missing.join(" "));
     }
@@ -73,7 +74,8 @@ pub(crate) fn paced(url: &str, body: &Path, rate: usize, time: Duration) -> Load
     for line in output.lines().skip(1) {
         let fields: Vec<&str> = line.split(',').collect();
         times.push(fields[0].parse::<f64>().expect("a time") * 1e3);
-        failed += if fields.get(6).is_some_and(|status| status.starts_with('2')) { 0.0 } else { 1.0 };
+        failed +=
+            if fields.get(6).is_some_and(|status| status.starts_with('2')) { 0.0 } else { 1.0 };
     }
     times.sort_by(f64::total_cmp);
     let p99 = times.get(times.len() * 99 / 100).copied().unwrap_or(f64::NAN);

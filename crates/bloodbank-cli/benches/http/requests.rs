@@ -103,17 +103,12 @@ pub(crate) fn run() {
         }
     }
     let [embedded, on_broker, fastapi] = &rounds;
-    println!(
-        "one event a request, {} connections; p99 at {RATE}/s\n",
-        load::CONNECTIONS
-    );
+    println!("one event a request, {} connections; p99 at {RATE}/s\n", load::CONNECTIONS);
     let fast = |rate: f64, wanted| at_least(rate / fastapi.rate(), "FastAPI", wanted);
     let quick = |rounds: &Rounds| at_most(median(&rounds.p99), "ms p99", 10.0);
     let cheap = at_most(on_broker.cpu() / fastapi.cpu(), "of FastAPI's CPU", 0.1);
     embedded.tell("bloodbank up, embedded", &[fast(embedded.rate(), 10.0), quick(embedded)]);
-    on_broker.tell(
-        "bloodbank up on RabbitMQ",
-        &[fast(on_broker.rate(), 4.0), cheap, quick(on_broker)],
-    );
+    on_broker
+        .tell("bloodbank up on RabbitMQ", &[fast(on_broker.rate(), 4.0), cheap, quick(on_broker)]);
     fastapi.tell("FastAPI, Pydantic, aio-pika on RabbitMQ", &[]);
 }

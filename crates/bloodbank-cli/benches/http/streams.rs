@@ -40,7 +40,8 @@ pub(crate) fn run() {
 fn follow(port: u16, path: &str, stop: &Arc<AtomicBool>, mut each: impl FnMut(&str, Value)) {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).expect("a connection");
     // What HTTP/1.0 is answered with is not cut into chunks.
-    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n");
+    let request =
+        format!("GET {path} HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n");
     socket.write_all(request.as_bytes()).expect("asked");
     socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a timeout");
     let (mut reader, mut name, mut text) = (BufReader::new(socket), String::new(), String::new());
