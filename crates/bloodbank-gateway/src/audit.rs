@@ -1,9 +1,11 @@
 //! Who did what, noted in the store.
 
-use axum::extract::ConnectInfo;
-use axum::http::Extensions;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
+use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::http::Extensions;
+use axum::http::request::Parts;
 use bloodbank_access::Caller;
 use candystore::{AuditEntry, AuditOutcome};
 
@@ -38,13 +40,10 @@ impl Origin {
     }
 }
 
-impl axum::extract::FromRequestParts<Gateway> for Origin {
-    type Rejection = std::convert::Infallible;
+impl FromRequestParts<Gateway> for Origin {
+    type Rejection = Infallible;
 
-    async fn from_request_parts(
-        parts: &mut axum::http::request::Parts,
-        _: &Gateway,
-    ) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, _: &Gateway) -> Result<Self, Infallible> {
         Ok(Origin::of(&parts.extensions))
     }
 }

@@ -4,14 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 
 use bloodbank_access::Access;
-use bloodbank_bus::{DynamicPublisher, Transport};
+use bloodbank_bus::{BoxFuture, DynamicPublisher, Transport};
 use bloodbank_core::{Contracts, LiveContracts, Sealer};
 use candystore::EventStore;
 use tokio::sync::{Semaphore, watch};
 
+use crate::admin::Reload;
 use crate::bounds::Buckets;
 use crate::events::Firsts;
 use crate::health::{Part, Since};
+use crate::queues::Queues;
+use crate::replays::Running;
 use crate::stream::Hub;
 use crate::{Limits, health};
 
@@ -43,6 +46,9 @@ struct Inner {
     firsts: Arc<Firsts>,
     hub: Arc<Hub>,
     buckets: Arc<Buckets>,
+    queues: Option<Arc<dyn Queues>>,
+    running: Arc<Running>,
+    reload: Option<Reload>,
     /// One for each stream that may be open.
     seats: Arc<Semaphore>,
 }
@@ -63,6 +69,9 @@ impl Gateway {
             firsts: Arc::default(),
             hub: Arc::default(),
             buckets: Arc::default(),
+            queues: None,
+            running: Arc::default(),
+            reload: None,
             seats: Arc::new(Semaphore::new(Limits::default().streams)),
             transport,
             store,
@@ -97,6 +106,20 @@ impl Gateway {
         self.with(|inner| inner.figures = Some(Arc::new(figures)))
     }
 
+    /// Says how the queues of the bus stand by this; without it they are not known.
+    pub fn with_queues(self, queues: impl Queues) -> Self {
+        self.with(|inner| inner.queues = Some(Arc::new(queues)))
+    }
+
+    /// Lets operators have the contracts read again. `reload` reads and checks them, and puts them in force
+    /// through the same [`LiveContracts`], or says in lines why the old ones stay.
+    pub fn with_reload(
+        self,
+        reload: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|inner| inner.reload = Some(Arc::new(reload)))
+    }
+
     /// Lets web pages of these origins ask: `https://board.example`. None may by default.
     pub fn with_origins(self, origins: impl IntoIterator<Item = String>) -> Self {
         self.with(|inner| inner.origins.extend(origins))
@@ -108,7 +131,8 @@ impl Gateway {
         self.with(|inner| inner.loopback_only = true)
     }
 
-    /// Tells all streams that the service ends, and ends them. New ones are refused.
+    /// Tells all streams that the service ends, and ends them; stops the replays that run here, which can be
+    /// resumed. New streams are refused.
     pub fn end_streams(&self) {
         self.inner.ending.send_replace(true);
     }
@@ -178,6 +202,19 @@ impl Gateway {
     /// Tells streams what passes.
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
+    }
+
+    pub(crate) fn queues(&self) -> Option<&Arc<dyn Queues>> {
+        self.inner.queues.as_ref()
+    }
+
+    /// The replays that run here.
+    pub(crate) fn running(&self) -> &Running {
+        &self.inner.running
+    }
+
+    pub(crate) fn reload(&self) -> Option<&Reload> {
+        self.inner.reload.as_ref()
     }
 
     pub(crate) fn buckets(&self) -> &Buckets {

@@ -36,12 +36,15 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod admin;
+mod audit;
 mod body;
 mod bounds;
 mod caller;
 mod commands;
 mod conditional;
 mod contracts;
+mod dlq;
 mod docs;
 mod events;
 mod gateway;
@@ -52,6 +55,8 @@ mod openapi;
 mod origin;
 mod parameters;
 mod problem;
+mod queues;
+mod replays;
 mod router;
 mod stats;
 mod stream;
@@ -62,4 +67,5 @@ pub use gateway::Gateway;
 pub use health::Part;
 pub use limits::Limits;
 pub use openapi::document;
+pub use queues::{QueueState, Queues};
 pub use router::router;

@@ -17,8 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::Problem;
 use crate::{
-    Gateway, bounds, caller, commands, contracts, docs, events, health, metrics, openapi, origin,
-    problem, stats, stream, validate,
+    Gateway, admin, bounds, caller, commands, contracts, dlq, docs, events, health, metrics,
+    openapi, origin, problem, queues, replays, stats, stream, validate,
 };
 
 /// The HTTP API of a gateway, to be served or to be mounted in another router.
@@ -53,6 +53,10 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .merge(validate::routes())
         .merge(contracts::routes())
         .merge(openapi::routes())
+        .merge(queues::routes())
+        .merge(dlq::routes())
+        .merge(replays::routes())
+        .merge(admin::routes())
         .merge(health::routes())
         .merge(metrics::routes())
 }
