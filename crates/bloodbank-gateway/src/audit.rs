@@ -4,12 +4,13 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::Extensions;
 use axum::http::request::Parts;
+use axum::http::{Extensions, StatusCode};
 use bloodbank_access::Caller;
 use candystore::{AuditEntry, AuditOutcome};
 
 use crate::Gateway;
+use crate::problem::Problem;
 
 /// Notes what a caller did. What cannot be noted is logged; it was done all the same.
 pub(crate) async fn note(
@@ -27,6 +28,20 @@ pub(crate) async fn note(
         let code = error.code().as_str();
         tracing::warn!(action, subject, code, "the audit is not written");
     }
+}
+
+/// Notes that a caller was not let say something, if that is what is wrong.
+pub(crate) async fn note_refusal(
+    gateway: &Gateway,
+    caller: &Caller,
+    origin: &Origin,
+    action: &str,
+    key: &str,
+    problem: Option<&Problem>,
+) {
+    let Some(problem) = problem.filter(|it| it.status() == StatusCode::FORBIDDEN) else { return };
+    let came = (AuditOutcome::Refused, problem.code().to_string());
+    note(gateway, caller, origin, action, key, came).await;
 }
 
 /// From where a request comes: an address, if who serves it has handed it over.

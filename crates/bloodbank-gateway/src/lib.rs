@@ -60,6 +60,7 @@ mod replays;
 mod router;
 mod stats;
 mod stream;
+mod topology;
 mod validate;
 mod when;
 

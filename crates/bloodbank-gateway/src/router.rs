@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::problem::Problem;
 use crate::{
     Gateway, admin, bounds, caller, commands, contracts, dlq, docs, events, health, metrics,
-    openapi, origin, problem, queues, replays, stats, stream, validate,
+    openapi, origin, problem, queues, replays, stats, stream, topology, validate,
 };
 
 /// The HTTP API of a gateway, to be served or to be mounted in another router.
@@ -53,6 +53,7 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .merge(validate::routes())
         .merge(contracts::routes())
         .merge(openapi::routes())
+        .merge(topology::routes())
         .merge(queues::routes())
         .merge(dlq::routes())
         .merge(replays::routes())

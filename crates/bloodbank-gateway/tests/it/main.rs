@@ -4,6 +4,7 @@ mod api;
 mod bounds;
 mod catalogue;
 mod commands;
+mod operating;
 mod problems;
 mod publishing;
 mod reading;
