@@ -38,7 +38,14 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ),
     (
         "bloodbank-cli",
-        &["bloodbank", "bloodbank-access", "holyfields", "holyfields-cli", "holyfields-codegen"],
+        &[
+            "bloodbank",
+            "bloodbank-access",
+            "bloodbank-gateway",
+            "holyfields",
+            "holyfields-cli",
+            "holyfields-codegen",
+        ],
     ),
     ("orders", &["bloodbank", "holyfields-build"]),
     (

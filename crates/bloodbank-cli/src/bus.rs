@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bloodbank::amqp::{Amqp, AmqpConfig, BrokerHost, ConnectError, HostFailure};
-use bloodbank::candystore::Embedded;
+use bloodbank::candystore::{Embedded, EventStore};
 use bloodbank::{Contracts, Transport};
 
 use crate::hints::Told;
@@ -28,6 +28,15 @@ impl Connected {
             return Ok(Connected::RabbitMq(connect(config).await?));
         }
         embedded(contracts).await.map(Connected::Embedded)
+    }
+
+    /// Connects to RabbitMQ where `RABBIT_URL` or `RABBIT_HOST` says so; else the bus in this store.
+    pub(crate) async fn beside(contracts: Contracts, store: &EventStore) -> anyhow::Result<Self> {
+        let declared = contracts.bundle().exchange.as_ref();
+        Ok(match AmqpConfig::from_env_and(declared)? {
+            Some(config) => Connected::RabbitMq(connect(config).await?),
+            None => Connected::Embedded(Embedded::new(store.clone())),
+        })
     }
 
     pub(crate) fn transport(&self) -> Arc<dyn Transport> {

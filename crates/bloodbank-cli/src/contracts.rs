@@ -46,6 +46,21 @@ pub(crate) struct Known {
     registry: Option<PathBuf>,
 }
 
+impl Known {
+    /// The schema folder.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match &self.origin {
+            Origin::Folder(folder) | Origin::Above(folder) => Some(folder),
+            Origin::BuiltIn => None,
+        }
+    }
+
+    /// The service registry.
+    pub(crate) fn registry(&self) -> Option<&Path> {
+        self.registry.as_deref()
+    }
+}
+
 /// The files that contracts are read from.
 pub(crate) struct Files {
     pub(crate) schemas: PathBuf,

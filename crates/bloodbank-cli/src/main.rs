@@ -27,6 +27,7 @@ mod tail;
 mod token;
 mod topology;
 mod trail;
+mod up;
 mod validate;
 mod when;
 mod whereabouts;
@@ -58,6 +59,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Serve the whole bus: store, bus and HTTP in one process.
+    Up(up::Up),
     /// List events: key, version, Rust type, title.
     ListEvents {
         #[command(flatten)]
@@ -124,7 +127,11 @@ enum Command {
 
 fn main() -> ExitCode {
     let Cli { source, command } = Cli::parse();
-    logging::start(LevelFilter::OFF);
+    logging::start(match command {
+        // It runs for long, and nobody looks at each call.
+        Command::Up(_) => LevelFilter::WARN,
+        _ => LevelFilter::OFF,
+    });
     match run(command, &source) {
         Ok(code) => ExitCode::from(code),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
@@ -137,6 +144,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
     match command {
+        Command::Up(up) => up.run(source),
         Command::ListEvents { list, kind } => list.run(kind, source),
         Command::ListCommands { list } => list.run(Kinds::Command, source),
         Command::Show(show) => show.run(source),

@@ -23,8 +23,8 @@ mod verify;
 pub(crate) mod which;
 
 use anyhow::Context;
-use bloodbank::Contracts;
 use bloodbank::candystore::{EventStore, StoreError, StoreOptions, StoreUrl};
+use bloodbank::{Contracts, LiveContracts};
 use clap::Subcommand;
 
 use crate::bus::block_on;
@@ -134,7 +134,7 @@ impl Store {
 }
 
 /// The store that `DATABASE_URL` names, for reading and writing.
-pub(crate) async fn open(contracts: Contracts) -> anyhow::Result<EventStore> {
+pub(crate) async fn open(contracts: impl Into<LiveContracts>) -> anyhow::Result<EventStore> {
     let url = StoreUrl::from_env()?;
     let store = opened(&url, EventStore::open(StoreOptions::new(url.clone()), contracts).await)?;
     if let Some(migrated) = store.migrated().filter(|migrated| migrated.from > 0) {

@@ -399,6 +399,9 @@ codes! {
     TokensMalformed, "tokens-malformed",
         "The file does not hold tokens, so that nobody gets in.",
         "Name another file, or restore this one.";
+    ReloadRefused, "reload-refused",
+        "Something is wrong with the contracts that were read again, and the old ones stay in force.",
+        "Mend what is named, and reload again.";
     NoRandomness, "no-randomness",
         "The system gives no random bytes.",
         "Make the system's source of random bytes available to the process.";

@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use bloodbank_access::Access;
-use bloodbank_bus::{BoxFuture, DynamicPublisher, Transport};
+use bloodbank_bus::{DynamicPublisher, Transport};
 use bloodbank_core::{Contracts, LiveContracts, Sealer};
 use candystore::EventStore;
 use tokio::sync::{Semaphore, watch};
 
-use crate::admin::Reload;
 use crate::bounds::Buckets;
 use crate::events::Firsts;
 use crate::health::{Part, Since};
 use crate::queues::Queues;
+use crate::reload::{Reload, Reloaded};
 use crate::replays::Running;
 use crate::stream::Hub;
 use crate::{Limits, health};
@@ -71,7 +71,6 @@ impl Gateway {
             buckets: Arc::default(),
             queues: None,
             running: Arc::default(),
-            reload: None,
             seats: Arc::new(Semaphore::new(Limits::default().streams)),
             transport,
             store,
@@ -81,6 +80,7 @@ impl Gateway {
             parts: Vec::new(),
             store_since: Arc::default(),
             figures: None,
+            reload: None,
             origins: Vec::new(),
             loopback_only: false,
             ending: watch::Sender::new(false),
@@ -111,13 +111,13 @@ impl Gateway {
         self.with(|inner| inner.queues = Some(Arc::new(queues)))
     }
 
-    /// Lets operators have the contracts read again. `reload` reads and checks them, and puts them in force
-    /// through the same [`LiveContracts`], or says in lines why the old ones stay.
-    pub fn with_reload(
-        self,
-        reload: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
-    ) -> Self {
-        self.with(|inner| inner.reload = Some(Arc::new(reload)))
+    /// Lets operators read the contracts again. `reload` reads them and puts them in force, or says why the
+    /// old ones stay.
+    pub fn with_reload<F>(self, reload: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Reloaded, String>> + Send + 'static,
+    {
+        self.with(|inner| inner.reload = Some(Arc::new(move || Box::pin(reload()))))
     }
 
     /// Lets web pages of these origins ask: `https://board.example`. None may by default.

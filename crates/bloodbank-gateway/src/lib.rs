@@ -36,7 +36,6 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
-mod admin;
 mod audit;
 mod body;
 mod bounds;
@@ -56,6 +55,7 @@ mod origin;
 mod parameters;
 mod problem;
 mod queues;
+mod reload;
 mod replays;
 mod router;
 mod stats;
@@ -69,4 +69,5 @@ pub use health::Part;
 pub use limits::Limits;
 pub use openapi::document;
 pub use queues::{QueueState, Queues};
+pub use reload::Reloaded;
 pub use router::router;

@@ -17,8 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::Problem;
 use crate::{
-    Gateway, admin, bounds, caller, commands, contracts, dlq, docs, events, health, metrics,
-    openapi, origin, problem, queues, replays, stats, stream, topology, validate,
+    Gateway, audit, bounds, caller, commands, contracts, dlq, docs, events, health, metrics,
+    openapi, origin, problem, queues, reload, replays, stats, stream, topology, validate,
 };
 
 /// The HTTP API of a gateway, to be served or to be mounted in another router.
@@ -57,8 +57,9 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .merge(queues::routes())
         .merge(dlq::routes())
         .merge(replays::routes())
-        .merge(admin::routes())
+        .merge(audit::routes())
         .merge(health::routes())
+        .merge(reload::routes())
         .merge(metrics::routes())
 }
 

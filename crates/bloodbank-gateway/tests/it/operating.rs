@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use bloodbank_access::{Access, Keys, Rights, TokenFile};
 use bloodbank_bus::{Reason, Settlement, Subscription, Topology, Transport};
-use bloodbank_gateway::Gateway;
+use bloodbank_gateway::{Gateway, Reloaded};
 use bloodbank_testkit::catalog;
 use candystore::{AuditFilter, Embedded};
 use serde_json::{Value, json};
@@ -162,23 +162,26 @@ async fn contracts_are_read_again_or_the_old_ones_stay() {
     let served = Served::harbour().await;
     served.post("/admin/reload", &[], &json!({})).await.problem(501, "unsupported");
     let contracts = served.contracts.clone();
-    let swap = move || -> bloodbank_bus::BoxFuture<'static, Result<(), String>> {
+    let swap = move || {
         let contracts = contracts.clone();
-        Box::pin(async move {
-            match contracts.current().contract("lot.parcel") {
+        async move {
+            let old = contracts.current();
+            match old.contract("lot.parcel") {
                 Some(_) => drop(contracts.replace(clinic())),
                 None => return Err("oven.json: no such folder".to_owned()),
             }
-            Ok(())
-        })
+            Ok(Reloaded::between(&old, &clinic()))
+        }
     };
     let gateway: Gateway = served.gateway.clone().with_reload(swap);
     let served = Served { router: bloodbank_gateway::router(gateway), ..served };
     let said = served.post("/admin/reload", &[], &json!({})).await;
-    assert_eq!(said.json(), json!({ "contracts": 1, "services": 0 }));
+    let said = said.json();
+    assert_eq!((&said["contracts"], &said["services"]), (&json!(1), &json!(0)));
+    assert_eq!(said["added"], json!(["clinic.patient.admitted"]));
     served.post("/events/lot.parcel", &[], &json!({})).await.problem(404, "unknown-key");
     let problem =
-        served.post("/admin/reload", &[], &json!({})).await.problem(409, "contracts-broken");
+        served.post("/admin/reload", &[], &json!({})).await.problem(409, "reload-refused");
     assert_eq!(problem["detail"], "oven.json: no such folder");
     let patient =
         served.post("/events/clinic.patient.admitted", &[], &json!({ "ward": "B2" })).await;
