@@ -127,9 +127,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let Cli { source, command } = Cli::parse();
-    logging::start(match command {
-        // It runs for long, and nobody looks at each call.
-        Command::Up(_) => LevelFilter::WARN,
+    logging::start(match &command {
+        Command::Up(up) => up.log_level(),
         _ => LevelFilter::OFF,
     });
     match run(command, &source) {

@@ -22,6 +22,7 @@ use bloodbank_gateway::{Gateway, Reloaded};
 use clap::Args;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tracing::level_filters::LevelFilter;
 
 use self::address::{Address, is_local};
 use self::crew::{Crew, Stopped};
@@ -72,6 +73,15 @@ struct Running {
 }
 
 impl Up {
+    /// How much is logged unless the environment says so: it runs for long, and nobody looks at each call.
+    /// The handlers of the demo fail on purpose.
+    pub(crate) fn log_level(&self) -> LevelFilter {
+        match self.demo.wanted() {
+            Some(_) => LevelFilter::OFF,
+            None => LevelFilter::WARN,
+        }
+    }
+
     /// Exits 0 when all that was accepted was finished, 1 when not.
     pub(crate) fn run(&self, source: &Source) -> anyhow::Result<u8> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::Gateway;
+use crate::audit::{Origin, note_refusal};
 use crate::body::JsonBody;
 use crate::caller::Anyone;
 use crate::events::{Beside, EnvelopeBody, say, sealer};
@@ -61,21 +62,27 @@ struct Reply {
 async fn send(
     State(gateway): State<Gateway>,
     Anyone(caller): Anyone,
+    origin: Origin,
     Path(key): Path<String>,
     Query(waiting): Query<Waiting>,
     beside: Beside,
     JsonBody(payload): JsonBody,
 ) -> Answer<Response> {
-    let Some(wait) = waiting.wait else {
-        let said = say(&gateway, &caller, Kind::Command, &key, payload, &beside).await?;
-        return Ok(said.into_response());
-    };
     let most = gateway.limits().wait;
-    if wait.duration() > most {
+    if waiting.wait.is_some_and(|wait| wait.duration() > most) {
         let detail = format!("parameter `wait` of the query: at most {} s", most.as_secs());
         return Err(Problem::parameter(detail));
     }
-    Ok(Json(call(&gateway, &caller, &key, payload, &beside, wait).await?).into_response())
+    let answer = match waiting.wait {
+        None => say(&gateway, &caller, Kind::Command, &key, payload, &beside)
+            .await
+            .map(IntoResponse::into_response),
+        Some(wait) => call(&gateway, &caller, &key, payload, &beside, wait)
+            .await
+            .map(|reply| Json(reply).into_response()),
+    };
+    note_refusal(&gateway, &caller, &origin, "send", &key, answer.as_ref().err()).await;
+    answer
 }
 
 async fn call(

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -304,10 +303,8 @@ async fn redrive(
         };
         note(&gateway, &caller, &origin, "dlq.redrive", &queue, came).await;
         let redriven = redriven?;
-        let stayed = |(key, error): (String, TransportError)| Stayed {
-            key,
-            code: error.code().as_str(),
-        };
+        let stayed =
+            |(key, error): (String, TransportError)| Stayed { key, code: error.code().as_str() };
         Ok(Done {
             queue,
             dry_run: false,

@@ -17,6 +17,7 @@ use utoipa_axum::routes;
 
 pub(crate) use self::beside::Beside;
 pub(crate) use self::firsts::Firsts;
+pub(crate) use self::list::limit;
 pub(crate) use self::publish::{EnvelopeBody, say};
 pub(crate) use self::source::sealer;
 pub(crate) use self::stored::{DamagedBody, StoredBody};

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use bloodbank_access::Access;
 use bloodbank_bus::{DynamicPublisher, Transport};
 use bloodbank_core::{Contracts, LiveContracts, Sealer};
-use candystore::{AuditEntry, EventStore};
+use candystore::EventStore;
 use tokio::sync::{Semaphore, watch};
 
 use crate::bounds::Buckets;
 use crate::events::Firsts;
 use crate::health::{Part, Since};
+use crate::queues::Queues;
 use crate::reload::{Reload, Reloaded};
+use crate::replays::Running;
 use crate::stream::Hub;
 use crate::{Limits, health};
 
@@ -36,7 +38,6 @@ struct Inner {
     parts: Vec<Part>,
     store_since: Arc<Since>,
     figures: Option<Figures>,
-    reload: Option<Reload>,
     origins: Vec<String>,
     loopback_only: bool,
     ending: watch::Sender<bool>,
@@ -45,6 +46,9 @@ struct Inner {
     firsts: Arc<Firsts>,
     hub: Arc<Hub>,
     buckets: Arc<Buckets>,
+    queues: Option<Arc<dyn Queues>>,
+    running: Arc<Running>,
+    reload: Option<Reload>,
     /// One for each stream that may be open.
     seats: Arc<Semaphore>,
 }
@@ -65,6 +69,8 @@ impl Gateway {
             firsts: Arc::default(),
             hub: Arc::default(),
             buckets: Arc::default(),
+            queues: None,
+            running: Arc::default(),
             seats: Arc::new(Semaphore::new(Limits::default().streams)),
             transport,
             store,
@@ -100,6 +106,11 @@ impl Gateway {
         self.with(|inner| inner.figures = Some(Arc::new(figures)))
     }
 
+    /// Says how the queues of the bus stand by this; without it they are not known.
+    pub fn with_queues(self, queues: impl Queues) -> Self {
+        self.with(|inner| inner.queues = Some(Arc::new(queues)))
+    }
+
     /// Lets operators read the contracts again. `reload` reads them and puts them in force, or says why the
     /// old ones stay.
     pub fn with_reload<F>(self, reload: impl Fn() -> F + Send + Sync + 'static) -> Self
@@ -120,7 +131,8 @@ impl Gateway {
         self.with(|inner| inner.loopback_only = true)
     }
 
-    /// Tells all streams that the service ends, and ends them. New ones are refused.
+    /// Tells all streams that the service ends, and ends them; stops the replays that run here, which can be
+    /// resumed. New streams are refused.
     pub fn end_streams(&self) {
         self.inner.ending.send_replace(true);
     }
@@ -165,17 +177,6 @@ impl Gateway {
         self.inner.figures.as_ref()
     }
 
-    pub(crate) fn reload(&self) -> Option<&Reload> {
-        self.inner.reload.as_ref()
-    }
-
-    /// Keeps who did what. What was done is done, also where this cannot be kept.
-    pub(crate) async fn audit(&self, entry: AuditEntry) {
-        if let Err(error) = self.store().audit(entry).await {
-            tracing::error!(code = %error.code(), %error, "the audit cannot be written");
-        }
-    }
-
     pub(crate) fn origins(&self) -> &[String] {
         &self.inner.origins
     }
@@ -201,6 +202,19 @@ impl Gateway {
     /// Tells streams what passes.
     pub(crate) fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
+    }
+
+    pub(crate) fn queues(&self) -> Option<&Arc<dyn Queues>> {
+        self.inner.queues.as_ref()
+    }
+
+    /// The replays that run here.
+    pub(crate) fn running(&self) -> &Running {
+        &self.inner.running
+    }
+
+    pub(crate) fn reload(&self) -> Option<&Reload> {
+        self.inner.reload.as_ref()
     }
 
     pub(crate) fn buckets(&self) -> &Buckets {

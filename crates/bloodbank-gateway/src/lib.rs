@@ -36,12 +36,14 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod audit;
 mod body;
 mod bounds;
 mod caller;
 mod commands;
 mod conditional;
 mod contracts;
+mod dlq;
 mod docs;
 mod events;
 mod gateway;
@@ -52,10 +54,13 @@ mod openapi;
 mod origin;
 mod parameters;
 mod problem;
+mod queues;
 mod reload;
+mod replays;
 mod router;
 mod stats;
 mod stream;
+mod topology;
 mod validate;
 mod when;
 
@@ -63,5 +68,6 @@ pub use gateway::Gateway;
 pub use health::Part;
 pub use limits::Limits;
 pub use openapi::document;
+pub use queues::{QueueState, Queues};
 pub use reload::Reloaded;
 pub use router::router;

@@ -156,8 +156,7 @@ pub(crate) async fn all(gateway: &Gateway) -> Answer<Vec<QueueBody>> {
         let detail = "the service does not know the queues of its bus";
         Problem::new(StatusCode::NOT_IMPLEMENTED, Code::Unsupported, detail)
     })?;
-    let mut all: Vec<QueueBody> =
-        asked.queues().await?.into_iter().map(QueueBody::of).collect();
+    let mut all: Vec<QueueBody> = asked.queues().await?.into_iter().map(QueueBody::of).collect();
     for declared in Topology::of(gateway.contracts().bundle()).queues {
         let known = all.iter().position(|queue| queue.name == declared.name);
         let at = known.unwrap_or_else(|| {

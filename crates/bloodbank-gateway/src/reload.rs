@@ -8,13 +8,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use bloodbank_core::{Code, Contracts};
-use candystore::{AuditEntry, AuditOutcome};
+use candystore::AuditOutcome;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::Gateway;
+use crate::audit::{Origin, note};
 use crate::caller::Operator;
 use crate::problem::{Answer, Problem, ProblemBody};
 
@@ -75,22 +76,24 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
             body = ProblemBody, content_type = "application/problem+json"),
         (status = "4XX", description = "The caller may not operate.", body = ProblemBody,
             content_type = "application/problem+json"),
+        (status = 501, description = "The service does not read its contracts again.",
+            body = ProblemBody, content_type = "application/problem+json"),
     ))]
 async fn reload(
     State(gateway): State<Gateway>,
     Operator(caller): Operator,
+    origin: Origin,
 ) -> Answer<Json<Reloaded>> {
     let Some(reload) = gateway.reload() else {
         let detail = "this service does not read its contracts again";
         return Err(Problem::new(StatusCode::NOT_IMPLEMENTED, Code::Unsupported, detail));
     };
     let done = reload().await;
-    let entry = AuditEntry::new(caller.name(), "reload", "contracts", "http");
-    let entry = match &done {
-        Ok(reloaded) => entry.with_detail(format!("{} contracts", reloaded.contracts)),
-        Err(_) => entry.with_outcome(AuditOutcome::Failed),
+    let came = match &done {
+        Ok(reloaded) => (AuditOutcome::Done, format!("{} contracts", reloaded.contracts)),
+        Err(_) => (AuditOutcome::Failed, Code::ReloadRefused.to_string()),
     };
-    gateway.audit(entry).await;
+    note(&gateway, &caller, &origin, "reload", "contracts", came).await;
     let done = done.map(Json);
     done.map_err(|why| Problem::new(StatusCode::CONFLICT, Code::ReloadRefused, why))
 }

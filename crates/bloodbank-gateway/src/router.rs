@@ -17,8 +17,8 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::problem::Problem;
 use crate::{
-    Gateway, bounds, caller, commands, contracts, docs, events, health, metrics, openapi, origin,
-    problem, reload, stats, stream, validate,
+    Gateway, audit, bounds, caller, commands, contracts, dlq, docs, events, health, metrics,
+    openapi, origin, problem, queues, reload, replays, stats, stream, topology, validate,
 };
 
 /// The HTTP API of a gateway, to be served or to be mounted in another router.
@@ -53,6 +53,11 @@ pub(crate) fn routes() -> OpenApiRouter<Gateway> {
         .merge(validate::routes())
         .merge(contracts::routes())
         .merge(openapi::routes())
+        .merge(topology::routes())
+        .merge(queues::routes())
+        .merge(dlq::routes())
+        .merge(replays::routes())
+        .merge(audit::routes())
         .merge(health::routes())
         .merge(reload::routes())
         .merge(metrics::routes())

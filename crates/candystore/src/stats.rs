@@ -32,6 +32,8 @@ pub enum By {
     Key,
     /// By source.
     Source,
+    /// By key and source.
+    KeyAndSource,
 }
 
 impl By {
@@ -41,16 +43,16 @@ impl By {
             By::Each | By::Minute => Some(MINUTE),
             By::Hour => Some(HOUR),
             By::Day => Some(DAY * HOUR),
-            By::Key | By::Source => None,
+            By::Key | By::Source | By::KeyAndSource => None,
         }
     }
 
     fn has_key(self) -> bool {
-        matches!(self, By::Each | By::Key)
+        matches!(self, By::Each | By::Key | By::KeyAndSource)
     }
 
     fn has_source(self) -> bool {
-        matches!(self, By::Each | By::Source)
+        matches!(self, By::Each | By::Source | By::KeyAndSource)
     }
 }
 

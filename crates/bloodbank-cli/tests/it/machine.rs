@@ -339,8 +339,13 @@ impl Running {
 
     /// As Ctrl-C does it.
     pub(crate) fn interrupt(&self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        self.signal("INT");
+    }
+
+    /// A signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let (pid, name) = (self.child.id().to_string(), format!("-{name}"));
+        assert!(Command::new("kill").args([&name, &pid]).status().unwrap().success());
     }
 
     /// Waits until it has ended; what nobody has read yet.

@@ -18,4 +18,5 @@ mod store;
 mod store_keep;
 mod store_shown;
 mod tokens;
+mod up;
 mod whereabouts;

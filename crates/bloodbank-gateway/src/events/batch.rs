@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bloodbank_access::Caller;
 use bloodbank_bus::Publishing;
 use bloodbank_core::{Code, Envelope, EnvelopeError, Kind, Validated, escape_control};
+use candystore::AuditOutcome;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use super::publish::{EnvelopeBody, Said};
 use super::source::sealer;
 use crate::Gateway;
+use crate::audit::{Origin, note, note_refusal};
 use crate::body::{Media, media_type, not_json, parse, read};
 use crate::caller::Anyone;
 use crate::problem::{Answer, Problem, ProblemBody};
@@ -59,6 +61,7 @@ pub(crate) struct BatchLine {
 pub(crate) async fn publish_envelopes(
     State(gateway): State<Gateway>,
     Anyone(caller): Anyone,
+    origin: Origin,
     request: Request,
 ) -> Answer<Response> {
     let media = media_type(request.headers(), &[Media::Json, Media::Lines])?;
@@ -70,23 +73,40 @@ pub(crate) async fn publish_envelopes(
         let parsed = lines
             .into_iter()
             .map(|line| serde_json::from_slice(line).map_err(|error| malformed(&error)));
-        return Ok(in_lines(&publish_all(&gateway, &caller, parsed).await));
+        let lines = publish_all(&gateway, &caller, parsed).await;
+        note_refusals(&gateway, &caller, &origin, &lines).await;
+        return Ok(in_lines(&lines));
     }
     match parse(&bytes)? {
         Value::Array(items) => {
             check_count(&gateway, items.len())?;
             let read = |item| serde_json::from_value(item).map_err(|error| malformed(&error));
             let lines = publish_all(&gateway, &caller, items.into_iter().map(read)).await;
+            note_refusals(&gateway, &caller, &origin, &lines).await;
             Ok((status(&lines), axum::Json(lines)).into_response())
         }
         one => {
             check_size(&gateway, &bytes)?;
-            let envelope = serde_json::from_value(one).map_err(|error| malformed(&error))?;
-            let sealed = seal(&gateway, &caller, envelope)?;
+            let envelope: Envelope =
+                serde_json::from_value(one).map_err(|error| malformed(&error))?;
+            let key = envelope.event_type.clone();
+            let sealed = seal(&gateway, &caller, envelope);
+            let problem = sealed.as_ref().err();
+            note_refusal(&gateway, &caller, &origin, "publish", &key, problem).await;
+            let sealed = sealed?;
             let envelope = sealed.get().clone();
             gateway.publisher().publish_sealed(sealed).await?;
             Ok(Said { envelope, replayed: false }.into_response())
         }
+    }
+}
+
+/// Notes how many messages of a batch the caller was not let publish: once for all of them.
+async fn note_refusals(gateway: &Gateway, caller: &Caller, origin: &Origin, lines: &[BatchLine]) {
+    let refused = lines.iter().filter(|line| line.status == StatusCode::FORBIDDEN.as_u16()).count();
+    if refused > 0 {
+        let came = (AuditOutcome::Refused, format!("{refused} of {}", lines.len()));
+        note(gateway, caller, origin, "publish", "batch", came).await;
     }
 }
 

@@ -13,6 +13,7 @@ use super::Beside;
 use super::firsts::stored;
 use super::source::sealer;
 use crate::Gateway;
+use crate::audit::{Origin, note_refusal};
 use crate::body::JsonBody;
 use crate::caller::Anyone;
 use crate::parameters::Path;
@@ -89,11 +90,14 @@ impl IntoResponse for Said {
 pub(crate) async fn publish(
     State(gateway): State<Gateway>,
     Anyone(caller): Anyone,
+    origin: Origin,
     Path(key): Path<String>,
     beside: Beside,
     JsonBody(payload): JsonBody,
 ) -> Answer<Said> {
-    say(&gateway, &caller, Kind::Event, &key, payload, &beside).await
+    let said = say(&gateway, &caller, Kind::Event, &key, payload, &beside).await;
+    note_refusal(&gateway, &caller, &origin, "publish", &key, said.as_ref().err()).await;
+    said
 }
 
 /// Seals a payload and publishes or sends it; with an idempotency key only once.

@@ -90,7 +90,7 @@ async fn what_is_sensitive_is_hidden_from_who_may_not_see_it() {
     for path in [
         &place,
         "/events",
-        &format!("/events?where=/ward=%22B2%22"),
+        "/events?where=/ward=%22B2%22",
         &format!("/events/{id}/chain"),
         &format!("/events/{id}/deliveries"),
     ] {
