@@ -54,10 +54,11 @@ impl Transaction {
                 self.not_at_once::<()>();
                 return Some(done.map(|_| Vec::new()));
             }
-            // The statement has failed, and nothing was done. If that is not only for this time, the
-            // other way will tell why.
+            // The statement has failed, and nothing was done. It would most likely fail again; if it is
+            // not only this statement, the other way will tell why.
             Err(error) => {
-                tracing::debug!(%error, "not appended in one round trip");
+                tracing::debug!(%error, "no more is appended in one round trip");
+                self.never_at_once = true;
                 return self.not_at_once();
             }
         };

@@ -44,6 +44,8 @@ pub(crate) struct Transaction {
     last: Option<i64>,
     /// Nobody else has written between the last transaction and the one before.
     is_undisturbed: bool,
+    /// On this connection nothing can be written at once.
+    pub(super) never_at_once: bool,
     /// The server's time, if it has a clock.
     pub(super) time: Option<ServerTime>,
 }
@@ -80,6 +82,7 @@ impl Transaction {
             pending: Vec::new(),
             last: None,
             is_undisturbed: false,
+            never_at_once: false,
             time: None,
         }
     }
@@ -291,7 +294,8 @@ impl Transaction {
     /// and the head is known.
     pub(super) fn server_time(&self) -> Option<i64> {
         let is_known = self.is_undisturbed && self.last == Some(self.head.commits);
-        match is_known && self.connection.can_at_once() && !self.is_lost() {
+        let can = self.connection.can_at_once() && !self.never_at_once && !self.is_lost();
+        match is_known && can {
             true => self.time.map(|time| time.now()),
             false => None,
         }

@@ -219,3 +219,16 @@ async fn who_writes_alone_waits_for_a_lock_that_another_holds() {
     drop(held);
     assert_eq!(waiting.await.unwrap().unwrap(), [Appended::Stored(5)]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_writes_alone_writes_whatever_the_default_of_the_database_is() {
+    let Some(database) = Database::postgres().await else { return };
+    let set = "DO $$ BEGIN EXECUTE format( \
+         'ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$";
+    change(&database, set).await;
+    let store = database.open().await;
+    for n in 1..8 {
+        assert_eq!(store.append(vec![parcel(0)]).await.unwrap(), [Appended::Stored(n)]);
+    }
+    assert_eq!(problems(&verify(&store).await), [""; 0]);
+}
