@@ -238,17 +238,8 @@ impl Connection {
         either!(self, _c => Ok(None), _c.listen().await)
     }
 
-    /// What tells all who listen of this number of commits, as a statement before the end of a
-    /// transaction.
-    pub(crate) fn telling(&self, commits: i64) -> String {
-        match self.telling_of(&format!("'{commits}'")) {
-            Some(telling) => format!("SELECT {telling}; "),
-            None => String::new(),
-        }
-    }
-
-    /// The same as a part of a statement; `None` where nobody needs to be told. The number is a text in
-    /// SQL.
+    /// What tells all who listen of a number of commits, which is a text in SQL, as a part of a
+    /// statement; `None` where nobody needs to be told.
     #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file needs none"))]
     pub(crate) fn telling_of(&self, commits: &str) -> Option<String> {
         either!(self, _c => None, Some(postgres::telling(commits)))
@@ -311,6 +302,7 @@ impl Connection {
 
     /// The same, then runs a statement, tells all who listen of this number of commits, and ends the
     /// transaction; without waiting in between.
+    #[cfg_attr(not(feature = "postgres"), allow(unused_variables, reason = "a file needs none"))]
     pub(crate) async fn insert_and_commit(
         &mut self,
         table: &Table,
@@ -318,7 +310,6 @@ impl Connection {
         (sql, values): (&str, &[Value]),
         commits: i64,
     ) -> Result<(), StoreError> {
-        let telling = self.telling(commits);
         match self {
             Connection::Sqlite(sqlite) => {
                 sqlite.insert(table, cells)?;
@@ -327,7 +318,8 @@ impl Connection {
             }
             #[cfg(feature = "postgres")]
             Connection::Postgres(postgres) => {
-                let end = format!("{telling}COMMIT");
+                let telling = postgres::telling(&format!("'{commits}'"));
+                let end = format!("SELECT {telling}; COMMIT");
                 postgres.insert_and_run(table, cells, (sql, values), &end).await
             }
         }
