@@ -157,7 +157,8 @@ pub trait Transport: Send + Sync + 'static {
 pub struct Subscription {
     /// The queue's name.
     pub queue: String,
-    /// The most deliveries that are under way and not settled; 0 counts as 1.
+    /// The most deliveries that are under way and not settled; 0 counts as 1. What is being settled need
+    /// not count.
     pub prefetch: u16,
     /// Ends after what lies in the queue now, instead of waiting for more. Nothing bounds what is
     /// under way then, so that a whole queue can be looked at.
