@@ -48,7 +48,7 @@ pub(super) const CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 100
 const LONGEST_NUMBER: usize = 20;
 
 /// Which ids are stored, and where.
-const POSITIONS: &str = "SELECT id, position FROM events WHERE id = ANY($1)";
+const POSITIONS: &str = "SELECT id, position FROM candystore_known($1)";
 
 /// A connection to a server. No statement of it has a name, and no setting outlives a transaction where
 /// a pooler stands between: see [`session`].
