@@ -33,3 +33,4 @@ mod roles;
 mod scheduled;
 mod tls;
 mod verifying;
+mod whereabouts;
