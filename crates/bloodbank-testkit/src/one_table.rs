@@ -12,5 +12,6 @@ pub const ONE_TABLE: &str = "DO $$
         FOR index IN SELECT indexrelid FROM pg_index WHERE indrelid = 'events'::regclass LOOP
             EXECUTE format('ALTER INDEX %s RENAME TO %I', index, regexp_replace(index::text, '_1$', ''));
         END LOOP;
-        DROP FUNCTION candystore_partitions, candystore_make_room, candystore_drop_partition;
+        DROP FUNCTION candystore_partitions, candystore_known, candystore_make_room,
+            candystore_drop_partition;
     END $$";

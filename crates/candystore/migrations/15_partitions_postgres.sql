@@ -39,7 +39,7 @@ BEGIN
         'ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (1) TO (%s)', part, last + 1);
     UPDATE head SET room = last;
 
-    -- What these functions change, only the owner of the tables may change: they work with its rights, and
+    -- What two of these functions change, only the owner of the tables may change: they work with its rights, and
     -- ask whether their caller may do the same with rows.
     EXECUTE format($made$
         CREATE OR REPLACE FUNCTION candystore_partitions(
@@ -52,6 +52,16 @@ BEGIN
                     AS bounds
             WHERE inhparent = 'events'::regclass AND bounds IS NOT NULL
             ORDER BY 2
+        $f$;
+
+        -- Which ids are stored, and where. To plan this for all partitions takes much longer than to do it,
+        -- so that its plan is kept, which is always the index of each.
+        CREATE OR REPLACE FUNCTION candystore_known(ids uuid[]) RETURNS TABLE (id uuid, "position" bigint)
+        LANGUAGE plpgsql STABLE SET search_path = %1$I, pg_temp
+        SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_bitmapscan = off AS $f$
+        BEGIN
+            RETURN QUERY SELECT events.id, events.position FROM events WHERE events.id = ANY(ids);
+        END
         $f$;
 
         -- To plan a question takes longer with each partition: a new one has at least a tenth of the

@@ -1,7 +1,7 @@
 //! Partitions of which nothing stays: they are dropped, whatever they hold.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
@@ -135,7 +135,7 @@ pub(super) async fn remove(
     partition: Partition,
     force: bool,
 ) -> Result<Option<u64>, StoreError> {
-    let (reader, mut tries) = (store.long_reader()?, 0);
+    let (reader, begun, mut tries) = (store.long_reader()?, Instant::now(), 0);
     loop {
         // Nobody waits for this: what is stored there does not change any more, but for what is pruned
         // or put right, and that is found out.
@@ -152,6 +152,9 @@ pub(super) async fn remove(
             Ok(Dropped::Changed) if tries < TRIES => {}
             Ok(Dropped::Changed) => return Ok(None),
             Err(StoreError::Busy { .. }) if tries < TRIES => sleep(PAUSE).await,
+            Err(StoreError::Busy { .. }) => {
+                return Err(StoreError::Busy { seconds: begun.elapsed().as_secs() });
+            }
             Err(error) => return Err(error),
         }
     }

@@ -54,7 +54,7 @@ pub(super) const CLOCK: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 100
 const LONGEST_NUMBER: usize = 20;
 
 /// Which ids are stored, and where.
-const POSITIONS: &str = "SELECT id, position FROM events WHERE id = ANY($1)";
+const POSITIONS: &str = "SELECT id, position FROM candystore_known($1)";
 
 /// What tells all who listen of a number of commits, when the transaction is committed. The number is a
 /// text in SQL.

@@ -34,3 +34,4 @@ mod roles;
 mod scheduled;
 mod tls;
 mod verifying;
+mod whereabouts;

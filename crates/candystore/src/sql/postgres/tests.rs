@@ -227,7 +227,10 @@ async fn an_insertion_that_fails_takes_the_commit_behind_it_with_it() {
 #[tokio::test]
 async fn what_is_stored_is_looked_up_behind_the_lock() {
     let Some((url, mut one)) = open("").await else { return };
-    one.batch("CREATE TABLE events (id UUID, position BIGINT)").await.unwrap();
+    let tables = "CREATE TABLE events (id UUID, position BIGINT); \
+         CREATE FUNCTION candystore_known(ids UUID[]) RETURNS SETOF events LANGUAGE sql STABLE \
+         AS 'SELECT * FROM events WHERE id = ANY(ids)'";
+    one.batch(tables).await.unwrap();
     let mut other = Postgres::open(&url, String::new(), Mode::Write).await.unwrap();
     one.begin().await.unwrap();
     let id = Uuid::now_v7();
