@@ -115,7 +115,7 @@ fn sql(connection: &Connection) -> Option<String> {
          AND head.position = {old_position} AND head.received = {old_received} \
          AND head.commits = {old_commits} AND head.digest = {old_digest} \
          AND head.counted = {old_counted} AND ABS({clock} - {now}) <= {tolerance} \
-         AND NOT EXISTS (SELECT 1 FROM events WHERE events.id = ANY(${ids})) RETURNING 1), \
+         AND NOT EXISTS (SELECT 1 FROM candystore_known(${ids})) RETURNING 1), \
          stored AS (INSERT INTO events ({}) SELECT rows.* FROM moved, unnest({}) AS rows) \
          SELECT {clock}, {telling} FROM moved",
         names.join(", "),
