@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_part_that_fails_is_started_again_and_all_end_when_they_are_stopped() {
         let (mut crew, started) = (Crew::new(), Arc::new(AtomicU32::new(0)));
         let counted = started.clone();
@@ -152,7 +152,12 @@ mod tests {
                 }
             }
         });
-        sleep(Duration::from_secs(10)).await;
+        let again = async {
+            while started.load(Ordering::SeqCst) < 3 {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(30), again).await.unwrap();
         assert_eq!(started.load(Ordering::SeqCst), 3);
         assert_eq!(crew.parts().len(), 1);
         assert!(crew.stop(Duration::from_secs(1)).await);

@@ -295,3 +295,23 @@ fn the_demo_speaks_of_every_contract_and_fails_now_and_then() {
     service.process.signal("TERM");
     assert_eq!(service.process.end().code, 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_rabbitmq_what_is_published_is_recorded_in_the_store() {
+    let Some(machine) = Machine::rabbitmq().await else { return };
+    let Some(service) = Service::start(&machine, &[]) else { return };
+    assert!(service.summary.contains("amqp://"), "{}", service.summary);
+    assert!(service.summary.contains("recorder, reports, scheduler"), "{}", service.summary);
+    let payload = example(&machine, PAID);
+    let (status, envelope) = service.post(&format!("/events/{PAID}"), &payload);
+    assert_eq!(status, 202, "{envelope}");
+    let path = format!("/events/{}", envelope["id"].as_str().unwrap());
+    let began = Instant::now();
+    while service.get(&path).0 != 200 {
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", service.get("/ready"));
+    }
+    let (status, ready) = service.get("/ready");
+    assert_eq!((status, ready["parts"].as_array().unwrap().len()), (200, 5), "{ready}");
+    service.process.signal("TERM");
+    assert_eq!(service.process.end().code, 0);
+}
