@@ -3,6 +3,7 @@
 mod address;
 mod crew;
 mod demo;
+mod queues;
 mod reload;
 mod server;
 mod signals;
@@ -27,6 +28,7 @@ use tracing::level_filters::LevelFilter;
 use self::address::{Address, is_local};
 use self::crew::{Crew, Stopped};
 use self::demo::{Demo, DemoFlags};
+use self::queues::OnBroker;
 use self::reload::Reloader;
 use self::server::Server;
 use self::signals::{Asked, Signals};
@@ -118,6 +120,14 @@ impl Up {
             Gateway::new(bus.transport(), store.clone(), live.clone(), access.clone())
                 .with_figures(move || figures.render())
                 .with_reload(move || reload(by_http.clone()));
+        gateway = match &bus {
+            Connected::Embedded(embedded) => gateway.with_queues(embedded.clone()),
+            Connected::RabbitMq(amqp) => gateway.with_queues(OnBroker {
+                amqp: amqp.clone(),
+                contracts: live.clone(),
+                recorder: recorder_queue(&known.contracts),
+            }),
+        };
         for part in crew.parts() {
             gateway = gateway.with_part(part.clone());
         }

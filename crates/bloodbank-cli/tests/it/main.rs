@@ -8,6 +8,7 @@ mod dlq;
 mod embedded;
 mod foreign;
 mod machine;
+mod openapi;
 mod opening;
 mod outbox;
 mod recording;
