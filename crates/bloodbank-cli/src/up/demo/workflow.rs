@@ -109,11 +109,24 @@ impl Version {
             Kind::Command => service.sends.contains(&route),
         });
         let services = services.map(|service| service.name.clone()).collect();
-        let is_valid = |example: &&Value| contracts.check(&route, example).is_ok();
-        let examples = bundle.examples(contract).iter().filter(is_valid).cloned().collect();
+        let is_valid = |example: &Value| contracts.check(&route, example).is_ok();
+        let examples = bundle.examples(contract).iter().map(|example| {
+            let named = naming(example, &route);
+            if is_valid(&named) { named } else { example.clone() }
+        });
+        let examples = examples.filter(is_valid).collect();
         let counterexamples = bundle.counterexamples(contract).map(|it| it.data.clone()).collect();
         Version { route, services, examples, counterexamples }
     }
+}
+
+/// The example as one of this routing key, where it names another: a contract may have several keys.
+fn naming(example: &Value, route: &str) -> Value {
+    let mut example = example.clone();
+    if let Some(named @ Value::String(_)) = example.get_mut("event_type") {
+        *named = route.into();
+    }
+    example
 }
 
 /// Where in a workflow something happens: orders first, what goes wrong last.
