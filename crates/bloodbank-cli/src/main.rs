@@ -12,6 +12,7 @@ mod hints;
 mod list;
 mod logging;
 mod mask;
+mod openapi;
 mod outbox;
 mod place;
 mod pretty;
@@ -107,6 +108,8 @@ enum Command {
     /// Look into the record of every event.
     #[command(subcommand)]
     Store(store::Store),
+    /// Print the OpenAPI document of the HTTP service with these contracts.
+    Openapi,
     /// Make, list and revoke the tokens of the HTTP service.
     #[command(subcommand)]
     Token(token::Token),
@@ -160,6 +163,7 @@ fn run(command: Command, source: &Source) -> anyhow::Result<u8> {
         Command::Replay(replay) => replay.run(source),
         Command::Whereabouts(whereabouts) => whereabouts.run(source),
         Command::Store(store) => store.run(source),
+        Command::Openapi => openapi::run(source),
         Command::Token(token) => token.run(source),
         Command::Audit(audit) => audit.run(),
         Command::Topology(topology) => topology.run(source),

@@ -109,6 +109,12 @@ impl Up {
 
         let live = LiveContracts::from(known.contracts.clone());
         let (bus, store) = open(&live).await?;
+        if matches!(bus, Connected::RabbitMq(_)) {
+            // Before anything is published by HTTP.
+            let queue = recorder_queue(&known.contracts);
+            let recorder = Recorder::new(store.clone(), bus.transport(), queue);
+            recorder.declare().await.context("the queues of the record cannot be declared")?;
+        }
         let crew = crew(&bus, &store, &known.contracts);
         let reloader = Reloader::new(source, &live, tls.clone());
         let reloader = Arc::new(match &bus {

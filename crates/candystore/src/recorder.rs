@@ -104,6 +104,15 @@ impl Recorder {
         self.counting.subscribe()
     }
 
+    /// Declares the queues: what is published from here on is recorded by whoever records next.
+    ///
+    /// # Errors
+    /// If the broker refuses them, or cannot be asked.
+    pub async fn declare(&self) -> Result<(), TransportError> {
+        let topology = Topology::new().with_parked_queue(self.events.clone());
+        self.transport.declare(&topology.with_parked_queue(self.commands.clone())).await
+    }
+
     /// Declares the queues and records until `shutdown` is done; then stores what it has in hand, and
     /// gives the account. While the store fails and may work again, it waits.
     ///
@@ -113,8 +122,7 @@ impl Recorder {
         mut self,
         shutdown: impl Future<Output = ()>,
     ) -> Result<Recorded, RecordError> {
-        let topology = Topology::new().with_parked_queue(self.events.clone());
-        self.transport.declare(&topology.with_parked_queue(self.commands.clone())).await?;
+        self.declare().await?;
         let mut sources = Sources {
             events: self.subscribe(&self.events).await?,
             commands: self.subscribe(&self.commands).await?,
