@@ -1,8 +1,12 @@
 //! Many events a request, as lines of JSON.
 
 use std::fmt::Write as _;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
+
+use bloodbank::chrono::Utc;
+use bloodbank::uuid::Uuid;
 
 use crate::contenders;
 use crate::report::{at_least, line, median};
@@ -20,56 +24,61 @@ const WANTED: f64 = 50_000.0;
 pub(crate) fn run() {
     let folder = tempfile::tempdir().expect("a folder");
     let service = contenders::bloodbank(folder.path(), None);
-    let body = folder.path().join("batch.ndjson");
-    std::fs::write(&body, lines(BATCH)).expect("a file");
-    let data = format!("@{}", body.display());
     let url = service.url("/events");
-    let post = || {
-        let mut curl = Command::new("curl");
-        curl.args([
-            "-sf",
-            "-m",
-            "60",
-            "-o",
-            "/dev/null",
-            "-H",
-            "Content-Type: application/x-ndjson",
-        ]);
-        // One after the other on one connection.
-        for at in 0..REQUESTS {
-            if at > 0 {
-                curl.args(["--next", "-sf", "-m", "60", "-o", "/dev/null"]);
-                curl.args(["-H", "Content-Type: application/x-ndjson"]);
-            }
-            curl.args(["--data-binary", &data, &url]);
-        }
-        curl.spawn().expect("curl starts")
-    };
     let mut rates = Vec::new();
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
+        let file = |client: usize, at: usize| {
+            let file = folder.path().join(format!("{round}-{client}-{at}.ndjson"));
+            std::fs::write(&file, lines(BATCH)).expect("a file");
+            file
+        };
+        let batches: Vec<Vec<PathBuf>> =
+            (0..CLIENTS).map(|client| (0..REQUESTS).map(|at| file(client, at)).collect()).collect();
         let began = Instant::now();
-        let clients: Vec<_> = (0..CLIENTS).map(|_| post()).collect();
-        for mut client in clients {
-            assert!(client.wait().expect("its end").success(), "a batch was refused");
+        let clients: Vec<Child> = batches.iter().map(|files| post(files, &url)).collect();
+        for client in clients {
+            all_taken(client, REQUESTS);
         }
         rates.push((BATCH * CLIENTS * REQUESTS) as f64 / began.elapsed().as_secs_f64());
     }
     let rate = median(&rates);
     println!("\nbatches of {BATCH} events as NDJSON, {CLIENTS} clients, embedded\n");
-    line("bloodbank up, embedded", &format!("{rate:>8.0} events/s"), &verdict(rate));
+    let verdict = at_least(rate / WANTED, "50,000/s", 1.0);
+    line("bloodbank up, embedded", &format!("{rate:>8.0} events/s"), &verdict);
 }
 
-fn verdict(rate: f64) -> String {
-    at_least(rate / WANTED, "50,000/s", 1.0)
+/// Posts batches one after the other on one connection.
+pub(crate) fn post<P: AsRef<Path>>(files: &[P], url: &str) -> Child {
+    let mut curl = Command::new("curl");
+    for (at, file) in files.iter().enumerate() {
+        if at > 0 {
+            curl.arg("--next");
+        }
+        curl.args(["-s", "-m", "60", "-o", "/dev/null", "-w", "%{http_code} "])
+            .args(["-H", "Content-Type: application/x-ndjson", "--data-binary"])
+            .arg(format!("@{}", file.as_ref().display()))
+            .arg(url);
+    }
+    curl.stdout(Stdio::piped()).spawn().expect("curl starts")
 }
 
-/// So many events, each as a line.
+/// Waits until so many batches are posted. Of each, every event must have been taken.
+pub(crate) fn all_taken(client: Child, batches: usize) {
+    let output = client.wait_with_output().expect("its end");
+    let answers = String::from_utf8_lossy(&output.stdout);
+    let answers: Vec<&str> = answers.split_whitespace().collect();
+    assert_eq!(answers, vec!["202"; batches], "a batch was refused, or some of it");
+}
+
+/// So many new events, each as a line.
 pub(crate) fn lines(count: usize) -> String {
     let mut lines = String::new();
     for n in 0..count {
         let _ = writeln!(
             lines,
-            r#"{{"event_type":"theboard.meeting.created","source":"theboard-producer","data":{{"event_type":"theboard.meeting.created","meeting_id":"0190b3a2-7c1e-7d3f-8a5b-1c2d3e4f5a6b","topic":"Meeting {n}","strategy":"multi_agent","max_rounds":5,"agent_count":4}}}}"#
+            r#"{{"id":"{}","event_type":"theboard.meeting.created","source":"theboard-producer","timestamp":"{}","data":{{"event_type":"theboard.meeting.created","meeting_id":"0190b3a2-7c1e-7d3f-8a5b-1c2d3e4f5a6b","topic":"Meeting {n}","strategy":"multi_agent","max_rounds":5,"agent_count":4}}}}"#,
+            Uuid::now_v7(),
+            Utc::now().to_rfc3339(),
         );
     }
     lines

@@ -3,7 +3,6 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 use bloodbank::chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::batches::lines;
+use crate::batches::{all_taken, lines, post};
 use crate::contenders::{self, Service};
 use crate::load;
 use crate::report::{at_most, line};
@@ -127,17 +126,19 @@ fn summaries(service: &Service, folder: &Path) {
         told(name, frame, &sender);
     });
     thread::sleep(Duration::from_secs(1));
-    let body = folder.join("batch.ndjson");
-    std::fs::write(&body, lines(BATCH)).expect("a file");
-    let (began, batches) = (Instant::now(), FAST * TIME.as_secs() as usize / BATCH);
-    for at in 0..batches {
+    let batches = FAST * TIME.as_secs() as usize / BATCH;
+    let files: Vec<_> = (0..batches)
+        .map(|at| {
+            let file = folder.join(format!("{at}.ndjson"));
+            std::fs::write(&file, lines(BATCH)).expect("a file");
+            file
+        })
+        .collect();
+    let began = Instant::now();
+    for (at, body) in files.iter().enumerate() {
         let due = Duration::from_secs_f64((at * BATCH) as f64 / FAST as f64);
         thread::sleep(due.saturating_sub(began.elapsed()));
-        let posted = Command::new("curl")
-            .args(["-sf", "-o", "/dev/null", "-H", "Content-Type: application/x-ndjson"])
-            .args(["--data-binary", &format!("@{}", body.display()), &service.url("/events")])
-            .status();
-        assert!(posted.is_ok_and(|status| status.success()), "a batch was refused");
+        all_taken(post(&[body], &service.url("/events")), 1);
     }
     let rate = (batches * BATCH) as f64 / began.elapsed().as_secs_f64();
     thread::sleep(Duration::from_secs(2));
